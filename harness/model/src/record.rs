@@ -1,0 +1,204 @@
+//! What the client and the kernel observer write down during a trial.
+
+use std::num::NonZeroU64;
+
+use serde::{Deserialize, Serialize};
+
+use crate::words::Stage;
+
+/// An instant in CLOCK_MONOTONIC nanoseconds, if it came to pass.
+pub type Stamp = Option<NonZeroU64>;
+
+/// What the client saw happen to an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The right reply, complete.
+    Replied,
+    /// A complete reply that was not the right one.
+    WrongReply,
+    /// Part of a reply, then end of stream or a reset.
+    Truncated,
+    /// End of stream before the first byte.
+    Closed,
+    /// A reset before the first byte.
+    Reset,
+    /// ECONNREFUSED; for Unix sockets also ENOENT: nobody listens.
+    Refused,
+    /// Its time ran out.
+    TimedOut(Stage),
+    /// It was not sent, through no fault of the server.
+    NotSent(NotSent),
+    /// An errno that has no meaning of its own here, and the stage it came in.
+    Errno(i32, Stage),
+}
+
+/// Why the generator could not send an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotSent {
+    /// As many connections as the scenario allows were in flight.
+    InFlightCap,
+    /// No descriptors left here (EMFILE, ENFILE).
+    Descriptors,
+    /// No local address left (EADDRNOTAVAIL, EADDRINUSE).
+    Addresses,
+    /// No memory left for sockets here (ENOBUFS, ENOMEM).
+    Memory,
+    /// The trial ended first.
+    Stopped,
+}
+
+impl NotSent {
+    /// Why, in words that fit "not sent: …".
+    #[must_use]
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::InFlightCap => "the cap on connections in flight was reached",
+            Self::Descriptors => "the load client had no descriptors left",
+            Self::Addresses => "the load client had no local address left",
+            Self::Memory => "the load client had no socket memory left",
+            Self::Stopped => "the trial was stopped first",
+        }
+    }
+}
+
+/// What the client wrote down about one attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientRecord {
+    /// Which attempt, from 0.
+    pub attempt: u32,
+    /// When the schedule wanted it to begin, in CLOCK_MONOTONIC nanoseconds.
+    pub intended_ns: u64,
+    /// Just before `connect`.
+    pub started: Stamp,
+    /// When `connect` had succeeded.
+    pub connected: Stamp,
+    /// When its outcome was clear.
+    pub finished: Stamp,
+    /// What the client saw.
+    pub outcome: Outcome,
+    /// Whether it carried a fault in the number's place.
+    pub poison: bool,
+    /// SYN retransmits by `TCP_INFO` (`tcpi_total_retrans` before any data was sent).
+    pub syn_retransmits: u8,
+    /// The version that the answering worker gave of itself; 0: not known.
+    pub version: u16,
+}
+
+/// What the observer saw of one listener at one instant. Written down when something changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueSample {
+    /// When, in CLOCK_MONOTONIC nanoseconds.
+    pub at_ns: u64,
+    /// Inode of the listening socket.
+    pub inode: u32,
+    /// Connections in its accept queue.
+    pub queue: u32,
+    /// How many the kernel lets wait there; one more than this is held (`sk_acceptq_is_full`).
+    pub limit: u32,
+    /// Connections that this very listener dropped so far (`sk_drops`); not known for Unix sockets.
+    pub drops: Option<u32>,
+}
+
+/// A socket in state LISTEN at the scenario's address, from its opening to its closing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    /// Its inode.
+    pub inode: u32,
+    /// When it was first seen, in CLOCK_MONOTONIC nanoseconds.
+    pub opened_ns: u64,
+    /// When it was seen for the last time before it was gone; `None`: it was open to the end.
+    /// It closed between this instant and `gone_ns`.
+    pub last_seen_ns: Option<u64>,
+    /// When it was first found missing; `None`: it was open to the end.
+    pub gone_ns: Option<u64>,
+    /// Processes that held it when it was first seen.
+    pub holders: Vec<u32>,
+    /// The longest accept queue that was sampled.
+    pub queue_max: u32,
+    /// The last limit that was sampled.
+    pub limit: u32,
+    /// The last drop count that was sampled; not known for Unix sockets.
+    pub drops: Option<u32>,
+}
+
+/// The network namespace's TCP counters, as differences between two readings.
+///
+/// Names and meaning are the kernel's: Documentation/networking/snmp_counter.rst.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TcpCounters {
+    /// Connections begun here by `connect`.
+    pub active_opens: u64,
+    /// Handshakes completed by a listener here.
+    pub passive_opens: u64,
+    /// Handshakes that failed.
+    pub attempt_fails: u64,
+    /// Resets of established connections.
+    pub estab_resets: u64,
+    /// Resets sent.
+    pub out_rsts: u64,
+    /// Segments retransmitted.
+    pub retrans_segs: u64,
+    /// SYNs or final ACKs that met a full accept queue.
+    pub listen_overflows: u64,
+    /// SYNs dropped by listeners for any reason.
+    pub listen_drops: u64,
+    /// SYNs dropped because the SYN queue was full and cookies are off.
+    pub req_q_full_drop: u64,
+    /// SYN cookies sent because the SYN queue was full.
+    pub req_q_full_do_cookies: u64,
+    /// Resets sent because the accept queue was full (`tcp_abort_on_overflow`).
+    pub abort_on_overflow: u64,
+    /// Connections moved to another listener as theirs closed (`tcp_migrate_req`).
+    pub migrate_req_success: u64,
+    /// Connections that could not be moved.
+    pub migrate_req_failure: u64,
+}
+
+impl TcpCounters {
+    /// What was counted since `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            active_opens: self.active_opens.saturating_sub(earlier.active_opens),
+            passive_opens: self.passive_opens.saturating_sub(earlier.passive_opens),
+            attempt_fails: self.attempt_fails.saturating_sub(earlier.attempt_fails),
+            estab_resets: self.estab_resets.saturating_sub(earlier.estab_resets),
+            out_rsts: self.out_rsts.saturating_sub(earlier.out_rsts),
+            retrans_segs: self.retrans_segs.saturating_sub(earlier.retrans_segs),
+            listen_overflows: self.listen_overflows.saturating_sub(earlier.listen_overflows),
+            listen_drops: self.listen_drops.saturating_sub(earlier.listen_drops),
+            req_q_full_drop: self.req_q_full_drop.saturating_sub(earlier.req_q_full_drop),
+            req_q_full_do_cookies: self.req_q_full_do_cookies.saturating_sub(earlier.req_q_full_do_cookies),
+            abort_on_overflow: self.abort_on_overflow.saturating_sub(earlier.abort_on_overflow),
+            migrate_req_success: self.migrate_req_success.saturating_sub(earlier.migrate_req_success),
+            migrate_req_failure: self.migrate_req_failure.saturating_sub(earlier.migrate_req_failure),
+        }
+    }
+}
+
+/// Everything that the observer saw in a trial.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelRecord {
+    /// The listeners at the scenario's address, in order of opening.
+    pub listeners: Vec<Listener>,
+    /// Their queues over time.
+    pub samples: Vec<QueueSample>,
+    /// TCP counters from before the load to after it.
+    pub counters: TcpCounters,
+    /// Whether the counters belong to this trial alone.
+    pub exclusive: bool,
+    /// How often the listeners were looked at, in nanoseconds between looks, as the median.
+    pub interval_ns: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_fits_into_a_hundred_bytes() {
+        assert!(size_of::<ClientRecord>() <= 100, "{}", size_of::<ClientRecord>());
+    }
+}

@@ -1,0 +1,258 @@
+//! Scenarios: what happens to a supervisor. These types hold only what is valid.
+
+use std::collections::BTreeMap;
+
+use crate::wire::Poison;
+use crate::words::{CrashMode, CrashStep, Grade, Transport, Verb};
+
+/// What happens in a trial: listener, workers, load, faults, expectations.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scenario {
+    /// Its stable name.
+    pub name: String,
+    /// The question it answers.
+    pub asks: String,
+    /// A paragraph that explains it; may be empty.
+    pub about: String,
+    /// What each grade means here.
+    pub means: BTreeMap<Grade, String>,
+    /// The listening socket.
+    pub listen: Listen,
+    /// The workers.
+    pub workers: Workers,
+    /// The load.
+    pub load: Load,
+    /// What is done to the system.
+    pub faults: Vec<Fault>,
+    /// What must hold at the end.
+    pub expect: Vec<Expectation>,
+    /// Sysctls of the trial's namespaces, by dotted name.
+    pub sysctls: BTreeMap<String, String>,
+}
+
+/// The listening socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// What carries the connections.
+    pub transport: Transport,
+    /// The backlog that is asked for, at least 1.
+    pub backlog: u32,
+    /// The port; drawn by holdline where the scenario names none.
+    pub port: Option<u16>,
+}
+
+/// The workers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workers {
+    /// How many, at least 1.
+    pub count: u32,
+    /// How long a worker takes to boot, in nanoseconds.
+    pub boot_ns: u64,
+    /// How long a worker works on each request, in nanoseconds.
+    pub work_ns: u64,
+    /// What a worker does on TERM.
+    pub drain: Drain,
+    /// Limit of open descriptors of a worker; `None`: inherited.
+    pub nofile: Option<u64>,
+    /// Limit of a worker's address space, in bytes; `None`: inherited.
+    pub memory_bytes: Option<u64>,
+}
+
+/// What a worker does on TERM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Drain {
+    /// Finishes the request in hand, accepts nothing more, exits.
+    Graceful,
+    /// Dies at once.
+    None,
+}
+
+/// The load.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Load {
+    /// When attempts are due.
+    pub arrivals: Arrivals,
+    /// When no more attempts are due.
+    pub until: Until,
+    /// Time-outs of an attempt.
+    pub timeouts: Timeouts,
+    /// Served later than this after the intended start: delayed. In nanoseconds.
+    pub deadline_ns: u64,
+    /// Most connections in flight; beyond it attempts are `not_sent`.
+    pub in_flight_max: u32,
+    /// Beyond this send lag (99th percentile), the trial is inconclusive. In nanoseconds.
+    pub send_lag_max_ns: u64,
+}
+
+/// When attempts are due.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Arrivals {
+    /// Each is due this many nanoseconds after the previous one ended, the first at once.
+    Sequential {
+        /// The pause, in nanoseconds.
+        gap_ns: u64,
+    },
+    /// This many clients, each of which begins again as soon as its attempt ended.
+    Closed {
+        /// How many clients, at least 1.
+        clients: u32,
+    },
+    /// Evenly spaced.
+    Constant {
+        /// Attempts per second, above 0.
+        per_second: f64,
+    },
+    /// Exponentially distributed pauses, drawn from the seed.
+    Poisson {
+        /// Mean attempts per second, above 0.
+        per_second: f64,
+    },
+    /// A rate that changes linearly over the load's duration.
+    Ramp {
+        /// Attempts per second at the beginning, at least 0.
+        from_per_second: f64,
+        /// Attempts per second at the end, at least 0.
+        to_per_second: f64,
+    },
+    /// Several at once, again and again.
+    Burst {
+        /// How many at once, at least 1.
+        size: u32,
+        /// Nanoseconds from one burst to the next.
+        every_ns: u64,
+    },
+}
+
+/// When no more attempts are due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// After this many.
+    Attempts(u32),
+    /// After this many nanoseconds.
+    Elapsed(u64),
+}
+
+/// Time-outs of an attempt, each counted from `started`, in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For the handshake.
+    pub connect_ns: u64,
+    /// For the first byte of the reply.
+    pub first_byte_ns: u64,
+    /// For the whole attempt.
+    pub total_ns: u64,
+}
+
+/// Something done to the system.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fault {
+    /// When.
+    pub at: Trigger,
+    /// What.
+    pub action: Action,
+}
+
+/// When a fault strikes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Trigger {
+    /// With the attempt of this number, from 0: just before it is sent.
+    Attempt(u32),
+    /// This many nanoseconds after the load's start. 0 for a boot fault: before the supervisor starts.
+    Elapsed(u64),
+    /// When this share of the load, 0 to 1, is due.
+    Fraction(f64),
+    /// This many nanoseconds after the fault with this index has been completed.
+    After {
+        /// Index of the other fault, smaller than this one's.
+        fault: usize,
+        /// Nanoseconds after its completion.
+        delay_ns: u64,
+    },
+}
+
+/// What is done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// The attempt that is due carries poison; its step is one that requests carry.
+    Poison(Poison),
+    /// Workers are told to fail at a step that no request carries (boot, idle, drain).
+    Crash {
+        /// Boot, idle or drain.
+        step: CrashStep,
+        /// How.
+        mode: CrashMode,
+        /// How many starts fail (boot); 1 for the others.
+        times: u32,
+    },
+    /// A signal is sent.
+    Signal {
+        /// To whom.
+        to: Target,
+        /// Which: a name without `SIG`.
+        signal: String,
+    },
+    /// SIGSTOP, and after a while SIGCONT.
+    Pause {
+        /// Whom.
+        whom: Target,
+        /// For how long, in nanoseconds; `None`: to the end of the load.
+        for_ns: Option<u64>,
+    },
+    /// The supervisor is asked to do something.
+    Control {
+        /// What.
+        verb: Verb,
+        /// For `scale`: how many workers.
+        workers: Option<u32>,
+    },
+}
+
+/// Whom a fault hits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// The worker that has been accepting the longest.
+    Worker,
+    /// Every worker.
+    Workers,
+    /// The supervisor.
+    Supervisor,
+}
+
+/// Something that must hold at the end of a trial.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expectation {
+    /// What is compared, for example `collateral` or `accept.p99`.
+    pub metric: Metric,
+    /// How.
+    pub comparison: Comparison,
+    /// With what: a count, or nanoseconds for times.
+    pub value: u64,
+}
+
+/// Something that a trial measures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name as scenario files write it.
+    pub name: String,
+    /// Whether it is a time.
+    pub is_time: bool,
+}
+
+/// How an expectation compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// Equal.
+    Eq,
+    /// Not equal.
+    Ne,
+    /// Less.
+    Lt,
+    /// Less or equal.
+    Le,
+    /// Greater.
+    Gt,
+    /// Greater or equal.
+    Ge,
+}

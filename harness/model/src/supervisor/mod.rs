@@ -1,0 +1,197 @@
+//! Supervisors: how a program under test is started, asked and stopped. These types hold only what
+//! is valid.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::words::{Grade, Transport, Verb};
+
+/// A supervisor under test, as data.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Supervisor {
+    /// Its name.
+    pub name: String,
+    /// What it is, in a line.
+    pub about: String,
+    /// Whether it is one of the reference supervisors, which run where no other is named.
+    pub reference: bool,
+    /// Command that proves that it is installed and prints its version; empty: part of holdline.
+    pub version: Vec<String>,
+    /// Command that installs it; shown where it is missing.
+    pub install: Option<String>,
+    /// What it can run.
+    pub runs: Vec<Runs>,
+    /// The kind of worker it runs where `--worker` names none.
+    pub worker: WorkerKind,
+    /// What its workers speak.
+    pub protocol: Protocol,
+    /// Who holds the listener, and how workers get it.
+    pub socket: Socket,
+    /// Transports that it can listen on.
+    pub transports: Vec<Transport>,
+    /// Fewest workers that its strategy needs.
+    pub workers_min: u32,
+    /// The command that starts it, in the foreground.
+    pub start: Vec<String>,
+    /// When it counts as ready.
+    pub ready: Ready,
+    /// How it is stopped.
+    pub stop: Control,
+    /// Files that are rendered into the trial's folder before it starts, by name.
+    pub files: BTreeMap<String, TemplateFile>,
+    /// What it can be asked to do.
+    pub control: BTreeMap<Verb, Control>,
+    /// Fixed paths that it insists on; each gets an empty tmpfs of the trial's own.
+    pub private: Vec<String>,
+    /// Environment variables; values may have placeholders.
+    pub env: BTreeMap<String, String>,
+    /// Grades that it is expected to get, by scenario.
+    pub expected: BTreeMap<String, Grade>,
+    /// A trap that users should know of.
+    pub trap: Option<String>,
+    /// Whether it must be started by root.
+    pub needs_root: bool,
+}
+
+/// What a supervisor can run.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Runs {
+    /// Any command.
+    Command,
+    /// A Python WSGI application.
+    Wsgi,
+    /// A Python ASGI application.
+    Asgi,
+    /// A Ruby Rack application.
+    Rack,
+    /// A Node.js program.
+    Node,
+    /// It brings its own workers.
+    Itself,
+}
+
+/// The kinds of worker that holdline brings for supervisors that run any command.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum WorkerKind {
+    /// The worker that is part of holdline.
+    Rust,
+    /// The same in Python.
+    Python,
+}
+
+/// What workers speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// The square protocol, bare.
+    Square,
+    /// The square protocol over HTTP/1.1.
+    Http,
+}
+
+/// Who holds the listener, and how workers get it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Socket {
+    /// Who holds it.
+    pub holder: Holder,
+    /// How workers get it.
+    pub passing: Passing,
+}
+
+/// Who holds the listening socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Holder {
+    /// The supervisor: it outlives a worker.
+    Supervisor,
+    /// Each worker binds its own.
+    Worker,
+}
+
+/// How a worker gets its listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Passing {
+    /// It binds the address itself, with SO_REUSEADDR.
+    Bind,
+    /// It binds the address itself, without SO_REUSEADDR.
+    BindNoReuseAddr,
+    /// It binds the address itself, with SO_REUSEADDR and SO_REUSEPORT.
+    BindReusePort,
+    /// Standard input.
+    Stdin,
+    /// A descriptor whose number the description writes behind `{worker}`.
+    FdArgument,
+    /// `LISTEN_FDS`, with `LISTEN_PID` and `LISTEN_FDNAMES` checked (sd_listen_fds).
+    ListenFds,
+    /// `LISTEN_FDS` where `LISTEN_PID` names another process, as beneath a shell loop.
+    ListenFdsAnyPid,
+    /// `SERVER_STARTER_PORT` (Server::Starter).
+    ServerStarter,
+    /// `WERKZEUG_SERVER_FD`.
+    Werkzeug,
+    /// `LISTEN_FD` (catflap).
+    ListenFd,
+    /// One accepted connection on standard input and output (inetd `nowait`).
+    Connection,
+    /// SCM_RIGHTS over the Unix socket whose path the description writes behind `{worker}`.
+    Receive,
+    /// The supervisor's own way; the worker is told nothing.
+    Own,
+}
+
+/// When a supervisor counts as ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ready {
+    /// A listener at the address must be seen through sock_diag.
+    pub listening: bool,
+    /// As many workers as asked for must have recorded that they can accept.
+    pub workers: bool,
+    /// How long it may take, in nanoseconds.
+    pub timeout_ns: u64,
+}
+
+/// How a supervisor is asked to do something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Control {
+    /// A command, with placeholders. It must end with status 0.
+    Command(Vec<String>),
+    /// A signal.
+    Signal {
+        /// Its name, without `SIG`.
+        signal: String,
+        /// To whom.
+        to: SignalTo,
+    },
+    /// Not possible, and why.
+    Unsupported(String),
+}
+
+/// Whom a control signal goes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SignalTo {
+    /// The process that was started.
+    Supervisor,
+    /// That process and all of its process group.
+    Group,
+    /// Every worker.
+    Workers,
+    /// The process whose id is in this file, relative to the trial's folder.
+    PidFile(String),
+}
+
+/// A file that is rendered before the supervisor starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TemplateFile {
+    /// The template's path, relative to the description's folder.
+    pub template: String,
+    /// Whether the file is made executable.
+    pub executable: bool,
+}
