@@ -6,10 +6,20 @@
 
 #![forbid(unsafe_code)]
 
+pub mod duration;
+pub mod expect;
+pub mod explain;
+pub mod facts;
+pub mod grade;
+pub mod latency;
+pub mod ledger;
+pub mod outage;
 pub mod record;
 pub mod result;
 pub mod scenario;
 pub mod shm;
+pub mod summary;
 pub mod supervisor;
+pub mod timeline;
 pub mod wire;
 pub mod words;

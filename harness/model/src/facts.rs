@@ -1,0 +1,52 @@
+//! What the trial runner itself knows of a trial, beside what client, workers and kernel recorded.
+
+use serde::{Deserialize, Serialize};
+
+/// What the runner did and saw.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrialFacts {
+    /// Start of the load, in CLOCK_MONOTONIC nanoseconds.
+    pub start_ns: u64,
+    /// When the last attempt had ended and the last fault was healed.
+    pub end_ns: u64,
+    /// Faults as they were injected, in order.
+    pub faults: Vec<FaultFact>,
+    /// Ends of the supervisor's own process before it was asked to stop.
+    pub supervisor_exits: Vec<ProcessEnd>,
+    /// Workers that outlived whoever started them.
+    pub orphans: u32,
+    /// Descriptors that workers inherited and should not have.
+    pub leaked_fds: u32,
+    /// What makes the trial inconclusive, whatever the records say.
+    pub environment: Option<String>,
+    /// What a reader should know about how the numbers came about.
+    pub notes: Vec<String>,
+}
+
+/// A fault as it was injected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultFact {
+    /// Its index in the scenario.
+    pub fault: usize,
+    /// When it was injected, in CLOCK_MONOTONIC nanoseconds.
+    pub at_ns: u64,
+    /// What was done, in words.
+    pub text: String,
+    /// The attempt that carried it, if it was poison.
+    pub poison: Option<u32>,
+    /// When it was completed (a command ended, a pause was over); the same instant for most.
+    pub done_ns: Option<u64>,
+    /// Why it could not be injected.
+    pub error: Option<String>,
+}
+
+/// The end of a process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessEnd {
+    /// Its process id.
+    pub pid: u32,
+    /// When, in CLOCK_MONOTONIC nanoseconds.
+    pub at_ns: u64,
+    /// How, in words that fit "ended with …".
+    pub status: String,
+}

@@ -1,0 +1,217 @@
+//! From records to a mark: grades and verdicts.
+
+use std::collections::BTreeMap;
+
+use crate::duration::show_ns;
+use crate::ledger::{Reconciled, not_sent_causes};
+use crate::outage::Service;
+use crate::record::{ClientRecord, NotSent};
+use crate::words::{Blame, Grade, Verdict};
+
+/// A grade, and why where the word alone does not say it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Graded {
+    /// The mark.
+    pub grade: Grade,
+    /// Why it is down or inconclusive.
+    pub reason: Option<String>,
+}
+
+/// What a grade rests on.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// The client's records.
+    pub client: &'a [ClientRecord],
+    /// The fates.
+    pub reconciled: &'a Reconciled,
+    /// Attempts in order of intended start.
+    pub order: &'a [(u64, Service)],
+    /// When the last fault struck, if any did.
+    pub last_fault_ns: Option<u64>,
+    /// 99th percentile of the send lag, in nanoseconds.
+    pub send_lag_p99_ns: u64,
+    /// What the scenario allows for it.
+    pub send_lag_max_ns: u64,
+    /// What makes the trial inconclusive, whatever the records say.
+    pub environment: Option<&'a str>,
+}
+
+/// Grades a trial that ran. Doubt comes first: an inconclusive trial has no other mark.
+#[must_use]
+pub fn grade(evidence: &Evidence<'_>) -> Graded {
+    if let Some(reason) = doubt(evidence) {
+        return Graded { grade: Grade::Inconclusive, reason: Some(reason) };
+    }
+    if let Some(reason) = never_recovered(evidence) {
+        return Graded { grade: Grade::Down, reason: Some(reason) };
+    }
+    let collateral = evidence.reconciled.attempts.iter().any(|a| a.blame == Some(Blame::Collateral));
+    let late = evidence.order.iter().any(|(_, service)| *service == Service::Late);
+    if !collateral && let Some(reason) = generator_fell_short(evidence.client) {
+        return Graded { grade: Grade::Inconclusive, reason: Some(reason) };
+    }
+    let grade = match (collateral, late) {
+        (true, _) => Grade::Lossy,
+        (false, true) => Grade::Delayed,
+        (false, false) => Grade::Held,
+    };
+    Graded { grade, reason: None }
+}
+
+fn doubt(evidence: &Evidence<'_>) -> Option<String> {
+    if let Some(environment) = evidence.environment {
+        return Some(environment.to_owned());
+    }
+    if evidence.reconciled.attempts.is_empty() {
+        return Some("no attempt was made".to_owned());
+    }
+    if !evidence.reconciled.books.is_balanced() {
+        return Some(format!("the books do not balance: {}", evidence.reconciled.books));
+    }
+    (evidence.send_lag_p99_ns > evidence.send_lag_max_ns).then(|| {
+        format!(
+            "the load client did not keep up: 99 % of attempts began within {} of their time, the scenario allows {}",
+            show_ns(evidence.send_lag_p99_ns),
+            show_ns(evidence.send_lag_max_ns)
+        )
+    })
+}
+
+/// Nothing that was due after the last fault was ever served, and something was due.
+fn never_recovered(evidence: &Evidence<'_>) -> Option<String> {
+    let since_ns = evidence.last_fault_ns.unwrap_or(0);
+    let after = evidence.order.iter().filter(|(intended_ns, _)| *intended_ns > since_ns);
+    let (mut due, mut served) = (0_u64, 0_u64);
+    for (_, service) in after {
+        match service {
+            Service::InTime | Service::Late => served += 1,
+            Service::Lost => due += 1,
+            Service::NotSent => {}
+        }
+    }
+    let when = if evidence.last_fault_ns.is_some() { " after the last fault" } else { "" };
+    (due > 0 && served == 0).then(|| format!("none of the {due} attempts{when} was served"))
+}
+
+/// Losses that were seen are losses, but where none were seen, attempts that the client could not
+/// make for want of its own resources might have been lost.
+fn generator_fell_short(client: &[ClientRecord]) -> Option<String> {
+    let causes: BTreeMap<NotSent, u64> = not_sent_causes(client);
+    let (cause, count) =
+        causes.iter().find(|(cause, _)| !matches!(cause, NotSent::InFlightCap | NotSent::Stopped))?;
+    Some(format!("{count} attempts were not sent: {}", cause.in_words()))
+}
+
+/// The verdict that follows from a grade and the violated expectations.
+#[must_use]
+pub fn verdict(grade: Grade, violations: &[String]) -> Verdict {
+    match grade {
+        Grade::Inconclusive => Verdict::Inconclusive,
+        Grade::Unsupported => Verdict::Unsupported,
+        _ if violations.is_empty() => Verdict::Pass,
+        _ => Verdict::Fail,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{Attempt, Books, NO_WORKER};
+    use crate::record::Outcome;
+    use crate::words::{Fate, Retry};
+
+    fn attempt(fate: Fate, blame: Option<Blame>) -> Attempt {
+        Attempt { accepted: None, worker: NO_WORKER, record: 0, fate, blame, retry: Some(Retry::Safe) }
+    }
+
+    fn check(attempts: &[Attempt], services: &[Service], fault_ns: Option<u64>, expected: Grade) {
+        let reconciled = Reconciled { attempts: attempts.to_vec(), books: Books::default() };
+        let order: Vec<(u64, Service)> = (1..).zip(services.iter().copied()).collect();
+        let evidence = Evidence {
+            client: &[],
+            reconciled: &reconciled,
+            order: &order,
+            last_fault_ns: fault_ns,
+            send_lag_p99_ns: 5,
+            send_lag_max_ns: 5,
+            environment: None,
+        };
+        assert_eq!(grade(&evidence).grade, expected, "{services:?}");
+        let doubted = grade(&Evidence { environment: Some("power cut"), ..evidence });
+        assert_eq!((doubted.grade, doubted.reason.as_deref()), (Grade::Inconclusive, Some("power cut")));
+        assert_eq!(grade(&Evidence { send_lag_p99_ns: 6, ..evidence }).grade, Grade::Inconclusive);
+    }
+
+    #[test]
+    fn grades_follow_losses_and_waits() {
+        use Service::{InTime, Late, Lost};
+        let served = attempt(Fate::Served, None);
+        let poison = attempt(Fate::NoReply, Some(Blame::Poison));
+        let refused = attempt(Fate::Refused, Some(Blame::Collateral));
+        check(&[served, served], &[InTime, InTime], None, Grade::Held);
+        check(&[served, poison, served], &[InTime, Lost, InTime], Some(2), Grade::Held);
+        check(&[served, poison, served], &[InTime, Lost, Late], Some(2), Grade::Delayed);
+        check(&[served, refused, served], &[InTime, Lost, Late], Some(1), Grade::Lossy);
+        check(&[served, poison, refused], &[InTime, Lost, Lost], Some(2), Grade::Down);
+        // The poison is the last attempt: nothing was due afterwards that could show recovery.
+        check(&[served, poison], &[InTime, Lost], Some(2), Grade::Held);
+    }
+
+    #[test]
+    fn unbalanced_books_are_inconclusive_and_say_which_line() {
+        let mut books = Books::default();
+        books.expect("eggs", 12, 11);
+        let reconciled = Reconciled { attempts: vec![attempt(Fate::Served, None)], books };
+        let graded = grade(&Evidence {
+            client: &[],
+            reconciled: &reconciled,
+            order: &[(1, Service::InTime)],
+            last_fault_ns: None,
+            send_lag_p99_ns: 0,
+            send_lag_max_ns: 1,
+            environment: None,
+        });
+        let reason = Some("the books do not balance: eggs: 11, must be 12".to_owned());
+        assert_eq!(graded, Graded { grade: Grade::Inconclusive, reason });
+    }
+
+    #[test]
+    fn a_generator_without_descriptors_is_never_the_servers_fault() {
+        let record = ClientRecord {
+            attempt: 0,
+            intended_ns: 1,
+            started: None,
+            connected: None,
+            finished: None,
+            outcome: Outcome::NotSent(NotSent::Descriptors),
+            poison: false,
+            syn_retransmits: 0,
+            version: 0,
+        };
+        let reconciled = Reconciled {
+            attempts: vec![attempt(Fate::NotSent, None), attempt(Fate::Served, None)],
+            books: Books::default(),
+        };
+        let graded = grade(&Evidence {
+            client: &[record],
+            reconciled: &reconciled,
+            order: &[(1, Service::NotSent), (2, Service::InTime)],
+            last_fault_ns: None,
+            send_lag_p99_ns: 0,
+            send_lag_max_ns: 1,
+            environment: None,
+        });
+        assert_eq!(graded.grade, Grade::Inconclusive);
+        let reason = graded.reason.expect("a reason");
+        assert_eq!(reason, "1 attempts were not sent: the load client had no descriptors left");
+    }
+
+    #[test]
+    fn doubt_and_lack_are_no_failures() {
+        let violated = ["expected collateral = 0, measured 3".to_owned()];
+        assert_eq!(verdict(Grade::Held, &[]), Verdict::Pass);
+        assert_eq!(verdict(Grade::Lossy, &violated), Verdict::Fail);
+        assert_eq!(verdict(Grade::Inconclusive, &violated), Verdict::Inconclusive);
+        assert_eq!(verdict(Grade::Unsupported, &violated), Verdict::Unsupported);
+    }
+}

@@ -1,0 +1,337 @@
+//! The ledger: turns what client, workers and kernel wrote down into one fate for each attempt.
+//!
+//! It never guesses silently. Where a rule has to infer (a worker that died between `accept` and
+//! its record, a server whose workers keep no ledger), the rule is written down beside it, and
+//! whatever does not fit makes the books unbalanced: see [`books`].
+
+pub mod books;
+
+use std::collections::BTreeMap;
+
+pub use books::{Books, Entry};
+
+use crate::record::{ClientRecord, KernelRecord, NotSent, Outcome, Stamp};
+use crate::shm::{RecordKind, WorkerRecord, parse_crash_detail};
+use crate::words::{Blame, Fate, Retry, Stage, Transport};
+
+/// What one worker process wrote down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerLog {
+    /// Its process id, in the trial's PID namespace.
+    pub pid: u32,
+    /// Which incarnation it is, from 1.
+    pub generation: u32,
+    /// Whether it ended between calling `accept` and recording what `accept` returned.
+    pub window_open: bool,
+    /// Its records, in order.
+    pub records: Vec<WorkerRecord>,
+}
+
+impl WorkerLog {
+    /// When it first recorded something of this kind, in CLOCK_MONOTONIC nanoseconds.
+    #[must_use]
+    pub fn first(&self, kind: RecordKind) -> Option<u64> {
+        self.records.iter().find(|record| record.kind == kind).map(|record| record.at_ns)
+    }
+
+    /// When it deliberately failed in a way that ends the process.
+    #[must_use]
+    pub fn crashed_ns(&self) -> Option<u64> {
+        self.records
+            .iter()
+            .filter(|record| matches!(record.kind, RecordKind::Crash | RecordKind::BootFailed))
+            .find(|record| parse_crash_detail(record.detail).is_some_and(|(_, mode)| mode.ends_process()))
+            .map(|record| record.at_ns)
+    }
+}
+
+/// A worker's death that the fault injector caused from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InjectedDeath {
+    /// Whose.
+    pub pid: u32,
+    /// When, in CLOCK_MONOTONIC nanoseconds.
+    pub at_ns: u64,
+}
+
+/// Everything that was written down in a trial.
+#[derive(Debug, Clone)]
+pub struct TrialRecords<'a> {
+    /// What carried the connections.
+    pub transport: Transport,
+    /// How many attempts the client set out to make, as the schedule counted them.
+    pub attempts: u32,
+    /// One record for each attempt, if all is well.
+    pub client: &'a [ClientRecord],
+    /// The workers' ledgers; `None`: they keep none.
+    pub workers: Option<&'a [WorkerLog]>,
+    /// What the kernel observer saw.
+    pub kernel: &'a KernelRecord,
+    /// Deaths that the fault injector caused from outside.
+    pub deaths: &'a [InjectedDeath],
+    /// Connections that the supervisor itself is known to make over TCP; usually 0.
+    pub foreign_connects_expected: bool,
+}
+
+/// No worker.
+pub const NO_WORKER: u32 = u32::MAX;
+
+/// What really happened to one attempt. Its index is the attempt's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// When a worker accepted it.
+    pub accepted: Stamp,
+    /// Index of that worker in the logs, or [`NO_WORKER`].
+    pub worker: u32,
+    /// Index of its client record, or `u32::MAX` if that was lost.
+    pub record: u32,
+    /// What happened.
+    pub fate: Fate,
+    /// Why it was lost; `None` if it was not.
+    pub blame: Option<Blame>,
+    /// Whether it may be sent again; `None` if it was served.
+    pub retry: Option<Retry>,
+}
+
+impl Attempt {
+    /// Whether the client set out and was not served.
+    #[must_use]
+    pub const fn is_lost(&self) -> bool {
+        !matches!(self.fate, Fate::Served | Fate::NotSent)
+    }
+}
+
+/// A trial's records, reconciled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reconciled {
+    /// One entry for each attempt.
+    pub attempts: Vec<Attempt>,
+    /// Whether everything adds up.
+    pub books: Books,
+}
+
+impl Reconciled {
+    /// How many attempts had each fate; every fate is present.
+    #[must_use]
+    pub fn fates(&self) -> BTreeMap<Fate, u64> {
+        let mut counts: BTreeMap<Fate, u64> = Fate::ALL.iter().map(|fate| (*fate, 0)).collect();
+        for attempt in &self.attempts {
+            *counts.entry(attempt.fate).or_default() += 1;
+        }
+        counts
+    }
+}
+
+/// Reconciles a trial's records.
+#[must_use]
+pub fn reconcile(records: &TrialRecords<'_>) -> Reconciled {
+    let mut books = Books::default();
+    let by_attempt = index_client(records, &mut books);
+    let accepts = index_accepts(records, &mut books);
+    let mut attempts: Vec<Attempt> = by_attempt
+        .iter()
+        .zip(&accepts)
+        .map(|(&record, accept)| Attempt {
+            accepted: accept.map_or(None, |accept| std::num::NonZeroU64::new(accept.at_ns)),
+            worker: accept.map_or(NO_WORKER, |accept| accept.worker),
+            record,
+            fate: Fate::NotSent,
+            blame: None,
+            retry: None,
+        })
+        .collect();
+    attribute_unrecorded_accepts(records, &mut attempts);
+    for attempt in &mut attempts {
+        let Some(record) = records.client.get(attempt.record as usize) else { continue };
+        attempt.fate = fate_of(records, record, attempt);
+        if attempt.is_lost() {
+            attempt.blame = Some(blame_of(records, record, attempt));
+            attempt.retry = Some(retry_of(records, attempt));
+        } else if attempt.fate == Fate::NotSent {
+            attempt.retry = Some(Retry::Safe);
+        }
+    }
+    books::check_workers(records, &attempts, &mut books);
+    books::check_kernel(records, &attempts, &mut books);
+    books.expect("every attempt has one fate", u64::from(records.attempts), attempts.len() as u64);
+    Reconciled { attempts, books }
+}
+
+/// For each attempt, the index of its client record; `u32::MAX` where it is missing.
+fn index_client(records: &TrialRecords<'_>, books: &mut Books) -> Vec<u32> {
+    let mut by_attempt = vec![u32::MAX; records.attempts as usize];
+    let (mut doubled, mut nowhere) = (0, 0);
+    for (index, record) in records.client.iter().enumerate() {
+        match by_attempt.get_mut(record.attempt as usize) {
+            Some(slot) if *slot == u32::MAX => *slot = u32::try_from(index).unwrap_or(u32::MAX),
+            Some(_) => doubled += 1,
+            None => nowhere += 1,
+        }
+    }
+    let missing = by_attempt.iter().filter(|index| **index == u32::MAX).count();
+    books.expect("client records that are missing", 0, missing as u64);
+    books.expect("client records that are doubled", 0, doubled);
+    books.expect("client records of attempts that were never planned", 0, nowhere);
+    by_attempt
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Accept {
+    at_ns: u64,
+    worker: u32,
+}
+
+/// For each attempt, its accept by a worker.
+fn index_accepts(records: &TrialRecords<'_>, books: &mut Books) -> Vec<Option<Accept>> {
+    let mut accepts: Vec<Option<Accept>> = vec![None; records.attempts as usize];
+    let (mut doubled, mut strangers) = (0, 0);
+    for (worker, record) in accept_records(records) {
+        let attempt = record.peer.and_then(|peer| peer.attempt());
+        match attempt.and_then(|attempt| accepts.get_mut(attempt as usize)) {
+            Some(slot @ None) => *slot = Some(Accept { at_ns: record.at_ns, worker }),
+            Some(Some(_)) => doubled += 1,
+            None => strangers += 1,
+        }
+    }
+    books.expect("accepts that workers recorded twice", 0, doubled);
+    books.expect("accepts of connections that no attempt made", 0, strangers);
+    accepts
+}
+
+fn accept_records<'a>(records: &TrialRecords<'a>) -> impl Iterator<Item = (u32, &'a WorkerRecord)> {
+    records.workers.unwrap_or_default().iter().zip(0_u32..).flat_map(|(log, worker)| {
+        log.records.iter().filter(|r| r.kind == RecordKind::Accepted).map(move |record| (worker, record))
+    })
+}
+
+/// A worker that died between `accept` and its record took at most one connection unseen.
+///
+/// Such a connection looks like one that was reset in the queue. It is told apart by this: while a
+/// listener stays open, the kernel resets nothing that waits in its queue. So where a worker died
+/// in the accept window, and an attempt ended without a byte, unaccepted, while no listener
+/// closed, that worker had taken it. Only attempts that ended within the worker's lifetime or at
+/// its death qualify; of several, the one that ended first after the worker's last record does.
+fn attribute_unrecorded_accepts(records: &TrialRecords<'_>, attempts: &mut [Attempt]) {
+    for (log, worker) in records.workers.unwrap_or_default().iter().zip(0_u32..) {
+        if !log.window_open {
+            continue;
+        }
+        let last_ns = log.records.last().map_or(0, |record| record.at_ns);
+        let taken = attempts
+            .iter_mut()
+            .filter(|attempt| attempt.worker == NO_WORKER)
+            .filter_map(|attempt| Some((ended_empty_ns(records, attempt)?, attempt)))
+            .filter(|(ended_ns, attempt)| {
+                *ended_ns >= last_ns && closed_listener(records, attempt, *ended_ns).is_none()
+            })
+            .min_by_key(|(ended_ns, _)| *ended_ns);
+        if let Some((_, attempt)) = taken {
+            attempt.worker = worker;
+        }
+    }
+}
+
+fn ended_empty_ns(records: &TrialRecords<'_>, attempt: &Attempt) -> Option<u64> {
+    let record = records.client.get(attempt.record as usize)?;
+    matches!(record.outcome, Outcome::Closed | Outcome::Reset).then_some(record.finished?.get())
+}
+
+/// The listener whose closing can have ended this attempt: open when it connected, and not seen
+/// any more, or found gone, around its end.
+fn closed_listener<'a>(
+    records: &TrialRecords<'a>,
+    attempt: &Attempt,
+    ended_ns: u64,
+) -> Option<&'a crate::record::Listener> {
+    let record = records.client.get(attempt.record as usize)?;
+    let connected_ns = record.connected.or(record.started)?.get();
+    // The observer looks once per interval; a close is known only to within two looks.
+    let slack_ns = records.kernel.interval_ns.saturating_mul(2) + 1_000_000;
+    records.kernel.listeners.iter().find(|listener| {
+        let (Some(last_seen_ns), Some(gone_ns)) = (listener.last_seen_ns, listener.gone_ns) else {
+            return false;
+        };
+        listener.opened_ns <= connected_ns + slack_ns
+            && last_seen_ns <= ended_ns + slack_ns
+            && ended_ns <= gone_ns + slack_ns
+    })
+}
+
+fn fate_of(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt) -> Fate {
+    match record.outcome {
+        Outcome::Replied => Fate::Served,
+        Outcome::WrongReply => Fate::WrongReply,
+        Outcome::Truncated | Outcome::Errno(_, Stage::Reply) => Fate::Truncated,
+        Outcome::Refused => Fate::Refused,
+        Outcome::NotSent(_) => Fate::NotSent,
+        Outcome::TimedOut(Stage::Connect) if attempt.worker == NO_WORKER => Fate::SynDropped,
+        Outcome::TimedOut(_) => Fate::TimedOut,
+        Outcome::Errno(_, Stage::Connect) => Fate::Refused,
+        Outcome::Closed | Outcome::Reset | Outcome::Errno(_, Stage::FirstByte) => {
+            fate_without_reply(records, record, attempt)
+        }
+    }
+}
+
+/// Closed or reset without a byte: `no_reply` if a worker had accepted it, else `queue_reset`.
+/// Where workers keep no ledger, a listener that closed just then tells.
+fn fate_without_reply(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt) -> Fate {
+    let accepted = match records.workers {
+        Some(_) => attempt.worker != NO_WORKER,
+        None => record.finished.and_then(|at| closed_listener(records, attempt, at.get())).is_none(),
+    };
+    if accepted { Fate::NoReply } else { Fate::QueueReset }
+}
+
+fn blame_of(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt) -> Blame {
+    let reached_worker = match records.workers {
+        Some(_) => attempt.worker != NO_WORKER,
+        None => !matches!(attempt.fate, Fate::Refused | Fate::SynDropped | Fate::QueueReset),
+    };
+    if record.poison && reached_worker {
+        return Blame::Poison;
+    }
+    let cut_short = matches!(attempt.fate, Fate::NoReply | Fate::Truncated);
+    if cut_short && reached_worker && worker_crashed(records, attempt, record) {
+        return Blame::InFlight;
+    }
+    Blame::Collateral
+}
+
+/// Whether the worker that had accepted this attempt crashed, by its own fault or by a signal that
+/// the injector sent: a worker that its supervisor stops has not crashed.
+fn worker_crashed(records: &TrialRecords<'_>, attempt: &Attempt, record: &ClientRecord) -> bool {
+    let Some(workers) = records.workers else {
+        // Without a ledger nobody knows who had accepted it: an attempt that was open when a
+        // worker was killed from outside, and ended after that, may have been that worker's.
+        let span = record.started.zip(record.finished).map(|(start, end)| (start.get(), end.get()));
+        return span.is_some_and(|(start_ns, end_ns)| {
+            records.deaths.iter().any(|death| start_ns <= death.at_ns && death.at_ns <= end_ns)
+        });
+    };
+    let Some(log) = workers.get(attempt.worker as usize) else { return false };
+    log.crashed_ns().is_some() || records.deaths.iter().any(|death| death.pid == log.pid)
+}
+
+fn retry_of(records: &TrialRecords<'_>, attempt: &Attempt) -> Retry {
+    let never_accepted = match attempt.fate {
+        Fate::Refused | Fate::SynDropped | Fate::QueueReset | Fate::NotSent => true,
+        _ => records.workers.is_some() && attempt.worker == NO_WORKER,
+    };
+    if never_accepted { Retry::Safe } else { Retry::Ambiguous }
+}
+
+/// Why attempts were not sent, with counts.
+#[must_use]
+pub fn not_sent_causes(client: &[ClientRecord]) -> BTreeMap<NotSent, u64> {
+    let mut causes = BTreeMap::new();
+    for record in client {
+        if let Outcome::NotSent(cause) = record.outcome {
+            *causes.entry(cause).or_default() += 1;
+        }
+    }
+    causes
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,351 @@
+//! Trials are built from stories, one for each attempt, so that the right fate is known.
+
+use std::num::NonZeroU64;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::record::{Listener, TcpCounters};
+use crate::shm::crash_detail;
+use crate::wire::{Peer, client_v4};
+use crate::words::{CrashMode, CrashStep};
+
+/// What is made to happen to an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Story {
+    Served,
+    Refused,
+    SynDropped,
+    QueueReset,
+    Poisoned,
+    InFlight,
+    Dropped,
+    Truncated,
+    Wrong,
+    Silent,
+    NeverAccepted,
+    Capped,
+}
+
+const STORIES: [Story; 12] = [
+    Story::Served,
+    Story::Refused,
+    Story::SynDropped,
+    Story::QueueReset,
+    Story::Poisoned,
+    Story::InFlight,
+    Story::Dropped,
+    Story::Truncated,
+    Story::Wrong,
+    Story::Silent,
+    Story::NeverAccepted,
+    Story::Capped,
+];
+
+impl Story {
+    fn expected(self) -> (Fate, Option<Blame>, Option<Retry>) {
+        use Blame::{Collateral, Poison};
+        use Retry::{Ambiguous, Safe};
+        match self {
+            Self::Served => (Fate::Served, None, None),
+            Self::Refused => (Fate::Refused, Some(Collateral), Some(Safe)),
+            Self::SynDropped => (Fate::SynDropped, Some(Collateral), Some(Safe)),
+            Self::QueueReset => (Fate::QueueReset, Some(Collateral), Some(Safe)),
+            Self::Poisoned => (Fate::NoReply, Some(Poison), Some(Ambiguous)),
+            Self::InFlight => (Fate::NoReply, Some(Blame::InFlight), Some(Ambiguous)),
+            Self::Dropped => (Fate::NoReply, Some(Collateral), Some(Ambiguous)),
+            Self::Truncated => (Fate::Truncated, Some(Collateral), Some(Ambiguous)),
+            Self::Wrong => (Fate::WrongReply, Some(Collateral), Some(Ambiguous)),
+            Self::Silent => (Fate::TimedOut, Some(Collateral), Some(Ambiguous)),
+            Self::NeverAccepted => (Fate::TimedOut, Some(Collateral), Some(Safe)),
+            Self::Capped => (Fate::NotSent, None, Some(Safe)),
+        }
+    }
+
+    fn outcome(self) -> Outcome {
+        match self {
+            Self::Served => Outcome::Replied,
+            Self::Refused => Outcome::Refused,
+            Self::SynDropped => Outcome::TimedOut(Stage::Connect),
+            Self::QueueReset | Self::InFlight => Outcome::Reset,
+            Self::Poisoned | Self::Dropped => Outcome::Closed,
+            Self::Truncated => Outcome::Truncated,
+            Self::Wrong => Outcome::WrongReply,
+            Self::Silent | Self::NeverAccepted => Outcome::TimedOut(Stage::FirstByte),
+            Self::Capped => Outcome::NotSent(NotSent::InFlightCap),
+        }
+    }
+
+    fn connects(self) -> bool {
+        !matches!(self, Self::Refused | Self::SynDropped | Self::Capped)
+    }
+
+    fn is_accepted(self) -> bool {
+        self.connects() && !matches!(self, Self::QueueReset | Self::NeverAccepted)
+    }
+}
+
+/// A trial in which attempt `i`, at second `i`, has story `stories[i]`, and everything adds up.
+#[derive(Debug, Clone)]
+struct Trial {
+    client: Vec<ClientRecord>,
+    workers: Vec<WorkerLog>,
+    kernel: KernelRecord,
+}
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+fn at(ns: u64) -> Stamp {
+    NonZeroU64::new(ns)
+}
+
+fn trial(stories: &[Story]) -> Trial {
+    let mut trial = Trial {
+        client: Vec::new(),
+        workers: vec![log(1)],
+        kernel: KernelRecord { exclusive: true, interval_ns: 1_000_000, ..KernelRecord::default() },
+    };
+    for (story, attempt) in stories.iter().zip(0..) {
+        tell(&mut trial, attempt, *story);
+    }
+    let counters = &mut trial.kernel.counters;
+    counters.active_opens = stories.iter().filter(|s| **s != Story::Capped).count() as u64;
+    counters.passive_opens = stories.iter().filter(|s| s.connects()).count() as u64;
+    counters.listen_drops = stories.iter().filter(|s| **s == Story::SynDropped).count() as u64;
+    counters.out_rsts = stories.iter().filter(|s| **s == Story::Refused).count() as u64;
+    trial
+}
+
+fn log(generation: u32) -> WorkerLog {
+    WorkerLog { pid: 100 + generation, generation, window_open: false, records: Vec::new() }
+}
+
+fn tell(trial: &mut Trial, attempt: u32, story: Story) {
+    let start_ns = (u64::from(attempt) + 1) * SECOND_NS;
+    trial.client.push(ClientRecord {
+        attempt,
+        intended_ns: start_ns,
+        started: if story == Story::Capped { None } else { at(start_ns) },
+        connected: if story.connects() { at(start_ns + 10) } else { None },
+        finished: at(start_ns + 1000),
+        outcome: story.outcome(),
+        poison: story == Story::Poisoned,
+        syn_retransmits: 0,
+        version: 1,
+    });
+    if story.is_accepted() {
+        tell_worker(trial, attempt, start_ns, story);
+    }
+    if story == Story::QueueReset {
+        trial.kernel.listeners.push(Listener {
+            inode: attempt,
+            opened_ns: 1,
+            last_seen_ns: at(start_ns + 900).map(NonZeroU64::get),
+            gone_ns: at(start_ns + 1100).map(NonZeroU64::get),
+            holders: Vec::new(),
+            queue_max: 1,
+            limit: 128,
+            drops: Some(0),
+        });
+    }
+}
+
+fn tell_worker(trial: &mut Trial, attempt: u32, start_ns: u64, story: Story) {
+    let crashes = matches!(story, Story::Poisoned | Story::InFlight);
+    if crashes && !trial.workers.last().is_some_and(|log| log.records.is_empty()) {
+        trial.workers.push(log(trial.workers.len() as u32 + 1));
+    }
+    let log = trial.workers.last_mut().expect("a worker");
+    let (pid, generation) = (log.pid, log.generation);
+    let push = |log: &mut WorkerLog, kind, at_ns, detail| {
+        log.records.push(WorkerRecord {
+            kind,
+            pid,
+            generation,
+            connection: attempt + 1,
+            at_ns,
+            detail,
+            peer: (kind == RecordKind::Accepted).then(|| Peer::Ip(client_v4(attempt).into(), 5)),
+        });
+    };
+    push(log, RecordKind::Accepted, start_ns + 20, 0);
+    let asked = if story == Story::Poisoned { u64::MAX } else { u64::from(attempt) };
+    push(log, RecordKind::Read, start_ns + 30, asked);
+    match story {
+        Story::Served => push(log, RecordKind::Replied, start_ns + 40, u64::from(attempt)),
+        Story::Poisoned | Story::InFlight => {
+            let detail = crash_detail(CrashStep::Work, CrashMode::Panic);
+            push(log, RecordKind::Crash, start_ns + 50, detail);
+            trial.workers.push(tests::log(trial.workers.len() as u32 + 1));
+        }
+        _ => push(log, RecordKind::Closed, start_ns + 60, 0),
+    }
+}
+
+fn records<'a>(trial: &'a Trial, attempts: usize) -> TrialRecords<'a> {
+    TrialRecords {
+        transport: Transport::Tcp,
+        attempts: u32::try_from(attempts).expect("few"),
+        client: &trial.client,
+        workers: Some(&trial.workers),
+        kernel: &trial.kernel,
+        deaths: &[],
+        foreign_connects_expected: false,
+    }
+}
+
+fn stories() -> impl Strategy<Value = Vec<Story>> {
+    prop::collection::vec(prop::sample::select(STORIES.to_vec()), 1..60)
+}
+
+fn conserved(reconciled: &Reconciled, attempts: usize) -> bool {
+    reconciled.attempts.len() == attempts && reconciled.fates().values().sum::<u64>() == attempts as u64
+}
+
+proptest! {
+    #[test]
+    fn every_attempt_gets_the_fate_it_had(stories in stories(), rotate in 0..60_usize) {
+        let mut trial = trial(&stories);
+        // Records reach the ledger in any order.
+        let pivot = rotate % trial.client.len();
+        trial.client.rotate_left(pivot);
+        trial.workers.reverse();
+        let reconciled = reconcile(&records(&trial, stories.len()));
+        prop_assert!(reconciled.books.is_balanced(), "{}", reconciled.books);
+        prop_assert!(conserved(&reconciled, stories.len()));
+        for (attempt, story) in reconciled.attempts.iter().zip(&stories) {
+            prop_assert_eq!((attempt.fate, attempt.blame, attempt.retry), story.expected(), "{:?}", story);
+        }
+    }
+
+    #[test]
+    fn a_client_record_lost_doubled_or_from_nowhere_is_noticed(
+        stories in stories(), which: prop::sample::Index, kind in 0..3,
+    ) {
+        let mut trial = trial(&stories);
+        let index = which.index(trial.client.len());
+        match kind {
+            0 => { trial.client.remove(index); }
+            1 => { let copy = trial.client[index]; trial.client.push(copy); }
+            _ => {
+                let mut stranger = trial.client[index];
+                stranger.attempt = u32::try_from(stories.len()).expect("few");
+                trial.client.push(stranger);
+            }
+        }
+        let reconciled = reconcile(&records(&trial, stories.len()));
+        prop_assert!(!reconciled.books.is_balanced());
+        prop_assert!(conserved(&reconciled, stories.len()));
+    }
+
+    #[test]
+    fn an_accept_lost_doubled_or_from_nowhere_is_noticed(
+        stories in stories(), which: prop::sample::Index, kind in 0..3,
+    ) {
+        let mut stories = stories;
+        stories.push(Story::Served);
+        let mut trial = trial(&stories);
+        let accepts: Vec<(usize, usize)> = trial.workers.iter().enumerate().flat_map(|(log, worker)| {
+            worker.records.iter().enumerate()
+                .filter(|(_, record)| record.kind == RecordKind::Accepted)
+                .map(move |(index, _)| (log, index))
+        }).collect();
+        let (log, index) = accepts[which.index(accepts.len())];
+        let log = &mut trial.workers[log].records;
+        match kind {
+            0 => { log.remove(index); }
+            1 => { let copy = log[index]; log.insert(index, copy); }
+            _ => {
+                let mut stranger = log[index];
+                stranger.peer = Some(Peer::Ip(crate::wire::SERVER_V4.into(), 9));
+                log.insert(index, stranger);
+            }
+        }
+        let reconciled = reconcile(&records(&trial, stories.len()));
+        prop_assert!(!reconciled.books.is_balanced());
+        prop_assert!(conserved(&reconciled, stories.len()));
+    }
+
+    #[test]
+    fn any_records_at_all_give_each_attempt_one_fate(
+        outcomes in prop::collection::vec((0..40_u32, 0..STORIES.len(), any::<bool>()), 0..80),
+        accepted in prop::collection::vec((0..60_u32, 0..5_u32, any::<u8>()), 0..80),
+        attempts in 0..40_usize,
+    ) {
+        let mut trial = trial(&[]);
+        for (attempt, story, poison) in outcomes {
+            tell(&mut trial, attempt, STORIES[story]);
+            trial.client.last_mut().expect("told").poison = poison;
+        }
+        for (attempt, generation, kind) in accepted {
+            let Some(kind) = RecordKind::from_u32(u32::from(kind % 15)) else { continue };
+            let mut log = log(generation);
+            log.window_open = attempt % 2 == 0;
+            log.records.push(WorkerRecord {
+                kind, pid: 7, generation, connection: attempt, at_ns: u64::from(attempt), detail: 3,
+                peer: Some(Peer::Unix(attempt)),
+            });
+            trial.workers.push(log);
+        }
+        let reconciled = reconcile(&records(&trial, attempts));
+        prop_assert!(conserved(&reconciled, attempts));
+        for attempt in &reconciled.attempts {
+            prop_assert_eq!(attempt.is_lost(), attempt.blame.is_some());
+        }
+    }
+}
+
+#[test]
+fn kernel_counters_that_disagree_are_noticed() {
+    type Spoil = fn(&mut TcpCounters);
+    let spoils: [(&str, Spoil); 5] = [
+        ("ActiveOpens", |c| c.active_opens += 1),
+        ("ActiveOpens", |c| c.active_opens -= 1),
+        ("PassiveOpens", |c| c.passive_opens += 2),
+        ("SYN drops", |c| c.listen_drops = 0),
+        ("OutRsts", |c| c.out_rsts = 0),
+    ];
+    for (name, spoil) in spoils {
+        let mut trial = trial(&[Story::Served, Story::Refused, Story::SynDropped]);
+        spoil(&mut trial.kernel.counters);
+        let reconciled = reconcile(&records(&trial, 3));
+        assert!(reconciled.books.to_string().contains(name), "{name}: {}", reconciled.books);
+    }
+}
+
+#[test]
+fn a_connection_taken_by_a_worker_that_died_before_recording_it_was_in_flight() {
+    let mut trial = trial(&[Story::Served, Story::QueueReset]);
+    trial.kernel.listeners.clear();
+    trial.workers[0].window_open = true;
+    let deaths = [InjectedDeath { pid: trial.workers[0].pid, at_ns: 2 * SECOND_NS }];
+    let reconciled = reconcile(&TrialRecords { deaths: &deaths, ..records(&trial, 2) });
+    assert!(reconciled.books.is_balanced(), "{}", reconciled.books);
+    let attempt = reconciled.attempts[1];
+    assert_eq!((attempt.fate, attempt.blame), (Fate::NoReply, Some(Blame::InFlight)));
+    assert_eq!(attempt.retry, Some(Retry::Ambiguous));
+}
+
+#[test]
+fn a_queue_reset_needs_a_listener_that_closed() {
+    let mut trial = trial(&[Story::Served, Story::QueueReset]);
+    trial.kernel.listeners.clear();
+    let reconciled = reconcile(&records(&trial, 2));
+    assert_eq!(reconciled.books.to_string(), "queue resets while no listener closed: 1, must be 0");
+}
+
+#[test]
+fn poison_that_nobody_took_is_not_to_blame() {
+    let mut trial = trial(&[Story::Refused]);
+    trial.client[0].poison = true;
+    let reconciled = reconcile(&records(&trial, 1));
+    assert_eq!(reconciled.attempts[0].blame, Some(Blame::Collateral));
+}
+
+#[test]
+fn without_a_ledger_a_closed_listener_tells_queue_resets_from_missing_replies() {
+    let trial = trial(&[Story::QueueReset, Story::Dropped]);
+    let reconciled = reconcile(&TrialRecords { workers: None, ..records(&trial, 2) });
+    let fates: Vec<Fate> = reconciled.attempts.iter().map(|attempt| attempt.fate).collect();
+    assert_eq!(fates, [Fate::QueueReset, Fate::NoReply]);
+}

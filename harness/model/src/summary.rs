@@ -1,0 +1,238 @@
+//! From reconciled records to a trial's result.
+
+use std::collections::BTreeMap;
+
+use crate::expect;
+use crate::explain::{self, Story};
+use crate::facts::TrialFacts;
+use crate::grade::{self, Evidence};
+use crate::latency::Latencies;
+use crate::ledger::{Reconciled, TrialRecords, reconcile};
+use crate::outage;
+use crate::record::TcpCounters;
+use crate::result::{KernelResult, Outage, TrialResult, WorkersResult};
+use crate::scenario::Scenario;
+use crate::shm::RecordKind;
+use crate::timeline;
+use crate::words::{Blame, Fate, Grade, Retry, Verdict};
+
+/// Into how many parts reports cut a trial's time.
+const STRIP_BUCKETS: usize = 100;
+
+/// Which trial a result is of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrialName {
+    /// Name of the supervisor.
+    pub supervisor: String,
+    /// What its version receipt printed.
+    pub supervisor_version: String,
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Which repetition, from 0.
+    pub repetition: u32,
+    /// The trial's folder, relative to the run directory.
+    pub folder: String,
+}
+
+/// A trial's result, and the histograms behind it.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// What reports show.
+    pub result: TrialResult,
+    /// Fates, one for each attempt.
+    pub reconciled: Reconciled,
+    /// Whole distributions.
+    pub latencies: Latencies,
+}
+
+/// Reconciles a trial's records and sums them up.
+#[must_use]
+pub fn summarise(
+    name: &TrialName,
+    scenario: &Scenario,
+    records: &TrialRecords<'_>,
+    facts: &TrialFacts,
+) -> Summary {
+    let reconciled = reconcile(records);
+    let latencies = Latencies::collect(records.client, &reconciled);
+    let order = outage::in_order(records.client, &reconciled, scenario.load.deadline_ns);
+    let faults_ns = fault_instants(records, facts);
+    let graded = grade::grade(&Evidence {
+        client: records.client,
+        reconciled: &reconciled,
+        order: &order,
+        last_fault_ns: faults_ns.iter().copied().max(),
+        send_lag_p99_ns: crate::latency::quantiles(&latencies.send_lag).p99_ns,
+        send_lag_max_ns: scenario.load.send_lag_max_ns,
+        environment: facts.environment.as_deref(),
+    });
+    let mut result = empty_result(name, graded.grade, graded.reason);
+    fill_counts(&mut result, &reconciled);
+    result.latency = latencies.quantiles();
+    result.kernel = kernel_result(records, facts);
+    result.outages = outage::outages(&order, facts.end_ns)
+        .into_iter()
+        .map(|outage| Outage {
+            start_ns: outage.start_ns.saturating_sub(facts.start_ns),
+            end_ns: outage.end_ns.saturating_sub(facts.start_ns),
+            ..outage
+        })
+        .collect();
+    result.recovery_ns = recoveries(records, &reconciled, &faults_ns);
+    result.workers = workers_result(records, &reconciled, facts);
+    result.books = reconciled.books.to_string();
+    let story = Story { records, reconciled: &reconciled, facts, deadline_ns: scenario.load.deadline_ns };
+    result.losses = explain::losses(&story);
+    result.timeline = timeline::timeline(records, facts);
+    result.strip = outage::strip(&order, records.kernel, facts.start_ns, facts.end_ns, STRIP_BUCKETS);
+    result.notes.clone_from(&facts.notes);
+    result.violations = expect::check(&scenario.expect, &result);
+    result.verdict = grade::verdict(result.grade, &result.violations);
+    Summary { result, reconciled, latencies }
+}
+
+/// The result of a trial that did not run, with the reason.
+#[must_use]
+pub fn not_run(name: &TrialName, grade: Grade, reason: String) -> TrialResult {
+    let mut result = empty_result(name, grade, Some(reason));
+    result.verdict = grade::verdict(grade, &[]);
+    "nothing to balance: the trial did not run".clone_into(&mut result.books);
+    result
+}
+
+fn empty_result(name: &TrialName, grade: Grade, reason: Option<String>) -> TrialResult {
+    TrialResult {
+        supervisor: name.supervisor.clone(),
+        supervisor_version: name.supervisor_version.clone(),
+        scenario: name.scenario.clone(),
+        repetition: name.repetition,
+        grade,
+        verdict: Verdict::Inconclusive,
+        violations: Vec::new(),
+        reason,
+        attempts: 0,
+        fates: Fate::ALL.iter().map(|fate| (*fate, 0)).collect(),
+        blame: Blame::ALL.iter().map(|blame| (*blame, 0)).collect(),
+        collateral: BTreeMap::new(),
+        safe_to_retry: 0,
+        ambiguous: 0,
+        latency: Default::default(),
+        kernel: KernelResult::default(),
+        outages: Vec::new(),
+        recovery_ns: Vec::new(),
+        workers: WorkersResult::default(),
+        books: String::new(),
+        losses: Vec::new(),
+        timeline: Vec::new(),
+        strip: Vec::new(),
+        notes: Vec::new(),
+        folder: name.folder.clone(),
+        elapsed_ns: 0,
+    }
+}
+
+fn fill_counts(result: &mut TrialResult, reconciled: &Reconciled) {
+    result.attempts = reconciled.attempts.len() as u64;
+    result.fates = reconciled.fates();
+    for attempt in reconciled.attempts.iter().filter(|attempt| attempt.is_lost()) {
+        if let Some(blame) = attempt.blame {
+            *result.blame.entry(blame).or_default() += 1;
+        }
+        if attempt.blame == Some(Blame::Collateral) {
+            *result.collateral.entry(attempt.fate).or_default() += 1;
+        }
+        match attempt.retry {
+            Some(Retry::Safe) => result.safe_to_retry += 1,
+            _ => result.ambiguous += 1,
+        }
+    }
+}
+
+/// When faults struck. Poison strikes when the worker fails, not when the attempt sets out: else
+/// the accept of the poison itself would count as recovery.
+fn fault_instants(records: &TrialRecords<'_>, facts: &TrialFacts) -> Vec<u64> {
+    facts
+        .faults
+        .iter()
+        .filter(|fault| fault.error.is_none())
+        .map(|fault| {
+            fault.poison.and_then(|attempt| poison_struck_ns(records, attempt)).unwrap_or(fault.at_ns)
+        })
+        .collect()
+}
+
+fn poison_struck_ns(records: &TrialRecords<'_>, attempt: u32) -> Option<u64> {
+    let of_attempt = |record: &crate::shm::WorkerRecord| {
+        record.kind == RecordKind::Accepted && record.peer.and_then(|peer| peer.attempt()) == Some(attempt)
+    };
+    let struck = records.workers.unwrap_or_default().iter().find_map(|log| {
+        let accepted = log.records.iter().position(of_attempt)?;
+        let after = &log.records[accepted..];
+        after.iter().find(|record| record.kind == RecordKind::Crash).map(|record| record.at_ns)
+    });
+    // A worker that keeps no ledger, or caught the poison, is judged by what the client saw.
+    let ended = || records.client.iter().find(|record| record.attempt == attempt)?.finished;
+    struck.or_else(|| ended().map(std::num::NonZeroU64::get))
+}
+
+/// Recovery is known only where workers record their accepts.
+fn recoveries(records: &TrialRecords<'_>, reconciled: &Reconciled, faults_ns: &[u64]) -> Vec<Option<u64>> {
+    if records.workers.is_none() {
+        return Vec::new();
+    }
+    let accepts = reconciled.attempts.iter().filter_map(|attempt| attempt.accepted);
+    outage::recoveries(faults_ns, accepts.map(std::num::NonZeroU64::get).collect())
+}
+
+fn kernel_result(records: &TrialRecords<'_>, facts: &TrialFacts) -> KernelResult {
+    let kernel = records.kernel;
+    let during = |ns: u64| facts.start_ns <= ns && ns <= facts.end_ns;
+    let closed = kernel.listeners.iter().filter(|listener| listener.gone_ns.is_some_and(during)).count();
+    KernelResult {
+        listen_overflows: kernel.counters.listen_overflows,
+        listen_drops: kernel.counters.listen_drops,
+        queue_max: kernel.listeners.iter().map(|listener| listener.queue_max).max().unwrap_or(0),
+        queue_limit: kernel.listeners.last().map_or(0, |listener| listener.limit),
+        listeners_closed: u32::try_from(closed).unwrap_or(u32::MAX),
+        counters: if kernel.exclusive { counters(&kernel.counters) } else { BTreeMap::new() },
+        interval_ns: kernel.interval_ns,
+    }
+}
+
+/// The counters by the names that the kernel gives them in /proc/net/snmp and /proc/net/netstat.
+fn counters(counters: &TcpCounters) -> BTreeMap<String, u64> {
+    [
+        ("ActiveOpens", counters.active_opens),
+        ("PassiveOpens", counters.passive_opens),
+        ("AttemptFails", counters.attempt_fails),
+        ("EstabResets", counters.estab_resets),
+        ("OutRsts", counters.out_rsts),
+        ("RetransSegs", counters.retrans_segs),
+        ("ListenOverflows", counters.listen_overflows),
+        ("ListenDrops", counters.listen_drops),
+        ("TCPReqQFullDrop", counters.req_q_full_drop),
+        ("TCPReqQFullDoCookies", counters.req_q_full_do_cookies),
+        ("TCPMigrateReqSuccess", counters.migrate_req_success),
+        ("TCPMigrateReqFailure", counters.migrate_req_failure),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
+}
+
+fn workers_result(records: &TrialRecords<'_>, reconciled: &Reconciled, facts: &TrialFacts) -> WorkersResult {
+    let logs = records.workers.unwrap_or_default();
+    let mut accepted = vec![0; logs.len()];
+    for attempt in &reconciled.attempts {
+        if let Some(count) = accepted.get_mut(attempt.worker as usize) {
+            *count += 1;
+        }
+    }
+    WorkersResult {
+        generations: u32::try_from(logs.len()).unwrap_or(u32::MAX),
+        orphans: facts.orphans,
+        leaked_fds: facts.leaked_fds,
+        accepted,
+        ledger: records.workers.is_some(),
+    }
+}
