@@ -161,6 +161,11 @@ fn listeners_are_found_by_where_they_would_take_connections() {
         let at = Address::Tcp(SocketAddr::new(host.parse().unwrap(), address.port()));
         inodes(&diag.listeners(&at).unwrap())
     };
+    let mut diag = Diag::open().unwrap();
+    let mut taken = |address: SocketAddr, host: &str| {
+        let at = SocketAddr::new(host.parse().unwrap(), address.port());
+        Some(diag.taker(at, 40_000).unwrap()?.inode)
+    };
     for (bound, option, takes, does_not) in [
         ("127.0.0.1:0", Option::None, &["127.0.0.1"][..], &["127.0.0.2", "::1"][..]),
         ("0.0.0.0:0", Option::None, &["127.0.0.1", "127.0.0.2"], &["::1"]),
@@ -172,10 +177,12 @@ fn listeners_are_found_by_where_they_would_take_connections() {
         let (server, address) = tcp_listener(bound, 1, option);
         for host in takes {
             assert_eq!(found(address, host), [inode(&server)], "{bound} {option:?} takes {host}");
+            assert_eq!(taken(address, host), Some(inode(&server)), "{bound} {option:?} takes {host}");
         }
         for host in does_not {
             // Another test's listener may have the same port at another address.
             assert!(!found(address, host).contains(&inode(&server)), "{bound} {option:?}, {host}");
+            assert_ne!(taken(address, host), Some(inode(&server)), "{bound} {option:?}, {host}");
         }
         let inode = inode(&server);
         drop(server);
@@ -189,6 +196,9 @@ fn listeners_that_share_a_port_are_all_found() {
     let (second, _) = tcp_listener(&address.to_string(), 5, Option::ReusePort);
     let mut diag = Diag::open().unwrap();
     let seen = diag.listeners(&Address::Tcp(address)).unwrap();
+    for port in 40_000..41_000 {
+        assert!(seen.contains(&diag.taker(address, port).unwrap().unwrap()));
+    }
     assert_eq!(inodes(&seen), sorted(vec![inode(&first), inode(&second)]));
     assert_eq!(sorted(seen.iter().map(|listener| listener.limit).collect()), [3, 5]);
     drop(first);

@@ -17,9 +17,12 @@ use std::path::Path;
 use holdline_model::wire::Address;
 use netlink_packet_core::{NlasIterator, Parseable};
 use netlink_packet_sock_diag::constants::{
-    INET_DIAG_SKMEMINFO, INET_DIAG_SKV6ONLY, UNIX_DIAG_NAME, UNIX_DIAG_RQLEN, UNIX_DIAG_VFS,
+    AF_INET, AF_INET6, INET_DIAG_SKMEMINFO, INET_DIAG_SKV6ONLY, IPPROTO_TCP, UNIX_DIAG_NAME, UNIX_DIAG_RQLEN,
+    UNIX_DIAG_VFS,
 };
-use netlink_packet_sock_diag::inet::{ExtensionFlags, InetResponseHeader, StateFlags as TcpStates};
+use netlink_packet_sock_diag::inet::{
+    ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags as TcpStates,
+};
 use netlink_packet_sock_diag::unix::{ShowFlags, StateFlags as UnixStates, UnixRequest, UnixResponseHeader};
 use netlink_packet_sock_diag::{inet, unix};
 use nix::libc;
@@ -28,6 +31,8 @@ use super::netlink::{Netlink, Request, TcpRequest};
 
 /// Index of the drop count in `INET_DIAG_SKMEMINFO` (include/uapi/linux/sock_diag.h), in words.
 const SK_MEMINFO_DROPS: usize = 8;
+/// Asks for a socket by its addresses alone (include/uapi/linux/inet_diag.h).
+const INET_DIAG_NOCOOKIE: [u8; 8] = [0xff; 8];
 /// Length and kind of an attribute, in bytes.
 const NLA_HEADER_BYTES: usize = 4;
 
@@ -119,6 +124,37 @@ impl Diag {
         Ok(found)
     }
 
+    /// The listener that would take the next connection to the TCP address from a client's port, or
+    /// `None` if it would be refused. Of listeners that share the address by SO_REUSEPORT it is a
+    /// different one for different ports.
+    ///
+    /// This is the look-up that a SYN goes through, so that it costs little however large the
+    /// machine's tables are; [`Diag::listeners`] walks one of them.
+    ///
+    /// # Errors
+    ///
+    /// Any [`DiagError`]; but a kernel without tcp_diag is not told from one where nobody listens.
+    pub fn taker(
+        &mut self,
+        address: SocketAddr,
+        client_port: u16,
+    ) -> Result<Option<ListenerSeen>, DiagError> {
+        let address = reached(address);
+        let (family, mut socket_id) = match address.ip() {
+            IpAddr::V4(_) => (AF_INET, SocketId::new_v4()),
+            IpAddr::V6(_) => (AF_INET6, SocketId::new_v6()),
+        };
+        socket_id.source_address = address.ip();
+        socket_id.source_port = address.port();
+        socket_id.destination_port = client_port;
+        socket_id.cookie = INET_DIAG_NOCOOKIE;
+        let (states, extensions) = (TcpStates::LISTEN, ExtensionFlags::SKMEMINFO);
+        let request = InetRequest { family, protocol: IPPROTO_TCP, extensions, states, socket_id };
+        let found =
+            self.netlink.ask(&Request::TcpOne(request), |payload| Ok(Some(TcpListener::parse(payload)?)))?;
+        Ok(found.first().map(|listener| listener.seen))
+    }
+
     /// Connections to the TCP address whose handshake is done and that nobody has accepted, in order
     /// of their clients' addresses: they have no inode yet (`sock_graft` gives them one in `accept`).
     /// Among them are those whose client has already closed its end. For Unix sockets it is
@@ -135,7 +171,7 @@ impl Diag {
         let address = reached(*address);
         let states = TcpStates::ESTABLISHED | TcpStates::CLOSE_WAIT;
         let request = TcpRequest { port: address.port(), states, extensions: ExtensionFlags::empty() };
-        let mut found = self.netlink.dump(&Request::Tcp(request), |payload| {
+        let mut found = self.netlink.ask(&Request::Tcp(request), |payload| {
             let header = InetResponseHeader::parse(payload)
                 .map_err(|_| DiagError::Malformed("no answer about a TCP socket"))?;
             let ours = header.inode == 0
@@ -154,7 +190,7 @@ impl Diag {
         let address = reached(address);
         let (states, extensions) = (TcpStates::LISTEN, ExtensionFlags::SKMEMINFO);
         let request = TcpRequest { port: address.port(), states, extensions };
-        self.netlink.dump(&Request::Tcp(request), |payload| {
+        self.netlink.ask(&Request::Tcp(request), |payload| {
             let listener = TcpListener::parse(payload)?;
             Ok(listener.takes(&address).then_some(listener.seen))
         })
@@ -168,7 +204,7 @@ impl Diag {
             cookie: [0xff; 8],
         });
         let file = path.metadata().ok().map(|file| File::of(&file));
-        let found = self.netlink.dump(&request, |payload| {
+        let found = self.netlink.ask(&request, |payload| {
             let listener = UnixListener::parse(payload)?;
             let same_file = listener.file.is_some() && listener.file == file;
             Ok((same_file || listener.name == path).then_some((same_file, listener.seen)))

@@ -7,6 +7,7 @@
 
 pub mod counters;
 pub mod diag;
+mod gaze;
 pub mod holders;
 mod intervals;
 mod netlink;

@@ -1,6 +1,6 @@
 //! One netlink socket to the kernel's sock_diag, and complete answers to requests over it.
 //!
-//! It knows frames, sequence numbers and the ways in which a dump ends; what the answers mean is
+//! It knows frames, sequence numbers and the ways in which an answer ends; what the answers mean is
 //! for [`diag`](super::diag). It does not wait for anything: the kernel computes a dump inside
 //! `send` and `recv`, so that only a broken socket lets one wait, and for that there is a limit.
 
@@ -11,7 +11,7 @@ use netlink_packet_core::{
     NetlinkBuffer, NetlinkHeader,
 };
 use netlink_packet_sock_diag::SOCK_DIAG_BY_FAMILY;
-use netlink_packet_sock_diag::inet::{ExtensionFlags, SocketId, StateFlags};
+use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, SocketId, StateFlags};
 use netlink_packet_sock_diag::unix::UnixRequest;
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 use netlink_sys::{Socket, SocketAddr};
@@ -35,9 +35,12 @@ const TCPDIAG_GETSOCK: u16 = 18;
 /// What can be asked for.
 #[derive(Debug, Clone)]
 pub(super) enum Request {
-    /// TCP sockets.
+    /// All TCP sockets that fit.
     Tcp(TcpRequest),
-    /// Unix sockets.
+    /// The one TCP socket that would take a segment from one address to the other, by the same look-up
+    /// in the kernel that a segment goes through (`inet_diag_find_one_icsk`).
+    TcpOne(InetRequest),
+    /// All Unix sockets that fit.
     Unix(UnixRequest),
 }
 
@@ -58,8 +61,8 @@ pub(super) struct Netlink {
     buffer: Vec<u8>,
 }
 
-/// How a dump ended.
-enum Dumped {
+/// How an answer ended.
+enum Ended {
     Complete,
     /// The kernel says that the dump may miss sockets or have them twice.
     Interrupted,
@@ -72,13 +75,13 @@ impl Netlink {
         Ok(Self { socket: Some(socket), sequence: 0, buffer: Vec::with_capacity(BUFFER_BYTES) })
     }
 
-    /// Sends `request` as a dump and collects what `parse` makes of each socket in the answer.
+    /// Sends `request` and collects what `parse` makes of each socket in the answer.
     ///
     /// # Errors
     ///
     /// As [`DiagError`] describes; after any of them the next call opens a new socket, which is in
     /// the network namespace of the thread that makes that call.
-    pub(super) fn dump<T>(
+    pub(super) fn ask<T>(
         &mut self,
         request: &Request,
         mut parse: impl FnMut(&[u8]) -> Result<Option<T>, DiagError>,
@@ -89,24 +92,24 @@ impl Netlink {
                 Some(socket) => socket,
                 None => connected().map_err(DiagError::Open)?,
             };
-            let end = self.dump_once(&socket, request, |payload| {
+            let end = self.ask_once(&socket, request, |payload| {
                 found.extend(parse(payload)?);
                 Ok(())
             })?;
             self.socket = Some(socket);
-            if matches!(end, Dumped::Complete) {
+            if matches!(end, Ended::Complete) {
                 return Ok(found);
             }
         }
         Err(DiagError::Interrupted)
     }
 
-    fn dump_once(
+    fn ask_once(
         &mut self,
         socket: &Socket,
         request: &Request,
         mut each: impl FnMut(&[u8]) -> Result<(), DiagError>,
-    ) -> Result<Dumped, DiagError> {
+    ) -> Result<Ended, DiagError> {
         self.sequence = self.sequence.wrapping_add(1);
         let frame = frame(request, self.sequence);
         again_if_interrupted(|| socket.send(&frame, 0)).map_err(DiagError::Exchange)?;
@@ -128,11 +131,16 @@ impl Netlink {
                     match message.message_type() {
                         NLMSG_DONE | NLMSG_ERROR => {
                             status(request, message.payload())?;
-                            return Ok(if interrupted { Dumped::Interrupted } else { Dumped::Complete });
+                            return Ok(if interrupted { Ended::Interrupted } else { Ended::Complete });
                         }
                         NLMSG_OVERRUN => return Err(DiagError::Malformed("lost to an overrun")),
                         NLMSG_NOOP => {}
-                        _ => each(message.payload())?,
+                        _ => {
+                            each(message.payload())?;
+                            if matches!(request, Request::TcpOne(_)) {
+                                return Ok(Ended::Complete);
+                            }
+                        }
                     }
                 }
                 let aligned = (message.length() as usize).next_multiple_of(4);
@@ -151,22 +159,24 @@ fn connected() -> io::Result<Socket> {
 }
 
 fn frame(request: &Request, sequence: u32) -> Vec<u8> {
-    let (message_type, body) = match request {
-        Request::Tcp(request) => (TCPDIAG_GETSOCK, request.body()),
-        Request::Unix(request) => {
-            let mut body = vec![0; request.buffer_len()];
-            request.emit(&mut body);
-            (SOCK_DIAG_BY_FAMILY, body)
-        }
+    let (message_type, dump, body) = match request {
+        Request::Tcp(request) => (TCPDIAG_GETSOCK, NLM_F_DUMP, request.body()),
+        Request::TcpOne(request) => (SOCK_DIAG_BY_FAMILY, 0, emitted(request)),
+        Request::Unix(request) => (SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, emitted(request)),
     };
     let mut header = NetlinkHeader::default();
     header.message_type = message_type;
-    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    header.flags = NLM_F_REQUEST | dump;
     header.sequence_number = sequence;
     header.length = u32::try_from(header.buffer_len() + body.len()).expect("requests are short");
-    let mut bytes = vec![0; header.buffer_len()];
-    header.emit(&mut bytes);
+    let mut bytes = emitted(&header);
     bytes.extend(body);
+    bytes
+}
+
+fn emitted(part: &impl Emitable) -> Vec<u8> {
+    let mut bytes = vec![0; part.buffer_len()];
+    part.emit(&mut bytes);
     bytes
 }
 
@@ -177,8 +187,7 @@ impl TcpRequest {
         let mut socket_id = SocketId::new_v4();
         socket_id.source_port = self.port;
         let mut body = vec![0, 0, 0, self.extensions.bits()];
-        body.resize(4 + socket_id.buffer_len(), 0);
-        socket_id.emit(&mut body[4..]);
+        body.extend(emitted(&socket_id));
         body.extend(self.states.bits().to_ne_bytes());
         body.extend(0u32.to_ne_bytes());
         body
@@ -190,13 +199,11 @@ impl TcpRequest {
 /// net/core/sock_diag.c.
 fn status(request: &Request, payload: &[u8]) -> Result<(), DiagError> {
     let code = payload.first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes));
-    match code.saturating_neg() {
-        ..=0 => Ok(()),
-        libc::ENOENT | libc::EOPNOTSUPP => Err(DiagError::MissingModule(match request {
-            Request::Unix(_) => "unix_diag",
-            Request::Tcp(_) => "tcp_diag",
-        })),
-        errno => Err(DiagError::Refused(io::Error::from_raw_os_error(errno))),
+    match (code.saturating_neg(), request) {
+        (..=0, _) | (libc::ENOENT, Request::TcpOne(_)) => Ok(()),
+        (libc::ENOENT | libc::EOPNOTSUPP, Request::Unix(_)) => Err(DiagError::MissingModule("unix_diag")),
+        (libc::ENOENT | libc::EOPNOTSUPP, _) => Err(DiagError::MissingModule("tcp_diag")),
+        (errno, _) => Err(DiagError::Refused(io::Error::from_raw_os_error(errno))),
     }
 }
 
@@ -258,7 +265,7 @@ mod tests {
     #[test]
     fn a_socket_that_failed_is_replaced() {
         let mut netlink = Netlink::open().unwrap();
-        let failing = netlink.dump(&tcp(), |_| Err::<Option<()>, _>(DiagError::Malformed("not liked")));
+        let failing = netlink.ask(&tcp(), |_| Err::<Option<()>, _>(DiagError::Malformed("not liked")));
         let _server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let any = Request::Tcp(TcpRequest {
             port: 0,
@@ -266,8 +273,8 @@ mod tests {
             extensions: ExtensionFlags::empty(),
         });
         assert!(failing.is_ok(), "nobody listens on that port: {failing:?}");
-        let failing = netlink.dump(&any, |_| Err::<Option<()>, _>(DiagError::Malformed("not liked")));
+        let failing = netlink.ask(&any, |_| Err::<Option<()>, _>(DiagError::Malformed("not liked")));
         assert!(failing.is_err() && netlink.socket.is_none());
-        assert!(!netlink.dump(&any, |_| Ok(Some(()))).unwrap().is_empty());
+        assert!(!netlink.ask(&any, |_| Ok(Some(()))).unwrap().is_empty());
     }
 }
