@@ -113,7 +113,7 @@ pub struct Listener {
     pub last_seen_ns: Option<u64>,
     /// When it was first found missing; `None`: it was open to the end.
     pub gone_ns: Option<u64>,
-    /// Processes that held it when it was first seen.
+    /// Processes that held it when it was first seen or moments later, when workers had inherited it.
     pub holders: Vec<u32>,
     /// The longest accept queue that was sampled.
     pub queue_max: u32,
@@ -148,8 +148,9 @@ pub struct TcpCounters {
     pub req_q_full_drop: u64,
     /// SYN cookies sent because the SYN queue was full.
     pub req_q_full_do_cookies: u64,
-    /// Resets sent because the accept queue was full (`tcp_abort_on_overflow`).
-    pub abort_on_overflow: u64,
+    /// Handshakes that a listener gave up with a reset. The kernel has no counter of its own for
+    /// `tcp_abort_on_overflow`; its resets count here (`tcp_check_req` in net/ipv4/tcp_minisocks.c).
+    pub embryonic_rsts: u64,
     /// Connections moved to another listener as theirs closed (`tcp_migrate_req`).
     pub migrate_req_success: u64,
     /// Connections that could not be moved.
@@ -171,7 +172,7 @@ impl TcpCounters {
             listen_drops: self.listen_drops.saturating_sub(earlier.listen_drops),
             req_q_full_drop: self.req_q_full_drop.saturating_sub(earlier.req_q_full_drop),
             req_q_full_do_cookies: self.req_q_full_do_cookies.saturating_sub(earlier.req_q_full_do_cookies),
-            abort_on_overflow: self.abort_on_overflow.saturating_sub(earlier.abort_on_overflow),
+            embryonic_rsts: self.embryonic_rsts.saturating_sub(earlier.embryonic_rsts),
             migrate_req_success: self.migrate_req_success.saturating_sub(earlier.migrate_req_success),
             migrate_req_failure: self.migrate_req_failure.saturating_sub(earlier.migrate_req_failure),
         }
@@ -183,14 +184,21 @@ impl TcpCounters {
 pub struct KernelRecord {
     /// The listeners at the scenario's address, in order of opening.
     pub listeners: Vec<Listener>,
-    /// Their queues over time.
+    /// Their queues over time: a listener's sample holds until its next one.
     pub samples: Vec<QueueSample>,
+    /// Whether there were too many samples to keep. Peaks and last values were kept, so that the
+    /// times between them say less than those of a full record.
+    #[serde(default)]
+    pub thinned: bool,
     /// TCP counters from before the load to after it.
     pub counters: TcpCounters,
     /// Whether the counters belong to this trial alone.
     pub exclusive: bool,
     /// How often the listeners were looked at, in nanoseconds between looks, as the median.
     pub interval_ns: u64,
+    /// The longest time between two looks, in nanoseconds: what is shorter may have gone unseen.
+    #[serde(default)]
+    pub interval_ns_max: u64,
 }
 
 #[cfg(test)]
