@@ -6,10 +6,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod arrivals;
+pub mod duration;
+pub mod plan;
 pub mod record;
 pub mod result;
 pub mod scenario;
 pub mod shm;
+pub mod signals;
+pub mod stats;
 pub mod supervisor;
+pub mod template;
 pub mod wire;
 pub mod words;

@@ -196,7 +196,7 @@ impl Peer {
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ip(address, port) => write!(f, "{}", std::net::SocketAddr::new(*address, *port)),
+            Self::Ip(address, port) => write!(f, "{}", SocketAddr::new(*address, *port)),
             Self::Unix(attempt) => write!(f, "@{}", String::from_utf8_lossy(&client_unix(*attempt))),
         }
     }
