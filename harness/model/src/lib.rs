@@ -8,6 +8,8 @@
 
 pub mod arrivals;
 pub mod duration;
+pub mod expect;
+pub mod file;
 pub mod plan;
 pub mod record;
 pub mod result;
