@@ -14,6 +14,7 @@ pub mod plan;
 pub mod record;
 pub mod result;
 pub mod scenario;
+pub mod schema;
 pub mod shm;
 pub mod signals;
 pub mod stats;
