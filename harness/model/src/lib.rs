@@ -6,20 +6,27 @@
 
 #![forbid(unsafe_code)]
 
+pub mod arrivals;
 pub mod duration;
 pub mod expect;
 pub mod explain;
 pub mod facts;
+pub mod file;
 pub mod grade;
 pub mod latency;
 pub mod ledger;
 pub mod outage;
+pub mod plan;
 pub mod record;
 pub mod result;
 pub mod scenario;
+pub mod schema;
 pub mod shm;
+pub mod signals;
+pub mod stats;
 pub mod summary;
 pub mod supervisor;
+pub mod template;
 pub mod timeline;
 pub mod wire;
 pub mod words;

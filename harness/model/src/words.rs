@@ -29,15 +29,21 @@ fn nearest_hint(nearest: &Option<String>) -> String {
 
 /// The candidate most similar to `given`, if any is similar enough to be a plausible slip.
 ///
-/// Similarity is Jaro-Winkler, as clap uses it for its own suggestions.
+/// A word that is the same or one letter or one swap away wins (`tpc` means `tcp`, not `tcp6`). Otherwise
+/// similarity is Jaro-Winkler, as clap uses it for its own suggestions: it favours a common beginning.
 #[must_use]
 pub fn nearest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
-        .map(|word| (strsim::jaro_winkler(given, word), word))
-        .filter(|(similarity, _)| *similarity > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, word)| word)
+        .map(|word| (is_a_slip_away(given, word), strsim::jaro_winkler(given, word), word))
+        .filter(|(is_slip, similarity, _)| *is_slip || *similarity > 0.7)
+        .max_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)))
+        .map(|(_, _, word)| word)
+}
+
+/// Words of two letters are one slip away from too many others.
+fn is_a_slip_away(given: &str, word: &str) -> bool {
+    given.chars().count() > 2 && strsim::osa_distance(given, word) <= 1
 }
 
 macro_rules! words {
@@ -307,6 +313,15 @@ mod tests {
         check(Verb::ALL);
         check(Stage::ALL);
         check(Isolation::ALL);
+    }
+
+    #[test]
+    fn a_single_slip_beats_a_common_beginning() {
+        let near = |given| nearest(given, ["tcp", "tcp6", "unix"]);
+        assert_eq!(near("tpc"), Some("tcp"));
+        assert_eq!(near("tcp4"), Some("tcp"));
+        assert_eq!(near("unx"), Some("unix"));
+        assert_eq!(near("sctp-over-udp"), None);
     }
 
     #[test]

@@ -1,4 +1,13 @@
-//! Scenarios: what happens to a supervisor. These types hold only what is valid.
+//! Scenarios: what happens to a supervisor. These types hold only what is valid: [`parse`] makes
+//! them from files, and says what is wrong with a file that cannot be one.
+
+pub mod bounds;
+mod faults;
+pub mod file;
+mod load;
+mod validate;
+
+pub use validate::parse;
 
 use std::collections::BTreeMap;
 
@@ -256,3 +265,6 @@ pub enum Comparison {
     /// Greater or equal.
     Ge,
 }
+
+#[cfg(test)]
+mod tests;

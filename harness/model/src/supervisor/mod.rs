@@ -1,5 +1,10 @@
 //! Supervisors: how a program under test is started, asked and stopped. These types hold only what
-//! is valid.
+//! is valid: [`parse`] makes them from files, and says what is wrong with a file that cannot be one.
+
+pub mod file;
+mod validate;
+
+pub use validate::{READY_NS_DEFAULT, parse};
 
 use std::collections::BTreeMap;
 
@@ -195,3 +200,6 @@ pub struct TemplateFile {
     /// Whether the file is made executable.
     pub executable: bool,
 }
+
+#[cfg(test)]
+mod tests;

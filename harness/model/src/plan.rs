@@ -1,0 +1,194 @@
+//! Which trials a run consists of, in which order, each with its seed.
+
+use std::str::FromStr;
+
+/// The trials of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunPlan {
+    /// In the order in which they run.
+    pub trials: Vec<TrialPlan>,
+}
+
+/// One supervisor × one scenario × one repetition, before it has run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrialPlan {
+    /// Its place in the whole plan, from 0, whichever part of it is run here.
+    pub index: u32,
+    /// Name of the supervisor.
+    pub supervisor: String,
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Which repetition, from 0.
+    pub repetition: u32,
+    /// From which everything that is drawn in this trial is drawn.
+    pub seed: u64,
+}
+
+impl RunPlan {
+    /// Plans every supervisor × every scenario × every repetition, or a part of them.
+    ///
+    /// Repetitions are outermost and supervisors innermost, so that the supervisors that are
+    /// compared run next to each other and a machine that changes slowly changes for all of them.
+    #[must_use]
+    pub fn new(
+        supervisors: &[String],
+        scenarios: &[String],
+        repetitions: u32,
+        seed: u64,
+        partition: Option<Partition>,
+    ) -> Self {
+        let all = (0..repetitions).flat_map(|repetition| {
+            scenarios.iter().flat_map(move |scenario| {
+                supervisors.iter().map(move |supervisor| (supervisor, scenario, repetition))
+            })
+        });
+        let trials = (0..)
+            .zip(all)
+            .filter(|(index, _)| partition.is_none_or(|partition| partition.contains(*index)))
+            .map(|(index, (supervisor, scenario, repetition))| TrialPlan {
+                index,
+                supervisor: supervisor.clone(),
+                scenario: scenario.clone(),
+                repetition,
+                seed: trial_seed(seed, supervisor, scenario, repetition),
+            })
+            .collect();
+        Self { trials }
+    }
+}
+
+/// The seed of a trial. It depends on nothing but these four, so that a trial is the same whatever
+/// else is selected, and never changes between versions of holdline or of Rust.
+#[must_use]
+pub fn trial_seed(run_seed: u64, supervisor: &str, scenario: &str, repetition: u32) -> u64 {
+    // No name holds a NUL byte, so that no two triples have the same bytes.
+    let bytes =
+        supervisor.bytes().chain([0]).chain(scenario.bytes()).chain([0]).chain(repetition.to_le_bytes());
+    mix(run_seed ^ mix(fnv1a(bytes)))
+}
+
+/// FNV-1a, 64 bits (<http://www.isthe.com/chongo/tech/comp/fnv/>).
+fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+/// The finaliser of SplitMix64, so that similar inputs give unrelated seeds.
+fn mix(mut z: u64) -> u64 {
+    z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// A part of a plan, for machines that share a run: `slice:1/3`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Partition {
+    /// Which part, from 1.
+    m: u32,
+    /// Of how many.
+    n: u32,
+}
+
+impl Partition {
+    /// Part `m` of `n`; `None` unless 1 ≤ m ≤ n.
+    #[must_use]
+    pub fn new(m: u32, n: u32) -> Option<Self> {
+        (1..=n).contains(&m).then_some(Self { m, n })
+    }
+
+    /// Whether the trial with this index belongs to it: every n-th does.
+    #[must_use]
+    pub fn contains(self, index: u32) -> bool {
+        index % self.n == self.m - 1
+    }
+}
+
+/// A text that is no partition.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no partition; write slice:m/n with 1 ≤ m ≤ n, for example slice:1/3")]
+pub struct NotAPartition(String);
+
+impl FromStr for Partition {
+    type Err = NotAPartition;
+
+    fn from_str(text: &str) -> Result<Self, NotAPartition> {
+        text.strip_prefix("slice:")
+            .and_then(|rest| rest.split_once('/'))
+            .and_then(|(m, n)| Self::new(m.parse().ok()?, n.parse().ok()?))
+            .ok_or_else(|| NotAPartition(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_plan_has_every_combination_in_order() {
+        let plan = RunPlan::new(&names(&["a", "b"]), &names(&["x", "y"]), 2, 1, None);
+        let order: Vec<_> = plan
+            .trials
+            .iter()
+            .map(|t| format!("{} {} {} {}", t.index, t.supervisor, t.scenario, t.repetition))
+            .collect();
+        assert_eq!(
+            order,
+            ["0 a x 0", "1 b x 0", "2 a y 0", "3 b y 0", "4 a x 1", "5 b x 1", "6 a y 1", "7 b y 1"]
+        );
+    }
+
+    #[test]
+    fn seeds_are_pinned() {
+        assert_eq!(trial_seed(1, "held-socket", "crash", 0), 17_800_873_627_518_275_357);
+        assert_ne!(trial_seed(1, "ab", "c", 0), trial_seed(1, "a", "bc", 0));
+    }
+
+    #[test]
+    fn a_seed_does_not_depend_on_what_else_is_selected() {
+        let many = RunPlan::new(&names(&["a", "b", "c"]), &names(&["x", "y"]), 3, 9, None);
+        let few = RunPlan::new(&names(&["c"]), &names(&["y"]), 3, 9, None);
+        for trial in few.trials {
+            let same = |other: &&TrialPlan| {
+                (&other.supervisor, &other.scenario, other.repetition)
+                    == (&trial.supervisor, &trial.scenario, trial.repetition)
+            };
+            assert_eq!(many.trials.iter().find(same).expect("planned").seed, trial.seed);
+        }
+        let mut seeds: Vec<u64> = many.trials.iter().map(|trial| trial.seed).collect();
+        seeds.sort_unstable();
+        seeds.dedup();
+        assert_eq!(seeds.len(), many.trials.len());
+    }
+
+    #[test]
+    fn partitions_are_read() {
+        assert_eq!("slice:2/3".parse(), Ok(Partition { m: 2, n: 3 }));
+        for wrong in ["slice:0/3", "slice:4/3", "slice:1/0", "2/3", "slice:1", "slice:a/b", "hash:1/2", ""] {
+            assert!(wrong.parse::<Partition>().is_err(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn partitions_are_disjoint_and_cover(
+            supervisors in 0..5_usize, scenarios in 0..5_usize, repetitions in 0..5_u32, n in 1..8_u32, seed: u64,
+        ) {
+            let supervisors: Vec<String> = (0..supervisors).map(|i| format!("s{i}")).collect();
+            let scenarios: Vec<String> = (0..scenarios).map(|i| format!("c{i}")).collect();
+            let whole = RunPlan::new(&supervisors, &scenarios, repetitions, seed, None);
+            let mut parts: Vec<TrialPlan> = (1..=n)
+                .flat_map(|m| RunPlan::new(&supervisors, &scenarios, repetitions, seed, Partition::new(m, n)).trials)
+                .collect();
+            parts.sort_by_key(|trial| trial.index);
+            prop_assert_eq!(parts, whole.trials);
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! Scenario files as they are written. `scenarios/FORMAT.md` describes them for people, the JSON
+//! Schema of these types describes them for editors; what they mean is checked in `validate`.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserialize, Deserializer, Error as _};
+
+use super::{Drain, Target};
+use crate::file::{At, Bytes, Never, OneOf, Rate, Table, Time, read_one_of, unknown_word};
+use crate::words::{CrashMode, CrashStep, Transport, Verb};
+
+/// A scenario: what happens to a supervisor.
+#[derive(Debug, Clone, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ScenarioFile {
+    /// Its stable name: small letters, digits, `-`, `_` and `.`.
+    pub name: At<String>,
+    /// The question it answers.
+    pub asks: At<String>,
+    /// A paragraph that explains it.
+    #[serde(default)]
+    pub about: String,
+    /// What each grade means here.
+    #[serde(default)]
+    pub means: Table<String>,
+    /// The listening socket.
+    #[serde(default)]
+    pub listen: ListenFile,
+    /// The workers.
+    #[serde(default)]
+    pub workers: WorkersFile,
+    /// The load.
+    pub load: At<LoadFile>,
+    /// What is done to the system.
+    #[serde(default)]
+    pub fault: Vec<At<FaultFile>>,
+    /// Sysctls of the trial's namespaces, by dotted name.
+    #[serde(default)]
+    pub sysctl: Table<SysctlFile>,
+    /// What must hold at the end, by metric.
+    #[serde(default)]
+    pub expect: Table<ExpectFile>,
+}
+
+/// The listening socket.
+#[derive(Debug, Clone, Default, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ListenFile {
+    /// What carries the connections. Default: tcp.
+    pub transport: Option<At<Transport>>,
+    /// The backlog that is asked for, 1 to 65535. Default: 128.
+    pub backlog: Option<At<i64>>,
+    /// The port, 1 to 65535; not with unix. Default: one that is free.
+    pub port: Option<At<i64>>,
+}
+
+/// The workers.
+#[derive(Debug, Clone, Default, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct WorkersFile {
+    /// How many, 1 to 256. Default: 1.
+    pub count: Option<At<i64>>,
+    /// How long a worker takes to boot, up to 2min. Default: 0.
+    pub boot: Option<At<Time>>,
+    /// How long a worker works on each request; less than the time-out. Default: 0.
+    pub work: Option<At<Time>>,
+    /// What a worker does on TERM. Default: graceful.
+    pub drain: Option<Drain>,
+    /// Limit of open descriptors of a worker, from 16. Default: inherited.
+    pub nofile: Option<At<i64>>,
+    /// Limit of a worker's address space, 64MiB to 4GiB. Default: inherited.
+    pub memory: Option<At<Bytes>>,
+}
+
+/// The load. It ends after `attempts` or after `duration`, one of which must be there.
+#[derive(Debug, Clone, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LoadFile {
+    /// When attempts are due.
+    pub arrivals: At<ArrivalsFile>,
+    /// End after this many attempts.
+    pub attempts: Option<At<i64>>,
+    /// End after this time, up to 10min.
+    pub duration: Option<At<Time>>,
+    /// Time-outs of an attempt, up to 2min. Default: 5s.
+    pub timeout: Option<At<TimeoutFile>>,
+    /// Served later than this after the intended start: delayed. Default: 50ms.
+    pub deadline: Option<At<Time>>,
+    /// What an attempt does with its connection. Default: one-shot.
+    pub connection: Option<ConnectionFile>,
+    /// Most connections in flight, 1 to 100000; beyond it attempts are `not_sent`. Default: 10000.
+    pub in_flight: Option<At<i64>>,
+    /// Beyond this send lag (99th percentile) the trial is inconclusive. Default: 50ms.
+    pub send_lag: Option<At<Time>>,
+}
+
+/// When attempts are due: exactly one of these.
+#[derive(Debug, Clone, serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArrivalsFile {
+    /// Each is due this time after the previous one ended, the first at once.
+    Sequential(At<Time>),
+    /// Evenly spaced.
+    Constant(At<Rate>),
+    /// At random, with this mean rate, drawn from the seed.
+    Poisson(At<Rate>),
+    /// A rate that changes linearly over the load's duration.
+    Ramp(RampFile),
+    /// Several at once, again and again.
+    Burst(BurstFile),
+    /// This many clients, each of which begins again as soon as its attempt ended.
+    Closed(At<i64>),
+}
+
+/// A rate that changes linearly.
+#[derive(Debug, Clone, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RampFile {
+    /// The rate at the beginning.
+    pub from: At<Rate>,
+    /// The rate at the end.
+    pub to: At<Rate>,
+}
+
+/// Several attempts at once, again and again.
+#[derive(Debug, Clone, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BurstFile {
+    /// How many at once.
+    pub size: At<i64>,
+    /// From one burst to the next.
+    pub every: At<Time>,
+}
+
+/// Time-outs: one for everything, or one each.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(untagged)]
+pub enum TimeoutFile {
+    /// For the whole attempt.
+    Total(Time),
+    /// One each.
+    Each(TimeoutsFile),
+}
+
+/// Time-outs, each counted from the start of the attempt.
+#[derive(Debug, Clone, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TimeoutsFile {
+    /// For the handshake. Default: as total.
+    pub connect: Option<At<Time>>,
+    /// For the first byte of the reply. Default: as total.
+    pub first_byte: Option<At<Time>>,
+    /// For the whole attempt. Default: 5s.
+    pub total: Option<At<Time>>,
+}
+
+/// What an attempt does with its connection; so far just one thing.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionFile;
+
+/// Something done to the system: when, and exactly one action.
+#[derive(Debug, Clone, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct FaultFile {
+    /// A name, by which the `after` of a later fault can refer to this one.
+    pub name: Option<At<String>>,
+    /// When.
+    pub at: At<AtFile>,
+    /// The attempt that is due carries poison.
+    pub poison: Option<At<PoisonFile>>,
+    /// Workers are told to fail at a step that no request carries.
+    pub crash: Option<At<CrashFile>>,
+    /// A signal is sent.
+    pub signal: Option<At<SignalFile>>,
+    /// SIGSTOP, and after a while SIGCONT.
+    pub pause: Option<At<PauseFile>>,
+    /// The supervisor is asked to do something.
+    pub control: Option<At<ControlFile>>,
+}
+
+/// When a fault strikes: a time from the load's start, or a table.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(untagged)]
+pub enum AtFile {
+    /// This time after the load's start.
+    Time(Time),
+    /// Another moment.
+    Moment(MomentFile),
+}
+
+/// The moment of a fault: `attempt`, `fraction`, or `after` with `delay`.
+#[derive(Debug, Clone, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct MomentFile {
+    /// With this attempt, from 0.
+    pub attempt: Option<At<i64>>,
+    /// When this share of the load is due, from 0 to below 1.
+    pub fraction: Option<At<f64>>,
+    /// After the earlier fault of this name, or with this index from 0.
+    pub after: Option<At<FaultRef>>,
+    /// This time after the other fault is over. Default: 0.
+    pub delay: Option<At<Time>>,
+}
+
+/// Another fault.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(untagged)]
+pub enum FaultRef {
+    /// By its place in the file, from 0.
+    Index(i64),
+    /// By its name.
+    Name(String),
+}
+
+/// Poison: what the worker that gets it does.
+#[derive(Debug, Clone, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PoisonFile {
+    /// When the worker fails: accept, read, work, reply or close.
+    pub step: At<CrashStep>,
+    /// How it fails.
+    pub mode: At<CrashMode>,
+}
+
+/// A crash that no request carries.
+#[derive(Debug, Clone, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CrashFile {
+    /// When the worker fails: boot, idle or drain.
+    pub step: At<CrashStep>,
+    /// How it fails.
+    pub mode: At<CrashMode>,
+    /// How many starts fail, with step boot. Default: 1.
+    pub times: Option<At<i64>>,
+}
+
+/// A signal.
+#[derive(Debug, Clone, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SignalFile {
+    /// To whom.
+    pub to: Target,
+    /// Its name without `SIG`, for example TERM.
+    pub name: At<String>,
+}
+
+/// SIGSTOP, and after a while SIGCONT.
+#[derive(Debug, Clone, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PauseFile {
+    /// Whom.
+    pub whom: Target,
+    /// For how long. Default: to the end of the load.
+    pub r#for: Option<At<Time>>,
+}
+
+/// What the supervisor is asked to do: a verb, or a table.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(untagged)]
+pub enum ControlFile {
+    /// A verb that needs nothing else.
+    Verb(Verb),
+    /// With what belongs to it.
+    Table(ControlTableFile),
+}
+
+/// What the supervisor is asked to do.
+#[derive(Debug, Clone, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ControlTableFile {
+    /// What.
+    pub verb: Verb,
+    /// For scale: how many workers.
+    pub workers: Option<At<i64>>,
+}
+
+/// The value of a sysctl.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(untagged)]
+pub enum SysctlFile {
+    /// A number.
+    Number(i64),
+    /// A text, where one number does not do.
+    Text(String),
+}
+
+/// What a metric is compared with: a number, or a sign and a number or time.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(untagged)]
+pub enum ExpectFile {
+    /// Equal to this number.
+    Number(i64),
+    /// A sign (`<`, `<=`, `=`, `!=`, `>=`, `>`) and a number or time, for example `< 250ms`.
+    Text(String),
+}
+
+read_one_of!(
+    TimeoutFile,
+    OneOf::<Self, TimeoutsFile>::new("a time, or a table of connect, first-byte and total")
+        .text(|text| text.parse().map(Self::Total))
+        .table(Self::Each)
+);
+
+read_one_of!(
+    ConnectionFile,
+    OneOf::<Self, Session>::new(CONNECTION_EXPECTED).text(connection).table(|_| Self)
+);
+read_one_of!(
+    AtFile,
+    OneOf::<Self, MomentFile>::new("a time, or a table of attempt, fraction, or after and delay")
+        .text(|text| text.parse().map(Self::Time))
+        .table(Self::Moment)
+);
+read_one_of!(
+    FaultRef,
+    OneOf::<Self, Never>::new("the name of an earlier fault, or its index from 0")
+        .text(|text| Ok(Self::Name(text.to_owned())))
+        .number(Self::Index)
+);
+read_one_of!(
+    ControlFile,
+    OneOf::<Self, ControlTableFile>::new("a control verb, or a table of verb and workers")
+        .text(|text| text.parse().map(Self::Verb).map_err(|word| unknown_word(&word)))
+        .table(Self::Table)
+);
+read_one_of!(
+    SysctlFile,
+    OneOf::<Self, Never>::new("a number or a string")
+        .text(|text| Ok(Self::Text(text.to_owned())))
+        .number(Self::Number)
+);
+read_one_of!(
+    ExpectFile,
+    OneOf::<Self, Never>::new("a number, or a string such as \"< 250ms\"; names with a dot stand in quotes")
+        .text(|text| Ok(Self::Text(text.to_owned())))
+        .number(Self::Number)
+);
+
+const CONNECTION_EXPECTED: &str = "\"one-shot\": one request per connection";
+
+fn connection(text: &str) -> Result<ConnectionFile, String> {
+    match text {
+        "one-shot" => Ok(ConnectionFile),
+        other => Err(format!("connection `{other}` is not supported, expected {CONNECTION_EXPECTED}")),
+    }
+}
+
+/// Several requests on one connection: refused, with words that say so.
+struct Session;
+
+impl<'de> Deserialize<'de> for Session {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        let message = "sessions of several requests on one connection are not supported yet";
+        Err(D::Error::custom(format!("{message}, expected {CONNECTION_EXPECTED}")))
+    }
+}
+
+impl JsonSchema for ConnectionFile {
+    fn schema_name() -> Cow<'static, str> {
+        "ConnectionFile".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "description": "One request per connection.", "const": "one-shot" })
+    }
+}

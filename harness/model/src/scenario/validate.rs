@@ -1,0 +1,162 @@
+//! From what a scenario file says to a scenario: defaults, bounds, contradictions.
+
+use std::collections::BTreeMap;
+
+use super::bounds;
+use super::faults;
+use super::file::{ExpectFile, FaultFile, ListenFile, ScenarioFile, SysctlFile, WorkersFile};
+use super::load;
+use super::{Action, Drain, Expectation, Fault, Listen, Scenario, Workers};
+use crate::duration;
+use crate::expect;
+use crate::file::{At, Bytes, FileError, Problem, Source, Table, check_name, integer, time, word};
+use crate::words::{CrashMode, Grade, Transport, UnknownWord, nearest};
+
+/// Reads a scenario file. `origin` is its path, or another name for where the text comes from.
+///
+/// # Errors
+///
+/// The first thing that is wrong, with its place, what was expected and the nearest valid word.
+pub fn parse(text: &str, origin: &str) -> Result<Scenario, FileError> {
+    let source = Source { text, origin };
+    let file: ScenarioFile = source.read()?;
+    scenario(file).map_err(|problem| source.locate(problem))
+}
+
+fn scenario(file: ScenarioFile) -> Result<Scenario, Problem> {
+    check_name(&file.name)?;
+    if file.asks.value.trim().is_empty() {
+        return Err(file.asks.problem("asks is empty").expecting("the question that the scenario answers"));
+    }
+    let workers = workers(&file.workers)?;
+    let load = load::load(&file.load)?;
+    if let Some(work) = &file.workers.work
+        && work.value.ns >= load.timeouts.total_ns
+    {
+        let timeout = duration::exact(load.timeouts.total_ns);
+        let message =
+            format!("no request could be served: work takes as long as the time-out ({timeout}) or longer");
+        return Err(work.problem(message));
+    }
+    let faults = faults::faults(&file.fault, &load)?;
+    check_limits(&file.fault, &faults, &workers)?;
+    Ok(Scenario {
+        name: file.name.value,
+        asks: file.asks.value,
+        about: file.about,
+        means: means(file.means)?,
+        listen: listen(&file.listen)?,
+        workers,
+        load,
+        faults,
+        expect: expectations(&file.expect)?,
+        sysctls: sysctls(file.sysctl)?,
+    })
+}
+
+fn means(table: Table<String>) -> Result<BTreeMap<Grade, String>, Problem> {
+    let entry = |(grade, text): (At<String>, At<String>)| Ok((word::<Grade>(&grade)?, text.value));
+    table.entries.into_iter().map(entry).collect()
+}
+
+fn listen(file: &ListenFile) -> Result<Listen, Problem> {
+    let transport = file.transport.as_ref().map_or(Transport::Tcp, |transport| transport.value);
+    if let (Transport::Unix, Some(port)) = (transport, &file.port) {
+        return Err(port.problem("a Unix socket has no port").expecting("no port, or transport tcp or tcp6"));
+    }
+    Ok(Listen {
+        transport,
+        backlog: integer("backlog", file.backlog.as_ref(), bounds::BACKLOG)?
+            .unwrap_or(bounds::BACKLOG_DEFAULT),
+        port: integer("port", file.port.as_ref(), bounds::PORT)?,
+    })
+}
+
+fn workers(file: &WorkersFile) -> Result<Workers, Problem> {
+    Ok(Workers {
+        count: integer("count", file.count.as_ref(), bounds::WORKERS)?.unwrap_or(1),
+        boot_ns: time("boot", file.boot.as_ref(), 0..=bounds::BOOT_NS_MAX)?.unwrap_or(0),
+        work_ns: time("work", file.work.as_ref(), 0..=bounds::BOOT_NS_MAX)?.unwrap_or(0),
+        drain: file.drain.unwrap_or(Drain::Graceful),
+        nofile: integer("nofile", file.nofile.as_ref(), bounds::NOFILE)?,
+        memory_bytes: file.memory.as_ref().map(memory).transpose()?,
+    })
+}
+
+fn memory(memory: &At<Bytes>) -> Result<u64, Problem> {
+    if bounds::MEMORY_BYTES.contains(&memory.value.bytes) {
+        return Ok(memory.value.bytes);
+    }
+    let mib = |bytes: &u64| format!("{}MiB", bytes >> 20);
+    let (low, high) = (mib(bounds::MEMORY_BYTES.start()), mib(bounds::MEMORY_BYTES.end()));
+    Err(memory
+        .problem("memory is outside of its bounds: a worker needs some, and the machine needs the rest")
+        .expecting(format!("{low} to {high}")))
+}
+
+/// A worker that uses up something without a limit uses up the machine's.
+fn check_limits(files: &[At<FaultFile>], faults: &[Fault], workers: &Workers) -> Result<(), Problem> {
+    for (file, fault) in files.iter().zip(faults) {
+        let mode = match &fault.action {
+            Action::Poison(poison) => poison.mode,
+            Action::Crash { mode, .. } => *mode,
+            _ => continue,
+        };
+        let missing = match mode {
+            CrashMode::Allocate if workers.memory_bytes.is_none() => "memory",
+            CrashMode::LeakFds if workers.nofile.is_none() => "nofile",
+            _ => continue,
+        };
+        return Err(file
+            .problem(format!("mode {mode} without a limit would use up what the whole machine has"))
+            .expecting(format!("the key `{missing}` in [workers]")));
+    }
+    Ok(())
+}
+
+fn expectations(table: &Table<ExpectFile>) -> Result<Vec<Expectation>, Problem> {
+    table.entries.iter().map(|(name, value)| expectation(name, value)).collect()
+}
+
+fn expectation(name: &At<String>, value: &At<ExpectFile>) -> Result<Expectation, Problem> {
+    let metric = expect::metric(&name.value).map_err(|word| {
+        // All of them would fill the screen.
+        Problem::unknown_word(name.span.clone(), &word)
+            .expecting("a metric such as `collateral` or `accept.p99`; scenarios/FORMAT.md lists all")
+    })?;
+    let text = match &value.value {
+        ExpectFile::Number(number) => number.to_string(),
+        ExpectFile::Text(text) => text.clone(),
+    };
+    let (comparison, value) = expect::comparison(&metric, &text)
+        .map_err(|message| Problem::worded(value.span.clone(), &message))?;
+    Ok(Expectation { metric, comparison, value })
+}
+
+fn sysctls(table: Table<SysctlFile>) -> Result<BTreeMap<String, String>, Problem> {
+    table.entries.into_iter().map(|(name, value)| sysctl(name, &value)).collect()
+}
+
+fn sysctl(name: At<String>, value: &At<SysctlFile>) -> Result<(String, String), Problem> {
+    if !bounds::SYSCTLS.contains(&name.value.as_str()) {
+        let word = UnknownWord {
+            what: "sysctl",
+            given: name.value.clone(),
+            nearest: nearest(&name.value, bounds::SYSCTLS.iter().copied()).map(str::to_owned),
+            allowed: bounds::SYSCTLS.to_vec(),
+        };
+        return Err(Problem::unknown_word(name.span, &word));
+    }
+    let text = match &value.value {
+        SysctlFile::Number(number) => number.to_string(),
+        SysctlFile::Text(text) => text.trim().to_owned(),
+    };
+    let numbers = if name.value == "net.ipv4.ip_local_port_range" { 2 } else { 1 };
+    let is_right = text.split_whitespace().all(|word| word.parse::<u32>().is_ok());
+    if !is_right || text.split_whitespace().count() != numbers {
+        let expected =
+            if numbers == 2 { "two ports such as \"1024 65535\"" } else { "a number of at least 0" };
+        return Err(value.problem(format!("`{text}` is no value of {}", name.value)).expecting(expected));
+    }
+    Ok((name.value, text))
+}

@@ -1,0 +1,186 @@
+//! Descriptions of supervisors as they are written. The JSON Schema of these types describes them
+//! for editors; what they mean is checked in `validate`.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Holder, Passing, Protocol, Runs, WorkerKind};
+use crate::file::{At, OneOf, Table, Time, read_one_of, unknown_word};
+use crate::words::{Transport, UnknownWord, nearest};
+
+/// A supervisor under test: how it is started, asked and stopped.
+///
+/// Commands are lists of words, run without a shell. They, and the values of `[env]`, may have
+/// the placeholders {dir} {source} {address} {host} {port} {path} {backlog} {workers} {version}
+/// {worker} {holdline}.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SupervisorFile {
+    /// Its name: small letters, digits, `-`, `_` and `.`.
+    pub name: At<String>,
+    /// What it is, in a line.
+    pub about: At<String>,
+    /// Whether it is one of the reference supervisors, which run where no other is named. Default: false.
+    #[serde(default)]
+    pub reference: bool,
+    /// Command that prints its version; fails where it is not installed. Default: none, it is part of holdline.
+    #[serde(default)]
+    pub version: Vec<At<String>>,
+    /// Command that installs it, for people to read.
+    pub install: Option<String>,
+    /// What it can run. Default: command.
+    pub runs: Option<At<Vec<Runs>>>,
+    /// The kind of worker it runs where `--worker` names none. Default: rust.
+    pub worker: Option<WorkerKind>,
+    /// What its workers speak. Default: square.
+    pub protocol: Option<Protocol>,
+    /// Who holds the listener, and how workers get it.
+    pub socket: SocketFile,
+    /// Transports that it can listen on. Default: all.
+    pub transports: Option<At<Vec<Transport>>>,
+    /// Fewest workers that its strategy needs, 1 to 256. Default: 1.
+    pub workers_min: Option<At<i64>>,
+    /// The command that starts it, in the foreground.
+    pub start: At<Vec<At<String>>>,
+    /// When it counts as ready.
+    pub ready: Option<At<ReadyFile>>,
+    /// How it is stopped. Default: TERM to the process that was started.
+    pub stop: Option<At<ControlFile>>,
+    /// Files that are rendered into the trial's folder before it starts, by name.
+    #[serde(default)]
+    pub files: Table<TemplateFileFile>,
+    /// What it can be asked to do, by verb. A verb that is absent is unsupported.
+    #[serde(default)]
+    pub control: Table<ControlFile>,
+    /// Fixed absolute paths that it insists on; each gets an empty tmpfs of the trial's own.
+    #[serde(default)]
+    pub private: Vec<At<String>>,
+    /// Environment variables.
+    #[serde(default)]
+    pub env: Table<String>,
+    /// Grades that it is expected to get, by scenario.
+    #[serde(default)]
+    pub expected: Table<String>,
+    /// A trap that users should know of.
+    pub trap: Option<String>,
+    /// Whether it must be started by root. Default: false.
+    #[serde(default)]
+    pub needs_root: bool,
+}
+
+/// Who holds the listener, and how workers get it.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SocketFile {
+    /// Who holds it.
+    pub holder: Holder,
+    /// How workers get it.
+    pub passing: At<Passing>,
+}
+
+/// When a supervisor counts as ready.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ReadyFile {
+    /// A listener at the address must be seen through sock_diag. Default: true.
+    pub listening: Option<bool>,
+    /// As many workers as asked for must have recorded that they can accept. Default: true, but
+    /// false for workers that keep no ledger or start with a connection.
+    pub workers: Option<At<bool>>,
+    /// How long it may take, up to 2min. Default: 10s.
+    pub timeout: Option<At<Time>>,
+}
+
+/// A file that is rendered before the supervisor starts.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TemplateFileFile {
+    /// The template's path, relative to the folder of the description.
+    pub template: At<String>,
+    /// Whether the file is made executable. Default: false.
+    #[serde(default)]
+    pub executable: bool,
+}
+
+/// How a supervisor is asked to do something: a command, a signal, or why it cannot.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(untagged)]
+pub enum ControlFile {
+    /// A command. It must end with status 0.
+    Command(Vec<String>),
+    /// A signal, or why it cannot.
+    Table(ControlTableFile),
+}
+
+/// A signal and to whom it goes, or why the verb is not possible.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ControlTableFile {
+    /// The signal's name without `SIG`.
+    pub signal: Option<At<String>>,
+    /// To whom. Default: supervisor.
+    pub to: Option<At<SignalToFile>>,
+    /// Why this is not possible.
+    pub unsupported: Option<At<String>>,
+}
+
+/// Whom a control signal goes to.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(untagged)]
+pub enum SignalToFile {
+    /// One of the processes that holdline knows.
+    Known(KnownTarget),
+    /// The process whose id is in a file.
+    PidFile(PidFileFile),
+}
+
+/// A process that holdline knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+pub enum KnownTarget {
+    /// The process that was started.
+    Supervisor,
+    /// That process and all of its process group.
+    Group,
+    /// Every worker.
+    Workers,
+}
+
+/// The process whose id is in a file.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PidFileFile {
+    /// Relative to the trial's folder, or an absolute path below one of `private`.
+    pub pidfile: At<String>,
+}
+
+read_one_of!(
+    ControlFile,
+    OneOf::<Self, ControlTableFile>::new(
+        "a command as a list of words, or a table of signal and to, or of unsupported"
+    )
+    .list(Self::Command)
+    .table(Self::Table)
+);
+read_one_of!(
+    SignalToFile,
+    OneOf::<Self, PidFileFile>::new("one of `supervisor`, `group`, `workers`, or a table of pidfile")
+        .text(|text| known_target(text).map(Self::Known).map_err(|word| unknown_word(&word)))
+        .table(Self::PidFile)
+);
+
+fn known_target(given: &str) -> Result<KnownTarget, UnknownWord> {
+    const WORDS: [(&str, KnownTarget); 3] = [
+        ("supervisor", KnownTarget::Supervisor),
+        ("group", KnownTarget::Group),
+        ("workers", KnownTarget::Workers),
+    ];
+    let allowed = WORDS.map(|(word, _)| word);
+    let found = WORDS.into_iter().find(|(word, _)| *word == given);
+    found.map(|(_, target)| target).ok_or_else(|| UnknownWord {
+        what: "target",
+        given: given.to_owned(),
+        nearest: nearest(given, allowed).map(str::to_owned),
+        allowed: allowed.to_vec(),
+    })
+}

@@ -1,0 +1,159 @@
+//! Descriptions that are right, and a table of those that are wrong.
+
+use super::*;
+
+/// A description with the given lines behind the required ones; they begin in line 5.
+fn with(lines: &str) -> String {
+    format!(
+        "name = \"t\"\nabout = \"A test\"\nsocket = {{ holder = \"supervisor\", passing = \"stdin\" }}\nstart = [\"run\", \"{{worker}}\"]\n{lines}\n"
+    )
+}
+
+#[track_caller]
+fn right(text: &str) -> Supervisor {
+    parse(text, "t.toml").unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[track_caller]
+fn wrong(text: &str, line: u32, column: u32, fragment: &str) {
+    let error = parse(text, "t.toml").expect_err(text);
+    assert_eq!((error.line, error.column), (line, column), "{text}\n{error}");
+    assert!(error.to_string().contains(fragment), "{error}");
+}
+
+const CIRCUS: &str = r#"
+name = "circus"
+about = "Mozilla's process and socket manager"
+version = ["circusd", "--version"]
+install = "pip install circus==0.19.0"
+runs = ["command"]
+socket = { holder = "supervisor", passing = "fd-argument" }
+start = ["circusd", "{dir}/circus.ini"]
+ready = { listening = true }
+stop = ["circusctl", "--endpoint", "ipc://{dir}/ctl", "quit"]
+private = ["/run"]
+trap = "It closes its sockets on reload."
+needs-root = false
+[files."circus.ini"]
+template = "circus.ini"
+[control]
+restart = ["circusctl", "--endpoint", "ipc://{dir}/ctl", "restart", "web"]
+reload = { signal = "HUP", to = { pidfile = "circus.pid" } }
+scale = ["circusctl", "set", "web", "numprocesses", "{workers}"]
+upgrade-supervisor = { unsupported = "it cannot be replaced" }
+[env]
+LISTEN = "{address}"
+[expected]
+crash = "held"
+"#;
+
+#[test]
+fn a_whole_description_is_read() {
+    let circus = right(CIRCUS);
+    assert_eq!(circus.name, "circus");
+    assert_eq!(circus.version, ["circusd", "--version"]);
+    assert_eq!(circus.socket, Socket { holder: Holder::Supervisor, passing: Passing::FdArgument });
+    assert!(matches!(&circus.stop, Control::Command(words) if words.len() == 4));
+    let to = SignalTo::PidFile("circus.pid".to_owned());
+    assert_eq!(circus.control[&Verb::Reload], Control::Signal { signal: "HUP".to_owned(), to });
+    let why = Control::Unsupported("it cannot be replaced".to_owned());
+    assert_eq!(circus.control[&Verb::UpgradeSupervisor], why);
+    let ini = TemplateFile { template: "circus.ini".to_owned(), executable: false };
+    assert_eq!(circus.files["circus.ini"], ini);
+    assert_eq!(circus.env["LISTEN"], "{address}");
+    assert_eq!(circus.expected["crash"], Grade::Held);
+    assert_eq!(circus.private, ["/run"]);
+}
+
+#[test]
+fn defaults_are_as_documented() {
+    let t = right(&with(""));
+    assert!(!t.reference && !t.needs_root && t.version.is_empty() && t.install.is_none() && t.trap.is_none());
+    assert_eq!(t.runs, [Runs::Command]);
+    assert_eq!((t.worker, t.protocol, t.workers_min), (WorkerKind::Rust, Protocol::Square, 1));
+    assert_eq!(t.transports, Transport::ALL);
+    assert_eq!(t.ready, Ready { listening: true, workers: true, timeout_ns: 10_000_000_000 });
+    assert_eq!(t.stop, Control::Signal { signal: "TERM".to_owned(), to: SignalTo::Supervisor });
+    assert!(t.files.is_empty() && t.control.is_empty() && t.env.is_empty() && t.expected.is_empty());
+}
+
+#[test]
+fn workers_that_cannot_say_that_they_are_ready_are_not_waited_for() {
+    assert!(!right(&with("runs = [\"itself\"]")).ready.workers);
+    assert!(!right(&with("").replace("stdin", "connection")).ready.workers);
+    assert!(right(&with("runs = [\"itself\", \"command\"]")).ready.workers);
+    wrong(&with("runs = [\"itself\"]\nready = { workers = true }"), 6, 21, "keep no ledger");
+}
+
+#[test]
+fn signals_go_to_whom_they_say() {
+    for (to, target) in [
+        ("", SignalTo::Supervisor),
+        (", to = \"supervisor\"", SignalTo::Supervisor),
+        (", to = \"group\"", SignalTo::Group),
+        (", to = \"workers\"", SignalTo::Workers),
+        (", to = { pidfile = \"/run/x.pid\" }", SignalTo::PidFile("/run/x.pid".to_owned())),
+    ] {
+        let stop = right(&with(&format!("stop = {{ signal = \"INT\"{to} }}"))).stop;
+        assert_eq!(stop, Control::Signal { signal: "INT".to_owned(), to: target });
+    }
+}
+
+#[test]
+fn wrong_descriptions() {
+    for (lines, line, column, fragment) in [
+        ("abuot = \"x\"", 5, 1, "did you mean `about`?"),
+        ("version = \"x\"", 5, 11, "expected an array"),
+        ("version = [\"{drr}/x\"]", 5, 12, "did you mean `{dir}`?"),
+        ("runs = []", 5, 8, "runs is empty"),
+        ("runs = [\"wgsi\"]", 5, 9, "did you mean `wsgi`?"),
+        ("worker = \"pyhton\"", 5, 10, "did you mean `python`?"),
+        ("protocol = \"htpp\"", 5, 12, "did you mean `http`?"),
+        ("transports = [\"udp\"]", 5, 15, "unknown word `udp`"),
+        ("workers-min = 0", 5, 15, "expected 1 to 256"),
+        ("ready = { listening = false, workers = false }", 5, 9, "nothing would tell"),
+        ("ready = { timeout = \"1h\" }", 5, 21, "at most 120s"),
+        ("ready = { listenning = true }", 5, 11, "did you mean `listening`?"),
+        ("stop = []", 5, 8, "the command is empty"),
+        ("stop = \"kill\"", 5, 8, "expected a command as a list of words"),
+        ("stop = { unsupported = \"no\" }", 5, 8, "every supervisor can be stopped"),
+        ("stop = { signal = \"SIGTERM\" }", 5, 19, "did you mean `TERM`?"),
+        ("stop = { signal = \"TERM\", to = \"gruop\" }", 5, 32, "did you mean `group`?"),
+        ("stop = { signal = \"TERM\", to = { pidfle = \"x\" } }", 5, 34, "did you mean `pidfile`?"),
+        (
+            "stop = { signal = \"TERM\", to = { pidfile = \"{dir}/x\" } }",
+            5,
+            44,
+            "a pidfile has no placeholders",
+        ),
+        ("stop = { to = \"group\" }", 5, 8, "`signal` and perhaps `to`"),
+        ("[files.\"../x\"]\ntemplate = \"x\"", 5, 8, "leads out of its folder"),
+        ("[files.x]\ntemplate = \"/etc/passwd\"", 6, 12, "leads out of its folder"),
+        ("[files.x]\nexecutable = true", 5, 1, "missing key `template`"),
+        ("[control]\nrelod = [\"x\"]", 6, 1, "did you mean `reload`?"),
+        ("[control]\nreload = [\"x\", \"{prot}\"]", 6, 10, "did you mean `{port}`?"),
+        ("[control]\nreload = { unsupported = \"\" }", 6, 26, "the reason is empty"),
+        ("[control]\nreload = { signal = \"HUP\", unsupported = \"x\" }", 6, 10, "`unsupported` alone"),
+        ("private = [\"run\"]", 5, 12, "expected an absolute path"),
+        ("private = [\"/\"]", 5, 12, "and not the root"),
+        ("private = [\"/run/../etc\"]", 5, 12, "cannot be private"),
+        ("[env]\n\"A=B\" = \"x\"", 6, 1, "cannot be the name of a variable"),
+        ("[env]\nA = \"{addres}\"", 6, 5, "did you mean `{address}`?"),
+        ("[expected]\ncrash = \"hold\"", 6, 9, "did you mean `held`?"),
+    ] {
+        wrong(&with(lines), line, column, fragment);
+    }
+}
+
+#[test]
+fn what_is_required_must_be_there() {
+    for key in ["name", "about", "socket", "start"] {
+        let without: String =
+            with("").lines().filter(|line| !line.starts_with(key)).map(|l| format!("{l}\n")).collect();
+        wrong(&without, 1, 1, &format!("missing key `{key}`"));
+    }
+    wrong(&with("").replace("[\"run\", \"{worker}\"]", "[]"), 4, 9, "the command is empty");
+    wrong(&with("").replace("\"run\"", "\"{rnu}\""), 4, 10, "unknown placeholder {rnu}");
+    wrong(&with("").replace("stdin", "stdio"), 3, 45, "did you mean `stdin`?");
+    wrong(&with("").replace("\"A test\"", "\"\""), 2, 9, "about is empty");
+}

@@ -1,0 +1,246 @@
+//! From what a description says to a supervisor: defaults, placeholders, contradictions.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path};
+
+use super::file::{
+    ControlFile, ControlTableFile, KnownTarget, ReadyFile, SignalToFile, SupervisorFile, TemplateFileFile,
+};
+use super::{
+    Control, Passing, Protocol, Ready, Runs, SignalTo, Socket, Supervisor, TemplateFile, WorkerKind,
+};
+use crate::file::{At, FileError, Problem, Source, Table, check_name, integer, time, word};
+use crate::scenario::bounds;
+use crate::signals;
+use crate::template::{self, PLACEHOLDERS, TemplateError};
+use crate::words::{Grade, Transport, Verb};
+
+/// How long a supervisor may take to be ready where its description says nothing.
+pub const READY_NS_DEFAULT: u64 = 10_000_000_000;
+
+/// Reads the description of a supervisor. `origin` is its path, or another name for where the text
+/// comes from.
+///
+/// # Errors
+///
+/// The first thing that is wrong, with its place, what was expected and the nearest valid word.
+pub fn parse(text: &str, origin: &str) -> Result<Supervisor, FileError> {
+    let source = Source { text, origin };
+    let file: SupervisorFile = source.read()?;
+    supervisor(file).map_err(|problem| source.locate(problem))
+}
+
+fn supervisor(file: SupervisorFile) -> Result<Supervisor, Problem> {
+    check_name(&file.name)?;
+    if file.about.value.trim().is_empty() {
+        return Err(file.about.problem("about is empty").expecting("what the supervisor is, in a line"));
+    }
+    let runs = non_empty("runs", file.runs, vec![Runs::Command])?;
+    let ready = ready(file.ready.as_ref(), &runs, file.socket.passing.value)?;
+    Ok(Supervisor {
+        name: file.name.value,
+        about: file.about.value,
+        reference: file.reference,
+        version: words(&file.version)?,
+        install: file.install,
+        worker: file.worker.unwrap_or(WorkerKind::Rust),
+        protocol: file.protocol.unwrap_or(Protocol::Square),
+        socket: Socket { holder: file.socket.holder, passing: file.socket.passing.value },
+        transports: non_empty("transports", file.transports, Transport::ALL.to_vec())?,
+        workers_min: integer("workers-min", file.workers_min.as_ref(), bounds::WORKERS)?.unwrap_or(1),
+        start: start(&file.start, &runs)?,
+        ready,
+        stop: stop(file.stop)?,
+        files: file.files.entries.into_iter().map(template_file).collect::<Result<_, _>>()?,
+        control: verbs(&file.control)?,
+        private: file.private.iter().map(private).collect::<Result<_, _>>()?,
+        env: env(file.env)?,
+        expected: expected(file.expected)?,
+        trap: file.trap,
+        needs_root: file.needs_root,
+        runs,
+    })
+}
+
+fn non_empty<T>(key: &str, given: Option<At<Vec<T>>>, default: Vec<T>) -> Result<Vec<T>, Problem> {
+    match given {
+        None => Ok(default),
+        Some(list) if list.value.is_empty() => Err(list.problem(format!("{key} is empty"))),
+        Some(list) => Ok(list.value),
+    }
+}
+
+fn words(list: &[At<String>]) -> Result<Vec<String>, Problem> {
+    list.iter().map(|word| checked(&word.value, word).map(str::to_owned)).collect()
+}
+
+/// A text whose placeholders all exist; `place` is where an error points.
+fn checked<'a, T>(text: &'a str, place: &At<T>) -> Result<&'a str, Problem> {
+    template::check(text).map(|()| text).map_err(|error| match error {
+        TemplateError::Unknown { given, nearest } => place
+            .problem(format!("unknown placeholder {{{given}}}"))
+            .expecting(format!(
+                "one of {}; {{{{{given}}}}} stands for the text itself",
+                PLACEHOLDERS.iter().map(|name| format!("{{{name}}}")).collect::<Vec<_>>().join(", ")
+            ))
+            .nearest(nearest.map(|name| format!("{{{name}}}"))),
+        other @ TemplateError::NoValue { .. } => place.problem(other.to_string()),
+    })
+}
+
+fn start(start: &At<Vec<At<String>>>, runs: &[Runs]) -> Result<Vec<String>, Problem> {
+    let words = words(&start.value)?;
+    match words.first() {
+        None => Err(start.problem("the command is empty").expecting("a program and its arguments")),
+        Some(first) if first.is_empty() => Err(start.problem("the program's name is empty")),
+        Some(first) if first == "{worker}" && runs == [Runs::Itself] => {
+            Err(start.problem("{worker} is a command of holdline's, but this supervisor runs only itself"))
+        }
+        Some(_) => Ok(words),
+    }
+}
+
+/// Workers that are not ours keep no ledger, and those that get one connection each do not exist
+/// before there is one: neither can say that it is ready.
+fn ready(file: Option<&At<ReadyFile>>, runs: &[Runs], passing: Passing) -> Result<Ready, Problem> {
+    let can_tell = runs != [Runs::Itself] && passing != Passing::Connection;
+    let default = Ready { listening: true, workers: can_tell, timeout_ns: READY_NS_DEFAULT };
+    let Some(place) = file else { return Ok(default) };
+    let file = &place.value;
+    let timeout_ns = time("timeout", file.timeout.as_ref(), 1..=bounds::BOOT_NS_MAX)?;
+    let ready = Ready {
+        listening: file.listening.unwrap_or(default.listening),
+        workers: file.workers.as_ref().map_or(default.workers, |workers| workers.value),
+        timeout_ns: timeout_ns.unwrap_or(default.timeout_ns),
+    };
+    if let Some(workers) = &file.workers
+        && workers.value
+        && !can_tell
+    {
+        let why = if passing == Passing::Connection {
+            "do not exist before a connection"
+        } else {
+            "keep no ledger"
+        };
+        return Err(workers.problem(format!("its workers cannot say that they are ready: they {why}")));
+    }
+    if !ready.listening && !ready.workers {
+        return Err(place
+            .problem("nothing would tell when it is ready")
+            .expecting("`listening` or `workers`"));
+    }
+    Ok(ready)
+}
+
+fn stop(stop: Option<At<ControlFile>>) -> Result<Control, Problem> {
+    let Some(stop) = stop else {
+        return Ok(Control::Signal { signal: "TERM".to_owned(), to: SignalTo::Supervisor });
+    };
+    match control(&stop)? {
+        Control::Unsupported(_) => {
+            Err(stop.problem("every supervisor can be stopped").expecting("a command or a signal"))
+        }
+        control => Ok(control),
+    }
+}
+
+fn verbs(table: &Table<ControlFile>) -> Result<BTreeMap<Verb, Control>, Problem> {
+    table.entries.iter().map(|(verb, file)| Ok((word(verb)?, control(file)?))).collect()
+}
+
+fn control(file: &At<ControlFile>) -> Result<Control, Problem> {
+    let table = match &file.value {
+        ControlFile::Command(words) => return command(words, file).map(Control::Command),
+        ControlFile::Table(table) => table,
+    };
+    match table {
+        ControlTableFile { signal: Some(signal), to, unsupported: None } => {
+            let name = signals::parse(&signal.value)
+                .map_err(|word| Problem::unknown_word(signal.span.clone(), &word))?;
+            Ok(Control::Signal { signal: name.to_owned(), to: signal_to(to.as_ref())? })
+        }
+        ControlTableFile { signal: None, to: None, unsupported: Some(reason) } => match reason.value.trim() {
+            "" => Err(reason.problem("the reason is empty").expecting("why this is not possible")),
+            reason => Ok(Control::Unsupported(reason.to_owned())),
+        },
+        _ => Err(file
+            .problem("a table here is a signal, or the reason why there is none")
+            .expecting("`signal` and perhaps `to`, or `unsupported` alone")),
+    }
+}
+
+fn command(words: &[String], place: &At<ControlFile>) -> Result<Vec<String>, Problem> {
+    if words.first().is_none_or(String::is_empty) {
+        return Err(place.problem("the command is empty").expecting("a program and its arguments"));
+    }
+    words.iter().map(|word| checked(word, place).map(str::to_owned)).collect()
+}
+
+fn signal_to(to: Option<&At<SignalToFile>>) -> Result<SignalTo, Problem> {
+    Ok(match to.map(|to| &to.value) {
+        None | Some(SignalToFile::Known(KnownTarget::Supervisor)) => SignalTo::Supervisor,
+        Some(SignalToFile::Known(KnownTarget::Group)) => SignalTo::Group,
+        Some(SignalToFile::Known(KnownTarget::Workers)) => SignalTo::Workers,
+        Some(SignalToFile::PidFile(file)) if file.pidfile.value.is_empty() => {
+            return Err(file.pidfile.problem("the path is empty"));
+        }
+        Some(SignalToFile::PidFile(file)) if file.pidfile.value.contains('{') => {
+            return Err(file
+                .pidfile
+                .problem("a pidfile has no placeholders")
+                .expecting("a path from the trial's folder"));
+        }
+        Some(SignalToFile::PidFile(file)) => SignalTo::PidFile(file.pidfile.value.clone()),
+    })
+}
+
+fn template_file(
+    (name, file): (At<String>, At<TemplateFileFile>),
+) -> Result<(String, TemplateFile), Problem> {
+    check_inside(&name)?;
+    check_inside(&file.value.template)?;
+    let template = TemplateFile { template: file.value.template.value, executable: file.value.executable };
+    Ok((name.value, template))
+}
+
+/// Files stay within the trial's folder, and templates within the description's.
+fn check_inside(path: &At<String>) -> Result<(), Problem> {
+    let is_inside = Path::new(&path.value).components().all(|part| matches!(part, Component::Normal(_)));
+    if is_inside && !path.value.is_empty() {
+        return Ok(());
+    }
+    Err(path
+        .problem(format!("`{}` leads out of its folder", path.value))
+        .expecting("a relative path without `..`"))
+}
+
+fn private(path: &At<String>) -> Result<String, Problem> {
+    let mut parts = Path::new(&path.value).components();
+    let is_absolute = parts.next() == Some(Component::RootDir);
+    let rest: Vec<Component<'_>> = parts.collect();
+    if is_absolute && !rest.is_empty() && rest.iter().all(|part| matches!(part, Component::Normal(_))) {
+        return Ok(path.value.clone());
+    }
+    Err(path
+        .problem(format!("`{}` cannot be private", path.value))
+        .expecting("an absolute path without `..`, and not the root"))
+}
+
+fn env(table: Table<String>) -> Result<BTreeMap<String, String>, Problem> {
+    let entry = |(name, value): (At<String>, At<String>)| {
+        if name.value.is_empty() || name.value.contains(['=', '\0']) {
+            return Err(name.problem(format!("`{}` cannot be the name of a variable", name.value)));
+        }
+        checked(&value.value, &value)?;
+        Ok((name.value, value.value))
+    };
+    table.entries.into_iter().map(entry).collect()
+}
+
+fn expected(table: Table<String>) -> Result<BTreeMap<String, Grade>, Problem> {
+    let entry = |(scenario, grade): (At<String>, At<String>)| {
+        check_name(&scenario)?;
+        Ok((scenario.value, word(&grade)?))
+    };
+    table.entries.into_iter().map(entry).collect()
+}
