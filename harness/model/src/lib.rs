@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod arrivals;
 pub mod record;
 pub mod result;
 pub mod scenario;
