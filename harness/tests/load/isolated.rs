@@ -5,9 +5,10 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::process::Command;
 
 use holdline::load::{self, LoadError, LoadPlan, Progress, StopFlag};
+use holdline_model::arrivals::Schedule;
 use holdline_model::record::{NotSent, Outcome};
-use holdline_model::scenario::Timeouts;
-use holdline_model::wire;
+use holdline_model::scenario::{Timeouts, Until};
+use holdline_model::wire::{self, Address};
 use holdline_model::words::{Stage, Transport};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -93,6 +94,40 @@ fn without_descriptors_attempts_are_not_sent() {
     );
     assert_eq!(load::raise_nofile().expect("a limit that may be raised"), LIMIT);
     assert_eq!(getrlimit(Resource::RLIMIT_NOFILE), Ok((hard, hard)));
+}
+
+/// Connections that were answered are given up when the server closes them, not before: otherwise
+/// either descriptors would run out, or TIME_WAIT would be the client's.
+#[test]
+fn the_server_closes_first_and_the_client_then() {
+    const LIMIT: u64 = 64;
+    const ATTEMPTS: usize = 500;
+    if !is_inner() {
+        if has_namespaces() {
+            run_inner("isolated::the_server_closes_first_and_the_client_then", &IN_NAMESPACE);
+        }
+        return;
+    }
+    let server = Server::listen(Transport::Tcp, 128);
+    let Address::Tcp(address) = server.address.clone() else { unreachable!("it is a TCP server") };
+    let schedule = Schedule::Closed { clients: 2, until: Until::Attempts(ATTEMPTS as u32) };
+    let plan = plan(server.address.clone(), schedule);
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+    setrlimit(Resource::RLIMIT_NOFILE, LIMIT, hard).expect("a lower limit");
+    let log = server.serve(ATTEMPTS, |_| Deed::Serve);
+    assert_tally(&run(&plan), &[(Outcome::Replied, ATTEMPTS)]);
+    log.join().expect("a server that did as it was told");
+
+    let server_port = format!(":{:04X}", address.port());
+    let sockets = std::fs::read_to_string("/proc/thread-self/net/tcp").expect("procfs");
+    let in_time_wait = sockets.lines().filter_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        (words[3] == "06").then(|| words[1].ends_with(&server_port))
+    });
+    // What the server has not closed when the last attempt ends, the client closes.
+    let (of_server, of_client): (Vec<bool>, Vec<bool>) = in_time_wait.partition(|&is_server| is_server);
+    assert!(of_client.len() <= 2, "{} of the client", of_client.len());
+    assert!(of_server.len() >= ATTEMPTS - 2, "{} of the server", of_server.len());
 }
 
 #[test]
