@@ -1,3 +1,4 @@
 //! Harness.
 
 pub mod kernel;
+pub mod load;

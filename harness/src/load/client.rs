@@ -1,0 +1,305 @@
+//! The load client's loop: who begins, who goes on, whose time is up, and when to wake next.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+
+use holdline_model::arrivals::Schedule;
+use holdline_model::record::{ClientRecord, NotSent, Outcome};
+use holdline_model::wire::{Address, Request};
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+
+use super::clock::{Timer, now_ns, stamp};
+use super::connection::{Connection, End, SCRATCH_BYTES, Step};
+use super::deadlines::Deadlines;
+use super::errno::{At, outcome_of};
+use super::pacer::{Due, Pacer};
+use super::slab::{Slab, Token};
+use super::socket::Route;
+use super::{Hooks, LoadError, LoadPlan, Progress, STOP_GRACE_NS, StopFlag};
+
+/// Events that one `epoll_wait` takes. Between two of them, what is due begins.
+const EVENTS_MAX: usize = 64;
+/// Attempts that begin before events are looked at again, so that neither starves the other.
+const BEGIN_MAX: u32 = 32;
+/// How often an attempt that waits for room in a Unix server's accept queue calls `connect` again.
+const ROOM_RETRY_NS: u64 = 1_000_000;
+/// Tokens of the descriptors that are no connections. No slab gets as large as that.
+const TIMER_TOKEN: u64 = u64::MAX;
+const STOP_TOKEN: u64 = u64::MAX - 1;
+
+/// A load client at work.
+pub(super) struct Client<'a, H> {
+    hooks: &'a mut H,
+    progress: &'a Progress,
+    stop: &'a StopFlag,
+    route: Route,
+    in_flight_max: u32,
+    pacer: Pacer<'a>,
+    epoll: Epoll,
+    timer: Timer,
+    connections: Slab<Connection>,
+    deadlines: Deadlines,
+    /// Attempts that wait for room in a Unix server's accept queue, in the order they came.
+    waiting_for_room: VecDeque<Token>,
+    /// One for each attempt that has begun, at the index of its number.
+    records: Vec<ClientRecord>,
+    in_flight: u32,
+    /// After a stop: until when attempts in flight are waited for.
+    cut_off_ns: Option<u64>,
+    scratch: Box<[u8; SCRATCH_BYTES]>,
+}
+
+impl<'a, H: Hooks> Client<'a, H> {
+    pub(super) fn new(
+        plan: &'a LoadPlan,
+        start_ns: u64,
+        hooks: &'a mut H,
+        progress: &'a Progress,
+        stop: &'a StopFlag,
+    ) -> Result<Self, LoadError> {
+        let route = Route::new(&plan.address, plan.spread).map_err(|errno| match &plan.address {
+            Address::Unix(path) => LoadError::PathTooLong(path.clone()),
+            Address::Tcp(_) => LoadError::Setup { what: "route to the server", errno },
+        })?;
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(setup("epoll"))?;
+        let timer = Timer::new().map_err(setup("timer"))?;
+        let edge = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
+        epoll.add(timer.as_fd(), EpollEvent::new(edge, TIMER_TOKEN)).map_err(setup("timer"))?;
+        epoll.add(stop, EpollEvent::new(edge, STOP_TOKEN)).map_err(setup("stop flag"))?;
+        let pacer = Pacer::new(&plan.schedule, start_ns);
+        Ok(Self {
+            hooks,
+            progress,
+            stop,
+            route,
+            in_flight_max: match plan.schedule {
+                Schedule::Closed { .. } => u32::MAX,
+                _ => plan.in_flight_max,
+            },
+            records: Vec::with_capacity(pacer.attempts_hint()),
+            pacer,
+            epoll,
+            timer,
+            connections: Slab::default(),
+            deadlines: Deadlines::new(&plan.timeouts),
+            waiting_for_room: VecDeque::new(),
+            in_flight: 0,
+            cut_off_ns: None,
+            scratch: Box::new([0; SCRATCH_BYTES]),
+        })
+    }
+
+    pub(super) fn run(mut self) -> Result<Vec<ClientRecord>, LoadError> {
+        let mut events = [EpollEvent::empty(); EVENTS_MAX];
+        loop {
+            self.heed_stop();
+            self.begin_due();
+            self.connect_waiting();
+            self.end_overdue();
+            if self.in_flight == 0 && self.pacer.next_ns().is_none() {
+                return Ok(self.records);
+            }
+            let count = self.wait(&mut events)?;
+            for event in &events[..count] {
+                self.handle(event);
+                self.begin_due();
+            }
+        }
+    }
+
+    /// Sleeps until something happens or is due; at most `EVENTS_MAX` events are handed over.
+    fn wait(&mut self, events: &mut [EpollEvent]) -> Result<usize, LoadError> {
+        let now_ns = now_ns();
+        let connections = &self.connections;
+        let concerns = |token, limit| connections.get(token).is_some_and(|it| it.is_subject_to(limit));
+        let retry_ns = (!self.waiting_for_room.is_empty()).then_some(now_ns + ROOM_RETRY_NS);
+        let wake_ns = [self.pacer.next_ns(), self.deadlines.next_ns(concerns), retry_ns, self.cut_off_ns];
+        let wake_ns = wake_ns.into_iter().flatten().min();
+        let timeout = match wake_ns {
+            Some(wake_ns) if wake_ns <= now_ns => EpollTimeout::ZERO,
+            Some(wake_ns) => {
+                self.timer.fire_by(wake_ns).map_err(setup("timer"))?;
+                EpollTimeout::NONE
+            }
+            None => EpollTimeout::NONE,
+        };
+        match self.epoll.wait(events, timeout) {
+            Err(Errno::EINTR) => Ok(0),
+            result => result.map_err(setup("epoll")),
+        }
+    }
+
+    fn handle(&mut self, event: &EpollEvent) {
+        match event.data() {
+            TIMER_TOKEN => self.timer.fired(),
+            STOP_TOKEN => {}
+            bits => {
+                let token = Token::from_bits(bits);
+                let is_over = event.events().intersects(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP);
+                if self.proceed(token) && is_over {
+                    // The close came along with the reply, so that no other event will tell of it.
+                    self.proceed(token);
+                }
+            }
+        }
+    }
+
+    fn begin_due(&mut self) {
+        for _ in 0..BEGIN_MAX {
+            // Without anything to come there is no need to ask for the time.
+            if self.pacer.next_ns().is_none() || self.stop.is_stopped() {
+                return;
+            }
+            let now_ns = now_ns();
+            let Some(due) = self.pacer.take(now_ns) else { return };
+            self.begin(due, now_ns);
+        }
+    }
+
+    fn begin(&mut self, Due { attempt, intended_ns }: Due, now_ns: u64) {
+        self.progress.due.fetch_add(1, Ordering::Relaxed);
+        let poison = self.hooks.before_attempt(attempt, now_ns);
+        self.records.push(ClientRecord {
+            attempt,
+            intended_ns,
+            started: None,
+            connected: None,
+            finished: None,
+            outcome: Outcome::NotSent(NotSent::Stopped),
+            poison: poison.is_some(),
+            syn_retransmits: 0,
+            version: 0,
+        });
+        if self.in_flight >= self.in_flight_max {
+            return self.record_end(attempt, End::now(Outcome::NotSent(NotSent::InFlightCap)));
+        }
+        let request = poison.map_or(Request::Square(u64::from(attempt)), Request::Poison);
+        match Connection::open(&self.route, attempt, request) {
+            Ok(connection) => self.launch(connection),
+            Err(errno) => self.record_end(attempt, End::now(outcome_of(errno, At::Socket))),
+        }
+    }
+
+    /// First come, first served: an attempt does not overtake those that wait for room.
+    fn launch(&mut self, mut connection: Connection) {
+        self.connect_waiting();
+        let queues = !self.waiting_for_room.is_empty();
+        self.in_flight += 1;
+        self.progress.started.fetch_add(1, Ordering::Relaxed);
+        self.progress.in_flight.fetch_add(1, Ordering::Relaxed);
+        let record = &mut self.records[connection.attempt() as usize];
+        let step = connection.begin(&self.route, record, queues);
+        let (started_ns, is_connected) = (connection.started_ns(), connection.is_connected());
+        let waits_for_room = connection.waits_for_room();
+        let token = self.connections.insert(connection);
+        if matches!(step, Step::Wait) {
+            self.deadlines.watch(token, started_ns, is_connected);
+        }
+        if waits_for_room && matches!(step, Step::Wait) {
+            self.waiting_for_room.push_back(token);
+        }
+        self.settle(token, step);
+    }
+
+    /// Lets those that wait for room try again, in order, until one of them finds none.
+    fn connect_waiting(&mut self) {
+        while let Some(&token) = self.waiting_for_room.front() {
+            if self.waits_for_room(token) {
+                self.proceed(token);
+                if self.waits_for_room(token) {
+                    return;
+                }
+            }
+            self.waiting_for_room.pop_front();
+        }
+    }
+
+    fn waits_for_room(&self, token: Token) -> bool {
+        self.connections.get(token).is_some_and(Connection::waits_for_room)
+    }
+
+    fn end_overdue(&mut self) {
+        let now_ns = now_ns();
+        loop {
+            let connections = &self.connections;
+            let concerns = |token, limit| connections.get(token).is_some_and(|it| it.is_subject_to(limit));
+            let Some((token, limit)) = self.deadlines.take(now_ns, concerns) else { break };
+            // What came in time counts, even if its event has not been handled yet.
+            self.proceed(token);
+            if let Some(connection) = self.connections.get(token).filter(|it| it.is_subject_to(limit)) {
+                let end = connection.timed_out();
+                self.settle(token, if connection.lingers() { Step::Closed } else { Step::Ended(end) });
+            }
+        }
+    }
+
+    fn heed_stop(&mut self) {
+        match self.cut_off_ns {
+            None if self.stop.is_stopped() => {
+                self.pacer.stop();
+                self.cut_off_ns = Some(now_ns() + STOP_GRACE_NS);
+            }
+            Some(cut_off_ns) if cut_off_ns <= now_ns() => {
+                for token in self.connections.tokens() {
+                    self.proceed(token);
+                    if let Some(connection) = self.connections.get(token).filter(|it| !it.lingers()) {
+                        let end = connection.stopped();
+                        self.settle(token, Step::Ended(end));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Lets a connection go on as far as it can, if it is still there. Says whether its outcome became
+    /// clear.
+    fn proceed(&mut self, token: Token) -> bool {
+        let Some(connection) = self.connections.get_mut(token) else { return false };
+        let record = &mut self.records[connection.attempt() as usize];
+        let step = connection.advance(&self.route, record, &mut self.scratch[..]);
+        let has_ended = matches!(step, Step::Ended(_));
+        self.settle(token, step);
+        has_ended
+    }
+
+    /// Draws the consequences of a step.
+    fn settle(&mut self, token: Token, step: Step) {
+        let Some(connection) = self.connections.get_mut(token) else { return };
+        match step {
+            Step::Wait => {
+                // Unwatched it could never go on, so that a refusal ends the attempt.
+                if let Err(errno) = connection.register(&self.epoll, token) {
+                    let end = connection.failed(errno);
+                    self.settle(token, Step::Ended(end));
+                }
+            }
+            Step::Closed => drop(self.connections.remove(token)),
+            Step::Ended(end) => {
+                let attempt = connection.attempt();
+                // Likewise, there is no waiting for a close that nobody would notice.
+                if !end.lingers || connection.register(&self.epoll, token).is_err() {
+                    self.connections.remove(token);
+                }
+                self.in_flight -= 1;
+                self.progress.in_flight.fetch_sub(1, Ordering::Relaxed);
+                self.record_end(attempt, end);
+            }
+        }
+    }
+
+    fn record_end(&mut self, attempt: u32, end: End) {
+        let record = &mut self.records[attempt as usize];
+        record.finished = stamp(end.at_ns);
+        record.outcome = end.outcome;
+        record.version = end.version;
+        self.progress.count_outcome(end.outcome);
+        self.pacer.ended(end.at_ns);
+        self.hooks.after_attempt(record);
+    }
+}
+
+fn setup(what: &'static str) -> impl Fn(Errno) -> LoadError {
+    move |errno| LoadError::Setup { what, errno }
+}

@@ -1,0 +1,191 @@
+//! The load client: makes the attempts of a trial and writes down what became of each.
+//!
+//! One thread, one epoll, non-blocking sockets. It is an *open-loop* generator: attempts begin when
+//! the schedule wants them to, whatever became of those before; one that is late begins at once and
+//! keeps its intended start, and none is skipped. It judges what it saw of each connection alone;
+//! what really happened (the fate) only the ledger can tell, from the workers' records too.
+//!
+//! # What a record promises
+//!
+//! Each attempt whose turn came has exactly one record, in the order of attempt numbers.
+//!
+//! - `started` is set if `connect` was called, `connected` if the handshake is known to be over;
+//!   `finished` is always set.
+//! - `connected` is stamped when the client knows of it, just before it sends the request. A
+//!   handshake that was over and then reset, before anything was sent, counts as connected: the
+//!   kernel reports a reset *during* it as ECONNREFUSED.
+//! - `poison` says that the attempt was to carry a fault; if it was not sent, the outcome says so.
+//! - A time-out is declared after the socket was asked once more, so that the client's own lateness
+//!   cannot turn an answer into a time-out.
+//!
+//! # Full accept queues
+//!
+//! A TCP client whose SYN meets a full queue waits for the kernel to send it again. A Unix client
+//! waits in `connect` until there is room; as non-blocking sockets get EAGAIN instead, waiting
+//! attempts form a queue here, the first of which calls `connect` again whenever the client is awake,
+//! at least once per millisecond. So they connect in the order in which they came, as blocking
+//! clients do (they wait in an exclusive wait queue), but up to a millisecond late. Unlike a blocking
+//! client, which waits for the listener that it found first, they look up the path each time.
+//!
+//! # Descriptors
+//!
+//! Each connection in flight takes a descriptor, and so does each one that was answered and that the
+//! server has not closed yet; the client waits for that, within the attempt's total time-out, so
+//! that TIME_WAIT stays with the server. See [`raise_nofile`]; beyond the limit, attempts are
+//! [`NotSent::Descriptors`](holdline_model::record::NotSent::Descriptors).
+
+mod client;
+mod clock;
+mod connection;
+mod control;
+mod deadlines;
+mod errno;
+mod pacer;
+mod slab;
+mod socket;
+
+use std::path::PathBuf;
+
+use holdline_model::arrivals::Schedule;
+use holdline_model::record::ClientRecord;
+use holdline_model::scenario::{Timeouts, Until};
+use holdline_model::wire::{ATTEMPTS_MAX, Address, Poison};
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+pub use self::clock::now_ns;
+pub use self::control::{Progress, StopFlag};
+pub use self::socket::v6_spread_available;
+
+/// How long a stopped load waits for the attempts in flight.
+pub const STOP_GRACE_NS: u64 = 250_000_000;
+
+/// What load is put on which server.
+#[derive(Debug, Clone)]
+pub struct LoadPlan {
+    /// The server.
+    pub address: Address,
+    /// When attempts are due.
+    pub schedule: Schedule,
+    /// Time-outs of an attempt.
+    pub timeouts: Timeouts,
+    /// Most attempts in flight; beyond it they are not sent. A closed loop has as many as clients.
+    pub in_flight_max: u32,
+    /// Whether each attempt has a client address of its own, which names it to the server.
+    ///
+    /// Always possible for IPv4. IPv6 needs a route ([`v6_spread_available`]). The abstract names of
+    /// Unix clients are those of the network namespace, so that two trials must not share one.
+    pub spread: bool,
+}
+
+/// What the rest of the trial does along with the load. Called on the load client's thread, so that
+/// what they take delays the load.
+pub trait Hooks {
+    /// Called just before each attempt, also one that then cannot be sent. Gives the fault that its
+    /// request is to carry.
+    fn before_attempt(&mut self, attempt: u32, now_ns: u64) -> Option<Poison>;
+
+    /// Called as soon as the outcome of an attempt is clear.
+    fn after_attempt(&mut self, record: &ClientRecord) {
+        let _ = record;
+    }
+}
+
+/// No poison, and nothing else either.
+impl Hooks for () {
+    fn before_attempt(&mut self, _attempt: u32, _now_ns: u64) -> Option<Poison> {
+        None
+    }
+}
+
+/// Why no load could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The kernel refused something that the client as a whole needs.
+    #[error("set up the load client's {what}: {errno}")]
+    Setup {
+        /// What was refused.
+        what: &'static str,
+        /// Why.
+        errno: Errno,
+    },
+    /// The path of a Unix socket does not fit into a socket address.
+    #[error("connect to {}: the path of a Unix socket has at most 107 bytes; use a shorter one", .0.display())]
+    PathTooLong(PathBuf),
+    /// There are more attempts than client addresses.
+    #[error("make {0} attempts: a trial has at most {ATTEMPTS_MAX}; lower the rate or the duration")]
+    TooMany(u64),
+    /// A fixed schedule is not in ascending order.
+    #[error("follow the schedule: attempt {0} is due before the one that precedes it")]
+    Unordered(usize),
+    /// IPv6 clients cannot have addresses of their own here.
+    #[error(
+        "spread IPv6 clients: their prefix is not routed to loopback in this network namespace; \
+         run isolated, or without spreading"
+    )]
+    NoV6Route,
+}
+
+/// Puts the load on the server, from `start_ns` on, and returns one record for each attempt.
+///
+/// It returns when the last outcome is clear; connections that were answered and that the server has
+/// not closed by then are closed at once.
+///
+/// When `stop` is set, attempts that have not begun are not made, and have no records. Those in
+/// flight have [`STOP_GRACE_NS`] to end as they do. After that, one that is not connected is
+/// [`NotSent::Stopped`](holdline_model::record::NotSent::Stopped), with `started` set, as no server
+/// can have seen it; one that is connected has used up its time, and is timed out.
+///
+/// # Errors
+///
+/// If the plan cannot be followed at all, or the kernel refuses epoll or a timer. What goes wrong with
+/// a single attempt is its outcome.
+pub fn run(
+    plan: &LoadPlan,
+    start_ns: u64,
+    hooks: &mut impl Hooks,
+    progress: &Progress,
+    stop: &StopFlag,
+) -> Result<Vec<ClientRecord>, LoadError> {
+    plan.validate()?;
+    let _slack = clock::LeastSlack::set();
+    client::Client::new(plan, start_ns, hooks, progress, stop)?.run()
+}
+
+/// Raises the soft limit of open descriptors to the hard limit, for the whole process, and returns
+/// what the soft limit was: children inherit it, and a server under test should get the old one.
+///
+/// # Errors
+///
+/// If the limit can be neither read nor set.
+pub fn raise_nofile() -> Result<u64, LoadError> {
+    let failed = |errno| LoadError::Setup { what: "limit of open descriptors", errno };
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(failed)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_err(failed)?;
+    Ok(soft)
+}
+
+impl LoadPlan {
+    fn validate(&self) -> Result<(), LoadError> {
+        let attempts = match self.schedule {
+            Schedule::Fixed(ref offsets_ns) => offsets_ns.len() as u64,
+            Schedule::Sequential { until: Until::Attempts(attempts), .. }
+            | Schedule::Closed { until: Until::Attempts(attempts), .. } => u64::from(attempts),
+            // It ends when the addresses do.
+            Schedule::Sequential { .. } | Schedule::Closed { .. } => 0,
+        };
+        if attempts > u64::from(ATTEMPTS_MAX) {
+            return Err(LoadError::TooMany(attempts));
+        }
+        if let Schedule::Fixed(offsets_ns) = &self.schedule
+            && let Some(index) = offsets_ns.windows(2).position(|pair| pair[1] < pair[0])
+        {
+            return Err(LoadError::Unordered(index + 1));
+        }
+        let is_v6 = matches!(self.address, Address::Tcp(address) if address.is_ipv6());
+        if is_v6 && self.spread && !v6_spread_available() {
+            return Err(LoadError::NoV6Route);
+        }
+        Ok(())
+    }
+}
