@@ -9,6 +9,7 @@
 
 mod detail;
 pub mod hdr;
+pub mod html;
 pub mod junit;
 pub mod markdown;
 mod prose;

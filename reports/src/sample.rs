@@ -395,3 +395,27 @@ fn any_trial() -> impl Strategy<Value = TrialResult> {
         },
     )
 }
+
+/// A trial whose every bucket differs from the next, with long lists: the most that a page must bear.
+pub(crate) fn busy(supervisor: &str, scenario: &str) -> TrialResult {
+    let losses = Losses { poison: 1, refused: 9, late: 4, outage_ms: 80, ..Losses::default() };
+    let mut trial = losses.trial(supervisor, scenario, Grade::Lossy);
+    trial.strip = (0..200)
+        .map(|index| StripBucket {
+            start_ns: index * 10 * MS,
+            served: 50 + index * 37 % 41,
+            late: if index % 3 == 0 { index % 17 } else { 0 },
+            lost: if index % 5 == 0 { 1 + index % 11 } else { 0 },
+            queue_max: u32::try_from(index * 13 % 100).expect("small"),
+        })
+        .collect();
+    for index in 0..6_u64 {
+        trial.timeline.push(TimelineEntry {
+            at_ns: i64::try_from((100 + index * 230) * MS).expect("small"),
+            kind: "fault".into(),
+            text: format!("worker {index} (generation 0) was killed at step work"),
+        });
+    }
+    trial.kernel.queue_max = 99;
+    trial
+}
