@@ -1,1 +1,24 @@
-//! Reports.
+//! What people read: a run's result as a terminal table, HTML, Markdown, JUnit XML, and
+//! HdrHistogram files.
+//!
+//! Each renderer is a pure function of [`RunResult`](holdline_model::result::RunResult): none
+//! opens a file, asks the clock or looks at the terminal, so that `holdline report` gives the same
+//! bytes as the run did. Writing them somewhere is for the caller.
+
+#![forbid(unsafe_code)]
+
+mod detail;
+pub mod hdr;
+pub mod html;
+pub mod junit;
+pub mod markdown;
+mod prose;
+mod rows;
+#[cfg(test)]
+mod sample;
+mod style;
+pub mod table;
+pub mod text;
+
+pub use prose::summary_line;
+pub use style::Style;

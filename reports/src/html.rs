@@ -1,0 +1,413 @@
+//! The report of a run as one HTML page that needs nothing else: styles, drawings and all.
+//!
+//! The page is rendered from `templates/report.html`, with every text escaped. It stays small
+//! enough to open at once: the more trials there are, the coarser their drawings become, and where
+//! that is not enough the details of some are left out, beginning with those that met their
+//! expectations.
+
+mod chart;
+mod trial;
+
+use holdline_model::result::RunResult;
+use holdline_model::words::{Grade, Verdict};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{Environment, Value};
+use serde::Serialize;
+
+use crate::prose::{self, LEGEND, Line, MERGED, NO_TRIALS};
+use crate::rows::{Row, Section, Split, longest_outage_ns, sections, supervisors};
+use crate::table::{latency, outage};
+use crate::text::{UNKNOWN, count, counted, duration, plain, share};
+use trial::{Detail, Resolution};
+
+/// Above this size a page is rendered again with less of each trial.
+const PAGE_BYTES_MAX: usize = 1_950_000;
+
+const TEMPLATE: &str = include_str!("../templates/report.html");
+
+/// The page could not be rendered.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to render the HTML report: {0}")]
+pub struct HtmlError(#[from] minijinja::Error);
+
+/// The report of a whole run.
+///
+/// # Errors
+///
+/// If the template asks for something that the page does not have: a defect of this crate.
+pub fn html(run: &RunResult) -> Result<String, HtmlError> {
+    let mut environment = Environment::new();
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?;
+    environment.set_syntax(syntax);
+    // The name's ending turns on escaping.
+    environment.add_template("report.html", TEMPLATE)?;
+    let template = environment.get_template("report.html")?;
+    let mut page = String::new();
+    for resolution in Resolution::ALL {
+        page = template.render(Value::from(Serde(Page::of(run, resolution))))?;
+        if page.len() <= PAGE_BYTES_MAX {
+            break;
+        }
+    }
+    page.push('\n');
+    Ok(page)
+}
+
+/// Everything that the template shows.
+#[derive(Serialize)]
+struct Page {
+    headline: String,
+    /// `pass`, `fail` or `unknown`.
+    tone: &'static str,
+    expectations: String,
+    tiles: Vec<Tile>,
+    facts: Vec<(&'static str, String)>,
+    sysctls: Vec<(String, String)>,
+    scenarios: Vec<String>,
+    /// Grades of each supervisor in each scenario, if there are several.
+    matrix: Vec<MatrixRow>,
+    sections: Vec<SectionView>,
+    lists: Vec<List>,
+    notes: Vec<String>,
+    legend: [(&'static str, &'static str); 6],
+    merged: Option<&'static str>,
+    /// How many trials have no details here.
+    left_out: Option<String>,
+}
+
+/// A number that sums the run up.
+#[derive(Serialize)]
+struct Tile {
+    name: &'static str,
+    value: String,
+    about: String,
+}
+
+#[derive(Serialize)]
+struct MatrixRow {
+    name: String,
+    cells: Vec<Option<Mark>>,
+}
+
+/// A grade as a coloured label: its class, a sign that needs no colour, and its text.
+#[derive(Serialize)]
+struct Mark {
+    class: &'static str,
+    sign: &'static str,
+    text: String,
+}
+
+#[derive(Serialize)]
+struct SectionView {
+    number: usize,
+    name: String,
+    size: String,
+    heads: Vec<&'static str>,
+    rows: Vec<RowView>,
+    details: Vec<Detail>,
+}
+
+#[derive(Serialize)]
+struct RowView {
+    name: String,
+    /// The detail that the name leads to, if it is on the page.
+    detail: Option<usize>,
+    mark: Mark,
+    shares: Option<Value>,
+    cells: Vec<String>,
+}
+
+/// Sentences under a heading.
+#[derive(Serialize)]
+struct List {
+    head: &'static str,
+    lines: Vec<(String, String)>,
+}
+
+impl Mark {
+    fn new(grade: Grade, text: String) -> Self {
+        let sign = match grade {
+            Grade::Held => "✓",
+            Grade::Delayed => "◔",
+            Grade::Lossy => "✗",
+            Grade::Down => "▼",
+            Grade::Unsupported => "–",
+            Grade::Inconclusive => "?",
+        };
+        Self { class: grade.as_str(), sign, text }
+    }
+}
+
+impl Page {
+    fn of(run: &RunResult, resolution: Resolution) -> Self {
+        let sections = sections(run);
+        let chosen = chosen(run, resolution.trials);
+        let is_merged = sections.iter().flat_map(|section| &section.rows).any(|row| row.trials.len() > 1);
+        Self {
+            headline: headline(run),
+            tone: tone(run),
+            expectations: if run.trials.is_empty() { String::new() } else { prose::expectations(run) },
+            tiles: if run.trials.is_empty() { Vec::new() } else { tiles(run) },
+            facts: crate::markdown::facts(run),
+            sysctls: run.manifest.sysctls.iter().map(|(name, value)| (plain(name), plain(value))).collect(),
+            scenarios: sections.iter().map(|section| plain(section.scenario)).collect(),
+            matrix: if sections.len() > 1 { matrix(run, &sections) } else { Vec::new() },
+            sections: views(run, &sections, &chosen, resolution),
+            lists: [
+                list("Expectations that did not hold", prose::violations(run)),
+                list("Lost", prose::losses(run)),
+                list("Reasons", prose::reasons(run)),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
+            notes: prose::notes(run),
+            legend: LEGEND,
+            merged: is_merged.then_some(MERGED),
+            left_out: Some(chosen.iter().filter(|is_chosen| !**is_chosen).count() as u64)
+                .filter(|n| *n > 0)
+                .map(|n| counted(n, "trial")),
+        }
+    }
+}
+
+/// Which trials are shown in detail: all, or of too many those first that did not pass.
+fn chosen(run: &RunResult, details: usize) -> Vec<bool> {
+    let mut order: Vec<usize> = (0..run.trials.len()).collect();
+    order.sort_by_key(|index| run.trials[*index].verdict == Verdict::Pass);
+    let mut chosen = vec![false; run.trials.len()];
+    for index in order.into_iter().take(details) {
+        chosen[index] = true;
+    }
+    chosen
+}
+
+fn headline(run: &RunResult) -> String {
+    let of = |verdict: Verdict| run.trials.iter().filter(|trial| trial.verdict == verdict).count();
+    let all = counted(run.trials.len() as u64, "trial");
+    match (run.trials.len(), of(Verdict::Pass), of(Verdict::Fail)) {
+        (0, ..) => format!("N{}", &NO_TRIALS[1..]),
+        (1, 1, _) => "The trial met its expectations".to_owned(),
+        (1, _, 1) => "The trial did not meet its expectations".to_owned(),
+        (n, passed, _) if n == passed => format!("All {all} met their expectations"),
+        (_, passed, 0) => format!("{passed} of {all} met their expectations, the rest could not be judged"),
+        (_, _, failed) => format!("{failed} of {all} did not meet their expectations"),
+    }
+}
+
+fn tone(run: &RunResult) -> &'static str {
+    if run.trials.iter().any(|trial| trial.verdict == Verdict::Fail) {
+        "fail"
+    } else if run.complete && !run.trials.is_empty() && run.trials.iter().all(|t| t.verdict == Verdict::Pass)
+    {
+        "pass"
+    } else {
+        "unknown"
+    }
+}
+
+fn tiles(run: &RunResult) -> Vec<Tile> {
+    let splits = || run.trials.iter().map(Split::of);
+    let attempts: u64 = run.trials.iter().map(|trial| trial.attempts).sum();
+    let sent = attempts.saturating_sub(splits().map(|split| split.not_sent).sum());
+    let collateral: u64 = splits().map(Split::collateral).sum();
+    let longest =
+        run.trials.iter().max_by_key(|trial| longest_outage_ns(trial)).filter(|t| longest_outage_ns(t) > 0);
+    let elapsed = run.trials.iter().fold(0_u64, |sum, trial| sum.saturating_add(trial.elapsed_ns));
+    vec![
+        Tile {
+            name: "Trials",
+            value: count(run.trials.len() as u64),
+            about: format!("{}, {}", counted(supervisors(run).len() as u64, "supervisor"), duration(elapsed)),
+        },
+        Tile {
+            name: "Attempts",
+            value: count(attempts),
+            about: format!("{} served", count(splits().map(|split| split.served).sum())),
+        },
+        Tile { name: "Collateral losses", value: count(collateral), about: share(collateral, sent) },
+        Tile {
+            name: "Longest outage",
+            value: longest.map_or_else(|| "none".to_owned(), |trial| duration(longest_outage_ns(trial))),
+            about: longest.map_or_else(String::new, |trial| prose::who(run, trial)),
+        },
+    ]
+}
+
+fn matrix(run: &RunResult, sections: &[Section<'_>]) -> Vec<MatrixRow> {
+    let cell = |section: &Section<'_>, name: &str| {
+        let row = section.rows.iter().find(|row| row.supervisor == name)?;
+        Some(Mark::new(row.grade, row.grade_text()))
+    };
+    supervisors(run)
+        .into_iter()
+        .map(|name| MatrixRow {
+            name: plain(name),
+            cells: sections.iter().map(|section| cell(section, name)).collect(),
+        })
+        .collect()
+}
+
+/// The sections, with the details of the chosen trials.
+fn views(
+    run: &RunResult,
+    sections: &[Section<'_>],
+    chosen: &[bool],
+    resolution: Resolution,
+) -> Vec<SectionView> {
+    let index = |trial| run.trials.iter().position(|other| std::ptr::eq(other, trial));
+    (0..)
+        .zip(sections)
+        .map(|(number, section)| {
+            let domain_ns = trial::domain_ns(section);
+            let details: Vec<Detail> = section
+                .rows
+                .iter()
+                .flat_map(|row| row.trials.iter().map(move |trial| (row, *trial)))
+                .filter_map(|(row, trial)| Some((row, trial, index(trial)?)))
+                .filter(|(_, _, index)| chosen[*index])
+                .map(|(row, trial, index)| {
+                    Detail::of(index, trial, row.trials.len() > 1, domain_ns, resolution)
+                })
+                .collect();
+            let not_sent = section.rows.iter().any(|row| row.split.not_sent > 0);
+            let merged = section.rows.iter().any(|row| row.trials.len() > 1);
+            let detail = |row: &Row<'_>| index(row.trials[0]).filter(|index| chosen[*index]);
+            SectionView {
+                number,
+                name: plain(section.scenario),
+                size: prose::size(section),
+                heads: heads(not_sent, merged),
+                rows: section.rows.iter().map(|row| view(row, detail(row), not_sent, merged)).collect(),
+                details,
+            }
+        })
+        .collect()
+}
+
+fn heads(not_sent: bool, merged: bool) -> Vec<&'static str> {
+    let mut heads = vec!["served", "poison", "in flight", "refused", "queue reset", "other"];
+    heads.extend(not_sent.then_some("not sent"));
+    heads.extend(merged.then_some("trials"));
+    heads.extend(["longest outage", "accept p50", "accept p99", "accept max"]);
+    heads
+}
+
+fn view(row: &Row<'_>, detail: Option<usize>, not_sent: bool, merged: bool) -> RowView {
+    let split = row.split;
+    let mut counts =
+        vec![split.served, split.poison, split.in_flight, split.refused, split.queue_reset, split.other];
+    counts.extend(not_sent.then_some(split.not_sent));
+    let number = |n: u64| if row.attempts == 0 { UNKNOWN.to_owned() } else { count(n) };
+    let mut cells: Vec<String> = counts.into_iter().map(number).collect();
+    cells.extend(merged.then(|| count(row.trials.len() as u64)));
+    cells.push(outage(row));
+    cells.extend([
+        latency(row, |accept| accept.p50_ns),
+        latency(row, |accept| accept.p99_ns),
+        latency(row, |accept| accept.max_ns),
+    ]);
+    RowView {
+        name: plain(row.supervisor),
+        detail,
+        mark: Mark::new(row.grade, row.grade_text()),
+        shares: (row.attempts > 0).then(|| chart::shares(split)),
+        cells,
+    }
+}
+
+fn list(head: &'static str, lines: Vec<Line>) -> Option<List> {
+    let lines: Vec<(String, String)> = lines.into_iter().map(|line| (line.who, line.text)).collect();
+    (!lines.is_empty()).then_some(List { head, lines })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::sample;
+
+    const LIMIT: usize = 2_000_000;
+
+    fn page(run: &RunResult) -> String {
+        html(run).expect("a page")
+    }
+
+    #[test]
+    fn the_page_shows_what_the_run_came_to() {
+        let page = page(&sample::varied());
+        for text in [
+            "8 of 23 trials did not meet their expectations",
+            "13 of 23 trials met their scenario&#x27;s expectations",
+            "14 refused: nobody was listening; safe to retry",
+            "not installed: pip install circus==0.19.0",
+            "6.8.0-41-generic",
+            "prefers-color-scheme: dark",
+        ] {
+            assert!(page.contains(text), "{text}");
+        }
+        assert_eq!(page.matches("<details class=\"trial").count(), 23);
+        assert!(!page.contains("http://") && !page.contains("https://"), "it loads nothing");
+    }
+
+    #[test]
+    fn no_trials_is_said() {
+        let page = page(&sample::run(Vec::new()));
+        assert!(page.contains(">No trials ended</h1>"), "{page}");
+    }
+
+    #[test]
+    fn hostile_names_stay_text() {
+        let page = page(&sample::hostile());
+        assert!(!page.contains("<script>alert"));
+        assert!(!page.contains('\u{1b}'));
+        assert!(page.contains("&lt;script&gt;alert(&#x27;x&#x27;)"));
+    }
+
+    #[test]
+    fn the_same_result_gives_the_same_page() {
+        assert_eq!(page(&sample::varied()), page(&sample::varied()));
+    }
+
+    #[test]
+    fn many_trials_stay_below_the_limit() {
+        let repeated: Vec<_> = (0..50)
+            .flat_map(|repetition| {
+                let mut trials = sample::ten("crash");
+                trials.iter_mut().for_each(|trial| trial.repetition = repetition);
+                trials
+            })
+            .collect();
+        let distinct = (0..500).map(|index| sample::busy(&format!("supervisor-{index}"), "crash"));
+        for run in [sample::run(repeated), sample::run(distinct.collect())] {
+            assert_eq!(run.trials.len(), 500);
+            let page = page(&run);
+            assert_eq!(page.matches("<details class=\"trial").count(), 500);
+            assert!(page.len() < LIMIT, "{}", page.len());
+        }
+    }
+
+    #[test]
+    fn of_too_many_trials_the_failed_ones_are_kept() {
+        let mut trials: Vec<_> = (0..5_000).map(|_| sample::held("prefork", "crash")).collect();
+        trials.push(sample::ten("crash").swap_remove(0));
+        let page = page(&sample::run(trials));
+        assert_eq!(page.matches("<details class=\"trial").count(), Resolution::ALL[0].trials);
+        assert!(page.contains("<details class=\"trial\" id=\"t5000\">"), "the one that failed");
+        assert!(page.contains("Details of 4 401 trials are left out"), "says so");
+        assert!(page.len() < LIMIT, "{}", page.len());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn any_run_makes_a_page(run in sample::any_run()) {
+            let page = page(&run);
+            prop_assert!(page.ends_with("</html>\n"));
+            prop_assert_eq!(page.matches("<details class=\"trial").count(), run.trials.len());
+        }
+    }
+}

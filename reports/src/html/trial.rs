@@ -1,0 +1,214 @@
+//! One trial on the page: its line, which opens to the whole of it.
+
+use holdline_model::result::{Quantiles, StripBucket, TimelineEntry, TrialResult};
+use minijinja::Value;
+use serde::Serialize;
+
+use super::Mark;
+use super::chart::{self, Label, Percentiles};
+use crate::detail::{end_ns, merged, quantile_cells};
+use crate::prose::{self, spaced};
+use crate::rows::{Section, longest_outage_ns};
+use crate::text::{count, duration, instant, plain};
+
+/// The most characters that a line has on the page.
+const LINE_MAX: usize = 300;
+
+/// How much of each trial is shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Resolution {
+    /// The most trials that are shown at all.
+    pub(super) trials: usize,
+    /// The most buckets in a drawing.
+    buckets: usize,
+    /// The most lines in a list.
+    lines: usize,
+    has_plot: bool,
+    has_percentiles: bool,
+}
+
+impl Resolution {
+    /// From the finest to the coarsest.
+    pub(super) const ALL: [Self; 8] = [
+        Self { trials: 600, buckets: 160, lines: 40, has_plot: true, has_percentiles: true },
+        Self { trials: 600, buckets: 80, lines: 16, has_plot: true, has_percentiles: true },
+        Self { trials: 600, buckets: 48, lines: 12, has_plot: true, has_percentiles: false },
+        Self { trials: 600, buckets: 24, lines: 8, has_plot: true, has_percentiles: false },
+        Self { trials: 600, buckets: 24, lines: 6, has_plot: false, has_percentiles: false },
+        Self { trials: 200, buckets: 24, lines: 6, has_plot: false, has_percentiles: false },
+        Self { trials: 20, buckets: 24, lines: 6, has_plot: false, has_percentiles: false },
+        Self { trials: 0, buckets: 24, lines: 6, has_plot: false, has_percentiles: false },
+    ];
+}
+
+/// A trial as the template shows it.
+#[derive(Serialize)]
+pub(super) struct Detail {
+    index: usize,
+    name: String,
+    /// Which repetition, where there are several.
+    repetition: Option<u32>,
+    mark: Mark,
+    verdict: &'static str,
+    version: String,
+    ribbon: Option<Value>,
+    outage: String,
+    reason: Option<String>,
+    plot: Option<Plot>,
+    events: Vec<Event>,
+    more_events: usize,
+    facts: Vec<(&'static str, String)>,
+    latencies: Vec<LatencyRow>,
+    percentiles: Option<Percentiles>,
+    lists: Vec<(&'static str, Vec<String>)>,
+}
+
+/// Outcome and queue over time.
+#[derive(Serialize)]
+struct Plot {
+    caption: String,
+    outcomes: Value,
+    flags: Vec<Label>,
+    queue: Option<Value>,
+    queue_caption: String,
+    ticks: Vec<Label>,
+}
+
+#[derive(Serialize)]
+struct Event {
+    at: String,
+    kind: String,
+    text: String,
+}
+
+#[derive(Serialize)]
+struct LatencyRow {
+    name: String,
+    cells: [String; 6],
+}
+
+/// The time that the ribbons of a section span: that of its longest trial, so that they compare.
+pub(super) fn domain_ns(section: &Section<'_>) -> u64 {
+    section.rows.iter().flat_map(|row| &row.trials).map(|trial| end_ns(&trial.strip)).max().unwrap_or(0)
+}
+
+impl Detail {
+    /// The trial with this index in the run.
+    pub(super) fn of(
+        index: usize,
+        trial: &TrialResult,
+        is_repeated: bool,
+        domain_ns: u64,
+        resolution: Resolution,
+    ) -> Self {
+        let strip = merged(&trial.strip, resolution.buckets);
+        let has_run = trial.attempts > 0;
+        let latencies = trial.latency.named().into_iter().map(latency_row);
+        let lists = [
+            ("Lost", &trial.losses),
+            ("Expectations that did not hold", &trial.violations),
+            ("Notes", &prose::trial_notes(trial)),
+        ];
+        Self {
+            index,
+            name: plain(&trial.supervisor),
+            repetition: is_repeated.then_some(trial.repetition),
+            mark: Mark::new(trial.grade, trial.grade.to_string()),
+            verdict: trial.verdict.as_str(),
+            version: clipped(&trial.supervisor_version),
+            ribbon: (!strip.is_empty()).then(|| chart::ribbon(&strip, domain_ns)),
+            outage: outage(trial),
+            reason: trial.reason.as_deref().map(clipped),
+            plot: (resolution.has_plot && !strip.is_empty())
+                .then(|| Plot::of(trial, &strip, resolution.lines)),
+            events: trial.timeline.iter().take(resolution.lines).map(Event::of).collect(),
+            more_events: trial.timeline.len().saturating_sub(resolution.lines),
+            facts: if has_run { facts(trial) } else { Vec::new() },
+            latencies: if has_run { latencies.collect() } else { Vec::new() },
+            percentiles: chart::percentiles(&trial.latency).filter(|_| has_run && resolution.has_percentiles),
+            lists: lists
+                .into_iter()
+                .filter(|(_, l)| !l.is_empty())
+                .map(|(head, l)| (head, lines(l, resolution.lines)))
+                .collect(),
+        }
+    }
+}
+
+impl Plot {
+    fn of(trial: &TrialResult, strip: &[StripBucket], events_max: usize) -> Self {
+        let domain_ns = end_ns(strip);
+        let events = &trial.timeline[..trial.timeline.len().min(events_max)];
+        let each = match strip {
+            [first, second, ..] => {
+                format!(" in each {}", duration(second.start_ns.saturating_sub(first.start_ns)))
+            }
+            _ => String::new(),
+        };
+        let kernel = &trial.kernel;
+        let limit =
+            if kernel.queue_limit > 0 { format!(" of {}", kernel.queue_limit) } else { String::new() };
+        Self {
+            caption: format!("Attempts due{each}, at most {}", count(chart::tallest(strip))),
+            outcomes: chart::outcomes(strip, &trial.outages, events, domain_ns),
+            flags: chart::flags(events, domain_ns),
+            queue: chart::queue(strip, domain_ns),
+            queue_caption: format!("Accept queue, at most {}{limit}", kernel.queue_max),
+            ticks: chart::ticks(domain_ns),
+        }
+    }
+}
+
+impl Event {
+    fn of(entry: &TimelineEntry) -> Self {
+        Self { at: instant(entry.at_ns), kind: clipped(&entry.kind), text: clipped(&entry.text) }
+    }
+}
+
+fn latency_row((name, quantiles): (&'static str, &Quantiles)) -> LatencyRow {
+    LatencyRow { name: spaced(name), cells: quantile_cells(quantiles) }
+}
+
+/// What the closed line says of the worst that a client saw.
+fn outage(trial: &TrialResult) -> String {
+    match longest_outage_ns(trial) {
+        _ if trial.attempts == 0 => String::new(),
+        0 => "no outage".to_owned(),
+        ns => format!("{} outage", duration(ns)),
+    }
+}
+
+fn facts(trial: &TrialResult) -> Vec<(&'static str, String)> {
+    let retry = format!("{} safe, {} ambiguous", count(trial.safe_to_retry), count(trial.ambiguous));
+    let mut facts = vec![("Attempts", prose::fates(trial)), ("Collateral", prose::collateral(trial))];
+    if trial.safe_to_retry + trial.ambiguous > 0 {
+        facts.push(("Retry", retry));
+    }
+    facts.extend([
+        ("Outages", prose::outages(trial)),
+        ("Recovery", prose::recovery(trial)),
+        ("Kernel", prose::kernel(trial)),
+        ("Workers", prose::workers(trial)),
+        ("Books", clipped(&trial.books)),
+        ("Took", duration(trial.elapsed_ns)),
+    ]);
+    if !trial.folder.is_empty() {
+        facts.push(("Records", clipped(&trial.folder)));
+    }
+    facts
+}
+
+fn lines(lines: &[String], most: usize) -> Vec<String> {
+    let more = lines.len().saturating_sub(most);
+    let shown = lines.iter().take(most).map(|line| clipped(line));
+    shown.chain((more > 0).then(|| format!("… and {more} more"))).collect()
+}
+
+/// `text` on one line, cut where it is too long for the page.
+fn clipped(text: &str) -> String {
+    let text = plain(text);
+    match text.char_indices().nth(LINE_MAX) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
+}

@@ -1,0 +1,140 @@
+//! The report of a run as JUnit XML: a suite for each scenario, a case for each trial.
+//!
+//! A violated expectation is a failure, an unsupported trial is skipped, and an inconclusive one is
+//! an error, since nothing was learnt from it.
+
+use std::time::Duration;
+
+use holdline_model::result::{RunResult, TrialResult};
+use holdline_model::words::Verdict;
+use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
+
+use crate::prose;
+use crate::rows::sections;
+use crate::style::Style;
+use crate::table;
+use crate::text::plain;
+
+/// The XML document could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to write JUnit XML: {0}")]
+pub struct JunitError(#[from] quick_junit::SerializeError);
+
+/// The report of a whole run.
+///
+/// # Errors
+///
+/// If the XML writer refuses a text, which it does not for any that a result can hold.
+pub fn junit(run: &RunResult) -> Result<String, JunitError> {
+    let mut report = Report::new("holdline");
+    report.set_time(total(run.trials.iter()));
+    for section in sections(run) {
+        let mut suite = TestSuite::new(plain(section.scenario));
+        let trials = || section.rows.iter().flat_map(|row| row.trials.iter().copied());
+        suite.set_time(total(trials()));
+        suite.add_properties(properties(run));
+        suite.add_test_cases(trials().map(|trial| case(trial, is_repeated(run, trial))));
+        report.add_test_suite(suite);
+    }
+    Ok(report.to_string()?)
+}
+
+fn total<'a>(trials: impl Iterator<Item = &'a TrialResult>) -> Duration {
+    Duration::from_nanos(trials.fold(0, |sum: u64, trial| sum.saturating_add(trial.elapsed_ns)))
+}
+
+fn properties(run: &RunResult) -> Vec<Property> {
+    let facts = crate::markdown::facts(run).into_iter();
+    facts.map(|(name, value)| Property::new(name, value)).collect()
+}
+
+fn is_repeated(run: &RunResult, trial: &TrialResult) -> bool {
+    let same =
+        |other: &&TrialResult| other.supervisor == trial.supervisor && other.scenario == trial.scenario;
+    trial.repetition > 0 || run.trials.iter().filter(same).nth(1).is_some()
+}
+
+fn case(trial: &TrialResult, is_repeated: bool) -> TestCase {
+    let name = match is_repeated {
+        true => format!("{} #{}", plain(&trial.supervisor), trial.repetition),
+        false => plain(&trial.supervisor),
+    };
+    let mut case = TestCase::new(name, status(trial));
+    case.set_classname(plain(&trial.scenario));
+    case.set_time(Duration::from_nanos(trial.elapsed_ns));
+    case.add_property(Property::new("grade", trial.grade.as_str()));
+    case.add_property(Property::new("collateral", prose::collateral(trial)));
+    if matches!(trial.verdict, Verdict::Fail | Verdict::Inconclusive) {
+        case.set_system_out(table::trial(trial, &Style::default()));
+    }
+    case
+}
+
+fn status(trial: &TrialResult) -> TestCaseStatus {
+    let reason = trial.reason.as_deref().map(plain);
+    match trial.verdict {
+        Verdict::Pass => TestCaseStatus::success(),
+        Verdict::Unsupported => {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(reason.unwrap_or_else(|| "unsupported".to_owned()));
+            status
+        }
+        Verdict::Fail => {
+            let violations: Vec<String> = trial.violations.iter().map(|violation| plain(violation)).collect();
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status.set_type(trial.grade.as_str());
+            status.set_message(if violations.is_empty() {
+                reason.unwrap_or_else(|| trial.grade.to_string())
+            } else {
+                violations.join("; ")
+            });
+            status.set_description(violations.join("\n"));
+            status
+        }
+        Verdict::Inconclusive => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+            status.set_type("inconclusive");
+            status.set_message(reason.unwrap_or_else(|| plain(&trial.books)));
+            status
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn every_verdict_has_its_kind() {
+        let text = junit(&sample::varied()).expect("XML");
+        let report = Report::deserialize_from_str(&text).expect("it reads its own");
+        assert_eq!((report.tests, report.failures, report.errors, report.skipped), (23, 8, 1, 1));
+        assert_eq!(report.test_suites.len(), 2);
+        let crash = &report.test_suites[0];
+        assert_eq!((crash.name.as_str(), crash.tests, crash.failures), ("crash", 12, 4));
+        let bare = &crash.test_cases[0];
+        assert_eq!(bare.name.as_str(), "bare");
+        assert!(matches!(
+            &bare.status,
+            TestCaseStatus::NonSuccess { message: Some(message), .. } if message.as_str() == "collateral: expected 0, was 14"
+        ));
+        assert!(text.contains("<skipped message=\"not installed: pip install circus==0.19.0\"/>"), "{text}");
+    }
+
+    #[test]
+    fn repetitions_have_names_of_their_own() {
+        let text = junit(&sample::repeated()).expect("XML");
+        for name in ["restart-loop #0", "restart-loop #1", "restart-loop #2"] {
+            assert!(text.contains(&format!("name=\"{name}\"")), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_trials_and_hostile_names() {
+        assert!(junit(&sample::run(Vec::new())).expect("XML").contains("tests=\"0\""));
+        let text = junit(&sample::hostile()).expect("XML");
+        assert!(!text.contains("<script"));
+        Report::deserialize_from_str(&text).expect("well-formed");
+    }
+}

@@ -1,0 +1,247 @@
+//! Numbers and names as reports print them.
+//!
+//! Everything that a result holds as text passes through [`plain`] before it reaches a terminal,
+//! since names, versions and log lines come from programs that are not ours.
+
+use unicode_width::UnicodeWidthStr;
+
+/// Stands for a value that is not known.
+pub const UNKNOWN: &str = "–";
+
+/// Units of durations, each with its length in nanoseconds and where the next one takes over.
+const UNITS: [(u64, u64, &str); 6] = [
+    (1, 1_000, "ns"),
+    (1_000, 1_000, "µs"),
+    (1_000_000, 1_000, "ms"),
+    (1_000_000_000, 600, "s"),
+    (60_000_000_000, 600, "min"),
+    (3_600_000_000_000, u64::MAX, "h"),
+];
+
+/// A duration with three significant digits and its unit, such as `1.04 s`.
+///
+/// Minutes begin at ten of them and hours at ten of those, so that no digit that matters is lost.
+#[must_use]
+pub fn duration(ns: u64) -> String {
+    if ns < 1_000 {
+        return format!("{ns} ns");
+    }
+    UNITS[1..]
+        .iter()
+        .find_map(|&(unit_ns, limit, name)| {
+            let digits = three_digits(u128::from(ns), u128::from(unit_ns), u128::from(limit))?;
+            Some(format!("{digits} {name}"))
+        })
+        .unwrap_or_else(|| UNKNOWN.to_owned())
+}
+
+/// `value / unit` rounded to three significant digits, or `None` if that reaches `limit` units.
+fn three_digits(value: u128, unit: u128, limit: u128) -> Option<String> {
+    let decimals = (0..=2).rev().find(|&decimals| rounded(value, unit, decimals) < 1_000).unwrap_or(0);
+    let scaled = rounded(value, unit, decimals);
+    let whole = 10_u128.pow(decimals);
+    if scaled / whole >= limit {
+        return None;
+    }
+    Some(match decimals {
+        0 => scaled.to_string(),
+        _ => format!("{}.{:0width$}", scaled / whole, scaled % whole, width = decimals as usize),
+    })
+}
+
+/// `value / unit` in steps of `10^-decimals`, rounded to the nearest.
+fn rounded(value: u128, unit: u128, decimals: u32) -> u128 {
+    (value * 10_u128.pow(decimals) * 2 + unit) / (unit * 2)
+}
+
+/// An instant of a trial in seconds, to the millisecond, such as `1.204 s`.
+#[must_use]
+pub fn instant(ns: i64) -> String {
+    let ms = (ns.unsigned_abs() + 500_000) / 1_000_000;
+    let sign = if ns < 0 && ms > 0 { "−" } else { "" };
+    format!("{sign}{}.{:03} s", ms / 1_000, ms % 1_000)
+}
+
+/// A count in groups of three digits, such as `5 334`.
+#[must_use]
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(' ');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// `1 trial`, `2 trials`: a count and its noun, which takes a plain `s`.
+#[must_use]
+pub fn counted(n: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
+/// How many of how many, with what that says about the rate.
+///
+/// None at all is never a rate of zero: the exact upper bound at 95 % stands beside it, the rate
+/// at which none in `of` would still happen once in twenty times.
+#[must_use]
+pub fn share(lost: u64, of: u64) -> String {
+    let (lost_text, of_text) = (count(lost), count(of));
+    if of == 0 {
+        return format!("{lost_text} of {of_text}");
+    }
+    if lost > 0 {
+        return format!("{lost_text} of {of_text} ({})", percent(lost as f64 / of as f64));
+    }
+    let bound = -(0.05_f64.ln() / of as f64).exp_m1();
+    format!("0 of {of_text} (≤ {} at 95 %)", percent(bound))
+}
+
+/// A rate in per cent with two significant digits, never rounded to zero.
+fn percent(rate: f64) -> String {
+    let percent = rate * 100.0;
+    if percent >= 10.0 {
+        return format!("{percent:.0} %");
+    }
+    let decimals = (1.0 - percent.max(f64::MIN_POSITIVE).log10().floor()).clamp(0.0, 30.0) as usize;
+    format!("{percent:.decimals$} %")
+}
+
+/// `text` on one line and without control characters, so that it cannot steer a terminal.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    text.trim_end()
+        .chars()
+        .map(|c| match c {
+            '\n' | '\t' => ' ',
+            // Bidirectional overrides could make a line read as what it is not.
+            c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {
+                '\u{fffd}'
+            }
+            c => c,
+        })
+        .collect()
+}
+
+/// Columns that `text` takes on a terminal.
+#[must_use]
+pub fn columns(text: &str) -> usize {
+    text.width()
+}
+
+/// `text` broken at spaces so that no line is wider than `width`; a longer word keeps its line.
+///
+/// Lines after the first begin with `indent`.
+#[must_use]
+pub fn wrap(text: &str, width: Option<u16>, indent: &str) -> String {
+    let Some(width) = width.map(usize::from) else { return text.to_owned() };
+    let body = text.trim_start_matches(' ');
+    let mut out = " ".repeat(text.len() - body.len());
+    let mut used = out.len();
+    for (index, word) in body.split(' ').enumerate() {
+        let needed = columns(word);
+        if index > 0 && used + 1 + needed > width.max(20) {
+            out.truncate(out.trim_end_matches(' ').len());
+            out.push('\n');
+            out.push_str(indent);
+            used = columns(indent);
+        } else if index > 0 {
+            out.push(' ');
+            used += 1;
+        }
+        out.push_str(word);
+        used += needed;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn durations_have_three_digits_and_a_unit() {
+        let cases = [
+            (0, "0 ns"),
+            (7, "7 ns"),
+            (999, "999 ns"),
+            (1_000, "1.00 µs"),
+            (1_234, "1.23 µs"),
+            (12_345, "12.3 µs"),
+            (123_456, "123 µs"),
+            (999_499, "999 µs"),
+            (999_500, "1.00 ms"),
+            (9_995_000, "10.0 ms"),
+            (104_000_000, "104 ms"),
+            (1_035_000_000, "1.04 s"),
+            (59_960_000_000, "60.0 s"),
+            (599_400_000_000, "599 s"),
+            (600_000_000_000, "10.0 min"),
+            (36_000_000_000_000, "10.0 h"),
+        ];
+        for (ns, expected) in cases {
+            assert_eq!(duration(ns), expected, "{ns}");
+        }
+    }
+
+    #[test]
+    fn instants_have_milliseconds() {
+        assert_eq!(instant(1_204_000_000), "1.204 s");
+        assert_eq!(instant(-20_000_000), "−0.020 s");
+        assert_eq!(instant(-2), "0.000 s");
+        assert_eq!(instant(i64::MIN), "−9223372036.855 s");
+    }
+
+    #[test]
+    fn counts_are_grouped() {
+        assert_eq!(count(0), "0");
+        assert_eq!(count(999), "999");
+        assert_eq!(count(5_334), "5 334");
+        assert_eq!(count(1_000_000), "1 000 000");
+        assert_eq!(counted(1, "trial"), "1 trial");
+    }
+
+    #[test]
+    fn no_loss_is_not_a_rate_of_zero() {
+        assert_eq!(share(0, 5_334), "0 of 5 334 (≤ 0.056 % at 95 %)");
+        assert_eq!(share(0, 20), "0 of 20 (≤ 14 % at 95 %)");
+        assert_eq!(share(3, 20), "3 of 20 (15 %)");
+        assert_eq!(share(1, 1_000_000), "1 of 1 000 000 (0.00010 %)");
+        assert_eq!(share(0, 0), "0 of 0");
+    }
+
+    #[test]
+    fn text_cannot_steer_a_terminal() {
+        assert_eq!(plain("a\u{1b}[31mb\nc\u{202e}d\n"), "a\u{fffd}[31mb c\u{fffd}d");
+    }
+
+    #[test]
+    fn long_lines_break_at_spaces() {
+        assert_eq!(wrap("one two three four five six", Some(20), "  "), "one two three four\n  five six");
+        assert_eq!(wrap("  one  two three four five", Some(20), "    "), "  one  two three\n    four five");
+        assert_eq!(wrap("one two", None, "  "), "one two");
+    }
+
+    proptest! {
+        #[test]
+        fn any_duration_is_close_to_what_it_says(ns in any::<u64>()) {
+            let text = duration(ns);
+            let (digits, unit) = text.split_once(' ').expect("a unit");
+            let unit_ns = UNITS.iter().find(|u| u.2 == unit).expect("a known unit").0 as f64;
+            let shown = digits.parse::<f64>().expect("a number") * unit_ns;
+            prop_assert!((shown - ns as f64).abs() <= ns as f64 * 0.005 + 0.5, "{ns}: {text}");
+        }
+
+        #[test]
+        fn no_rate_is_printed_as_zero(lost in 0_u64..5, of in 1_u64..u64::MAX) {
+            let text = share(lost.min(of), of);
+            prop_assert!(text.contains('('));
+            let rate = text.rsplit('(').next().expect("brackets");
+            prop_assert!(rate.chars().any(|c| c.is_ascii_digit() && c != '0'), "{}", text);
+        }
+    }
+}
