@@ -1,0 +1,97 @@
+//! How a trial notices that the outer process is gone: a pipe whose writing end only that holds.
+
+use std::io::{self, PipeReader, PipeWriter};
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::error::SandboxError;
+
+/// The outer process's end of a trial's lifeline. Dropping it ends the trial.
+///
+/// The other end goes to the trial's process, best as its standard input: `Stdio::from(reader)`,
+/// with `lifeline: Some(0)` in its [`SandboxSpec`](super::SandboxSpec). A `Stdio::piped` input will
+/// not do, since waiting for a child closes that.
+#[derive(Debug)]
+#[must_use = "dropping a lifeline ends the trial"]
+pub struct Lifeline {
+    _writer: PipeWriter,
+}
+
+impl Lifeline {
+    /// A new lifeline, and the end that the trial's process inherits.
+    ///
+    /// # Errors
+    ///
+    /// Fails if no pipe can be had.
+    pub fn new() -> io::Result<(Self, PipeReader)> {
+        let (reader, writer) = io::pipe()?;
+        Ok((Self { _writer: writer }, reader))
+    }
+}
+
+/// The trial's end of a lifeline, an inherited descriptor that stays open for as long as the process
+/// lives.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End {
+    fd: BorrowedFd<'static>,
+}
+
+impl End {
+    /// Takes over an inherited descriptor, and keeps it from what is executed later unless it is a
+    /// standard stream.
+    pub(super) fn adopt(fd: RawFd) -> Result<Self, SandboxError> {
+        if fd < 0 {
+            return Err(SandboxError::Lifeline { fd, errno: Errno::EBADF });
+        }
+        let refused = |errno| SandboxError::Lifeline { fd, errno };
+        // SAFETY: nobody else in this process owns the descriptor that the outer process passed for
+        // this purpose, so nobody closes it; if it is not open, the next call says so.
+        let end = Self { fd: unsafe { BorrowedFd::borrow_raw(fd) } };
+        let flags = fcntl(end.fd, FcntlArg::F_GETFD).map_err(refused)?;
+        if fd > 2 {
+            let flags = FdFlag::from_bits_retain(flags) | FdFlag::FD_CLOEXEC;
+            fcntl(end.fd, FcntlArg::F_SETFD(flags)).map_err(refused)?;
+        }
+        Ok(end)
+    }
+
+    /// Whether the other end has been closed.
+    pub(super) fn is_cut(&self) -> bool {
+        is_cut(self.fd)
+    }
+}
+
+impl AsFd for End {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd
+    }
+}
+
+/// Whether all writing ends of a pipe have been closed.
+pub(super) fn is_cut(reader: BorrowedFd<'_>) -> bool {
+    let mut fds = [PollFd::new(reader, PollFlags::empty())];
+    while poll(&mut fds, PollTimeout::ZERO) == Err(Errno::EINTR) {}
+    fds[0].revents().is_some_and(|events| events.intersects(PollFlags::POLLHUP | PollFlags::POLLERR))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lifeline_is_cut_when_its_writing_end_is_dropped() {
+        let (lifeline, reader) = Lifeline::new().expect("a pipe");
+        assert!(!is_cut(reader.as_fd()));
+        drop(lifeline);
+        assert!(is_cut(reader.as_fd()));
+    }
+
+    #[test]
+    fn a_descriptor_that_is_not_open_is_refused() {
+        assert!(matches!(End::adopt(-1), Err(SandboxError::Lifeline { fd: -1, .. })));
+        assert!(matches!(End::adopt(1 << 20), Err(SandboxError::Lifeline { errno: Errno::EBADF, .. })));
+    }
+}

@@ -1,0 +1,136 @@
+//! The private place in which one trial runs.
+//!
+//! The outer `holdline` starts a process for each trial, and that process calls [`enter`]. Three
+//! processes come out of it:
+//!
+//! ```text
+//! outer            holds the write end of the lifeline, owns the work folder
+//! └─ stage 0       the process that called `enter`; waits, and ends as the runner ended
+//!    └─ init       PID 1 of the sandbox: reaps, counts orphans, ends with the runner
+//!       └─ runner  PID 2: here `enter` returns, and here the trial takes place
+//! ```
+//!
+//! Invariant: no process of a trial outlives any of these four. With full isolation the kernel sees
+//! to it, since the end of PID 1 kills its whole PID namespace. Without isolation init and stage 0
+//! are child subreapers that kill what descends from them, and only that.
+//!
+//! This module starts no supervisor and knows nothing of scenarios. It needs a single-threaded
+//! caller, because only such a process can enter a user namespace (`unshare(2)`).
+
+mod adoption;
+mod error;
+mod init;
+mod lifeline;
+mod mounts;
+mod namespaces;
+mod network;
+mod probe;
+mod process;
+mod sysctl;
+mod tree;
+mod work;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use holdline_model::words::Isolation;
+
+pub use self::adoption::{Adopted, Adoptions};
+pub use self::error::{Refusal, SandboxError, Step};
+pub use self::lifeline::Lifeline;
+pub use self::probe::{IsolationChoice, Notice, choose, probe};
+pub use self::work::{WorkFolder, sweep_stale};
+
+/// What a trial's sandbox is like. It travels to the trial's process as part of its orders.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxSpec {
+    /// Whether the trial has namespaces of its own.
+    pub isolation: Isolation,
+    /// The trial's work folder, which exists: the [`WorkFolder`] of the outer process. With full
+    /// isolation a tmpfs covers it inside the sandbox.
+    pub work: PathBuf,
+    /// Directories that appear empty inside, each with a tmpfs of its own. Needs full isolation.
+    #[serde(default)]
+    pub private: Vec<PathBuf>,
+    /// Sysctls of the sandbox's network namespace, by dotted name. Needs full isolation.
+    #[serde(default)]
+    pub sysctls: BTreeMap<String, String>,
+    /// Paths that no private directory may hide, such as the run directory. The executable, `/proc`
+    /// and `/dev` are always among them.
+    #[serde(default)]
+    pub keep: Vec<PathBuf>,
+    /// The descriptor on which stage 0 inherits the reading end of a [`Lifeline`], 0 for standard
+    /// input. Without one, an outer process that dies before stage 0 has asked the kernel to be told
+    /// of that goes unnoticed.
+    #[serde(default)]
+    pub lifeline: Option<RawFd>,
+}
+
+/// What the runner has once it is inside.
+#[derive(Debug)]
+pub struct Inside {
+    /// The isolation in force.
+    pub level: Isolation,
+    /// Reports of orphans that ended.
+    pub adoptions: Adoptions,
+    /// Whether clients can use addresses from
+    /// [`CLIENT_V6_PREFIX`](holdline_model::wire::CLIENT_V6_PREFIX), bound with `IPV6_FREEBIND`.
+    pub client_v6: bool,
+    init: i32,
+}
+
+impl Inside {
+    /// The orphans that init has now: its children other than the runner, in ascending order.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `/proc` cannot be read.
+    pub fn adopted_now(&self) -> io::Result<Vec<i32>> {
+        let own = nix::unistd::getpid().as_raw();
+        let mut orphans = tree::children_of(self.init)?;
+        orphans.retain(|pid| *pid != own);
+        orphans.sort_unstable();
+        orphans.dedup();
+        Ok(orphans)
+    }
+}
+
+/// Builds the sandbox and goes inside.
+///
+/// Returns `Ok` in one process only, the runner. That process may have another PID and parent than
+/// the caller, but has its standard streams, descriptors, environment and working directory;
+/// `SIGCHLD` has its default action there and PID 2 is in a session without a terminal, so that
+/// Ctrl-C reaches the outer process alone. Where it fails, it returns `Err` in one process only: the
+/// one in which it failed. That process should say so and exit; its status reaches the outer process
+/// just as the runner's would.
+///
+/// The kernel takes the end of the *thread* that started this process for the end of its parent
+/// (`PR_SET_PDEATHSIG` in prctl(2)), so the outer process starts trials from a thread that outlives
+/// them, such as its main thread.
+///
+/// # Errors
+///
+/// See [`SandboxError`]. What can be checked is checked before anything is done.
+pub fn enter(spec: &SandboxSpec) -> Result<Inside, SandboxError> {
+    process::assert_single_threaded()?;
+    let lifeline = spec.lifeline.map(lifeline::End::adopt).transpose()?;
+    let outer = nix::unistd::getppid();
+    let setup = init::Setup::check(spec)?;
+    process::default_sigchld()?;
+    match spec.isolation {
+        Isolation::Full => namespaces::create()?,
+        Isolation::None => {
+            process::become_subreaper()?;
+            work::mark(&spec.work)?;
+        }
+    }
+    process::die_with_parent()?;
+    if nix::unistd::getppid() != outer || lifeline.as_ref().is_some_and(lifeline::End::is_cut) {
+        process::exit_now(process::KILLED);
+    }
+    init::start(&setup, lifeline)
+}
