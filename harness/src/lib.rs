@@ -1,5 +1,16 @@
-//! Harness.
+//! Runs trials: a supervisor under test, crash-injecting workers beneath it, and a load client
+//! against it, inside a sandbox.
+//!
+//! `ARCHITECTURE.md` beside this crate's manifest says where what is, and what must never be.
 
+pub mod calibrate;
+pub mod catalogue;
+pub mod cli;
+pub mod exit;
 pub mod kernel;
 pub mod load;
+pub mod manifest;
+pub mod receipt;
+pub mod rundir;
 pub mod sandbox;
+pub mod trial;

@@ -1,2 +1,7 @@
-//! The holdline program.
-fn main() {}
+//! The one program of holdline.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    holdline::cli::main()
+}

@@ -26,6 +26,7 @@ pub mod signals;
 pub mod stats;
 pub mod summary;
 pub mod supervisor;
+pub mod support;
 pub mod template;
 pub mod timeline;
 pub mod wire;

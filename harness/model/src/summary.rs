@@ -9,7 +9,6 @@ use crate::grade::{self, Evidence};
 use crate::latency::Latencies;
 use crate::ledger::{Reconciled, TrialRecords, reconcile};
 use crate::outage;
-use crate::record::TcpCounters;
 use crate::result::{KernelResult, Outage, TrialResult, WorkersResult};
 use crate::scenario::Scenario;
 use crate::shm::RecordKind;
@@ -20,7 +19,7 @@ use crate::words::{Blame, Fate, Grade, Retry, Verdict};
 const STRIP_BUCKETS: usize = 100;
 
 /// Which trial a result is of.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct TrialName {
     /// Name of the supervisor.
     pub supervisor: String,
@@ -194,30 +193,9 @@ fn kernel_result(records: &TrialRecords<'_>, facts: &TrialFacts) -> KernelResult
         queue_max: kernel.listeners.iter().map(|listener| listener.queue_max).max().unwrap_or(0),
         queue_limit: kernel.listeners.last().map_or(0, |listener| listener.limit),
         listeners_closed: u32::try_from(closed).unwrap_or(u32::MAX),
-        counters: if kernel.exclusive { counters(&kernel.counters) } else { BTreeMap::new() },
+        counters: BTreeMap::new(),
         interval_ns: kernel.interval_ns,
     }
-}
-
-/// The counters by the names that the kernel gives them in /proc/net/snmp and /proc/net/netstat.
-fn counters(counters: &TcpCounters) -> BTreeMap<String, u64> {
-    [
-        ("ActiveOpens", counters.active_opens),
-        ("PassiveOpens", counters.passive_opens),
-        ("AttemptFails", counters.attempt_fails),
-        ("EstabResets", counters.estab_resets),
-        ("OutRsts", counters.out_rsts),
-        ("RetransSegs", counters.retrans_segs),
-        ("ListenOverflows", counters.listen_overflows),
-        ("ListenDrops", counters.listen_drops),
-        ("TCPReqQFullDrop", counters.req_q_full_drop),
-        ("TCPReqQFullDoCookies", counters.req_q_full_do_cookies),
-        ("TCPMigrateReqSuccess", counters.migrate_req_success),
-        ("TCPMigrateReqFailure", counters.migrate_req_failure),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value))
-    .collect()
 }
 
 fn workers_result(records: &TrialRecords<'_>, reconciled: &Reconciled, facts: &TrialFacts) -> WorkersResult {

@@ -36,6 +36,8 @@ pub fn timeline(records: &TrialRecords<'_>, facts: &TrialFacts) -> Vec<TimelineE
     for log in records.workers.unwrap_or_default() {
         entries.extend(worker_entries(log));
     }
+    // What the supervisor does when it is stopped after the load is no part of the trial.
+    entries.retain(|(at_ns, _, _)| *at_ns <= facts.end_ns);
     entries.sort_by_key(|(at_ns, _, _)| *at_ns);
     let more = entries.len().saturating_sub(ENTRIES_MAX);
     let last_ns = entries.get(ENTRIES_MAX).map(|(at_ns, _, _)| *at_ns);

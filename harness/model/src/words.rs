@@ -46,6 +46,15 @@ fn is_a_slip_away(given: &str, word: &str) -> bool {
     given.chars().count() > 2 && strsim::osa_distance(given, word) <= 1
 }
 
+/// The word by which files write a value of an enumeration.
+///
+/// Values that are no single word give an empty text.
+#[must_use]
+pub fn word_of(value: &impl Serialize) -> String {
+    let value = serde_json::to_value(value).ok();
+    value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident ($what:literal, $case:literal) {
         $($(#[$variant_meta:meta])* $variant:ident = $word:literal,)+

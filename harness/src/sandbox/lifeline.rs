@@ -1,6 +1,6 @@
 //! How a trial notices that the outer process is gone: a pipe whose writing end only that holds.
 
-use std::io::{self, PipeReader, PipeWriter};
+use std::io::{self, PipeReader, PipeWriter, Write};
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
 
 use nix::errno::Errno;
@@ -17,7 +17,7 @@ use super::error::SandboxError;
 #[derive(Debug)]
 #[must_use = "dropping a lifeline ends the trial"]
 pub struct Lifeline {
-    _writer: PipeWriter,
+    writer: PipeWriter,
 }
 
 impl Lifeline {
@@ -28,7 +28,13 @@ impl Lifeline {
     /// Fails if no pipe can be had.
     pub fn new() -> io::Result<(Self, PipeReader)> {
         let (reader, writer) = io::pipe()?;
-        Ok((Self { _writer: writer }, reader))
+        Ok((Self { writer }, reader))
+    }
+
+    /// Asks the trial to end early, by a byte that its runner can read. A trial that has ended does
+    /// not hear it.
+    pub fn ask_to_stop(&mut self) {
+        let _ = self.writer.write(b"s");
     }
 }
 

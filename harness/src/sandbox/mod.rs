@@ -84,6 +84,12 @@ pub struct Inside {
 }
 
 impl Inside {
+    /// Whether a process belongs to this trial: whether it descends from its init.
+    #[must_use]
+    pub fn owns(&self, pid: i32) -> bool {
+        tree::descends_from(pid, self.init)
+    }
+
     /// The orphans that init has now: its children other than the runner, in ascending order.
     ///
     /// # Errors

@@ -33,6 +33,28 @@ pub(super) fn children_of(pid: i32) -> io::Result<Vec<i32>> {
     Ok(children)
 }
 
+/// Whether a process descends from another, by following its parents.
+pub(super) fn descends_from(pid: i32, ancestor: i32) -> bool {
+    let mut at = pid;
+    // Parents can change while they are read, but a tree deeper than this is none of ours.
+    for _ in 0..1000 {
+        match parent_of(at) {
+            Some(parent) if parent == ancestor => return true,
+            Some(parent) if parent > 1 => at = parent,
+            _ => return false,
+        }
+    }
+    false
+}
+
+/// The parent of a process, the fourth field of its `stat`. The second, the command in parentheses,
+/// may hold any character, proc(5).
+fn parent_of(pid: i32) -> Option<i32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(") ")?;
+    rest.split(' ').nth(1)?.parse().ok()
+}
+
 /// Kills everything that descends from this process, a child subreaper, and nothing else; and reaps
 /// it.
 ///

@@ -24,6 +24,10 @@ pub struct ScenarioFile {
     /// What each grade means here.
     #[serde(default)]
     pub means: Table<String>,
+    /// The grade that each reference supervisor gets here; where the kernel's choice or chance
+    /// decides between two, `held or lossy`.
+    #[serde(default)]
+    pub reference: Table<String>,
     /// The listening socket.
     #[serde(default)]
     pub listen: ListenFile,

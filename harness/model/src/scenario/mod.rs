@@ -25,6 +25,9 @@ pub struct Scenario {
     pub about: String,
     /// What each grade means here.
     pub means: BTreeMap<Grade, String>,
+    /// The grades that reference supervisors may get here, by name: one, or several where the
+    /// kernel's choice or chance decides. The tests hold this table against measured trials.
+    pub reference: BTreeMap<String, Vec<Grade>>,
     /// The listening socket.
     pub listen: Listen,
     /// The workers.
@@ -55,7 +58,7 @@ pub struct Listen {
 pub struct Workers {
     /// How many, at least 1.
     pub count: u32,
-    /// How long a worker takes to boot, in nanoseconds.
+    /// How long a worker takes to boot, from the start of its process, in nanoseconds.
     pub boot_ns: u64,
     /// How long a worker works on each request, in nanoseconds.
     pub work_ns: u64,

@@ -45,6 +45,7 @@ fn scenario(file: ScenarioFile) -> Result<Scenario, Problem> {
         asks: file.asks.value,
         about: file.about,
         means: means(file.means)?,
+        reference: reference(file.reference)?,
         listen: listen(&file.listen)?,
         workers,
         load,
@@ -57,6 +58,18 @@ fn scenario(file: ScenarioFile) -> Result<Scenario, Problem> {
 fn means(table: Table<String>) -> Result<BTreeMap<Grade, String>, Problem> {
     let entry = |(grade, text): (At<String>, At<String>)| Ok((word::<Grade>(&grade)?, text.value));
     table.entries.into_iter().map(entry).collect()
+}
+
+/// A grade, or several with `or` in between.
+fn reference(table: Table<String>) -> Result<BTreeMap<String, Vec<Grade>>, Problem> {
+    let grades = |text: &At<String>| -> Result<Vec<Grade>, Problem> {
+        let words = text
+            .value
+            .split(" or ")
+            .map(|grade| At { value: grade.trim().to_owned(), span: text.span.clone() });
+        words.map(|grade| word::<Grade>(&grade)).collect()
+    };
+    table.entries.into_iter().map(|(name, text)| Ok((name.value, grades(&text)?))).collect()
 }
 
 fn listen(file: &ListenFile) -> Result<Listen, Problem> {

@@ -40,6 +40,8 @@ pub struct SupervisorFile {
     pub transports: Option<At<Vec<Transport>>>,
     /// Fewest workers that its strategy needs, 1 to 256. Default: 1.
     pub workers_min: Option<At<i64>>,
+    /// Most workers that it can run, 1 to 256. Default: 256.
+    pub workers_max: Option<At<i64>>,
     /// The command that starts it, in the foreground.
     pub start: At<Vec<At<String>>>,
     /// When it counts as ready.
@@ -87,6 +89,8 @@ pub struct ReadyFile {
     /// As many workers as asked for must have recorded that they can accept. Default: true, but
     /// false for workers that keep no ledger or start with a connection.
     pub workers: Option<At<bool>>,
+    /// How many spare workers must be ready as well. Default: 0.
+    pub spares: Option<u32>,
     /// How long it may take, up to 2min. Default: 10s.
     pub timeout: Option<At<Time>>,
 }

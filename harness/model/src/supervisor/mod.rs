@@ -37,6 +37,8 @@ pub struct Supervisor {
     pub transports: Vec<Transport>,
     /// Fewest workers that its strategy needs.
     pub workers_min: u32,
+    /// Most workers that it can run.
+    pub workers_max: u32,
     /// The command that starts it, in the foreground.
     pub start: Vec<String>,
     /// When it counts as ready.
@@ -159,6 +161,8 @@ pub struct Ready {
     pub listening: bool,
     /// As many workers as asked for must have recorded that they can accept.
     pub workers: bool,
+    /// That many spare workers must be ready as well.
+    pub spares: u32,
     /// How long it may take, in nanoseconds.
     pub timeout_ns: u64,
 }

@@ -72,7 +72,7 @@ fn defaults_are_as_documented() {
     assert_eq!(t.runs, [Runs::Command]);
     assert_eq!((t.worker, t.protocol, t.workers_min), (WorkerKind::Rust, Protocol::Square, 1));
     assert_eq!(t.transports, Transport::ALL);
-    assert_eq!(t.ready, Ready { listening: true, workers: true, timeout_ns: 10_000_000_000 });
+    assert_eq!(t.ready, Ready { listening: true, workers: true, spares: 0, timeout_ns: 10_000_000_000 });
     assert_eq!(t.stop, Control::Signal { signal: "TERM".to_owned(), to: SignalTo::Supervisor });
     assert!(t.files.is_empty() && t.control.is_empty() && t.env.is_empty() && t.expected.is_empty());
 }

@@ -48,6 +48,8 @@ fn supervisor(file: SupervisorFile) -> Result<Supervisor, Problem> {
         socket: Socket { holder: file.socket.holder, passing: file.socket.passing.value },
         transports: non_empty("transports", file.transports, Transport::ALL.to_vec())?,
         workers_min: integer("workers-min", file.workers_min.as_ref(), bounds::WORKERS)?.unwrap_or(1),
+        workers_max: integer("workers-max", file.workers_max.as_ref(), bounds::WORKERS)?
+            .unwrap_or(u32::try_from(*bounds::WORKERS.end()).unwrap_or(u32::MAX)),
         start: start(&file.start, &runs)?,
         ready,
         stop: stop(file.stop)?,
@@ -104,13 +106,14 @@ fn start(start: &At<Vec<At<String>>>, runs: &[Runs]) -> Result<Vec<String>, Prob
 /// before there is one: neither can say that it is ready.
 fn ready(file: Option<&At<ReadyFile>>, runs: &[Runs], passing: Passing) -> Result<Ready, Problem> {
     let can_tell = runs != [Runs::Itself] && passing != Passing::Connection;
-    let default = Ready { listening: true, workers: can_tell, timeout_ns: READY_NS_DEFAULT };
+    let default = Ready { listening: true, workers: can_tell, spares: 0, timeout_ns: READY_NS_DEFAULT };
     let Some(place) = file else { return Ok(default) };
     let file = &place.value;
     let timeout_ns = time("timeout", file.timeout.as_ref(), 1..=bounds::BOOT_NS_MAX)?;
     let ready = Ready {
         listening: file.listening.unwrap_or(default.listening),
         workers: file.workers.as_ref().map_or(default.workers, |workers| workers.value),
+        spares: file.spares.unwrap_or(0),
         timeout_ns: timeout_ns.unwrap_or(default.timeout_ns),
     };
     if let Some(workers) = &file.workers

@@ -1,0 +1,289 @@
+//! The planted server: fails as it is told, by attempt number, and keeps a ledger like any worker.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use holdline_fixtures::control::ControlPage;
+use holdline_fixtures::ledger::LedgerWriter;
+use holdline_model::shm::{RecordKind, WorkerRecord};
+use holdline_model::wire::{Address, Peer, ReplyFields, reply_line};
+use nix::libc::linger;
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, listen, setsockopt, socket, sockopt,
+};
+
+use crate::kernel::diag::Diag;
+use crate::load::now_ns;
+
+/// Attempts that are answered right, late ones included.
+pub(super) const SERVED: u64 = 14 + LATE;
+/// Attempts that are answered right, but after the deadline.
+pub(super) const LATE: u64 = 3;
+/// Attempts that are accepted and closed.
+pub(super) const CLOSED: u64 = 5;
+/// Attempts that are accepted and reset.
+pub(super) const RESET: u64 = 2;
+/// Attempts whose replies are cut short.
+pub(super) const TRUNCATED: u64 = 4;
+/// Attempts that get a wrong answer.
+pub(super) const WRONG: u64 = 3;
+/// Attempts that are never answered.
+pub(super) const SILENT: u64 = 2;
+
+/// How long a late answer takes: longer than the deadline of `replies.toml`, shorter than its
+/// time-out.
+const DELAY: Duration = Duration::from_millis(700);
+
+/// Options of the planted server.
+#[derive(Debug, Args)]
+pub struct PlantArgs {
+    /// What is planted
+    pub plan: Plan,
+    /// The trial's worker home
+    #[arg(long)]
+    pub home: PathBuf,
+    /// Where to listen
+    #[arg(long)]
+    pub address: Address,
+    /// The listener's backlog
+    #[arg(long)]
+    pub backlog: i32,
+}
+
+/// What is planted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Plan {
+    /// Every way to spoil a reply
+    Replies,
+    /// Answers 12 attempts, then closes the listener
+    Refuse,
+    /// Answers 8 attempts, waits for 8 more to queue, then closes the listener
+    ResetQueue,
+    /// Never accepts
+    Overflow,
+}
+
+/// What is done to one attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reply {
+    Right,
+    Late,
+    Close,
+    Reset,
+    Truncate,
+    Wrong,
+    Silence,
+}
+
+/// What attempts get, in order. Right answers in between show that nothing is carried over.
+const REPLIES: [(Reply, u64); 13] = [
+    (Reply::Right, 4),
+    (Reply::Close, CLOSED),
+    (Reply::Right, 1),
+    (Reply::Reset, RESET),
+    (Reply::Right, 2),
+    (Reply::Truncate, TRUNCATED),
+    (Reply::Right, 1),
+    (Reply::Wrong, WRONG),
+    (Reply::Right, 2),
+    (Reply::Late, LATE),
+    (Reply::Right, 1),
+    (Reply::Silence, SILENT),
+    (Reply::Right, 3),
+];
+
+fn reply_to(attempt: u32) -> Reply {
+    let mut left = u64::from(attempt);
+    for (reply, count) in REPLIES {
+        if left < count {
+            return reply;
+        }
+        left -= count;
+    }
+    Reply::Right
+}
+
+/// Runs the planted server until it is killed.
+#[must_use]
+pub fn main(args: &PlantArgs) -> ExitCode {
+    match Server::new(args).and_then(|server| server.run(args.plan)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("planted server: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+struct Server {
+    listener: Option<TcpListener>,
+    address: Address,
+    ledger: LedgerWriter,
+    pid: u32,
+    generation: u32,
+    connections: u32,
+}
+
+impl Server {
+    fn new(args: &PlantArgs) -> Result<Self> {
+        let Address::Tcp(address) = args.address else { bail!("only TCP is planted") };
+        let generation = ControlPage::open(&args.home)?.begin();
+        let pid = std::process::id();
+        let ledger = LedgerWriter::create(&args.home, pid, generation)?;
+        let listener = listen_at(address, args.backlog)?;
+        let mut server = Self {
+            listener: Some(listener),
+            address: args.address.clone(),
+            ledger,
+            pid,
+            generation,
+            connections: 0,
+        };
+        server.record(RecordKind::Boot, None, 1)?;
+        server.record(RecordKind::Ready, None, 0)?;
+        Ok(server)
+    }
+
+    fn run(mut self, plan: Plan) -> Result<()> {
+        match plan {
+            Plan::Replies => loop {
+                self.accept_one(reply_to, |_| false)?;
+            },
+            Plan::Refuse => {
+                // The listener closes before the twelfth answer, so before the next attempt begins.
+                for served in 1..=12 {
+                    self.accept_one(|_| Reply::Right, |_| served == 12)?;
+                }
+            }
+            Plan::ResetQueue => {
+                for _ in 0..8 {
+                    self.accept_one(|_| Reply::Right, |_| false)?;
+                }
+                self.wait_for_queue(8)?;
+                self.listener = None;
+            }
+            Plan::Overflow => {}
+        }
+        loop {
+            std::thread::park();
+        }
+    }
+
+    /// Accepts one connection and does to it what is planted. Where `closes` says so, the listener
+    /// is closed before the answer.
+    fn accept_one(&mut self, planted: impl Fn(u32) -> Reply, closes: impl Fn(u32) -> bool) -> Result<()> {
+        let listener = self.listener.as_ref().context("the listener is closed")?;
+        self.ledger.window(true);
+        let (stream, from) = listener.accept().context("failed to accept")?;
+        let peer = Peer::Ip(from.ip(), from.port());
+        self.connections += 1;
+        self.record(RecordKind::Accepted, Some(peer), 0)?;
+        self.ledger.window(false);
+        let attempt = peer.attempt().context("a connection that no attempt made")?;
+        if closes(attempt) {
+            self.listener = None;
+        }
+        self.answer(stream, attempt, planted(attempt))?;
+        self.record(RecordKind::Closed, Some(peer), 0)
+    }
+
+    fn answer(&mut self, mut stream: TcpStream, attempt: u32, reply: Reply) -> Result<()> {
+        read_line(&mut stream)?;
+        self.record(RecordKind::Read, None, u64::from(attempt))?;
+        let line = reply_line(u64::from(attempt), &ReplyFields::default());
+        match reply {
+            Reply::Close => {}
+            Reply::Reset => setsockopt(&stream, sockopt::Linger, &linger { l_onoff: 1, l_linger: 0 })
+                .context("failed to set SO_LINGER")?,
+            Reply::Truncate => stream.write_all(&line.as_bytes()[..line.len() / 2])?,
+            Reply::Wrong => {
+                stream.write_all(reply_line(u64::from(attempt) + 1, &ReplyFields::default()).as_bytes())?;
+            }
+            Reply::Silence => {
+                // Until the client gives up.
+                let _ = stream.read(&mut [0]);
+            }
+            Reply::Right | Reply::Late => {
+                if reply == Reply::Late {
+                    std::thread::sleep(DELAY);
+                }
+                stream.write_all(line.as_bytes())?;
+                self.record(RecordKind::Replied, None, u64::from(attempt))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn wait_for_queue(&self, length: u32) -> Result<()> {
+        let mut diag = Diag::open()?;
+        while diag.listeners(&self.address)?.iter().all(|listener| listener.queue < length) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // Long enough for the observer to have seen the queue as well.
+        std::thread::sleep(Duration::from_millis(50));
+        Ok(())
+    }
+
+    fn record(&mut self, kind: RecordKind, peer: Option<Peer>, detail: u64) -> Result<()> {
+        let record = WorkerRecord {
+            kind,
+            pid: self.pid,
+            generation: self.generation,
+            connection: self.connections,
+            at_ns: now_ns(),
+            detail,
+            peer,
+        };
+        self.ledger.append(&record).context("failed to write the ledger")
+    }
+}
+
+fn listen_at(address: SocketAddr, backlog: i32) -> Result<TcpListener> {
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let fd =
+        socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).context("failed to open a socket")?;
+    setsockopt(&fd, sockopt::ReuseAddr, &true).context("failed to set SO_REUSEADDR")?;
+    bind(std::os::fd::AsRawFd::as_raw_fd(&fd), &SockaddrStorage::from(address))
+        .with_context(|| format!("failed to bind to {address}"))?;
+    listen(&fd, Backlog::new(backlog).context("an impossible backlog")?).context("failed to listen")?;
+    Ok(TcpListener::from(fd))
+}
+
+fn read_line(stream: &mut TcpStream) -> Result<()> {
+    let mut byte = [0];
+    while stream.read(&mut byte).context("failed to read a request")? == 1 {
+        if byte[0] == b'\n' {
+            return Ok(());
+        }
+    }
+    bail!("a client left before it had asked")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plan_has_as_many_of_each_as_it_says() {
+        let attempts: u64 = REPLIES.iter().map(|(_, count)| count).sum();
+        let count =
+            |reply| (0..attempts).filter(|n| reply_to(u32::try_from(*n).unwrap()) == reply).count() as u64;
+        assert_eq!(count(Reply::Right) + count(Reply::Late), SERVED);
+        assert_eq!(count(Reply::Late), LATE);
+        assert_eq!(count(Reply::Close), CLOSED);
+        assert_eq!(count(Reply::Reset), RESET);
+        assert_eq!(count(Reply::Truncate), TRUNCATED);
+        assert_eq!(count(Reply::Wrong), WRONG);
+        assert_eq!(count(Reply::Silence), SILENT);
+        let scenario = holdline_model::scenario::parse(include_str!("replies.toml"), "replies.toml").unwrap();
+        let holdline_model::scenario::Until::Attempts(planned) = scenario.load.until else {
+            panic!("attempts")
+        };
+        assert_eq!(u64::from(planned), attempts);
+    }
+}

@@ -1,0 +1,241 @@
+//! What can be typed. Parsing touches nothing; the commands turn it into what will run.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use holdline_fixtures::{supervise::SuperviseArgs, worker::WorkerArgs};
+use holdline_model::plan::Partition;
+use holdline_model::supervisor::WorkerKind;
+
+use crate::sandbox::IsolationChoice;
+
+/// Does your server hold the line while its workers crash, restart and are redeployed?
+///
+/// Without a command, runs the default scenario over the reference supervisors.
+#[derive(Debug, Parser)]
+#[command(name = "holdline", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The options of `run`, which need no command.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run scenarios against supervisors, and report what became of every connection
+    Run(RunArgs),
+    /// Show the report of a run again, from its recorded files
+    Report(ReportArgs),
+    /// List what can be run
+    List(ListArgs),
+    /// Explain a scenario or a supervisor
+    Show(ShowArgs),
+    /// Say what works on this machine, and how to get what does not
+    Doctor(DoctorArgs),
+    /// Print the JSON Schema of a file format
+    Schema(SchemaArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// One trial, inside its sandbox (internal)
+    #[command(name = "__trial", hide = true)]
+    Trial {
+        /// The trial's specification
+        spec: PathBuf,
+    },
+    /// The crash-injecting worker (internal)
+    #[command(name = "__worker", hide = true)]
+    Worker(WorkerArgs),
+    /// A reference supervisor (internal)
+    #[command(name = "__supervise", hide = true)]
+    Supervise(SuperviseArgs),
+    /// A server with planted faults, for calibration (internal)
+    #[command(name = "__plant", hide = true)]
+    Plant(crate::calibrate::plant::PlantArgs),
+}
+
+/// Options of `run`.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// Scenarios: catalogue names, globs, `all`, or paths of TOML files [default: crash]
+    #[arg(value_name = "SCENARIO")]
+    pub scenarios: Vec<String>,
+    /// Supervisors: catalogue names, globs, `all`, or paths of supervisor.toml files
+    /// [default: the reference supervisors]
+    #[arg(short, long = "supervisor", value_name = "SUPERVISOR", num_args = 1)]
+    pub supervisors: Vec<String>,
+    /// How often each trial is repeated
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub repetitions: u32,
+    /// Seed of everything that is drawn
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Which worker to run under supervisors that can run any command
+    #[arg(long, value_name = "KIND")]
+    pub worker: Option<WorkerChoice>,
+    /// Run directory [default: holdline-out/<time>]
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Write the result as JSON (holdline.run/1); `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    pub export_json: Option<PathBuf>,
+    /// Write the report as Markdown
+    #[arg(long, value_name = "FILE")]
+    pub export_markdown: Option<PathBuf>,
+    /// Write the report as one HTML page
+    #[arg(long, value_name = "FILE")]
+    pub export_html: Option<PathBuf>,
+    /// Write verdicts as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Namespaces of each trial: full, none, or full where the kernel allows it
+    #[arg(long, value_name = "MODE", default_value = "auto")]
+    pub isolation: IsolationMode,
+    /// Run only a part of the trials: slice:M/N, M from 1
+    #[arg(long, value_name = "slice:M/N")]
+    pub partition: Option<Partition>,
+    /// How progress is shown on standard error
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    pub show_progress: ShowProgress,
+    /// When to use colour
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorWhen,
+}
+
+/// Which worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WorkerChoice {
+    /// The worker that is part of holdline
+    Rust,
+    /// The same worker in Python
+    Python,
+}
+
+impl From<WorkerChoice> for WorkerKind {
+    fn from(choice: WorkerChoice) -> Self {
+        match choice {
+            WorkerChoice::Rust => Self::Rust,
+            WorkerChoice::Python => Self::Python,
+        }
+    }
+}
+
+/// Namespaces of each trial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum IsolationMode {
+    /// Full where the kernel allows it, else none, and the results say so
+    Auto,
+    /// User, network, PID, mount, IPC and UTS namespaces; an error where they are refused
+    Full,
+    /// No namespaces: counters are host-wide, sysctls stay as they are
+    None,
+}
+
+impl From<IsolationMode> for IsolationChoice {
+    fn from(mode: IsolationMode) -> Self {
+        match mode {
+            IsolationMode::Auto => Self::Auto,
+            IsolationMode::Full => Self::Full,
+            IsolationMode::None => Self::None,
+        }
+    }
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ShowProgress {
+    /// A bar on a terminal, else a line for each trial
+    Auto,
+    /// A bar
+    Bar,
+    /// A line for each trial
+    Counter,
+    /// Nothing
+    None,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal, unless NO_COLOR is set; CLICOLOR_FORCE forces it
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Options of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The run directory
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Show every trial in detail: what happened when, latencies, kernel counters, books
+    #[arg(long)]
+    pub trials: bool,
+    /// When to use colour
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorWhen,
+}
+
+/// Options of `list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// What to list [default: both]
+    pub what: Option<ListWhat>,
+}
+
+/// What to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ListWhat {
+    /// Scenarios and the questions they ask
+    Scenarios,
+    /// Supervisors and whether they are installed
+    Supervisors,
+}
+
+/// Options of `show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// A scenario or a supervisor, by name or path
+    pub name: String,
+    /// Print its file instead
+    #[arg(long)]
+    pub file: bool,
+}
+
+/// Options of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Prove that holdline measures right: run it against servers that fail in planted ways, a
+    /// known number of times, and compare
+    #[arg(long)]
+    pub calibrate: bool,
+    /// Namespaces of the calibration's trials
+    #[arg(long, value_name = "MODE", default_value = "auto")]
+    pub isolation: IsolationMode,
+}
+
+/// Options of `schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Which format
+    pub what: SchemaWhat,
+}
+
+/// Which format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaWhat {
+    /// Scenario files
+    Scenario,
+    /// Supervisor descriptions
+    Supervisor,
+}

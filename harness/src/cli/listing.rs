@@ -1,0 +1,167 @@
+//! `holdline list` and `holdline show`: what there is, and what it is for.
+
+use std::fmt::Write;
+
+use anyhow::anyhow;
+use holdline_model::duration::show_ns;
+use holdline_model::scenario::{Arrivals, Load, Scenario, Until};
+use holdline_model::supervisor::{Control, Supervisor};
+use holdline_model::words::{Verb, word_of};
+
+use super::args::{ListArgs, ListWhat, ShowArgs};
+use super::print;
+use crate::catalogue::{self, ScenarioEntry, SelectError, SupervisorEntry};
+use crate::exit::{self, Failure};
+
+/// Lists scenarios, supervisors, or both.
+pub(super) fn list(args: &ListArgs) -> Result<u8, Failure> {
+    let mut text = String::new();
+    if args.what != Some(ListWhat::Supervisors) {
+        let scenarios = catalogue::scenarios().map_err(Failure::usage)?;
+        text.push_str("Scenarios\n");
+        let rows = scenarios.iter().map(|entry| (entry.scenario.name.as_str(), entry.scenario.asks.as_str()));
+        text.push_str(&columns(rows));
+    }
+    if args.what.is_none() {
+        text.push('\n');
+    }
+    if args.what != Some(ListWhat::Scenarios) {
+        let supervisors = catalogue::supervisors().map_err(Failure::usage)?;
+        for (title, reference) in [("Reference supervisors", true), ("Other supervisors", false)] {
+            let rows = supervisors.iter().map(|entry| &entry.supervisor).filter(|s| s.reference == reference);
+            let _ = writeln!(text, "{title}");
+            text.push_str(&columns(rows.map(|s| (s.name.as_str(), s.about.as_str()))));
+        }
+    }
+    print(&text)?;
+    Ok(exit::PASS)
+}
+
+fn columns<'a>(rows: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> String {
+    let width = rows.clone().map(|(name, _)| name.len()).max().unwrap_or(0);
+    rows.fold(String::new(), |mut text, (name, about)| {
+        let _ = writeln!(text, "  {name:width$}  {about}");
+        text
+    })
+}
+
+/// Explains one scenario or supervisor.
+pub(super) fn show(args: &ShowArgs) -> Result<u8, Failure> {
+    let word = std::slice::from_ref(&args.name);
+    let text = match catalogue::select_scenarios(word) {
+        Ok(found) => found.iter().map(|e| scenario_text(e, args.file)).collect::<Vec<_>>().join("\n"),
+        Err(SelectError::Unknown { .. } | SelectError::NoMatch { .. }) => {
+            let found = catalogue::select_supervisors(word).map_err(|error| unknown(&args.name, error))?;
+            found.iter().map(|e| supervisor_text(e, args.file)).collect::<Vec<_>>().join("\n")
+        }
+        Err(error) if !args.name.ends_with(".toml") => return Err(Failure::usage(error)),
+        // A path may be of either kind: if it is no scenario, it may be a supervisor.
+        Err(scenario_error) => match catalogue::select_supervisors(word) {
+            Ok(found) => found.iter().map(|e| supervisor_text(e, args.file)).collect::<Vec<_>>().join("\n"),
+            Err(_) => return Err(Failure::usage(scenario_error)),
+        },
+    };
+    print(&text)?;
+    Ok(exit::PASS)
+}
+
+fn unknown(name: &str, error: SelectError) -> Failure {
+    let SelectError::Unknown { nearest, .. } = &error else { return Failure::usage(error) };
+    let scenarios = catalogue::scenarios().unwrap_or_default();
+    let scenario = holdline_model::words::nearest(name, scenarios.iter().map(|e| e.scenario.name.as_str()));
+    let hint = nearest.clone().or_else(|| scenario.map(str::to_owned));
+    let hint = hint.map_or(String::new(), |hint| format!("; did you mean `{hint}`?"));
+    Failure::usage(anyhow!(
+        "no scenario or supervisor is named `{name}`{hint}\n  `holdline list` shows them all"
+    ))
+}
+
+fn scenario_text(entry: &ScenarioEntry, file: bool) -> String {
+    if file {
+        return entry.text.clone();
+    }
+    let Scenario { name, asks, about, means, listen, workers, load, expect, .. } = &entry.scenario;
+    let mut text = format!("{name}: {asks}\n");
+    if !about.is_empty() {
+        let _ = writeln!(text, "\n{}", about.trim());
+    }
+    let boot =
+        if workers.boot_ns > 0 { format!(", {} to boot", show_ns(workers.boot_ns)) } else { String::new() };
+    let _ = writeln!(text, "\n  listener  {}, backlog {}", listen.transport, listen.backlog);
+    let _ = writeln!(text, "  workers   {}{boot}", workers.count);
+    let _ = writeln!(text, "  load      {}", load_text(load));
+    for fault in crate::trial::faults_in_words(&entry.scenario) {
+        let _ = writeln!(text, "  fault     {fault}");
+    }
+    for expectation in expect {
+        let _ = writeln!(text, "  expects   {expectation}");
+    }
+    if !means.is_empty() {
+        text.push_str("\nWhat each grade means here\n");
+        text.push_str(&columns(means.iter().map(|(grade, meaning)| (grade.as_str(), meaning.as_str()))));
+    }
+    let _ = writeln!(text, "\nRun it:  holdline run {name}");
+    text
+}
+
+fn load_text(load: &Load) -> String {
+    let arrivals = match load.arrivals {
+        Arrivals::Sequential { gap_ns } => format!("one after the other, {} apart", show_ns(gap_ns)),
+        Arrivals::Closed { clients } => format!("{clients} clients that never pause"),
+        Arrivals::Constant { per_second } => format!("{per_second}/s, evenly"),
+        Arrivals::Poisson { per_second } => format!("{per_second}/s on average, at random (Poisson)"),
+        Arrivals::Ramp { from_per_second, to_per_second } => {
+            format!("{from_per_second}/s rising to {to_per_second}/s")
+        }
+        Arrivals::Burst { size, every_ns } => format!("{size} at once, every {}", show_ns(every_ns)),
+    };
+    let until = match load.until {
+        Until::Attempts(count) => format!("{count} attempts"),
+        Until::Elapsed(ns) => format!("for {}", show_ns(ns)),
+    };
+    format!(
+        "{until}, {arrivals}; deadline {}, time-out {}",
+        show_ns(load.deadline_ns),
+        show_ns(load.timeouts.total_ns)
+    )
+}
+
+fn supervisor_text(entry: &SupervisorEntry, file: bool) -> String {
+    if file {
+        return entry.text.clone();
+    }
+    let Supervisor { name, about, version, install, socket, transports, trap, expected, .. } =
+        &entry.supervisor;
+    let mut text = format!("{name}: {about}\n\n");
+    let transports: Vec<&str> = transports.iter().map(|transport| transport.as_str()).collect();
+    let _ = writeln!(
+        text,
+        "  listener    held by the {}, passed by {}",
+        word_of(&socket.holder),
+        word_of(&socket.passing)
+    );
+    let _ = writeln!(text, "  transports  {}", transports.join(", "));
+    let _ = writeln!(text, "  starts as   {}", entry.supervisor.start.join(" "));
+    for verb in Verb::ALL {
+        let how = match entry.supervisor.control.get(verb) {
+            None => continue,
+            Some(Control::Command(words)) => words.join(" "),
+            Some(Control::Signal { signal, .. }) => format!("signal {signal}"),
+            Some(Control::Unsupported(reason)) => format!("unsupported: {reason}"),
+        };
+        let _ = writeln!(text, "  {verb:<18}  {how}");
+    }
+    if !version.is_empty() {
+        let _ = writeln!(text, "  version by  {}", version.join(" "));
+    }
+    if let Some(install) = install {
+        let _ = writeln!(text, "  install     {install}");
+    }
+    if let Some(trap) = trap {
+        let _ = writeln!(text, "  mind        {trap}");
+    }
+    for (scenario, grade) in expected {
+        let _ = writeln!(text, "  expected    {grade} in {scenario}");
+    }
+    text
+}

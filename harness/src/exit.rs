@@ -1,0 +1,40 @@
+//! The exit codes: constants, never a count.
+
+/// Every trial met its scenario's expectations.
+pub const PASS: u8 = 0;
+/// An expectation or a gate failed, or the fuzzer found a failure.
+pub const FAILED: u8 = 1;
+/// The command line or a file is wrong; nothing was started.
+pub const USAGE: u8 = 2;
+/// Some trial is inconclusive, and none failed.
+pub const INCONCLUSIVE: u8 = 3;
+/// The selection is empty.
+pub const NOTHING_SELECTED: u8 = 4;
+/// The environment does not allow the run: namespaces, disk, permissions.
+pub const ENVIRONMENT: u8 = 5;
+
+/// Something that ends the program early: what to say, and the exit code.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub code: u8,
+    /// What to say.
+    pub error: anyhow::Error,
+}
+
+impl Failure {
+    /// The command line or a file is wrong.
+    pub fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Self { code: USAGE, error: error.into() }
+    }
+
+    /// The environment does not allow it.
+    pub fn environment(error: impl Into<anyhow::Error>) -> Self {
+        Self { code: ENVIRONMENT, error: error.into() }
+    }
+
+    /// Nothing is selected.
+    pub fn nothing(error: impl Into<anyhow::Error>) -> Self {
+        Self { code: NOTHING_SELECTED, error: error.into() }
+    }
+}

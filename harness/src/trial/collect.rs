@@ -1,0 +1,86 @@
+//! After the load: gathers what workers and kernel recorded, sums up, and writes the trial's files.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+use holdline_fixtures::ledger::read_ledgers;
+use holdline_model::facts::TrialFacts;
+use holdline_model::ledger::{InjectedDeath, TrialRecords, WorkerLog};
+use holdline_model::record::ClientRecord;
+use holdline_model::result::TrialResult;
+use holdline_model::summary::summarise;
+
+use crate::kernel::counters;
+
+use super::files::TrialFiles;
+use super::inner::Trial;
+
+/// Ends a trial whose supervisor has been stopped.
+pub(super) fn collect(
+    trial: Trial,
+    mut facts: TrialFacts,
+    deaths: &[InjectedDeath],
+    client: &[ClientRecord],
+    started: SystemTime,
+) -> Result<TrialResult> {
+    let exclusive = trial.is_exclusive();
+    let kernel = trial.observer.finish(exclusive)?;
+    let keeps_ledger = !trial.supervisor.runs.contains(&holdline_model::supervisor::Runs::Itself);
+    let logs = if keeps_ledger { worker_logs(&trial.workspace.home)? } else { Vec::new() };
+    facts.leaked_fds = leaked_fds(&trial.workspace.home)?;
+    if !exclusive {
+        facts
+            .notes
+            .push("no isolation: the kernel's counters are the whole host's and were not checked".into());
+    }
+    let attempts = u32::try_from(client.len()).context("more attempts than can be counted")?;
+    let records = TrialRecords {
+        transport: trial.scenario.listen.transport,
+        attempts,
+        client,
+        workers: keeps_ledger.then_some(logs.as_slice()),
+        kernel: &kernel,
+        deaths,
+        // Real supervisors may have control connections of their own.
+        foreign_connects_expected: !trial.supervisor.reference,
+    };
+    let mut summary = summarise(&trial.spec.name, &trial.scenario, &records, &facts);
+    if exclusive {
+        summary.result.kernel.counters = counters::as_map(&kernel.counters);
+    }
+    let files = TrialFiles {
+        folder: &trial.spec.folder,
+        start_ns: facts.start_ns,
+        started,
+        length_ns: facts.end_ns.saturating_sub(facts.start_ns),
+        client,
+        workers: &logs,
+        kernel: &kernel,
+        summary: &summary,
+    };
+    files.write()?;
+    trial.log.finish().context("failed to write events.jsonl")?;
+    Ok(summary.result)
+}
+
+fn worker_logs(home: &Path) -> Result<Vec<WorkerLog>> {
+    let mut logs: Vec<WorkerLog> = read_ledgers(home)?
+        .into_iter()
+        .map(|ledger| WorkerLog {
+            pid: ledger.pid,
+            generation: ledger.generation,
+            window_open: ledger.window_open,
+            records: ledger.records,
+        })
+        .collect();
+    logs.sort_by_key(|log| log.generation);
+    Ok(logs)
+}
+
+/// Descriptors that workers found open at boot and that nobody had told them of.
+fn leaked_fds(home: &Path) -> Result<u32> {
+    let inherited = holdline_fixtures::worker::inherit::read_all(home)?;
+    let leaked: usize = inherited.iter().map(|worker| worker.unexpected.len()).sum();
+    Ok(u32::try_from(leaked).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,172 @@
+//! The files of a trial: every attempt, the kernel's record, the latency histograms.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::num::NonZeroU64;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use holdline_model::ledger::{Attempt, WorkerLog};
+use holdline_model::record::{ClientRecord, KernelRecord, Outcome};
+use holdline_model::summary::Summary;
+use holdline_model::words::word_of;
+use holdline_reports::hdr::{self, Latencies};
+
+/// Everything that is written once a trial is over.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TrialFiles<'a> {
+    /// The trial's folder.
+    pub(super) folder: &'a Path,
+    /// Start of the load, from which all instants in the files count.
+    pub(super) start_ns: u64,
+    /// Wall-clock time of that instant.
+    pub(super) started: SystemTime,
+    /// Length of the load.
+    pub(super) length_ns: u64,
+    /// The client's records.
+    pub(super) client: &'a [ClientRecord],
+    /// The workers' ledgers.
+    pub(super) workers: &'a [WorkerLog],
+    /// What the observer saw.
+    pub(super) kernel: &'a KernelRecord,
+    /// What came of it.
+    pub(super) summary: &'a Summary,
+}
+
+impl TrialFiles<'_> {
+    /// Writes them all.
+    pub(super) fn write(&self) -> Result<()> {
+        self.attempts().context("failed to write attempts.csv.gz")?;
+        self.kernel().context("failed to write kernel.csv")?;
+        self.histograms()?;
+        let json = serde_json::to_vec_pretty(&self.summary.result)?;
+        std::fs::write(self.folder.join("trial.json"), json).context("failed to write trial.json")
+    }
+
+    fn attempts(&self) -> io::Result<()> {
+        let file = BufWriter::new(File::create(self.folder.join("attempts.csv.gz"))?);
+        let mut csv = csv::Writer::from_writer(GzEncoder::new(file, Compression::fast()));
+        csv.write_record([
+            "attempt",
+            "intended_ns",
+            "started_ns",
+            "connected_ns",
+            "accepted_ns",
+            "finished_ns",
+            "outcome",
+            "fate",
+            "blame",
+            "retry",
+            "poison",
+            "syn_retransmits",
+            "worker_pid",
+            "version",
+        ])?;
+        for attempt in &self.summary.reconciled.attempts {
+            if let Some(record) = self.client.get(attempt.record as usize) {
+                csv.write_record(self.row(record, attempt))?;
+            }
+        }
+        let gz = csv.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
+        gz.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()
+    }
+
+    fn row(&self, record: &ClientRecord, attempt: &Attempt) -> [String; 14] {
+        let stamp = |stamp: Option<NonZeroU64>| {
+            stamp.map_or(String::new(), |at| self.since_start(at.get()).to_string())
+        };
+        let worker = self.workers.get(attempt.worker as usize);
+        [
+            record.attempt.to_string(),
+            self.since_start(record.intended_ns).to_string(),
+            stamp(record.started),
+            stamp(record.connected),
+            stamp(attempt.accepted),
+            stamp(record.finished),
+            outcome_word(record.outcome),
+            attempt.fate.to_string(),
+            attempt.blame.map_or(String::new(), |blame| blame.to_string()),
+            attempt.retry.map_or(String::new(), |retry| retry.to_string()),
+            u8::from(record.poison).to_string(),
+            record.syn_retransmits.to_string(),
+            worker.map_or(String::new(), |log| log.pid.to_string()),
+            if record.version == 0 { String::new() } else { record.version.to_string() },
+        ]
+    }
+
+    fn since_start(&self, at_ns: u64) -> i128 {
+        i128::from(at_ns) - i128::from(self.start_ns)
+    }
+
+    fn kernel(&self) -> io::Result<()> {
+        let mut csv = csv::Writer::from_path(self.folder.join("kernel.csv"))?;
+        csv.write_record(["at_ns", "event", "inode", "queue", "limit", "drops", "holders"])?;
+        let mut rows: Vec<(u64, [String; 6])> = Vec::new();
+        for listener in &self.kernel.listeners {
+            let holders: Vec<String> = listener.holders.iter().map(u32::to_string).collect();
+            let blank = String::new;
+            let inode = listener.inode.to_string();
+            let opened = ["opened".to_owned(), inode.clone(), blank(), blank(), blank(), holders.join(" ")];
+            rows.push((listener.opened_ns, opened));
+            if let Some(gone_ns) = listener.gone_ns {
+                rows.push((gone_ns, ["closed".to_owned(), inode, blank(), blank(), blank(), blank()]));
+            }
+        }
+        for sample in &self.kernel.samples {
+            let row = [
+                "queue".to_owned(),
+                sample.inode.to_string(),
+                sample.queue.to_string(),
+                sample.limit.to_string(),
+                sample.drops.map_or(String::new(), |drops| drops.to_string()),
+                String::new(),
+            ];
+            rows.push((sample.at_ns, row));
+        }
+        rows.sort_by_key(|(at_ns, _)| *at_ns);
+        for (at_ns, row) in rows {
+            csv.write_field(self.since_start(at_ns).to_string())?;
+            csv.write_record(&row)?;
+        }
+        csv.flush()
+    }
+
+    fn histograms(&self) -> Result<()> {
+        let named = self.summary.latencies.named();
+        let latencies =
+            named.map(|(name, histogram)| Latencies { name: name.to_owned(), histogram: histogram.clone() });
+        let log = hdr::hlog(&latencies, self.started, Duration::from_nanos(self.length_ns))?;
+        write(&self.folder.join("latency.hlog"), &log)?;
+        for Latencies { name, histogram } in &latencies {
+            let path = self.folder.join(format!("{name}.hgrm"));
+            write(&path, hdr::hgrm(histogram).as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+fn write(path: &Path, contents: &[u8]) -> Result<()> {
+    File::create(path)
+        .and_then(|mut file| file.write_all(contents))
+        .with_context(|| format!("failed to write {}", path.display()))
+}
+
+/// An outcome as one word; for time-outs with the stage, for unknown errnos with the number.
+fn outcome_word(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Replied => "replied".to_owned(),
+        Outcome::WrongReply => "wrong_reply".to_owned(),
+        Outcome::Truncated => "truncated".to_owned(),
+        Outcome::Closed => "closed".to_owned(),
+        Outcome::Reset => "reset".to_owned(),
+        Outcome::Refused => "refused".to_owned(),
+        Outcome::TimedOut(stage) => format!("timed_out:{stage}"),
+        Outcome::NotSent(cause) => {
+            format!("not_sent:{}", word_of(&cause))
+        }
+        Outcome::Errno(errno, stage) => format!("errno_{errno}:{stage}"),
+    }
+}

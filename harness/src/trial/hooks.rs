@@ -1,0 +1,91 @@
+//! What the load thread does just before it sends an attempt: hands out poison, and says that an
+//! attempt is due with which another fault strikes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use holdline_fixtures::control::ControlPage;
+use holdline_model::record::ClientRecord;
+use holdline_model::wire::Poison;
+use holdline_model::words::CrashStep;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::inner::Event;
+use crate::load::Hooks;
+
+/// When a fault is due that strikes with an attempt.
+#[derive(Debug, Clone)]
+pub(super) enum Due {
+    /// With this attempt.
+    Attempt(u32),
+    /// With the first attempt that is sent at or after this instant, in CLOCK_MONOTONIC
+    /// nanoseconds; `u64::MAX` for as long as it is not known.
+    Instant(Arc<AtomicU64>),
+}
+
+/// A fault that strikes with an attempt.
+#[derive(Debug)]
+pub(super) struct AttemptFault {
+    /// Its index in the scenario.
+    pub(super) fault: usize,
+    /// When it is due.
+    pub(super) due: Due,
+    /// What the attempt carries; `None`: the dispatcher injects it.
+    pub(super) poison: Option<Poison>,
+}
+
+/// The load thread's side of fault injection.
+#[derive(Debug)]
+pub(super) struct FaultHooks {
+    pending: Vec<AttemptFault>,
+    control: Arc<ControlPage>,
+    events: UnboundedSender<Event>,
+}
+
+impl FaultHooks {
+    pub(super) fn new(
+        pending: Vec<AttemptFault>,
+        control: Arc<ControlPage>,
+        events: UnboundedSender<Event>,
+    ) -> Self {
+        Self { pending, control, events }
+    }
+
+    /// Takes out the first pending fault that strikes with this attempt. An attempt carries at
+    /// most one poison; what else is due goes with the next one.
+    fn take_due(&mut self, attempt: u32, now_ns: u64, carries: bool) -> Option<AttemptFault> {
+        let is_due = |fault: &AttemptFault| {
+            fault.poison.is_some() == carries
+                && match &fault.due {
+                    Due::Attempt(number) => *number == attempt,
+                    Due::Instant(at_ns) => at_ns.load(Ordering::Acquire) <= now_ns,
+                }
+        };
+        let index = self.pending.iter().position(is_due)?;
+        Some(self.pending.swap_remove(index))
+    }
+}
+
+impl Hooks for FaultHooks {
+    fn before_attempt(&mut self, attempt: u32, now_ns: u64) -> Option<Poison> {
+        if self.pending.is_empty() {
+            return None;
+        }
+        while let Some(fault) = self.take_due(attempt, now_ns, false) {
+            let _ = self.events.send(Event::AttemptDue { fault: fault.fault, at_ns: now_ns });
+        }
+        let fault = self.take_due(attempt, now_ns, true)?;
+        let poison = fault.poison?;
+        let armed = match poison.step {
+            // The worker fails before it reads, so it must know beforehand which attempt it is.
+            CrashStep::Accept => self.control.arm_accept(attempt, poison.mode).map_err(|e| e.to_string()),
+            _ => Ok(()),
+        };
+        let event =
+            Event::Poisoned { fault: fault.fault, attempt, poison, at_ns: now_ns, error: armed.err() };
+        let _ = self.events.send(event);
+        Some(poison)
+    }
+
+    fn after_attempt(&mut self, _record: &ClientRecord) {}
+}

@@ -1,0 +1,114 @@
+//! One trial: from its specification to its result.
+//!
+//! [`outer`] runs in the process that the user started. It writes a [`TrialSpec`], starts
+//! `holdline __trial`, and reads [`Message`]s. [`inner`] runs in that process, inside the sandbox,
+//! and does everything else. What is recorded is written by the inner process, straight into the
+//! trial's folder, so that it is there whatever becomes of the outer one.
+
+pub mod inner;
+pub mod outer;
+
+mod collect;
+mod control;
+mod events;
+mod faults;
+mod files;
+mod hooks;
+mod measure;
+mod process;
+mod ready;
+mod workspace;
+
+use std::path::PathBuf;
+
+use holdline_model::result::TrialResult;
+use holdline_model::summary::TrialName;
+use holdline_model::supervisor::WorkerKind;
+use serde::{Deserialize, Serialize};
+
+use crate::sandbox::SandboxSpec;
+
+/// Everything that the inner process must know.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TrialSpec {
+    /// Which trial it is.
+    pub name: TrialName,
+    /// The seed of everything that is drawn.
+    pub seed: u64,
+    /// The scenario's file.
+    pub scenario: FileText,
+    /// The supervisor's description.
+    pub supervisor: FileText,
+    /// The description's folder.
+    pub source: SourceSpec,
+    /// Which worker it runs.
+    pub worker: WorkerKind,
+    /// The sandbox.
+    pub sandbox: SandboxSpec,
+    /// The trial's folder in the run directory; absolute.
+    pub folder: PathBuf,
+    /// The holdline executable.
+    pub executable: PathBuf,
+}
+
+/// A file's text and its name for messages.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FileText {
+    /// The text.
+    pub text: String,
+    /// The name.
+    pub origin: String,
+}
+
+/// Where a description's folder is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceSpec {
+    /// In the executable, under this name.
+    Embedded(String),
+    /// On disk; absolute.
+    Folder(PathBuf),
+}
+
+/// What the inner process tells the outer one, a line of JSON each.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Message {
+    /// How far the load is.
+    Progress {
+        /// Attempts that have ended.
+        finished: u64,
+        /// Attempts that were lost, as the client sees it.
+        lost: u64,
+        /// Attempts in all, if the schedule knows.
+        planned: Option<u64>,
+    },
+    /// The trial ended with this result.
+    Done(Box<TrialResult>),
+    /// The trial could not be run, or not be recorded.
+    Failed {
+        /// What failed, and the remedy.
+        reason: String,
+        /// Whether every other trial would fail in the same way, such as on a full disk.
+        fatal: bool,
+    },
+}
+
+/// A scenario's faults in words, with when they strike.
+#[must_use]
+pub fn faults_in_words(scenario: &holdline_model::scenario::Scenario) -> Vec<String> {
+    use holdline_model::duration::show_ns;
+    use holdline_model::scenario::Trigger;
+    let when = |trigger: Trigger| match trigger {
+        Trigger::Attempt(number) => format!("with attempt {number}"),
+        Trigger::Elapsed(0) => "from the start".to_owned(),
+        Trigger::Elapsed(ns) => format!("after {}", show_ns(ns)),
+        Trigger::Fraction(share) => format!("at {:.0} % of the load", share * 100.0),
+        Trigger::After { fault, delay_ns } => format!("{} after fault {}", show_ns(delay_ns), fault + 1),
+    };
+    scenario
+        .faults
+        .iter()
+        .map(|fault| format!("{}: {}", when(fault.at), faults::in_words(&fault.action)))
+        .collect()
+}

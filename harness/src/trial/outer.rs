@@ -1,0 +1,109 @@
+//! The outer side of a trial: starts the process in which it runs, listens to it, and ends it.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context, Result};
+use holdline_model::result::TrialResult;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+use super::{Message, TrialSpec};
+use crate::sandbox::Lifeline;
+
+/// How a trial ended, as the outer process sees it.
+#[derive(Debug)]
+pub enum Ended {
+    /// With a result.
+    Result(Box<TrialResult>),
+    /// Without: it could not be run, or its process died.
+    Failed {
+        /// What failed, and the remedy.
+        reason: String,
+        /// Whether every other trial would fail in the same way.
+        fatal: bool,
+    },
+}
+
+/// How far a trial's load is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LoadProgress {
+    /// Attempts that have ended.
+    pub finished: u64,
+    /// Attempts that were lost, as the client sees it.
+    pub lost: u64,
+    /// Attempts in all, if the schedule knows.
+    pub planned: Option<u64>,
+}
+
+/// Runs a trial. When `stop` becomes true, its load ends early and is summed up as it is.
+///
+/// # Errors
+///
+/// If its process cannot even be started.
+pub async fn run(
+    spec: &TrialSpec,
+    mut stop: watch::Receiver<bool>,
+    mut progress: impl FnMut(LoadProgress),
+) -> Result<Ended> {
+    let path = spec.folder.join("spec.json");
+    let json = serde_json::to_vec_pretty(spec)?;
+    std::fs::write(&path, json).with_context(|| format!("failed to write {}", path.display()))?;
+    let (mut lifeline, input) = Lifeline::new().context("failed to create a pipe")?;
+    let mut child = spawn(spec, &path, input)?;
+    let out = child.stdout.take().context("the trial has no standard output")?;
+    let mut errors = child.stderr.take().context("the trial has no standard error")?;
+    let errors = tokio::spawn(async move {
+        let mut text = Vec::new();
+        let _ = errors.read_to_end(&mut text).await;
+        String::from_utf8_lossy(&text).trim().to_owned()
+    });
+    let mut lines = BufReader::new(out).lines();
+    let mut ended = None;
+    let mut asked = false;
+    loop {
+        tokio::select! {
+            line = lines.next_line() => match line.context("failed to read from the trial")? {
+                None => break,
+                Some(line) => match serde_json::from_str(&line).context("failed to understand the trial")? {
+                    Message::Progress { finished, lost, planned } => {
+                        progress(LoadProgress { finished, lost, planned });
+                    }
+                    Message::Done(result) => ended = Some(Ended::Result(result)),
+                    Message::Failed { reason, fatal } => ended = Some(Ended::Failed { reason, fatal }),
+                },
+            },
+            changed = stop.changed(), if !asked => {
+                asked = true;
+                if changed.is_ok() && *stop.borrow() {
+                    lifeline.ask_to_stop();
+                }
+            }
+        }
+    }
+    let status = child.wait().await.context("failed to wait for the trial")?;
+    let _ = std::fs::remove_file(&path);
+    Ok(match ended {
+        Some(ended) => ended,
+        None => {
+            let said = errors.await.unwrap_or_default();
+            let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+            Ended::Failed { reason: format!("the trial's process ended with {status}{said}"), fatal: false }
+        }
+    })
+}
+
+/// In a process group of its own, so that Ctrl-C reaches holdline alone.
+fn spawn(spec: &TrialSpec, path: &Path, input: std::io::PipeReader) -> Result<Child> {
+    Command::new(&spec.executable)
+        .arg("__trial")
+        .arg(path)
+        .stdin(Stdio::from(input))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("failed to start {}", spec.executable.display()))
+}

@@ -1,0 +1,156 @@
+//! The supervisor as an owned process: in a process group of its own, killed and reaped on drop.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+
+use super::workspace::Workspace;
+
+/// How much of a log's end is shown.
+const TAIL_BYTES: u64 = 2048;
+/// How many lines of it.
+const TAIL_LINES: usize = 8;
+
+/// A supervisor that was started.
+#[derive(Debug)]
+pub(super) struct Supervised {
+    child: Child,
+    pid: Pid,
+}
+
+impl Supervised {
+    /// Starts the supervisor's command. Its output goes to `log`.
+    pub(super) fn start(
+        words: &[String],
+        env: &[(String, String)],
+        workspace: &Workspace,
+        log: &Path,
+    ) -> Result<Self> {
+        let output = append(log)?;
+        let errors = output.try_clone().context("failed to share the supervisor's log")?;
+        let child = command(words, env, workspace)?
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("failed to start `{}`", words.join(" ")))?;
+        let pid = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+        let pid = pid.context("the supervisor has no process id")?;
+        Ok(Self { child, pid })
+    }
+
+    /// The process that was started.
+    pub(super) fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Waits for its end; may be cancelled.
+    pub(super) async fn wait(&mut self) -> ExitStatus {
+        match self.child.wait().await {
+            Ok(status) => status,
+            // Nobody else can have reaped it; should it happen, it is certainly gone.
+            Err(_) => std::os::unix::process::ExitStatusExt::from_raw(0),
+        }
+    }
+
+    /// Whether it has ended.
+    pub(super) fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+}
+
+impl Drop for Supervised {
+    fn drop(&mut self) {
+        // A group whose leader is reaped may still have members; without any, this is ESRCH.
+        let _ = killpg(self.pid, Signal::SIGKILL);
+        let _ = self.child.start_kill();
+    }
+}
+
+/// A command in the trial's environment: its own TMPDIR, the work folder as current directory.
+pub(super) fn command(words: &[String], env: &[(String, String)], workspace: &Workspace) -> Result<Command> {
+    let Some((program, arguments)) = words.split_first() else { bail!("the command is empty") };
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .current_dir(&workspace.dir)
+        .env("TMPDIR", workspace.dir.join("tmp"))
+        .envs(env.iter().map(|(key, value)| (key, value)))
+        .kill_on_drop(true);
+    Ok(command)
+}
+
+/// Runs a command to its end, bounded in time. Its output goes to `log`.
+pub(super) async fn run_command(
+    mut command: Command,
+    words: &str,
+    log: &Path,
+    limit: Duration,
+) -> Result<()> {
+    let output = append(log)?;
+    let errors = output.try_clone().context("failed to share the control log")?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(output)
+        .stderr(errors)
+        .spawn()
+        .with_context(|| format!("failed to start `{words}`"))?;
+    let status = match tokio::time::timeout(limit, child.wait()).await {
+        Ok(status) => status.context("failed to wait for a control command")?,
+        Err(_) => bail!("`{words}` did not end within {} s", limit.as_secs()),
+    };
+    if !status.success() {
+        bail!("`{words}` ended with {status}{}", quoted_tail(log));
+    }
+    Ok(())
+}
+
+/// How a process ended, in words that fit "ended with …".
+pub(super) fn status_in_words(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("status {code}"),
+        (_, Some(number)) => match Signal::try_from(number) {
+            Ok(signal) => signal.as_str().to_owned(),
+            Err(_) => format!("signal {number}"),
+        },
+        _ => status.to_string(),
+    }
+}
+
+fn append(path: &Path) -> Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .with_context(|| format!("failed to open {}", path.display()))
+}
+
+/// The last lines of a log, indented, or a remark that it is empty.
+pub(super) fn quoted_tail(path: &Path) -> String {
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    if lines.is_empty() {
+        return "; it wrote nothing to its log".to_owned();
+    }
+    let tail = &lines[lines.len().saturating_sub(TAIL_LINES)..];
+    let quoted: Vec<String> = tail.iter().map(|line| format!("\n    | {line}")).collect();
+    format!("; the last lines of its log:{}", quoted.concat())
+}

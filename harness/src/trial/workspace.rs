@@ -1,0 +1,224 @@
+//! The trial's private work folder: where the supervisor finds its configuration, the worker its
+//! home, and both their scripts.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use holdline_fixtures::control::ControlPage;
+use holdline_fixtures::worker::config::{WorkerConfig, write_version};
+use holdline_fixtures::{embedded, ledger};
+use holdline_model::scenario::Scenario;
+use holdline_model::supervisor::{Passing, Supervisor, WorkerKind};
+use holdline_model::template::{self, Values};
+use holdline_model::wire::{Address, SERVER_V4, SERVER_V6};
+use holdline_model::words::{Isolation, Transport, word_of};
+use include_dir::Dir;
+
+use super::{SourceSpec, TrialSpec};
+
+/// The port inside a sandbox, where no port is taken.
+const PORT: u16 = 7000;
+/// The longest path that a Unix socket can have (`sun_path`, less its NUL byte).
+const UNIX_PATH_BYTES_MAX: usize = 107;
+
+/// A prepared work folder.
+#[derive(Debug)]
+pub(super) struct Workspace {
+    /// The folder itself, `{dir}`.
+    pub(super) dir: PathBuf,
+    /// The workers' home in it.
+    pub(super) home: PathBuf,
+    /// What placeholders stand for.
+    pub(super) values: Values,
+    /// By which faults are armed that no request carries.
+    pub(super) control: Arc<ControlPage>,
+    templates: BTreeMap<PathBuf, (String, bool)>,
+}
+
+impl Workspace {
+    /// Fills the work folder, and renders the supervisor's files.
+    pub(super) fn prepare(spec: &TrialSpec, scenario: &Scenario, supervisor: &Supervisor) -> Result<Self> {
+        let dir = spec.sandbox.work.clone();
+        let home = dir.join("w");
+        for folder in [&home, &dir.join("tmp")] {
+            fs::create_dir_all(folder).with_context(|| format!("failed to create {}", folder.display()))?;
+        }
+        ledger::create_folder(&home)?;
+        // Workers may run as another user than their supervisor: they all write here.
+        for folder in [&dir, &home, &dir.join("tmp")] {
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o1777))
+                .with_context(|| format!("failed to open {} to all users", folder.display()))?;
+        }
+        let source = extract_source(&spec.source, &dir)?;
+        let apps = dir.join("apps");
+        extract(&embedded::APPS, &apps)?;
+        let address = address(scenario, spec.sandbox.isolation, &dir)?;
+        let control = Arc::new(ControlPage::create(&home)?);
+        worker_config(scenario, supervisor, &address).write(&home)?;
+        write_version(&home, 1)?;
+        let values = Values {
+            dir: text(&dir)?,
+            source: text(&source)?,
+            address,
+            backlog: scenario.listen.backlog,
+            workers: scenario.workers.count.max(supervisor.workers_min),
+            version: 1,
+            worker: worker_command(spec, supervisor, &home, &apps)?,
+            holdline: text(&spec.executable)?,
+        };
+        let templates = read_templates(supervisor, &source, &dir)?;
+        let workspace = Self { dir, home, values, control, templates };
+        workspace.render()?;
+        Ok(workspace)
+    }
+
+    /// Renders the supervisor's files with the values as they are now.
+    pub(super) fn render(&self) -> Result<()> {
+        for (path, (text, executable)) in &self.templates {
+            let rendered = template::render(text, &self.values)?;
+            let write = || -> io::Result<()> {
+                if let Some(parent) = path.parent() {
+                    fs::create_dir_all(parent)?;
+                }
+                fs::write(path, rendered)?;
+                let mode = if *executable { 0o755 } else { 0o644 };
+                fs::set_permissions(path, fs::Permissions::from_mode(mode))
+            };
+            write().with_context(|| format!("failed to write {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Makes a new version of the worker the one that starts from now on.
+    pub(super) fn upgrade_worker(&mut self) -> Result<()> {
+        self.values.version += 1;
+        write_version(&self.home, self.values.version)?;
+        self.render()
+    }
+}
+
+fn text(path: &Path) -> Result<String> {
+    match path.to_str() {
+        Some(text) => Ok(text.to_owned()),
+        None => bail!("the path {} is not UTF-8, which configuration templates need", path.display()),
+    }
+}
+
+fn worker_config(scenario: &Scenario, supervisor: &Supervisor, address: &Address) -> WorkerConfig {
+    WorkerConfig {
+        address: address.clone(),
+        backlog: scenario.listen.backlog,
+        boot_ns: scenario.workers.boot_ns,
+        work_ns: scenario.workers.work_ns,
+        drain: scenario.workers.drain,
+        nofile: scenario.workers.nofile,
+        memory_bytes: scenario.workers.memory_bytes,
+        protocol: supervisor.protocol,
+    }
+}
+
+/// Where the server is to listen.
+///
+/// Without a network namespace, a port is drawn by binding to port 0, and given back: another
+/// program may take it in between, which the supervisor will then say in its log.
+fn address(scenario: &Scenario, isolation: Isolation, dir: &Path) -> Result<Address> {
+    let host = match scenario.listen.transport {
+        Transport::Tcp => SERVER_V4.into(),
+        Transport::Tcp6 => SERVER_V6.into(),
+        Transport::Unix => {
+            let path = dir.join("s");
+            if path.as_os_str().len() > UNIX_PATH_BYTES_MAX {
+                bail!(
+                    "the socket path {} is longer than the {UNIX_PATH_BYTES_MAX} bytes that Unix sockets allow; set TMPDIR to a shorter path",
+                    path.display()
+                );
+            }
+            return Ok(Address::Unix(path));
+        }
+    };
+    let port = match (scenario.listen.port, isolation) {
+        (Some(port), Isolation::Full) => port,
+        (None, Isolation::Full) => PORT,
+        (port, Isolation::None) => {
+            let wanted = SocketAddr::new(host, port.unwrap_or(0));
+            let listener = TcpListener::bind(wanted).with_context(|| {
+                format!("{wanted} cannot be had on this host; choose another port in [listen], or run with --isolation full")
+            })?;
+            listener.local_addr().context("failed to ask for the port that was drawn")?.port()
+        }
+    };
+    Ok(Address::Tcp(SocketAddr::new(host, port)))
+}
+
+/// The worker's command line, as `{worker}` stands for it.
+fn worker_command(
+    spec: &TrialSpec,
+    supervisor: &Supervisor,
+    home: &Path,
+    apps: &Path,
+) -> Result<Vec<String>> {
+    let mut command = match spec.worker {
+        WorkerKind::Rust => vec![text(&spec.executable)?, "__worker".to_owned()],
+        WorkerKind::Python => vec!["python3".to_owned(), "-S".to_owned(), text(&apps.join("worker.py"))?],
+    };
+    command.extend(["--home".to_owned(), text(home)?]);
+    if supervisor.socket.passing != Passing::Own {
+        command.extend(["--listen".to_owned(), word_of(&supervisor.socket.passing)]);
+    }
+    Ok(command)
+}
+
+fn extract_source(source: &SourceSpec, dir: &Path) -> Result<PathBuf> {
+    match source {
+        SourceSpec::Folder(path) => Ok(path.clone()),
+        SourceSpec::Embedded(name) => {
+            let Some(folder) = embedded::SUPERVISORS.get_dir(name) else {
+                bail!("the supervisor `{name}` is not part of this holdline");
+            };
+            let path = dir.join("source");
+            extract(folder, &path)?;
+            Ok(path)
+        }
+    }
+}
+
+/// Writes the files of an embedded folder. Scripts, which begin with `#!`, become executable.
+fn extract(folder: &Dir<'_>, to: &Path) -> Result<()> {
+    let write = || -> io::Result<()> {
+        fs::create_dir_all(to)?;
+        fs::set_permissions(to, fs::Permissions::from_mode(0o755))?;
+        for file in folder.files() {
+            let path = to.join(file.path().file_name().unwrap_or_default());
+            fs::write(&path, file.contents())?;
+            let mode = if file.contents().starts_with(b"#!") { 0o755 } else { 0o644 };
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
+        }
+        Ok(())
+    };
+    write().with_context(|| format!("failed to write to {}", to.display()))?;
+    for inner in folder.dirs() {
+        extract(inner, &to.join(inner.path().file_name().unwrap_or_default()))?;
+    }
+    Ok(())
+}
+
+fn read_templates(
+    supervisor: &Supervisor,
+    source: &Path,
+    dir: &Path,
+) -> Result<BTreeMap<PathBuf, (String, bool)>> {
+    let mut templates = BTreeMap::new();
+    for (name, file) in &supervisor.files {
+        let path = source.join(&file.template);
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("failed to read the template {}", path.display()))?;
+        templates.insert(dir.join(name), (text, file.executable));
+    }
+    Ok(templates)
+}

@@ -1,0 +1,351 @@
+//! Whatever is wrong gets one clear error that names the thing and the remedy, the right exit code,
+//! and leaves nothing behind.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use holdline_model::words::{Grade, Verdict};
+use predicates::prelude::*;
+use predicates::str::contains;
+
+use crate::support::{Place, result, stderr, stdout};
+
+#[test]
+fn a_wrong_scenario_is_named_with_line_and_column_and_starts_nothing() {
+    let base = "name = \"x\"\nasks = \"?\"\n[load]\narrivals = { sequential = \"10ms\" }\nattempts = 20\n";
+    let cases = [
+        (format!("{base}deadlin = \"5ms\"\n"), "x.toml:6:1", "deadline"),
+        (format!("{base}timeout = 5\n"), "x.toml:6:11", "timeout"),
+        (format!("{base}[listen]\nbacklog = 0\n"), "x.toml:7:11", "backlog"),
+        (format!("{base}[workers]\ncount = 0\n"), "x.toml:7:9", "count"),
+        (base.replace("sequential = \"10ms\"", "constant = \"0/s\""), "x.toml:4:", "0/s"),
+        (
+            format!(
+                "{base}[[fault]]\nat = {{ attempt = 20 }}\npoison = {{ step = \"work\", mode = \"panic\" }}\n"
+            ),
+            "x.toml:7:",
+            "20",
+        ),
+        (
+            format!(
+                "{base}[[fault]]\nat = {{ attempt = 2 }}\npoison = {{ step = \"wrk\", mode = \"panic\" }}\n"
+            ),
+            "x.toml:8:",
+            "work",
+        ),
+        ("name = \"x\"\n".to_owned(), "x.toml", "asks"),
+        ("name = \"x".to_owned(), "x.toml:1:", "string"),
+    ];
+    for (text, at, what) in cases {
+        let place = Place::new();
+        place.write("x.toml", &text);
+        let output = place.holdline(&["run", "./x.toml", "-s", "bare"]).output().unwrap();
+        let error = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{text}\n{error}");
+        assert!(
+            error.starts_with("error: ") && error.contains(at) && error.contains(what),
+            "{text}\n{error}"
+        );
+        assert!(!place.path("holdline-out").exists(), "{text}");
+    }
+}
+
+#[test]
+fn a_wrong_supervisor_description_is_named_too() {
+    let place = Place::new();
+    place.write("s/supervisor.toml", "name = \"mine\"\nabout = \"x\"\nstrat = [\"true\"]\n");
+    place
+        .holdline(&["run", "-s", "./s"])
+        .assert()
+        .code(2)
+        .stderr(contains("./s/supervisor.toml:3:1").and(contains("start")));
+}
+
+#[test]
+fn unknown_names_suggest_the_nearest() {
+    let place = Place::new();
+    place.holdline(&["run", "crsh"]).assert().code(2).stderr(contains("did you mean `crash`"));
+    place
+        .holdline(&["run", "-s", "held-soket"])
+        .assert()
+        .code(2)
+        .stderr(contains("did you mean `held-socket`"));
+    place.holdline(&["show", "held-sock"]).assert().code(2).stderr(contains("did you mean `held-socket`"));
+    place.holdline(&["run", "./absent.toml"]).assert().code(2).stderr(contains("./absent.toml"));
+    place.holdline(&["rum"]).assert().code(2);
+    assert!(!place.path("holdline-out").exists());
+}
+
+#[test]
+fn an_empty_selection_is_an_exit_code_of_its_own() {
+    let place = Place::new();
+    place
+        .holdline(&["run", "-s", "nothing-*"])
+        .assert()
+        .code(4)
+        .stderr(contains("no supervisor matches `nothing-*`"));
+    place
+        .holdline(&["run", "-s", "bare", "--partition", "slice:2/2"])
+        .assert()
+        .code(4)
+        .stderr(contains("slice"));
+    place.holdline(&["run", "-s", "bare", "--partition", "slice:3/2"]).assert().code(2);
+}
+
+#[test]
+fn an_output_directory_that_cannot_be_used_is_an_environment_error() {
+    let place = Place::new();
+    let file = place.write("file", "");
+    let below = file.join("out");
+    let below = below.to_str().unwrap();
+    place
+        .holdline(&["run", "-s", "bare", "--out", below])
+        .assert()
+        .code(5)
+        .stderr(contains(below).and(contains("--out")));
+    place.holdline(&["run", "-s", "bare", "--out", "/proc/holdline"]).assert().code(5);
+    place.write("old/run.json", "{}");
+    place
+        .holdline(&["run", "-s", "bare", "--out", "old"])
+        .assert()
+        .code(2)
+        .stderr(contains("holds a run already"));
+}
+
+/// Runs holdline in a user namespace that a shell script prepares; `None` where there are none.
+fn in_namespace(place: &Place, script: &str) -> Option<std::process::Output> {
+    if !Command::new("unshare").args(["-Urm", "true"]).status().is_ok_and(|status| status.success()) {
+        return None;
+    }
+    let script = script.replace("HOLDLINE", env!("CARGO_BIN_EXE_holdline"));
+    Some(
+        Command::new("unshare")
+            .args(["-Urm", "sh", "-ec", &script])
+            .current_dir(place.path(""))
+            .output()
+            .unwrap(),
+    )
+}
+
+#[test]
+fn a_full_disk_is_named_and_what_was_recorded_is_kept() {
+    for kilobytes in [40, 100, 200] {
+        let place = Place::new();
+        let script = format!(
+            "mkdir small; mount -t tmpfs -o size={kilobytes}k none small; code=0;
+             HOLDLINE run -s held-socket -s prefork -s bare --out small/out || code=$?;
+             test -e small/out/run.json && cp small/out/run.json kept.json || true; exit $code"
+        );
+        let Some(output) = in_namespace(&place, &script) else { return };
+        let error = stderr(&output);
+        assert_eq!(output.status.code(), Some(5), "{kilobytes}k\n{error}");
+        assert!(error.contains("No space left on device"), "{kilobytes}k\n{error}");
+        assert_eq!(error.matches("error:").count(), 1, "one error: {error}");
+        if let Ok(kept) = std::fs::read_to_string(place.path("kept.json")) {
+            serde_json::from_str::<holdline_model::result::RunResult>(&kept).expect("a whole result");
+        }
+    }
+}
+
+#[test]
+fn without_permission_for_namespaces_the_remedy_is_named() {
+    let place = Place::new();
+    let forbid = "echo 0 > /proc/sys/user/max_user_namespaces;";
+    let script = format!("{forbid} HOLDLINE run -s held-socket --out full --isolation full");
+    let Some(output) = in_namespace(&place, &script) else { return };
+    let error = stderr(&output);
+    assert_eq!(output.status.code(), Some(5), "{error}");
+    assert!(error.contains("max_user_namespaces") && error.contains("--isolation none"), "{error}");
+    assert!(!place.path("full/run.json").exists());
+}
+
+#[test]
+fn a_supervisor_that_never_gets_ready_is_inconclusive_with_its_last_words() {
+    let place = Place::new();
+    let cases = [
+        (
+            "exits",
+            "start = [\"sh\", \"-c\", \"echo my last words; exit 3\"]",
+            "ended with status 3 before it was ready",
+        ),
+        ("sleeps", "start = [\"sh\", \"-c\", \"echo my last words; exec sleep 100\"]", "nobody listens at"),
+        (
+            "daemonises",
+            "start = [\"sh\", \"-c\", \"echo my last words; setsid sleep 100 &\"]",
+            "ended with status 0 before it was ready",
+        ),
+    ];
+    for (name, start, reason) in cases {
+        let text = format!(
+            "name = \"{name}\"\nabout = \"never ready\"\nruns = [\"command\"]\n\
+             socket = {{ holder = \"supervisor\", passing = \"stdin\" }}\n{start}\n\
+             ready = {{ timeout = \"1s\" }}\n"
+        );
+        place.write(&format!("{name}/supervisor.toml"), &text);
+        let (out, path) = (format!("out-{name}"), format!("./{name}"));
+        let output = place.holdline(&["run", "-s", &path, "--out", &out]).output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{name}: {}", stderr(&output));
+        let shown = stdout(&output);
+        assert!(shown.contains(reason) && shown.contains("my last words"), "{name}\n{shown}");
+        let run = result(&place.path(&out));
+        assert_eq!(
+            (run.trials[0].grade, run.trials[0].verdict),
+            (Grade::Inconclusive, Verdict::Inconclusive)
+        );
+    }
+}
+
+#[test]
+fn a_worker_that_cannot_bind_is_named() {
+    let place = Place::new();
+    // Another listener has the port already when the worker wants it.
+    place.write(
+        "taken/supervisor.toml",
+        "name = \"taken\"\nabout = \"its port is taken\"\nruns = [\"command\"]\n\
+         socket = { holder = \"worker\", passing = \"bind\" }\n\
+         start = [\"sh\", \"-c\", \"python3 -c 'import socket,sys,time; s=socket.socket(); s.bind((sys.argv[1],int(sys.argv[2]))); s.listen(); print(1,flush=True); time.sleep(60)' {host} {port} >{dir}/up & while [ ! -s {dir}/up ]; do sleep 0.01; done; exec \\\"$@\\\"\", \"sh\", \"{worker}\"]\n",
+    );
+    let output = place.holdline(&["run", "-s", "./taken", "--out", "out"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let shown = stdout(&output);
+    assert!(shown.contains("Address already in use") || shown.contains("EADDRINUSE"), "{shown}");
+}
+
+#[test]
+fn a_supervisor_that_is_missing_is_unsupported_with_the_command_that_installs_it() {
+    let place = Place::new();
+    place.write(
+        "gone/supervisor.toml",
+        "name = \"gone\"\nabout = \"not here\"\nversion = [\"no-such-program-zz\", \"--version\"]\n\
+         install = \"apt-get install zz\"\nruns = [\"command\"]\n\
+         socket = { holder = \"supervisor\", passing = \"stdin\" }\nstart = [\"no-such-program-zz\"]\n",
+    );
+    let output = place.holdline(&["run", "-s", "./gone", "-s", "prefork", "--out", "out"]).output().unwrap();
+    let run = result(&place.path("out"));
+    assert_eq!(run.trials[0].grade, Grade::Unsupported);
+    assert!(stdout(&output).contains("apt-get install zz"), "{}", stdout(&output));
+    let alone = place.holdline(&["run", "-s", "./gone", "--out", "alone"]).output().unwrap();
+    assert_eq!(alone.status.code(), Some(4), "nothing ran");
+}
+
+/// A scenario that would run for a minute.
+fn long_scenario(place: &Place) {
+    place.write(
+        "long.toml",
+        "name = \"long\"\nasks = \"?\"\n[load]\narrivals = { constant = \"50/s\" }\nduration = \"60s\"\n",
+    );
+}
+
+struct Interruptible {
+    child: std::process::Child,
+    marker: String,
+}
+
+impl Interruptible {
+    /// Starts a long run and waits until its load has begun.
+    fn start(place: &Place) -> Self {
+        long_scenario(place);
+        let marker = format!("holdline-marker-{}-{:p}", std::process::id(), place);
+        let child = Command::new(env!("CARGO_BIN_EXE_holdline"))
+            .args(["run", "./long.toml", "-s", "held-socket", "--out", "out"])
+            .current_dir(place.path(""))
+            .env("HOLDLINE_TEST_MARKER", &marker)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let events = place.path("out/trials/0000-long-held-socket/events.jsonl");
+        wait_until("the load has begun", || {
+            std::fs::read_to_string(&events).is_ok_and(|text| text.contains("\"ready\""))
+        });
+        Self { child, marker }
+    }
+
+    fn signal(&self, signal: nix::sys::signal::Signal) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        nix::sys::signal::kill(pid, signal).unwrap();
+    }
+
+    fn finish(mut self) -> (Option<i32>, String) {
+        let mut text = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+        let status = self.child.wait().unwrap();
+        let marker = self.marker.clone();
+        wait_until("every process is gone", || processes_with(&marker).is_empty());
+        (status.code(), text)
+    }
+}
+
+fn wait_until(what: &str, done: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "waited for a minute until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Processes whose environment holds the marker.
+fn processes_with(marker: &str) -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let marked = |path: &Path| {
+        std::fs::read(path.join("environ"))
+            .is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(marker))
+    };
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| marked(path))
+        .map(|path| path.display().to_string())
+        .collect()
+}
+
+#[test]
+fn ctrl_c_once_ends_the_trial_and_keeps_what_was_measured() {
+    let place = Place::new();
+    let run = Interruptible::start(&place);
+    assert!(processes_with(&run.marker).len() > 3, "the marker finds the trial's processes");
+    run.signal(nix::sys::signal::Signal::SIGINT);
+    let (code, said) = run.finish();
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("interrupted"), "{said}");
+    let run = result(&place.path("out"));
+    assert!(!run.complete);
+    assert_eq!(run.trials.len(), 1);
+    assert_eq!(run.trials[0].grade, Grade::Inconclusive);
+    assert!(run.trials[0].reason.as_ref().unwrap().contains("interrupted"));
+    assert!(place.path("out/report.html").exists());
+}
+
+#[test]
+fn ctrl_c_twice_ends_at_once() {
+    let place = Place::new();
+    let run = Interruptible::start(&place);
+    // A frozen trial cannot end cleanly, so that the second signal has something to cut short.
+    let frozen: Vec<String> = processes_with(&run.marker);
+    let trial = frozen.iter().find(|path| {
+        std::fs::read_to_string(format!("{path}/cmdline")).is_ok_and(|line| line.contains("__trial"))
+    });
+    assert!(trial.is_some());
+    run.signal(nix::sys::signal::Signal::SIGINT);
+    run.signal(nix::sys::signal::Signal::SIGINT);
+    std::thread::sleep(Duration::from_millis(20));
+    run.signal(nix::sys::signal::Signal::SIGINT);
+    let (code, said) = run.finish();
+    // Either it was cut short, or it had already ended cleanly when the second signal came.
+    assert!(matches!(code, Some(130 | 3)), "{code:?}: {said}");
+    let kept = result(&place.path("out"));
+    assert!(!kept.complete);
+}
+
+#[test]
+fn sigkill_leaves_no_process_and_keeps_run_json() {
+    let place = Place::new();
+    let run = Interruptible::start(&place);
+    run.signal(nix::sys::signal::Signal::SIGKILL);
+    let (code, _) = run.finish();
+    assert_eq!(code, None);
+    let kept = result(&place.path("out"));
+    assert!(!kept.complete);
+    place.holdline(&["report", "out"]).assert().code(0);
+}

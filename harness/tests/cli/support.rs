@@ -1,0 +1,140 @@
+//! Running holdline in a temporary directory.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::sync::{Mutex, PoisonError};
+
+use assert_cmd::Command;
+use holdline_model::result::{RunResult, TrialResult};
+use holdline_model::words::{Fate, Grade};
+use tempfile::TempDir;
+
+/// A temporary directory in which holdline runs.
+pub(crate) struct Place {
+    dir: TempDir,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self { dir: tempfile::tempdir().expect("a temporary directory") }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).expect("a folder");
+        }
+        std::fs::write(&path, text).expect("a file");
+        path
+    }
+
+    pub(crate) fn holdline(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_holdline"));
+        command.current_dir(self.dir.path()).args(arguments).env_remove("CLICOLOR_FORCE").timeout(LIMIT);
+        command
+    }
+}
+
+/// Far more than any run here takes: a hang fails the test instead of stopping it.
+const LIMIT: std::time::Duration = std::time::Duration::from_secs(300);
+
+/// The result in a run directory.
+pub(crate) fn result(dir: &Path) -> RunResult {
+    let text = std::fs::read_to_string(dir.join("run.json")).expect("run.json");
+    serde_json::from_str(&text).expect("a result")
+}
+
+/// One measured run at a time: tests that measure would else make each other's generators lag.
+static MEASURING: Mutex<()> = Mutex::new(());
+
+/// [`conclusive_at_once`], while no other test measures.
+#[track_caller]
+pub(crate) fn conclusive(place: &Place, arguments: &[&str]) -> (Output, RunResult) {
+    let _alone = MEASURING.lock().unwrap_or_else(PoisonError::into_inner);
+    conclusive_at_once(place, arguments)
+}
+
+/// Runs a selection until no trial is inconclusive, at most three times: on a machine that is busy
+/// with other tests the generator may lag, and holdline then rightly refuses to judge.
+#[track_caller]
+pub(crate) fn conclusive_at_once(place: &Place, arguments: &[&str]) -> (Output, RunResult) {
+    for round in 0.. {
+        let out = format!("out-{round}");
+        let mut all = vec!["run", "--out", &out];
+        all.extend(arguments);
+        let output = place.holdline(&all).output().expect("holdline runs");
+        let run = result(&place.path(&out));
+        let doubtful: Vec<&TrialResult> =
+            run.trials.iter().filter(|trial| trial.grade == Grade::Inconclusive).collect();
+        if doubtful.is_empty() {
+            return (output, run);
+        }
+        let reasons: Vec<_> = doubtful.iter().map(|trial| (&trial.supervisor, &trial.reason)).collect();
+        let lagged = reasons
+            .iter()
+            .all(|(_, reason)| reason.as_ref().is_some_and(|reason| reason.contains("did not keep up")));
+        assert!(lagged && round < 2, "inconclusive: {reasons:#?}");
+    }
+    unreachable!("the loop returns or panics");
+}
+
+/// The one trial of a supervisor in a run.
+#[track_caller]
+pub(crate) fn of<'a>(run: &'a RunResult, supervisor: &str) -> &'a TrialResult {
+    run.trials.iter().find(|trial| trial.supervisor == supervisor).expect("a trial of this supervisor")
+}
+
+/// What a trial's files say of an attempt.
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct Row {
+    pub(crate) attempt: u32,
+    pub(crate) started_ns: u64,
+    pub(crate) accepted_ns: Option<u64>,
+    pub(crate) finished_ns: u64,
+    pub(crate) fate: Fate,
+}
+
+/// A trial's files.
+pub(crate) struct Files {
+    pub(crate) attempts: Vec<Row>,
+    events: Vec<serde_json::Value>,
+}
+
+impl Files {
+    /// Reads the files of a trial of the run that was made last in this place.
+    pub(crate) fn of(output: &Output, trial: &TrialResult) -> Self {
+        let shown = stdout(output);
+        let out = shown.lines().find_map(|line| line.strip_prefix("run directory: ")).expect("its line");
+        let folder = Path::new(out).join(&trial.folder);
+        let file = std::fs::File::open(folder.join("attempts.csv.gz")).expect("attempts");
+        let mut csv = csv::Reader::from_reader(flate2::read::GzDecoder::new(file));
+        let events = std::fs::read_to_string(folder.join("events.jsonl")).expect("events");
+        Self {
+            attempts: csv.deserialize().map(|row| row.expect("a row")).collect(),
+            events: events.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect(),
+        }
+    }
+
+    /// When the worker of this generation could accept, from the start of the load; negative
+    /// before it; `None`: it never could.
+    pub(crate) fn ready_ns(&self, generation: u64) -> Option<i128> {
+        let start =
+            self.events.iter().find_map(|event| event["start_ns"].as_i64()).expect("the load's start");
+        let ready = self.events.iter().find(|e| e["kind"] == "ready" && e["generation"] == generation)?;
+        Some(i128::from(ready["at_ns"].as_i64().expect("an instant")) - i128::from(start))
+    }
+}
+
+/// Standard error as text.
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Standard output as text.
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
