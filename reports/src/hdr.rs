@@ -13,13 +13,7 @@ use std::time::{Duration, SystemTime};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
-use holdline_model::result::Quantiles;
-
-/// The largest value that is told from larger ones: an hour.
-const HIGHEST_NS: u64 = 3_600_000_000_000;
-
-/// Significant decimal digits of every value.
-const DIGITS: u8 = 3;
+use holdline_model::latency;
 
 /// Buckets into which three digits divide each power of two; the format's footer names it.
 const SUB_BUCKETS: u32 = 2_048;
@@ -72,32 +66,11 @@ impl Latencies {
 /// Values above an hour count as an hour.
 #[must_use]
 pub fn histogram(values_ns: &[u64]) -> Histogram<u64> {
-    let mut histogram = empty();
+    let mut histogram = latency::histogram();
     for value_ns in values_ns {
         histogram.saturating_record(*value_ns);
     }
     histogram
-}
-
-fn empty() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, HIGHEST_NS, DIGITS).expect("constant bounds are valid")
-}
-
-/// The quantiles of a histogram, each to three significant digits; all 0 if it is empty.
-#[must_use]
-pub fn quantiles(histogram: &Histogram<u64>) -> Quantiles {
-    if histogram.is_empty() {
-        return Quantiles::default();
-    }
-    Quantiles {
-        count: histogram.len(),
-        p50_ns: histogram.value_at_quantile(0.5),
-        p90_ns: histogram.value_at_quantile(0.9),
-        p99_ns: histogram.value_at_quantile(0.99),
-        p999_ns: histogram.value_at_quantile(0.999),
-        max_ns: histogram.max(),
-        method: None,
-    }
 }
 
 /// A histogram log with one interval for each latency, all of which began at `started`.
@@ -169,6 +142,8 @@ mod tests {
     use hdrhistogram::serialization::Deserializer;
     use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
     use proptest::prelude::*;
+
+    use holdline_model::latency::LATENCY_NS_MAX;
 
     use super::*;
 
@@ -254,7 +229,7 @@ mod tests {
 
     #[test]
     fn nothing_measured_is_a_valid_file_too() {
-        assert_eq!(quantiles(&histogram(&[])), Quantiles::default());
+        assert_eq!(latency::quantiles(&histogram(&[])), holdline_model::result::Quantiles::default());
         assert_eq!(parse(&hgrm(&histogram(&[]))), []);
         let log = hlog(&[Latencies::new("accept", &[])], started(), Duration::ZERO).expect("a log");
         assert_eq!(read_back(&log)[0].1.len(), 0);
@@ -270,9 +245,9 @@ mod tests {
 
     #[test]
     fn values_beyond_the_hour_count_as_the_hour() {
-        let quantiles = quantiles(&histogram(&[0, u64::MAX]));
+        let quantiles = latency::quantiles(&histogram(&[0, u64::MAX]));
         assert_eq!((quantiles.count, quantiles.p50_ns), (2, 0));
-        assert!(quantiles.max_ns >= HIGHEST_NS);
+        assert!(quantiles.max_ns >= LATENCY_NS_MAX);
     }
 
     proptest! {
@@ -280,20 +255,20 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(24))]
 
         #[test]
-        fn files_read_back_as_they_were(values in prop::collection::vec(0_u64..HIGHEST_NS, 1..300)) {
+        fn files_read_back_as_they_were(values in prop::collection::vec(0_u64..LATENCY_NS_MAX, 1..300)) {
             let latencies = [Latencies::new("accept", &values), Latencies::new("queue_wait", &values[1..])];
             let log = hlog(&latencies, started(), Duration::from_secs(3)).expect("a log");
             let read = read_back(&log);
             prop_assert_eq!(read.len(), 2);
             for (latencies, (name, histogram)) in latencies.iter().zip(&read) {
                 prop_assert_eq!(&latencies.name, name);
-                prop_assert_eq!(quantiles(&latencies.histogram), quantiles(histogram));
+                prop_assert_eq!(latency::quantiles(&latencies.histogram), latency::quantiles(histogram));
                 prop_assert!(&latencies.histogram == histogram);
             }
         }
 
         #[test]
-        fn a_distribution_agrees_with_the_histogram(values in prop::collection::vec(0_u64..HIGHEST_NS, 1..300)) {
+        fn a_distribution_agrees_with_the_histogram(values in prop::collection::vec(0_u64..LATENCY_NS_MAX, 1..300)) {
             let histogram = histogram(&values);
             let lines = parse(&hgrm(&histogram));
             let last = lines.last().expect("the maximum");

@@ -55,37 +55,52 @@ pub fn exact(ns: u64) -> String {
     format!("{}{unit}", ns / size)
 }
 
-/// Writes a time for reports, with three significant digits: `97.2 ms`, `1.03 s`, `412 µs`, `0`.
+/// Units for reports: length in nanoseconds, how many of them are too many, name.
+const SHOWN_UNITS: [(u64, u64, &str); 5] = [
+    (1_000, 1_000, "µs"),
+    (1_000_000, 1_000, "ms"),
+    (1_000_000_000, 600, "s"),
+    (60_000_000_000, 600, "min"),
+    (3_600_000_000_000, u64::MAX, "h"),
+];
+
+/// A time for reports, with three significant digits: `97.2 ms`, `1.03 s`, `412 µs`, `0`.
+///
+/// Minutes begin at ten of them and hours at ten of those, so that no digit that matters is lost.
 #[must_use]
 pub fn show_ns(ns: u64) -> String {
     if ns == 0 {
         return "0".to_owned();
     }
-    let (scale, unit) = scale_of(ns);
-    let value = ns as f64 / scale;
-    let decimals = if ns < 1_000 { 0 } else { decimals_for(value) };
-    format!("{value:.decimals$} {unit}")
+    if ns < 1_000 {
+        return format!("{ns} ns");
+    }
+    SHOWN_UNITS
+        .iter()
+        .find_map(|&(unit_ns, limit, name)| {
+            let digits = three_digits(u128::from(ns), u128::from(unit_ns), u128::from(limit))?;
+            Some(format!("{digits} {name}"))
+        })
+        .unwrap_or_default()
 }
 
-/// The unit in which three rounded digits stay below 1000: 999.6 µs are shown as 1.00 ms.
-fn scale_of(ns: u64) -> (f64, &'static str) {
-    match ns {
-        0..1_000 => (1.0, "ns"),
-        1_000..999_500 => (1e3, "µs"),
-        999_500..999_500_000 => (1e6, "ms"),
-        _ => (1e9, "s"),
+/// `value / unit` rounded to three significant digits, or `None` if that reaches `limit` units.
+fn three_digits(value: u128, unit: u128, limit: u128) -> Option<String> {
+    let decimals = (0..=2).rev().find(|&decimals| rounded(value, unit, decimals) < 1_000).unwrap_or(0);
+    let scaled = rounded(value, unit, decimals);
+    let whole = 10_u128.pow(decimals);
+    if scaled / whole >= limit {
+        return None;
     }
+    Some(match decimals {
+        0 => scaled.to_string(),
+        _ => format!("{}.{:0width$}", scaled / whole, scaled % whole, width = decimals as usize),
+    })
 }
 
-/// Digits behind the point that make three significant ones.
-fn decimals_for(value: f64) -> usize {
-    if value >= 99.95 {
-        0
-    } else if value >= 9.995 {
-        1
-    } else {
-        2
-    }
+/// `value / unit` in steps of `10^-decimals`, rounded to the nearest.
+fn rounded(value: u128, unit: u128, decimals: u32) -> u128 {
+    (value * 10_u128.pow(decimals) * 2 + unit) / (unit * 2)
 }
 
 #[cfg(test)]
@@ -142,13 +157,25 @@ mod tests {
             (1_032_000_000, "1.03 s"),
             (9_996_000_000, "10.0 s"),
             (99_960_000_000, "100 s"),
-            (600_000_000_000, "600 s"),
+            (600_000_000_000, "10.0 min"),
         ] {
             assert_eq!(show_ns(ns), text, "{ns}");
         }
     }
 
     proptest! {
+        #[test]
+        fn any_duration_is_close_to_what_it_says(ns in any::<u64>()) {
+            let text = show_ns(ns);
+            if ns == 0 {
+                return Ok(());
+            }
+            let (digits, unit) = text.split_once(' ').expect("a unit");
+            let unit_ns = SHOWN_UNITS.iter().find(|u| u.2 == unit).map_or(1.0, |u| u.0 as f64);
+            let shown = digits.parse::<f64>().expect("a number") * unit_ns;
+            prop_assert!((shown - ns as f64).abs() <= ns as f64 * 0.005 + 0.5, "{ns}: {text}");
+        }
+
         #[test]
         fn exact_times_read_back(ns: u64) {
             prop_assert_eq!(parse(&exact(ns)), Ok(ns));

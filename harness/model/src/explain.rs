@@ -81,7 +81,9 @@ impl<'a> Story<'a> {
     /// Whose end came last before an instant, with some slack for the observer's interval.
     fn cause(&self, at_ns: u64) -> String {
         let by_ns = at_ns + 3 * self.records.kernel.interval_ns.max(1_000_000);
-        let exits = self.facts.supervisor_exits.iter();
+        // A worker that nobody supervises is its own supervisor: its own records say more.
+        let is_worker = |pid| self.records.workers.unwrap_or_default().iter().any(|log| log.pid == pid);
+        let exits = self.facts.supervisor_exits.iter().filter(|end| !is_worker(end.pid));
         let supervisor =
             exits.map(|end| (end.at_ns, format!("after the supervisor ended with {}", end.status)));
         let workers = self.records.workers.unwrap_or_default().iter().filter_map(end_of_worker);
