@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, anyhow, bail};
-use holdline_model::arrivals::{Schedule, schedule};
+use holdline_model::arrivals::{Extent, Schedule, schedule};
 use holdline_model::facts::{FaultFact, ProcessEnd, TrialFacts};
 use holdline_model::ledger::InjectedDeath;
-use holdline_model::record::ClientRecord;
+use holdline_model::record::{ClientRecord, Outcome};
 use holdline_model::result::TrialResult;
 use holdline_model::scenario::{Action, Until};
 use holdline_model::words::{CrashStep, Verb};
@@ -42,6 +42,15 @@ struct Dispatch {
     stopped: bool,
 }
 
+impl Dispatch {
+    /// Whether something is still to be waited for once the last attempt has ended: control actions,
+    /// and faults that are due within the load's length.
+    fn has_business(&self, last_fault_ns: u64) -> bool {
+        let fault_due = self.plan.timed.iter().any(|timed| timed.at_ns <= last_fault_ns);
+        self.controls_running > 0 || (fault_due && !self.stopped)
+    }
+}
+
 /// The load thread, as the dispatcher sees it.
 struct Running {
     done: oneshot::Receiver<Result<Vec<ClientRecord>, load::LoadError>>,
@@ -73,7 +82,7 @@ impl Trial {
         self.observer.end()?;
         dispatch.facts.end_ns = now_ns();
         self.log.write(dispatch.facts.end_ns, "load_ended", json!({ "start_ns": start_ns }));
-        self.check_faults(&mut dispatch);
+        self.check_faults(&mut dispatch, &client);
         let orphans = self.stop_supervisor(process).await?;
         dispatch.facts.orphans = orphans;
         collect::collect(self, dispatch.facts, &dispatch.deaths, &client, started)
@@ -128,7 +137,8 @@ impl Trial {
         let mut client = None;
         let mut supervisor_lives = true;
         let mut told_ns = 0;
-        while client.is_none() || dispatch.controls_running > 0 {
+        let last_fault_ns = dispatch.facts.start_ns + self.load_length_ns();
+        while client.is_none() || dispatch.has_business(last_fault_ns) {
             tokio::select! {
                 biased;
                 records = &mut running.done, if client.is_none() => {
@@ -157,7 +167,22 @@ impl Trial {
                 tell_progress(&running);
             }
         }
+        // What was sent while the load thread ended is no less true.
+        while let Ok(event) = self.events.try_recv() {
+            self.take(event, process, dispatch);
+        }
         client.context("the load thread gave no records")
+    }
+
+    /// How long the load lasts at least. A schedule that is fixed lasts until its next attempt would
+    /// be due, so that faults can strike after the last attempt.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "bounded by the scenario's limits"
+    )]
+    fn load_length_ns(&self) -> u64 {
+        Extent::of(&self.scenario.load).end_ns_min as u64
     }
 
     /// Ledgers only: listener events come through the channel that the caller reads.
@@ -328,7 +353,7 @@ impl Trial {
     }
 
     /// A trial in which a fault did not strike shows nothing.
-    fn check_faults(&self, dispatch: &mut Dispatch) {
+    fn check_faults(&self, dispatch: &mut Dispatch, client: &[ClientRecord]) {
         let facts = &mut dispatch.facts;
         let failed = facts.faults.iter().find_map(|fact| {
             let error = fact.error.as_ref()?;
@@ -339,10 +364,14 @@ impl Trial {
             let text = faults::in_words(&self.scenario.faults[index].action);
             format!("fault {} ({text}) never struck: the load ended before it was due", index + 1)
         });
+        let unsent = facts.faults.iter().filter_map(|fact| fact.poison).find(|attempt| {
+            client.iter().any(|r| r.attempt == *attempt && matches!(r.outcome, Outcome::NotSent(_)))
+        });
+        let unsent = unsent.map(|attempt| format!("the poison of attempt {attempt} could not be sent"));
         facts.environment = if dispatch.stopped {
             Some("interrupted before the load had ended".to_owned())
         } else {
-            failed.or(missed)
+            failed.or(missed).or(unsent)
         };
     }
 

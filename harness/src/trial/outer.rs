@@ -2,15 +2,22 @@
 
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use holdline_model::arrivals::Extent;
 use holdline_model::result::TrialResult;
+use holdline_model::{scenario, supervisor};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
+use super::control::{CONTROL_LIMIT, STOP_LIMIT};
 use super::{Message, TrialSpec};
 use crate::sandbox::Lifeline;
+
+/// For everything in a trial that is not bounded by the scenario, on a machine that is very busy.
+const SLACK: Duration = Duration::from_secs(120);
 
 /// How a trial ended, as the outer process sees it.
 #[derive(Debug)]
@@ -60,6 +67,9 @@ pub async fn run(
         String::from_utf8_lossy(&text).trim().to_owned()
     });
     let mut lines = BufReader::new(out).lines();
+    let limit = longest(spec)?;
+    let too_long = tokio::time::sleep(limit);
+    tokio::pin!(too_long);
     let mut ended = None;
     let mut asked = false;
     loop {
@@ -74,6 +84,11 @@ pub async fn run(
                     Message::Failed { reason, fatal } => ended = Some(Ended::Failed { reason, fatal }),
                 },
             },
+            () = &mut too_long => {
+                // Dropping the child and the lifeline ends the sandbox with everything in it.
+                let reason = format!("the trial did not end within {} s and was killed", limit.as_secs());
+                return Ok(Ended::Failed { reason, fatal: false });
+            }
             changed = stop.changed(), if !asked => {
                 asked = true;
                 if changed.is_ok() && *stop.borrow() {
@@ -92,6 +107,17 @@ pub async fn run(
             Ended::Failed { reason: format!("the trial's process ended with {status}{said}"), fatal: false }
         }
     })
+}
+
+/// Longer than a trial can take if all is well: its load at the longest, its faults, and stopping.
+fn longest(spec: &TrialSpec) -> Result<Duration> {
+    let scenario = scenario::parse(&spec.scenario.text, &spec.scenario.origin)?;
+    let supervisor = supervisor::parse(&spec.supervisor.text, &spec.supervisor.origin)?;
+    let faults = u32::try_from(scenario.faults.len()).unwrap_or(u32::MAX);
+    let load = Duration::from_nanos(scenario.load.timeouts.total_ns)
+        + Duration::from_secs_f64(Extent::of(&scenario.load).end_ns_max / 1e9);
+    let ready = Duration::from_nanos(supervisor.ready.timeout_ns);
+    Ok(ready + load + CONTROL_LIMIT.saturating_mul(faults) + STOP_LIMIT + SLACK)
 }
 
 /// In a process group of its own, so that Ctrl-C reaches holdline alone.
