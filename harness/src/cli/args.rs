@@ -80,7 +80,7 @@ pub struct RunArgs {
     /// Which worker to run under supervisors that can run any command
     #[arg(long, value_name = "KIND")]
     pub worker: Option<WorkerChoice>,
-    /// Run directory [default: holdline-out/<time>]
+    /// Run directory; by default `holdline-out/<time>`, with `latest` beside it
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Write the result as JSON (holdline.run/1); `-` is standard output
