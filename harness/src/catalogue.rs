@@ -161,7 +161,8 @@ fn key(supervisor: &Supervisor) -> (bool, usize, &str) {
     (!supervisor.reference, step, &supervisor.name)
 }
 
-/// The scenarios that these words select, each once, in the order of the words.
+/// The scenarios that these words select, each once, in the order of the words. Those that are opt-in
+/// must be named.
 ///
 /// # Errors
 ///
@@ -175,7 +176,7 @@ pub fn select_scenarios(words: &[String]) -> Result<Vec<ScenarioEntry>, SelectEr
         let found = if is_path(word) {
             vec![scenario_entry(read(Path::new(word))?, word.clone())?]
         } else {
-            matching("scenario", word, &all, |entry| &entry.scenario.name)?
+            matching("scenario", word, &all, |entry| &entry.scenario.name, |entry| entry.scenario.opt_in)?
         };
         for entry in found {
             if !selected.iter().any(|other| other.scenario.name == entry.scenario.name) {
@@ -201,7 +202,7 @@ pub fn select_supervisors(words: &[String]) -> Result<Vec<SupervisorEntry>, Sele
         let found = if is_path(word) {
             vec![supervisor_from_path(Path::new(word))?]
         } else {
-            matching("supervisor", word, &all, |entry| &entry.supervisor.name)?
+            matching("supervisor", word, &all, |entry| &entry.supervisor.name, |_| false)?
         };
         for entry in found {
             if !selected.iter().any(|other| other.supervisor.name == entry.supervisor.name) {
@@ -236,9 +237,10 @@ fn matching<T: Clone>(
     word: &str,
     all: &[T],
     name: impl Fn(&T) -> &String,
+    is_opt_in: impl Fn(&T) -> bool,
 ) -> Result<Vec<T>, SelectError> {
     if word == "all" {
-        return Ok(all.to_vec());
+        return Ok(all.iter().filter(|entry| !is_opt_in(entry)).cloned().collect());
     }
     if !word.contains(['*', '?', '[', '{']) {
         let found = all.iter().find(|entry| name(entry) == word).cloned();
@@ -250,9 +252,13 @@ fn matching<T: Clone>(
     }
     let glob = Glob::new(word).map_err(|error| SelectError::Glob { pattern: word.to_owned(), error })?;
     let matcher = glob.compile_matcher();
-    let found: Vec<T> = all.iter().filter(|entry| matcher.is_match(name(entry))).cloned().collect();
+    let found: Vec<T> =
+        all.iter().filter(|entry| !is_opt_in(entry) && matcher.is_match(name(entry))).cloned().collect();
     if found.is_empty() {
         return Err(SelectError::NoMatch { what, pattern: word.to_owned() });
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,8 @@
 //! The run directory: where everything that a run records is kept.
 //!
 //! `run.json` is written anew, atomically, after each trial, so that a run that is killed leaves a
-//! readable result of the trials that ended.
+//! readable result of the trials that ended. Where it has grown so large that this would take more
+//! than a tenth of the time, it is written less often, and what is killed may lack the last trials.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -4,6 +4,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, TableStyle};
 use holdline_model::result::{Quantiles, StripBucket, TimelineEntry, TrialResult};
 
 use crate::prose::{self, spaced};
+use crate::ratios::per_second_text;
 use crate::style::Style;
 use crate::text::{UNKNOWN, columns, count, counted, duration, instant, plain, wrap};
 
@@ -27,7 +28,9 @@ pub fn trial(trial: &TrialResult, style: &Style) -> String {
         blocks.push(latencies(trial, *style));
     }
     blocks.extend(list("lost", &trial.losses, *style));
+    blocks.extend(list("advice", trial.advice.as_slice(), *style));
     blocks.extend(list("expectations that did not hold", &trial.violations, *style));
+    blocks.extend(list("inherited by workers", &prose::inheritance(trial), *style));
     blocks.extend(list("notes", &prose::trial_notes(trial), *style));
     format!("{}\n", blocks.join("\n\n"))
 }
@@ -152,7 +155,7 @@ fn facts(trial: &TrialResult, style: Style) -> String {
         0 => "nothing was lost".to_owned(),
         _ => format!("{} safe, {} ambiguous", count(trial.safe_to_retry), count(trial.ambiguous)),
     };
-    let facts = [
+    let facts: Vec<(&str, String)> = [
         ("attempts", prose::fates(trial)),
         ("collateral", prose::collateral(trial)),
         ("retry", retry),
@@ -160,9 +163,17 @@ fn facts(trial: &TrialResult, style: Style) -> String {
         ("recovery", prose::recovery(trial)),
         ("kernel", prose::kernel(trial)),
         ("workers", prose::workers(trial)),
-        ("books", plain(&trial.books)),
-        ("took", duration(trial.elapsed_ns)),
-    ];
+    ]
+    .into_iter()
+    .chain(prose::sessions(trial).map(|text| ("sessions", text)))
+    .chain(prose::versions(trial).map(|text| ("versions", text)))
+    .chain(prose::starts(trial).map(|text| ("starts", text)))
+    .chain(prose::spread(trial).map(|text| ("spread", text)))
+    .chain(prose::cost(trial).map(|text| ("cost", text)))
+    .chain(trial.supervisor_ended.as_ref().map(|how| ("supervisor", format!("ended with {}", plain(how)))))
+    .chain(trial.throughput_per_second.map(|rate| ("throughput", per_second_text(rate))))
+    .chain([("books", plain(&trial.books)), ("took", duration(trial.elapsed_ns))])
+    .collect();
     let line = |(name, text): &(&str, String)| {
         let indent = " ".repeat(12);
         let wrapped = wrap(text, style.width.map(|width| width.saturating_sub(12)), "");
@@ -209,6 +220,8 @@ fn list(head: &str, lines: &[String], style: Style) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use holdline_model::result::{InheritanceCheck, Served};
+    use holdline_model::words::Finding;
     use proptest::prelude::*;
 
     use super::*;
@@ -239,7 +252,11 @@ retry       0 safe, 1 ambiguous
 outages     104 ms from 50.0 ms (2 attempts)
 recovery    108 ms
 kernel      longest queue 2 of 128, 0 overflows, 0 drops, 0 listeners closed, sampled every 1.00 ms
-workers     2 workers started, 0 orphans, 0 descriptors leaked, accepted 6, 13
+workers     2 workers started, 0 orphans, 0 descriptors leaked
+versions    version 1 answered 19 from 2.00 ms to 395 ms
+starts      1 during the load (2.5 per second)
+spread      2 workers accepted 6, 13; the busiest 68 %
+cost        20.0 ms of CPU in 400 ms (/proc of every process, to within 10 ms each)
 books       balanced
 took        1.40 s
 
@@ -252,6 +269,42 @@ response       19   208 µs   416 µs   104 ms   104 ms   106 ms
 ";
         let text = super::trial(&trial, &Style::default());
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn what_workers_inherited_is_listed_with_failures_first() {
+        let mut trial = sample::held("prefork", "inheritance");
+        let check = |check: &str, finding, detail: &str| InheritanceCheck {
+            check: check.to_owned(),
+            finding,
+            detail: detail.to_owned(),
+        };
+        trial.workers.inheritance = vec![
+            check("listener", Finding::Ok, "descriptor 0 listens"),
+            check("cgroup", Finding::NotKnown, "workers could not read theirs"),
+            check("descriptors", Finding::Failed, "worker 4 inherited what nobody told it of: 7 (/dev/null)"),
+        ];
+        let expected = "\
+inherited by workers (3 lines)
+  failed     descriptors  worker 4 inherited what nobody told it of: 7 (/dev/null)
+  ok         listener     descriptor 0 listens
+  not known  cgroup       workers could not read theirs
+";
+        let text = super::trial(&trial, &Style::default());
+        assert!(text.ends_with(expected), "{text}");
+    }
+
+    #[test]
+    fn versions_say_whether_two_answered_side_by_side() {
+        let mut trial = sample::held("rolling", "upgrade");
+        let version = |version, first_ns, last_ns| Served { version, served: 10, first_ns, last_ns };
+        trial.versions = vec![version(1, 1_000_000, 30_000_000), version(2, 20_000_000, 90_000_000)];
+        let text = super::trial(&trial, &Style::default());
+        let expected = "version 1 answered 10 from 1.00 ms to 30.0 ms, \
+                        version 2 answered 10 from 20.0 ms to 90.0 ms, side by side for 10.0 ms";
+        assert!(text.contains(expected), "{text}");
+        trial.versions[1].first_ns = 30_000_001;
+        assert!(super::trial(&trial, &Style::default()).contains(", never side by side"));
     }
 
     #[test]

@@ -15,7 +15,9 @@ use minijinja::value::Serde;
 use minijinja::{Environment, Value};
 use serde::Serialize;
 
+use crate::markdown::capital;
 use crate::prose::{self, LEGEND, Line, MERGED, NO_TRIALS};
+use crate::ratios::{Ratios, ratios};
 use crate::rows::{Row, Section, Split, longest_outage_ns, sections, supervisors};
 use crate::table::{latency, outage};
 use crate::text::{UNKNOWN, count, counted, duration, plain, share};
@@ -68,6 +70,7 @@ struct Page {
     /// Grades of each supervisor in each scenario, if there are several.
     matrix: Vec<MatrixRow>,
     sections: Vec<SectionView>,
+    ratios: Vec<Ratios>,
     lists: Vec<List>,
     notes: Vec<String>,
     legend: [(&'static str, &'static str); 6],
@@ -154,9 +157,14 @@ impl Page {
             scenarios: sections.iter().map(|section| plain(section.scenario)).collect(),
             matrix: if sections.len() > 1 { matrix(run, &sections) } else { Vec::new() },
             sections: views(run, &sections, &chosen, resolution),
+            ratios: ratios(run)
+                .into_iter()
+                .map(|ratios| Ratios { title: capital(&ratios.title), ..ratios })
+                .collect(),
             lists: [
                 list("Expectations that did not hold", prose::violations(run)),
                 list("Lost", prose::losses(run)),
+                list("Advice", prose::advice(run)),
                 list("Reasons", prose::reasons(run)),
             ]
             .into_iter()

@@ -13,6 +13,7 @@ pub mod html;
 pub mod junit;
 pub mod markdown;
 mod prose;
+mod ratios;
 mod rows;
 #[cfg(test)]
 mod sample;

@@ -6,6 +6,7 @@ use holdline_model::result::RunResult;
 use holdline_model::words::Grade;
 
 use crate::prose::{self, LEGEND, Line, MERGED, NO_TRIALS};
+use crate::ratios::{Ratios, ratios};
 use crate::rows::{Row, Section, sections, supervisors};
 use crate::table::{latency, outage};
 use crate::text::{UNKNOWN, count, plain};
@@ -34,8 +35,12 @@ fn results(out: &mut String, run: &RunResult) {
     for section in &sections {
         table(out, section);
     }
+    for ratios in ratios(run) {
+        comparison(out, &ratios);
+    }
     list(out, "Expectations that did not hold", &prose::violations(run));
     list(out, "Lost", &prose::losses(run));
+    list(out, "Advice", &prose::advice(run));
     list(out, "Reasons", &prose::reasons(run));
     let notes = prose::notes(run);
     if !notes.is_empty() {
@@ -107,6 +112,25 @@ fn matrix(out: &mut String, run: &RunResult, sections: &[Section<'_>]) {
         out.push_str(&format!("| {} | {} |\n", escape(name), cells.join(" | ")));
     }
     out.push('\n');
+}
+
+/// A table of ratios.
+fn comparison(out: &mut String, ratios: &Ratios) {
+    out.push_str(&format!("## {}\n\n{}\n\n", escape(&capital(&ratios.title)), escape(&ratios.note)));
+    out.push_str(&format!("| {} |\n", ratios.heads.join(" | ")));
+    let numbers = ratios.heads.len() - ratios.names;
+    out.push_str(&format!("|{}{}\n", ":--|".repeat(ratios.names), "--:|".repeat(numbers)));
+    for row in &ratios.rows {
+        let cells: Vec<String> = row.iter().map(|cell| escape(cell)).collect();
+        out.push_str(&format!("| {} |\n", cells.join(" | ")));
+    }
+    out.push('\n');
+}
+
+/// `text` with its first letter large.
+pub(crate) fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// The grade, in bold where something was lost.

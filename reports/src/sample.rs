@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use holdline_model::result::{
-    KernelResult, LatencySet, Manifest, Outage, Quantiles, RunResult, SCHEMA, StripBucket, TimelineEntry,
-    TrialResult, WorkersResult,
+    CostResult, KernelResult, LatencySet, Manifest, Outage, Quantiles, RunResult, SCHEMA, Served,
+    StripBucket, TimelineEntry, TrialResult, WorkersResult,
 };
 use holdline_model::words::{Blame, Fate, Grade, Isolation, Verdict};
 use proptest::prelude::*;
@@ -92,6 +92,7 @@ impl Losses {
             safe_to_retry: self.refused + self.queue_reset,
             ambiguous: self.poison + self.in_flight + self.timed_out,
             latency: self.latency(),
+            sessions: None,
             kernel: self.kernel(),
             outages: self.outages(),
             recovery_ns: if grade == Grade::Down {
@@ -103,8 +104,16 @@ impl Losses {
                 generations: 2,
                 accepted: vec![6, 20_u64.saturating_sub(6 + self.lost())],
                 ledger: true,
+                starts: 1,
                 ..WorkersResult::default()
             },
+            versions: self.versions(),
+            cost: Some(CostResult {
+                cpu_ns: 20 * MS,
+                elapsed_ns: 400 * MS,
+                method: "/proc of every process, to within 10 ms each".into(),
+            }),
+            supervisor_ended: (grade == Grade::Down).then(|| "status 101".into()),
             books: "balanced".into(),
             losses: self.losses(),
             timeline: self.timeline(),
@@ -112,7 +121,16 @@ impl Losses {
             notes: Vec::new(),
             folder: format!("trials/{scenario}-{supervisor}-0"),
             elapsed_ns: 1_400 * MS,
+            advice: None,
+            throughput_per_second: None,
         }
+    }
+
+    /// One version, as in every trial without an upgrade.
+    fn versions(self) -> Vec<Served> {
+        let served = 20 - self.lost();
+        let one = Served { version: 1, served, first_ns: 2 * MS, last_ns: 395 * MS };
+        if served > 0 { vec![one] } else { Vec::new() }
     }
 
     fn violations(self) -> Vec<String> {
@@ -247,9 +265,12 @@ pub(crate) fn unsupported(supervisor: &str, scenario: &str) -> TrialResult {
         kernel: KernelResult::default(),
         recovery_ns: Vec::new(),
         workers: WorkersResult::default(),
+        versions: Vec::new(),
         timeline: Vec::new(),
         strip: Vec::new(),
         elapsed_ns: 0,
+        advice: None,
+        throughput_per_second: None,
         ..Losses::default().trial(supervisor, scenario, Grade::Unsupported)
     }
 }

@@ -8,6 +8,7 @@ use holdline_model::words::{Grade, Verdict};
 
 pub use crate::detail::trial;
 use crate::prose::{self, LEGEND, Line, MERGED, NO_TRIALS};
+use crate::ratios::{Ratios, ratios};
 use crate::rows::{Row, Section, sections, supervisors};
 pub use crate::style::Style;
 use crate::text::{UNKNOWN, columns, count, duration, plain, wrap};
@@ -23,7 +24,9 @@ pub fn terminal(run: &RunResult, style: &Style) -> String {
     if sections.len() > 1 {
         blocks.push(matrix(run, &sections, *style));
     }
+    blocks.extend(ratios(run).iter().map(|ratios| comparison(ratios, *style)));
     blocks.extend(block("lost", &prose::losses(run), *style));
+    blocks.extend(block("advice", &prose::advice(run), *style));
     blocks.extend(block("reasons", &prose::reasons(run), *style));
     blocks.push(verdict(run, *style));
     blocks.push(footer(run, &sections, *style));
@@ -238,6 +241,24 @@ fn grade_lists(names: &[&str], sections: &[Section<'_>], style: Style) -> String
         format!("{}{}", style.strong(&plain(name)), grades.collect::<String>())
     };
     names.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A table of ratios; a list where it is too wide.
+fn comparison(ratios: &Ratios, style: Style) -> String {
+    let mut table = bare_table();
+    let cells = |index: usize, text: &str| if index < ratios.names { Cell::new(text) } else { right(text) };
+    table.set_header(ratios.heads.iter().enumerate().map(|(index, head)| cells(index, head)));
+    for row in &ratios.rows {
+        table.add_row(row.iter().enumerate().map(|(index, text)| cells(index, text)));
+    }
+    let lines = finish(&mut table);
+    let title = wrap(&format!("{}  {}", ratios.title, ratios.note), style.width, "  ");
+    let title = style.strong(&title);
+    if style.width.is_some_and(|width| lines.iter().any(|line| columns(line) > usize::from(width))) {
+        let line = |row: &Vec<String>| wrap(&format!("  {}", row.join("  ")), style.width, "    ");
+        return format!("{title}\n{}", ratios.rows.iter().map(line).collect::<Vec<_>>().join("\n"));
+    }
+    format!("{title}\n{}", lines.join("\n"))
 }
 
 /// A heading and its lines, if there are any.

@@ -108,7 +108,7 @@ impl Extent {
 /// When a load of so many attempts ends, at the earliest and at the latest. A fixed schedule ends
 /// when the next attempt, or burst, would be due: as if its duration had been given.
 fn ends_of_attempts(load: &Load, attempts: u32) -> (f64, f64) {
-    let total_ns = load.timeouts.total_ns as f64;
+    let total_ns = load.connection.longest_ns(load.timeouts.total_ns) as f64;
     match load.arrivals {
         Arrivals::Sequential { .. } => {
             let min = earliest_ns(load, attempts.saturating_sub(1));
@@ -197,7 +197,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::scenario::Timeouts;
+    use crate::scenario::{Connection, Timeouts};
 
     fn load(arrivals: Arrivals, until: Until) -> Load {
         Load {
@@ -207,6 +207,8 @@ mod tests {
             deadline_ns: 1,
             in_flight_max: 1,
             send_lag_max_ns: 1,
+            protocol: None,
+            connection: Connection::ONE_SHOT,
         }
     }
 

@@ -7,24 +7,41 @@ use crate::duration::{self, show_ns};
 use crate::result::{Quantiles, TrialResult};
 use crate::scenario::{Comparison, Expectation, Metric};
 use crate::stats::grouped;
-use crate::words::{Blame, Fate, UnknownWord, nearest};
+use crate::versions;
+use crate::words::{Blame, Fate, Finding, UnknownWord, nearest};
 
 const LATENCIES: [&str; 5] = ["send_lag", "connect", "queue_wait", "accept", "response"];
 const QUANTILES: [&str; 5] = ["p50", "p90", "p99", "p999", "max"];
-const COUNTS: [&str; 11] = [
+const COUNTS: &[&str] = &[
     "attempts",
     "lost",
     "outages",
+    "sessions.planned",
+    "sessions.completed",
+    "sessions.closed_idle",
+    "sessions.cut",
+    "sessions.requests_planned",
+    "sessions.requests_answered",
     "kernel.listen_overflows",
     "kernel.listen_drops",
     "kernel.queue_max",
     "kernel.queue_limit",
     "kernel.listeners_closed",
+    "kernel.syn_retransmits",
     "workers.generations",
     "workers.orphans",
     "workers.leaked_fds",
+    "workers.at_end",
+    "workers.sharing_cgroup",
+    "workers.conformance_failures",
+    "versions.newest",
+    "workers.starts",
+    "workers.failed_starts",
+    "workers.share_max",
+    "supervisor.ended",
+    "workers.bind_failures",
 ];
-const TIMES: [&str; 2] = ["outage.max", "recovery.max"];
+const TIMES: [&str; 4] = ["outage.max", "recovery.max", "versions.overlap", "cost.cpu"];
 
 static METRICS: LazyLock<Vec<Metric>> = LazyLock::new(|| {
     let count = |name: &str| Metric { name: name.to_owned(), is_time: false };
@@ -34,7 +51,12 @@ static METRICS: LazyLock<Vec<Metric>> = LazyLock::new(|| {
     let latencies = LATENCIES
         .iter()
         .flat_map(|latency| QUANTILES.iter().map(move |quantile| time(&format!("{latency}.{quantile}"))));
-    fates.chain(blames).chain(COUNTS.map(count)).chain(TIMES.map(time)).chain(latencies).collect()
+    fates
+        .chain(blames)
+        .chain(COUNTS.iter().copied().map(count))
+        .chain(TIMES.map(time))
+        .chain(latencies)
+        .collect()
 });
 
 /// Everything that an expectation can be about.
@@ -193,8 +215,15 @@ pub fn measure(metric: &Metric, result: &TrialResult) -> Result<u64, String> {
     }
     match name.split_once('.') {
         None => whole(name, result),
+        Some(("sessions", name)) => sessions(name, result),
         Some(("kernel", name)) => kernel(name, result),
         Some(("workers", name)) => workers(name, result),
+        Some(("versions", name)) => version(name, result),
+        Some(("supervisor", "ended")) => Ok(result.supervisor_ended.is_some().into()),
+        Some(("cost", "cpu")) => match &result.cost {
+            Some(cost) => Ok(cost.cpu_ns),
+            None => Err("not measured: /proc did not tell".to_owned()),
+        },
         Some(("outage", "max")) => Ok(result
             .outages
             .iter()
@@ -221,6 +250,19 @@ fn lost(result: &TrialResult) -> u64 {
     result.fates.iter().filter(|(fate, _)| is_lost(fate)).map(|(_, count)| count).sum()
 }
 
+fn sessions(name: &str, result: &TrialResult) -> Result<u64, String> {
+    let sessions = result.sessions.as_ref().ok_or("not measured: no attempt was a session")?;
+    match name {
+        "planned" => Ok(sessions.planned),
+        "completed" => Ok(sessions.completed),
+        "closed_idle" => Ok(sessions.closed_idle),
+        "cut" => Ok(sessions.cut),
+        "requests_planned" => Ok(sessions.requests_planned),
+        "requests_answered" => Ok(sessions.requests_answered),
+        _ => Err(no_such(name)),
+    }
+}
+
 fn kernel(name: &str, result: &TrialResult) -> Result<u64, String> {
     let kernel = &result.kernel;
     match name {
@@ -229,6 +271,7 @@ fn kernel(name: &str, result: &TrialResult) -> Result<u64, String> {
         "queue_max" => Ok(kernel.queue_max.into()),
         "queue_limit" => Ok(kernel.queue_limit.into()),
         "listeners_closed" => Ok(kernel.listeners_closed.into()),
+        "syn_retransmits" => Ok(kernel.syn_retransmits),
         _ => Err(no_such(name)),
     }
 }
@@ -240,7 +283,32 @@ fn workers(name: &str, result: &TrialResult) -> Result<u64, String> {
         "orphans" => Ok(workers.orphans.into()),
         _ if !workers.ledger => Err("not measured: the workers kept no ledger".to_owned()),
         "generations" => Ok(workers.generations.into()),
+        "starts" => Ok(workers.starts.into()),
+        "failed_starts" => Ok(workers.failed_starts.into()),
+        "share_max" => {
+            workers.share_max_percent().ok_or_else(|| "not measured: no worker accepted anything".to_owned())
+        }
         "leaked_fds" => Ok(workers.leaked_fds.into()),
+        "bind_failures" => Ok(workers.bind_failures.into()),
+        "at_end" => Ok(workers.at_end.into()),
+        "sharing_cgroup" => workers.sharing_cgroup.map(u64::from).ok_or_else(inheritance_unknown),
+        "conformance_failures" if workers.inheritance.is_empty() => Err(inheritance_unknown()),
+        "conformance_failures" => {
+            Ok(workers.inheritance.iter().filter(|check| check.finding == Finding::Failed).count() as u64)
+        }
+        _ => Err(no_such(name)),
+    }
+}
+
+fn inheritance_unknown() -> String {
+    "not measured: the workers did not record what they inherited".to_owned()
+}
+
+fn version(name: &str, result: &TrialResult) -> Result<u64, String> {
+    let nobody = || "not measured: no reply named a version".to_owned();
+    match name {
+        "newest" => result.versions.last().map(|served| served.version.into()).ok_or_else(nobody),
+        "overlap" => versions::overlap_ns(&result.versions).ok_or_else(nobody),
         _ => Err(no_such(name)),
     }
 }
@@ -281,7 +349,9 @@ fn no_such(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::result::{KernelResult, LatencySet, Outage, WorkersResult};
+    use crate::result::{
+        CostResult, InheritanceCheck, KernelResult, LatencySet, Outage, Served, SessionsResult, WorkersResult,
+    };
     use crate::words::{Grade, Verdict};
 
     fn trial() -> TrialResult {
@@ -308,13 +378,27 @@ mod tests {
             safe_to_retry: 14,
             ambiguous: 1,
             latency: LatencySet { accept, ..LatencySet::default() },
+            sessions: None,
             kernel: KernelResult { listen_overflows: 3, queue_max: 5, ..KernelResult::default() },
             outages: vec![
                 Outage { start_ns: 10, end_ns: 500_000_010, attempts: 3 },
                 Outage { start_ns: 600_000_000, end_ns: 700_000_000, attempts: 1 },
             ],
             recovery_ns: vec![Some(104_000_000), None],
-            workers: WorkersResult { generations: 2, ledger: true, ..WorkersResult::default() },
+            versions: vec![
+                Served { version: 1, served: 2, first_ns: 5, last_ns: 300 },
+                Served { version: 2, served: 1, first_ns: 200, last_ns: 200 },
+            ],
+            workers: WorkersResult {
+                generations: 2,
+                starts: 1,
+                accepted: vec![6, 12, 1],
+                ledger: true,
+                at_end: 1,
+                ..WorkersResult::default()
+            },
+            cost: Some(CostResult { cpu_ns: 30_000_000, ..CostResult::default() }),
+            supervisor_ended: None,
             books: "balanced".to_owned(),
             losses: Vec::new(),
             timeline: Vec::new(),
@@ -322,6 +406,8 @@ mod tests {
             notes: Vec::new(),
             folder: String::new(),
             elapsed_ns: 0,
+            advice: None,
+            throughput_per_second: None,
         }
     }
 
@@ -363,6 +449,13 @@ mod tests {
             ("kernel.queue_max", "== 5"),
             ("workers.generations", "> 1"),
             ("workers.orphans", "0"),
+            ("workers.at-end", "1"),
+            ("versions.newest", "2"),
+            ("versions.overlap", "<= 100ns"),
+            ("workers.starts", "1"),
+            ("workers.share-max", "63"),
+            ("supervisor.ended", "0"),
+            ("cost.cpu", "<= 30ms"),
         ] {
             check_one(name, text, None);
         }
@@ -383,16 +476,53 @@ mod tests {
         let mut trial = trial();
         trial.recovery_ns.clear();
         trial.workers.ledger = false;
-        let both = [expectation("recovery.max", "< 1s"), expectation("workers.leaked_fds", "0")];
+        trial.cost = None;
+        let both = [
+            expectation("recovery.max", "< 1s"),
+            expectation("workers.leaked_fds", "0"),
+            expectation("workers.share_max", "< 60"),
+            expectation("cost.cpu", "< 1s"),
+        ];
         assert_eq!(
             check(&both, &trial),
             [
                 "expected recovery.max < 1.00 s, not measured: there was no fault",
                 "expected workers.leaked_fds = 0, not measured: the workers kept no ledger",
+                "expected workers.share_max < 60, not measured: the workers kept no ledger",
+                "expected cost.cpu < 1.00 s, not measured: /proc did not tell",
             ]
         );
+        trial.workers = WorkersResult { ledger: true, ..WorkersResult::default() };
+        let unshared = "expected workers.share_max < 60, not measured: no worker accepted anything";
+        assert_eq!(check(&both[2..3], &trial), [unshared]);
         trial.recovery_ns.push(Some(5));
         assert_eq!(measure(&both[0].metric, &trial), Ok(5));
+    }
+
+    fn found(what: &str, finding: Finding) -> InheritanceCheck {
+        InheritanceCheck { check: what.to_owned(), finding, detail: String::new() }
+    }
+
+    #[test]
+    fn only_failed_checks_of_what_was_inherited_count() {
+        let mut trial = trial();
+        let metric = metric("workers.conformance-failures").expect("a metric");
+        let unknown = measure(&metric, &trial).expect_err("nothing recorded");
+        assert!(unknown.contains("did not record"), "{unknown}");
+        let findings = [Finding::Failed, Finding::Ok, Finding::Noted, Finding::NotKnown, Finding::Failed];
+        trial.workers.inheritance = findings.map(|finding| found("any", finding)).to_vec();
+        assert_eq!(measure(&metric, &trial), Ok(2));
+    }
+
+    #[test]
+    fn a_new_version_that_never_answered_is_not_the_newest() {
+        let mut trial = trial();
+        trial.versions.pop();
+        let expected = [expectation("versions.newest", "2")];
+        assert_eq!(check(&expected, &trial), ["expected versions.newest = 2, measured 1"]);
+        trial.versions.clear();
+        let unknown = "expected versions.newest = 2, not measured: no reply named a version";
+        assert_eq!(check(&expected, &trial), [unknown]);
     }
 
     #[test]
@@ -405,7 +535,10 @@ mod tests {
             accept: quantiles.clone(),
             response: quantiles,
         };
-        let trial = TrialResult { latency, recovery_ns: vec![Some(1)], ..trial() };
+        let inheritance = vec![found("listener", Finding::Ok)];
+        let workers = WorkersResult { inheritance, sharing_cgroup: Some(0), ..trial().workers };
+        let sessions = Some(SessionsResult::default());
+        let trial = TrialResult { latency, workers, sessions, recovery_ns: vec![Some(1)], ..trial() };
         for metric in metrics() {
             assert!(measure(metric, &trial).is_ok(), "{metric}");
             assert_eq!(super::metric(&metric.name).as_ref(), Ok(metric));

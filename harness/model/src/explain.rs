@@ -1,14 +1,18 @@
 //! Losses in plain words: which listener, closed when, by whose death; which worker, ended how.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU64;
 
 use crate::duration::show_ns;
 use crate::facts::TrialFacts;
-use crate::ledger::{Attempt, NO_WORKER, Reconciled, TrialRecords, WorkerLog, not_sent_causes};
+use crate::ledger::{
+    Attempt, NO_WORKER, Reconciled, TrialRecords, WorkerLog, closed_listener, not_sent_causes,
+};
 use crate::outage::{Service, service};
-use crate::record::{ClientRecord, Outcome};
-use crate::shm::{RecordKind, parse_crash_detail};
-use crate::words::{Blame, Fate, Stage};
+use crate::overflow;
+use crate::record::{ClientRecord, Listener, Outcome};
+use crate::shm::{RecordKind, WorkerRecord, parse_crash_detail};
+use crate::words::{Blame, CrashMode, Fate, Stage};
 
 /// A trial, as far as words for its losses need it.
 #[derive(Debug, Clone, Copy)]
@@ -33,9 +37,12 @@ pub fn losses(story: &Story<'_>) -> Vec<String> {
     lines.extend(queue_resets(story));
     lines.extend(syn_dropped(story));
     lines.extend(cut_short(story));
+    lines.extend(closed_idle(story));
     lines.extend(timed_out(story));
     lines.extend(wrong_replies(story));
     lines.extend(unknown_errnos(story));
+    lines.extend(sent_again(story));
+    lines.extend(overflow(story));
     lines.extend(not_sent(story));
     lines.extend(late(story));
     lines
@@ -80,10 +87,11 @@ impl<'a> Story<'a> {
 
     /// Whose end came last before an instant, with some slack for the observer's interval.
     fn cause(&self, at_ns: u64) -> String {
-        let by_ns = at_ns + 3 * self.records.kernel.interval_ns.max(1_000_000);
+        let by_ns = at_ns + self.slack_ns();
         // A worker that nobody supervises is its own supervisor: its own records say more.
         let is_worker = |pid| self.records.workers.unwrap_or_default().iter().any(|log| log.pid == pid);
-        let exits = self.facts.supervisor_exits.iter().filter(|end| !is_worker(end.pid));
+        let exits =
+            self.facts.supervisor_exits.iter().filter(|end| end.successor.is_none() && !is_worker(end.pid));
         let supervisor =
             exits.map(|end| (end.at_ns, format!("after the supervisor ended with {}", end.status)));
         let workers = self.records.workers.unwrap_or_default().iter().filter_map(end_of_worker);
@@ -97,8 +105,58 @@ impl<'a> Story<'a> {
     }
 }
 
+impl Story<'_> {
+    /// How far apart two things may have been seen that belong together.
+    fn slack_ns(&self) -> u64 {
+        3 * self.records.kernel.interval_ns.max(1_000_000)
+    }
+
+    /// How many workers failed to boot between two instants, as the end of a sentence.
+    fn failed_starts(&self, from_ns: u64, to_ns: Option<u64>) -> String {
+        let is_failure = |record: &&WorkerRecord| {
+            matches!(record.kind, RecordKind::BootFailed | RecordKind::BindFailed)
+                && record.at_ns + self.slack_ns() >= from_ns
+                && to_ns.is_none_or(|to_ns| record.at_ns <= to_ns)
+        };
+        let logs = self.records.workers.unwrap_or_default();
+        match logs.iter().filter(|log| log.records.iter().any(|record| is_failure(&record))).count() {
+            0 => String::new(),
+            1 => "; 1 start failed meanwhile".to_owned(),
+            count => format!("; {count} starts failed meanwhile"),
+        }
+    }
+
+    /// Which workers live and accept nothing, and why: they do not end, so nobody starts others.
+    fn stuck_workers(&self) -> Vec<String> {
+        let logs = self.records.workers.unwrap_or_default().iter();
+        logs.filter_map(|log| Some(format!("worker {} {}", log.pid, stuck(log, self.facts.end_ns)?)))
+            .collect()
+    }
+}
+
+/// Why a worker that was not told to stop accepts nothing; `None` if it does, or has ended.
+fn stuck(log: &WorkerLog, end_ns: u64) -> Option<String> {
+    let before_the_end = || log.records.iter().filter(|record| record.at_ns <= end_ns);
+    if log.crashed_ns().is_some() || before_the_end().any(|record| record.kind == RecordKind::Exit) {
+        return None;
+    }
+    before_the_end().rev().find_map(|record| match record.kind {
+        RecordKind::StoppedAccepting => Some("was alive but had stopped accepting".to_owned()),
+        RecordKind::AcceptFailed => Some(format!("could not accept ({})", errno_in_words(record.detail))),
+        RecordKind::Crash | RecordKind::BootFailed => {
+            let (step, mode) = parse_crash_detail(record.detail)?;
+            (mode == CrashMode::Hang).then(|| format!("hung (at step {step})"))
+        }
+        _ => None,
+    })
+}
+
 fn end_of_worker(log: &WorkerLog) -> Option<(u64, String)> {
-    let last = log.records.last()?;
+    // A worker that cannot listen says so, and then that it exits.
+    let last = match log.records.as_slice() {
+        [.., cause, _] if cause.kind == RecordKind::BindFailed => cause,
+        records => records.last()?,
+    };
     let text = match last.kind {
         RecordKind::Crash | RecordKind::BootFailed => {
             let (step, mode) = parse_crash_detail(last.detail)?;
@@ -106,11 +164,24 @@ fn end_of_worker(log: &WorkerLog) -> Option<(u64, String)> {
         }
         RecordKind::Exit => format!("after worker {} exited", log.pid),
         RecordKind::BindFailed => {
-            format!("after worker {} could not listen (errno {})", log.pid, last.detail)
+            format!("after worker {} could not listen ({})", log.pid, errno_in_words(last.detail))
         }
         _ => return None,
     };
     Some((last.at_ns, text))
+}
+
+/// The errnos of `bind` and `accept` that have a remedy. The numbers are those of
+/// asm-generic/errno.h; some architectures have others, which then stay numbers.
+pub(crate) fn errno_in_words(errno: u64) -> String {
+    match errno {
+        23 => "errno 23, ENFILE: the system had no descriptors left".to_owned(),
+        24 => "errno 24, EMFILE: it had no descriptors left".to_owned(),
+        13 => "errno 13, EACCES: permission denied".to_owned(),
+        98 => "errno 98, EADDRINUSE: the address was in use".to_owned(),
+        99 => "errno 99, EADDRNOTAVAIL: there is no such address here".to_owned(),
+        _ => format!("errno {errno}"),
+    }
 }
 
 /// Joins the parts of a sentence that are there.
@@ -126,10 +197,13 @@ fn poison(story: &Story<'_>) -> Vec<String> {
         .map(|(attempt, record)| {
             let number = record.attempt;
             let crash = story.worker(attempt).and_then(|log| {
-                let crash = log.records.iter().rev().find(|r| r.kind == RecordKind::Crash)?;
+                let crash = crash_of(log, number)?;
                 Some((log.pid, parse_crash_detail(crash.detail)?))
             });
             match crash {
+                Some((pid, (step, CrashMode::Catch))) => format!(
+                    "1 poison: attempt {number} failed at step {step}; worker {pid} caught the error and went on"
+                ),
                 Some((pid, (step, mode))) => {
                     format!("1 poison: attempt {number} made worker {pid} fail ({mode} at step {step})")
                 }
@@ -137,6 +211,16 @@ fn poison(story: &Story<'_>) -> Vec<String> {
             }
         })
         .collect()
+}
+
+/// The failure that an attempt caused in the worker that had accepted it.
+fn crash_of(log: &WorkerLog, attempt: u32) -> Option<&WorkerRecord> {
+    let is_accept = |record: &WorkerRecord| {
+        record.kind == RecordKind::Accepted && record.peer.and_then(|peer| peer.attempt()) == Some(attempt)
+    };
+    let accepted = log.records.iter().position(is_accept)?;
+    let mut after = log.records[accepted + 1..].iter().take_while(|r| r.kind != RecordKind::Accepted);
+    after.find(|record| record.kind == RecordKind::Crash)
 }
 
 fn in_flight(story: &Story<'_>) -> Vec<String> {
@@ -153,12 +237,12 @@ fn in_flight(story: &Story<'_>) -> Vec<String> {
 
 fn refused(story: &Story<'_>) -> Vec<String> {
     let lost = story.lost(Blame::Collateral, Some(Fate::Refused));
-    let slack_ns = 3 * story.records.kernel.interval_ns.max(1_000_000);
+    let slack_ns = story.slack_ns();
     let mut unexplained = lost.len();
     let mut lines = Vec::new();
     for (from_ns, to_ns) in story.gaps() {
         let within = |record: &ClientRecord| {
-            let at_ns = record.finished.map_or(record.intended_ns, std::num::NonZeroU64::get);
+            let at_ns = record.finished.map_or(record.intended_ns, NonZeroU64::get);
             at_ns + slack_ns >= from_ns && to_ns.is_none_or(|to_ns| at_ns <= to_ns + slack_ns)
         };
         let count = lost.iter().filter(|(_, record)| within(record)).count().min(unexplained);
@@ -171,9 +255,13 @@ fn refused(story: &Story<'_>) -> Vec<String> {
             None => format!("from {} to the end", story.since_start(from_ns)),
         };
         let head = format!("{count} refused: nobody listened {span}");
-        lines.push(sentence(&[&head, &story.cause(from_ns)]));
+        let cause = sentence(&[&head, &story.cause(from_ns)]);
+        lines.push(format!("{cause}{}", story.failed_starts(from_ns, to_ns)));
     }
-    if unexplained > 0 {
+    if unexplained > 0 && story.records.kernel.listeners.is_empty() {
+        let head = format!("{unexplained} refused: nobody ever listened");
+        lines.push(sentence(&[&head, &story.cause(story.facts.end_ns)]));
+    } else if unexplained > 0 {
         lines.push(format!("{unexplained} refused, although a listener was seen open at the time"));
     }
     lines
@@ -181,19 +269,17 @@ fn refused(story: &Story<'_>) -> Vec<String> {
 
 fn queue_resets(story: &Story<'_>) -> Vec<String> {
     let lost = story.lost(Blame::Collateral, Some(Fate::QueueReset));
+    let listeners = &story.records.kernel.listeners;
     let mut by_listener: BTreeMap<Option<usize>, u64> = BTreeMap::new();
-    for (_, record) in &lost {
-        let ended_ns = record.finished.map_or(0, std::num::NonZeroU64::get);
-        let slack_ns = 3 * story.records.kernel.interval_ns.max(1_000_000);
-        let closed = story.records.kernel.listeners.iter().position(|listener| {
-            listener.last_seen_ns.is_some_and(|ns| ns <= ended_ns + slack_ns)
-                && listener.gone_ns.is_some_and(|ns| ended_ns <= ns + slack_ns)
-        });
+    for (attempt, record) in &lost {
+        let ended_ns = record.finished.map_or(0, NonZeroU64::get);
+        let closed = closed_listener(story.records, attempt, ended_ns)
+            .and_then(|closed| listeners.iter().position(|listener| std::ptr::eq(listener, closed)));
         *by_listener.entry(closed).or_default() += 1;
     }
     by_listener
         .into_iter()
-        .map(|(listener, count)| match listener.and_then(|i| story.records.kernel.listeners.get(i)) {
+        .map(|(listener, count)| match listener.and_then(|index| listeners.get(index)) {
             Some(listener) => {
                 let closed_ns = listener.last_seen_ns.unwrap_or(listener.opened_ns);
                 let head = format!(
@@ -222,6 +308,34 @@ fn syn_dropped(story: &Story<'_>) -> Option<String> {
     (count > 0).then(|| format!("{count} never connected{}", queue.unwrap_or_default()))
 }
 
+/// Handshakes that took longer since their SYN had to be sent again: an effect of a full queue that
+/// clients feel, and that no server sees.
+fn sent_again(story: &Story<'_>) -> Option<String> {
+    let again: Vec<&ClientRecord> = story
+        .records
+        .client
+        .iter()
+        .filter(|record| record.syn_retransmits > 0 && record.connected.is_some())
+        .collect();
+    let times =
+        |record: &&ClientRecord| record.connected.map(|at| at.get().saturating_sub(record.intended_ns));
+    let took_ns: Vec<u64> = again.iter().filter_map(times).collect();
+    let (least, most) = (show_ns(*took_ns.iter().min()?), show_ns(*took_ns.iter().max()?));
+    let took = if least == most { least } else { format!("{least} to {most}") };
+    let who = if again.len() == 1 { "1 connect".to_owned() } else { format!("{} connects", again.len()) };
+    Some(format!("{who} took {took}: their SYN was dropped and sent again"))
+}
+
+/// Queues that were full, wherever somebody had to suffer for it.
+fn overflow(story: &Story<'_>) -> Vec<String> {
+    let kernel = story.records.kernel;
+    let has_dropped = |listener: &Listener| listener.drops.is_none_or(|drops| drops > 0);
+    if !kernel.listeners.iter().any(has_dropped) {
+        return Vec::new();
+    }
+    overflow::in_words(kernel, story.facts.end_ns, |ns| story.since_start(ns))
+}
+
 fn by_worker<'a>(
     story: &Story<'a>,
     lost: &[(&'a Attempt, &'a ClientRecord)],
@@ -237,20 +351,56 @@ fn by_worker<'a>(
 fn cut_short(story: &Story<'_>) -> Vec<String> {
     let mut lost = story.lost(Blame::Collateral, Some(Fate::NoReply));
     lost.extend(story.lost(Blame::Collateral, Some(Fate::Truncated)));
-    by_worker(story, &lost)
-        .into_iter()
-        .map(|(log, count)| {
-            let Some(log) = log else { return format!("{count} closed without a complete reply") };
-            let how = match log.records.last().map(|record| record.kind) {
-                Some(RecordKind::Exit) => "which exited before it replied",
-                Some(RecordKind::Drain) => "which was stopped while it drained",
-                Some(RecordKind::Closed) => "which closed them without a complete reply",
-                Some(RecordKind::Accepted | RecordKind::Read) => "which ended before it replied",
-                _ => "which did not reply",
-            };
-            format!("{count} accepted by worker {}, {how}", log.pid)
-        })
-        .collect()
+    let mut groups: BTreeMap<u32, Vec<&ClientRecord>> = BTreeMap::new();
+    for (attempt, record) in lost {
+        groups.entry(attempt.worker).or_default().push(record);
+    }
+    let logs = story.records.workers.unwrap_or_default();
+    groups.into_iter().map(|(worker, lost)| cut_by(logs.get(worker as usize), &lost)).collect()
+}
+
+fn cut_by(log: Option<&WorkerLog>, lost: &[&ClientRecord]) -> String {
+    let count = lost.len();
+    let after = match lost.iter().filter(|record| record.requests_answered > 0).count() {
+        0 => String::new(),
+        _ if count == 1 => "; it had got replies before".to_owned(),
+        sessions => format!("; {sessions} of them had got replies before"),
+    };
+    let Some(log) = log else { return format!("{count} closed without a complete reply{after}") };
+    let attempts = lost.iter().map(|record| record.attempt).collect();
+    let how = match log.records.last().map(|record| record.kind) {
+        _ if closed_by_itself(log, &attempts) => "which closed them without a complete reply",
+        Some(RecordKind::Exit) => "which exited before it replied",
+        Some(RecordKind::Drain) => "which was stopped while it drained",
+        _ => "which ended before it replied",
+    };
+    format!("{count} accepted by worker {}, {how}{after}", log.pid)
+}
+
+/// Whether a worker recorded that it closed the connections of all these attempts.
+fn closed_by_itself(log: &WorkerLog, attempts: &BTreeSet<u32>) -> bool {
+    let mut open = BTreeMap::new();
+    let mut closed = BTreeSet::new();
+    for record in &log.records {
+        match record.kind {
+            RecordKind::Accepted => {
+                open.insert(record.connection, record.peer.and_then(|peer| peer.attempt()));
+            }
+            RecordKind::Closed => closed.extend(open.remove(&record.connection).flatten()),
+            _ => {}
+        }
+    }
+    attempts.is_subset(&closed)
+}
+
+/// Sessions that were ended between two requests: no loss, but clients must connect anew.
+fn closed_idle(story: &Story<'_>) -> Option<String> {
+    let ended = |record: &&ClientRecord| record.outcome == Outcome::ClosedIdle;
+    let count = story.records.client.iter().filter(ended).count();
+    let sessions = if count == 1 { "session" } else { "sessions" };
+    (count > 0).then(|| {
+        format!("{count} {sessions} ended by the server between two requests: nothing was lost, the rest needs a new connection")
+    })
 }
 
 fn timed_out(story: &Story<'_>) -> Vec<String> {
@@ -260,7 +410,8 @@ fn timed_out(story: &Story<'_>) -> Vec<String> {
     let known = story.records.workers.is_some();
     let mut lines = Vec::new();
     if known && waiting > 0 {
-        lines.push(format!("{waiting} timed out in the queue: connected, but nobody accepted them"));
+        let head = format!("{waiting} timed out in the queue: connected, but nobody accepted them");
+        lines.push(format!("{head}{}", why_nobody_accepted(story, &lost)));
     }
     let rest = lost.len() - if known { waiting } else { 0 };
     if rest > 0 {
@@ -270,6 +421,19 @@ fn timed_out(story: &Story<'_>) -> Vec<String> {
         lines.push(format!("{rest} timed out: {head}{detail}"));
     }
     lines
+}
+
+/// Who lived and did not accept, or how often nobody came to be; the end of a sentence.
+fn why_nobody_accepted(story: &Story<'_>, lost: &[(&Attempt, &ClientRecord)]) -> String {
+    let stuck = story.stuck_workers();
+    if !stuck.is_empty() {
+        return format!("; {}", stuck.join(", "));
+    }
+    let waiting = || lost.iter().filter(|(attempt, _)| attempt.worker == NO_WORKER).map(|(_, record)| record);
+    let from_ns = waiting().map(|record| record.intended_ns).min().unwrap_or(0);
+    let to_ns = waiting().filter_map(|record| record.finished).map(NonZeroU64::get).max();
+    let (cause, failed) = (story.cause(from_ns), story.failed_starts(from_ns, to_ns));
+    format!("{}{cause}{failed}", if cause.is_empty() { "" } else { " " })
 }
 
 fn wrong_replies(story: &Story<'_>) -> Option<String> {
@@ -298,19 +462,40 @@ fn not_sent(story: &Story<'_>) -> Vec<String> {
 }
 
 fn late(story: &Story<'_>) -> Option<String> {
-    let late: Vec<u64> = story
+    let late: Vec<(&Attempt, &ClientRecord)> = story
         .reconciled
         .attempts
         .iter()
         .filter_map(|attempt| Some((attempt, story.records.client.get(attempt.record as usize)?)))
-        .filter(|(attempt, record)| service(record, attempt, story.deadline_ns) == Service::Late)
-        .filter_map(|(_, record)| Some(record.finished?.get() - record.intended_ns))
+        .filter(|(attempt, _)| service(attempt, story.deadline_ns) == Service::Late)
         .collect();
-    let longest_ns = late.iter().max()?;
+    let (attempt, record) = late.iter().max_by_key(|(attempt, _)| attempt.waited_ns)?;
     let deadline = show_ns(story.deadline_ns);
     Some(format!(
-        "{} served late (deadline {deadline}): the longest took {}",
+        "{} served late (deadline {deadline}): the longest took {}, {}",
         late.len(),
-        show_ns(*longest_ns)
+        show_ns(attempt.waited_ns),
+        longest_part(attempt, record)
     ))
 }
+
+/// In which part of its life an attempt spent most of its time.
+fn longest_part(attempt: &Attempt, record: &ClientRecord) -> String {
+    let stamps = [record.started, record.connected, attempt.accepted, record.finished];
+    let parts = ["before it was sent", "to connect", "in the queue", "with the worker"];
+    let mut before_ns = record.intended_ns;
+    let mut spent = Vec::new();
+    for (stamp, part) in stamps.into_iter().zip(parts) {
+        // Where workers keep no ledger, waiting and work cannot be told apart.
+        let Some(at_ns) = stamp.map(NonZeroU64::get) else { continue };
+        let part =
+            if attempt.accepted.is_none() && part == "with the worker" { "once connected" } else { part };
+        spent.push((at_ns.saturating_sub(before_ns), part));
+        before_ns = before_ns.max(at_ns);
+    }
+    let longest = spent.into_iter().max_by_key(|(ns, _)| *ns);
+    longest.map_or(String::new(), |(ns, part)| format!("{} of it {part}", show_ns(ns)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::result::{CostResult, InheritanceCheck};
+
 /// What the runner did and saw.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrialFacts {
@@ -17,6 +19,16 @@ pub struct TrialFacts {
     pub orphans: u32,
     /// Descriptors that workers inherited and should not have.
     pub leaked_fds: u32,
+    /// Workers that could accept when the load had ended, spares included.
+    pub workers_at_end: u32,
+    /// The users that workers ran as, in ascending order.
+    pub uids: Vec<u32>,
+    /// Workers whose cgroup was also the supervisor's or another worker's; `None`: not recorded.
+    pub sharing_cgroup: Option<u32>,
+    /// Whether workers were given what they should be.
+    pub inheritance: Vec<InheritanceCheck>,
+    /// What the supervisor and its workers cost, where it could be measured.
+    pub cost: Option<CostResult>,
     /// What makes the trial inconclusive, whatever the records say.
     pub environment: Option<String>,
     /// What a reader should know about how the numbers came about.
@@ -49,4 +61,8 @@ pub struct ProcessEnd {
     pub at_ns: u64,
     /// How, in words that fit "ended with …".
     pub status: String,
+    /// The process that had taken over from it: then this is no failure, but the last step of a
+    /// replacement.
+    #[serde(default)]
+    pub successor: Option<u32>,
 }

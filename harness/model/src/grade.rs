@@ -121,7 +121,15 @@ mod tests {
     use crate::words::{Fate, Retry};
 
     fn attempt(fate: Fate, blame: Option<Blame>) -> Attempt {
-        Attempt { accepted: None, worker: NO_WORKER, record: 0, fate, blame, retry: Some(Retry::Safe) }
+        Attempt {
+            accepted: None,
+            worker: NO_WORKER,
+            record: 0,
+            fate,
+            blame,
+            retry: Some(Retry::Safe),
+            waited_ns: 0,
+        }
     }
 
     fn check(attempts: &[Attempt], services: &[Service], fault_ns: Option<u64>, expected: Grade) {
@@ -187,6 +195,7 @@ mod tests {
             poison: false,
             syn_retransmits: 0,
             version: 0,
+            requests_answered: 0,
         };
         let reconciled = Reconciled {
             attempts: vec![attempt(Fate::NotSent, None), attempt(Fate::Served, None)],

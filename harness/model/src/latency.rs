@@ -1,9 +1,11 @@
 //! Latencies of a trial: the values, their histograms, and the quantiles that results show.
 
+use std::collections::BTreeSet;
+
 use hdrhistogram::Histogram;
 
 use crate::ledger::{Attempt, Reconciled};
-use crate::record::{ClientRecord, Stamp};
+use crate::record::{ClientRecord, RequestRecord, Stamp};
 use crate::result::{LatencySet, Quantiles};
 use crate::words::Fate;
 
@@ -11,6 +13,10 @@ use crate::words::Fate;
 pub const LATENCY_NS_MAX: u64 = 3_600_000_000_000;
 /// Significant decimal digits of a histogram.
 pub const SIGNIFICANT_DIGITS: u8 = 3;
+
+/// How response latencies come about where connections carry several requests, or clients pause.
+pub const BY_REQUEST: &str =
+    "timing each answered request from its own intended start, less the client's own pauses";
 
 /// A histogram of the kind that all results use: 1 ns to 1 h with 3 significant digits.
 ///
@@ -52,14 +58,17 @@ pub struct Latencies {
     pub queue_wait: Histogram<u64>,
     /// accepted − intended start, of attempts that a worker accepted.
     pub accept: Histogram<u64>,
-    /// finished − intended start, of attempts that were served.
+    /// finished − intended start, of one-shot attempts that were served; and of each request of others
+    /// that was answered, from its own intended start and less the client's own pauses.
     pub response: Histogram<u64>,
+    /// Whether `response` holds requests of attempts that are not one-shot.
+    by_request: bool,
 }
 
 impl Latencies {
     /// Collects them from a trial's reconciled records.
     #[must_use]
-    pub fn collect(client: &[ClientRecord], reconciled: &Reconciled) -> Self {
+    pub fn collect(client: &[ClientRecord], requests: &[RequestRecord], reconciled: &Reconciled) -> Self {
         let empty = histogram();
         let mut all = Self {
             send_lag: empty.clone(),
@@ -67,11 +76,19 @@ impl Latencies {
             queue_wait: empty.clone(),
             accept: empty.clone(),
             response: empty,
+            by_request: !requests.is_empty(),
         };
+        let of_requests: BTreeSet<u32> = requests.iter().map(|request| request.attempt).collect();
         for attempt in &reconciled.attempts {
             if let Some(record) = client.get(attempt.record as usize) {
                 all.add(record, attempt);
+                if attempt.fate == Fate::Served && !of_requests.contains(&record.attempt) {
+                    add_since(&mut all.response, record.finished, record.intended_ns);
+                }
             }
+        }
+        for request in requests {
+            all.response.saturating_record(request.latency_ns().max(1));
         }
         all
     }
@@ -84,9 +101,6 @@ impl Latencies {
         if let Some(connected) = record.connected {
             // A worker on another CPU may stamp before `connect` has returned here.
             add_since(&mut self.queue_wait, attempt.accepted, connected.get());
-        }
-        if attempt.fate == Fate::Served {
-            add_since(&mut self.response, record.finished, intended_ns);
         }
     }
 
@@ -110,7 +124,10 @@ impl Latencies {
             connect: quantiles(&self.connect),
             queue_wait: quantiles(&self.queue_wait),
             accept: quantiles(&self.accept),
-            response: quantiles(&self.response),
+            response: Quantiles {
+                method: self.by_request.then(|| BY_REQUEST.to_owned()),
+                ..quantiles(&self.response)
+            },
         }
     }
 }

@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod accepts;
+pub mod advice;
 pub mod arrivals;
 pub mod duration;
 pub mod expect;
@@ -16,11 +18,13 @@ pub mod grade;
 pub mod latency;
 pub mod ledger;
 pub mod outage;
+pub mod overflow;
 pub mod plan;
 pub mod record;
 pub mod result;
 pub mod scenario;
 pub mod schema;
+pub mod sessions;
 pub mod shm;
 pub mod signals;
 pub mod stats;
@@ -29,5 +33,6 @@ pub mod supervisor;
 pub mod support;
 pub mod template;
 pub mod timeline;
+pub mod versions;
 pub mod wire;
 pub mod words;

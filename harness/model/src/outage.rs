@@ -18,17 +18,13 @@ pub enum Service {
     NotSent,
 }
 
-/// How an attempt went.
+/// How an attempt went. A session is late if one of its requests was.
 #[must_use]
-pub fn service(record: &ClientRecord, attempt: &Attempt, deadline_ns: u64) -> Service {
+pub fn service(attempt: &Attempt, deadline_ns: u64) -> Service {
     match attempt.fate {
         Fate::NotSent => Service::NotSent,
-        Fate::Served => match record.finished {
-            Some(finished) if finished.get().saturating_sub(record.intended_ns) > deadline_ns => {
-                Service::Late
-            }
-            _ => Service::InTime,
-        },
+        Fate::Served if attempt.waited_ns > deadline_ns => Service::Late,
+        Fate::Served => Service::InTime,
         _ => Service::Lost,
     }
 }
@@ -40,7 +36,7 @@ pub fn in_order(client: &[ClientRecord], reconciled: &Reconciled, deadline_ns: u
         .attempts
         .iter()
         .filter_map(|attempt| Some((client.get(attempt.record as usize)?, attempt)))
-        .map(|(record, attempt)| (record.intended_ns, service(record, attempt, deadline_ns)))
+        .map(|(record, attempt)| (record.intended_ns, service(attempt, deadline_ns)))
         .collect();
     order.sort_by_key(|(intended_ns, _)| *intended_ns);
     order

@@ -13,8 +13,11 @@ pub type Stamp = Option<NonZeroU64>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// The right reply, complete.
+    /// The right reply, complete; in a session, to every request.
     Replied,
+    /// Sessions only: the server ended the connection while it was idle. Every request that was sent
+    /// had got its right reply, and others were to come.
+    ClosedIdle,
     /// A complete reply that was not the right one.
     WrongReply,
     /// Part of a reply, then end of stream or a reset.
@@ -80,10 +83,36 @@ pub struct ClientRecord {
     pub outcome: Outcome,
     /// Whether it carried a fault in the number's place.
     pub poison: bool,
-    /// SYN retransmits by `TCP_INFO` (`tcpi_total_retrans` before any data was sent).
+    /// SYN retransmits by `TCP_INFO` (`tcpi_total_retrans` before any data was sent), where the
+    /// handshake took noticeably long or was given up.
     pub syn_retransmits: u8,
     /// The version that the answering worker gave of itself; 0: not known.
     pub version: u16,
+    /// How many of its requests got their right reply, in order; for one-shot 1 or 0.
+    pub requests_answered: u16,
+}
+
+/// One request that got its right reply, of a connection that carries several, or whose client pauses
+/// on its own account. One-shot attempts have none: their client record says it all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestRecord {
+    /// The attempt that it belongs to.
+    pub attempt: u32,
+    /// When it was to begin, in CLOCK_MONOTONIC nanoseconds: the first with its attempt, each other
+    /// a gap after the reply before.
+    pub intended_ns: u64,
+    /// When its reply was complete.
+    pub answered_ns: u64,
+    /// For how long the client had paused on its own account, in nanoseconds.
+    pub paused_ns: u64,
+}
+
+impl RequestRecord {
+    /// How long the server made the client wait, in nanoseconds: the client's own pauses are taken off.
+    #[must_use]
+    pub const fn latency_ns(&self) -> u64 {
+        self.answered_ns.saturating_sub(self.intended_ns).saturating_sub(self.paused_ns)
+    }
 }
 
 /// What the observer saw of one listener at one instant. Written down when something changed.
@@ -121,6 +150,32 @@ pub struct Listener {
     pub limit: u32,
     /// The last drop count that was sampled; not known for Unix sockets.
     pub drops: Option<u32>,
+}
+
+/// A connection that was seen waiting in an accept queue: established, and accepted by nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Which attempt it belongs to.
+    pub attempt: u32,
+    /// The end of the first look that saw it, in CLOCK_MONOTONIC nanoseconds.
+    pub first_seen_ns: u64,
+    /// The beginning of the last look that saw it, in CLOCK_MONOTONIC nanoseconds: it waited then.
+    pub last_seen_ns: u64,
+    /// The end of the first look after that, by which it was gone; `None`: it waited to the end.
+    pub gone_ns: Option<u64>,
+}
+
+/// Who waited to be accepted, as it was sampled.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptSamples {
+    /// Those who were seen waiting, in order of attempt.
+    pub waiting: Vec<Waiting>,
+    /// Beginning and end of each look that succeeded, in CLOCK_MONOTONIC nanoseconds, in order.
+    pub looks: Vec<(u64, u64)>,
+    /// Nanoseconds between looks, as the median.
+    pub interval_ns: u64,
+    /// The longest time between two looks, in nanoseconds.
+    pub interval_ns_max: u64,
 }
 
 /// The network namespace's TCP counters, as differences between two readings.
@@ -199,6 +254,9 @@ pub struct KernelRecord {
     /// The longest time between two looks, in nanoseconds: what is shorter may have gone unseen.
     #[serde(default)]
     pub interval_ns_max: u64,
+    /// Who waited to be accepted, if that was sampled.
+    #[serde(default)]
+    pub accepts: Option<AcceptSamples>,
 }
 
 #[cfg(test)]

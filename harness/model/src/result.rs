@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::words::{Blame, Fate, Grade, Isolation, Verdict};
+use crate::words::{Blame, Fate, Finding, Grade, Isolation, Verdict};
 
 /// The value of `schema`.
 pub const SCHEMA: &str = "holdline.run/1";
@@ -85,6 +85,9 @@ pub struct TrialResult {
     pub ambiguous: u64,
     /// Latencies.
     pub latency: LatencySet,
+    /// What became of sessions; absent where connections carry one request each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<SessionsResult>,
     /// What the kernel counted.
     pub kernel: KernelResult,
     /// Longest runs of attempts none of which was served in time.
@@ -93,6 +96,16 @@ pub struct TrialResult {
     pub recovery_ns: Vec<Option<u64>>,
     /// What became of the workers.
     pub workers: WorkersResult,
+    /// The versions of the worker that answered, in ascending order; empty where none was named.
+    #[serde(default)]
+    pub versions: Vec<Served>,
+    /// What the supervisor and its workers cost the machine; absent where it was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<CostResult>,
+    /// How the process that was started as the supervisor ended while the load ran, in words that
+    /// fit "ended with …"; absent where it was still there at the load's end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supervisor_ended: Option<String>,
     /// `balanced`, or the lines that are off.
     pub books: String,
     /// One line for each kind of loss, in plain words.
@@ -107,6 +120,13 @@ pub struct TrialResult {
     pub folder: String,
     /// How long the trial took, sandbox included.
     pub elapsed_ns: u64,
+    /// The backlog that the load would have needed, in words, where a queue was full or nearly so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
+    /// Attempts served per second, from the load's start to the end of the last attempt, where the load
+    /// is a closed loop: other loads set their own pace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throughput_per_second: Option<f64>,
 }
 
 /// The latencies of a trial, each from the intended start but for `queue_wait`.
@@ -120,8 +140,19 @@ pub struct LatencySet {
     pub queue_wait: Quantiles,
     /// accepted − intended start.
     pub accept: Quantiles,
-    /// finished − intended start, of served attempts.
+    /// finished − intended start, of served attempts; in sessions, of each request that was answered.
     pub response: Quantiles,
+}
+
+impl WorkersResult {
+    /// The busiest worker's share of all accepts, in percent, rounded; `None` where nothing was
+    /// accepted, or nobody wrote down by whom.
+    #[must_use]
+    pub fn share_max_percent(&self) -> Option<u64> {
+        let total: u64 = self.accepted.iter().sum();
+        let busiest = self.accepted.iter().max().filter(|_| total > 0)?;
+        Some((busiest * 100 + total / 2) / total)
+    }
 }
 
 impl LatencySet {
@@ -158,6 +189,24 @@ pub struct Quantiles {
     pub method: Option<String>,
 }
 
+/// What became of sessions: attempts whose connection carries several requests. The rest of
+/// `planned` was not sent, or lost before a worker had accepted it, or timed out, or got a wrong reply.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionsResult {
+    /// Attempts that were to be sessions.
+    pub planned: u64,
+    /// Those that got the right reply to every request.
+    pub completed: u64,
+    /// Those that the server ended between two requests: served as far as they had asked.
+    pub closed_idle: u64,
+    /// Those that a server ended after it had accepted them, while a request was under way.
+    pub cut: u64,
+    /// Requests that all sessions were to send.
+    pub requests_planned: u64,
+    /// Requests that got their right reply.
+    pub requests_answered: u64,
+}
+
 /// What the kernel counted in a trial.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct KernelResult {
@@ -177,6 +226,10 @@ pub struct KernelResult {
     /// Median time between two looks at the listeners.
     #[serde(default)]
     pub interval_ns: u64,
+    /// SYNs that the clients' side sent again, since the first was dropped: by `TCP_INFO`, of attempts
+    /// whose handshake took noticeably long or was given up.
+    #[serde(default)]
+    pub syn_retransmits: u64,
 }
 
 /// A longest run of attempts none of which was served in time.
@@ -199,12 +252,70 @@ pub struct WorkersResult {
     pub orphans: u32,
     /// Descriptors that workers inherited and should not have.
     pub leaked_fds: u32,
+    /// Of these, how many started while the load ran: the retries of a crash loop.
+    #[serde(default)]
+    pub starts: u32,
+    /// Of those that started while the load ran, how many failed before they could accept.
+    #[serde(default)]
+    pub failed_starts: u32,
     /// Connections accepted by each worker, in order of start.
     #[serde(default)]
     pub accepted: Vec<u64>,
     /// Whether workers kept a ledger; if not, what only a ledger could tell is not known.
     #[serde(default)]
     pub ledger: bool,
+    /// How often a worker failed to bind its address, or to listen.
+    #[serde(default)]
+    pub bind_failures: u32,
+    /// Workers that could accept when the load had ended, spares included.
+    #[serde(default)]
+    pub at_end: u32,
+    /// The users that workers ran as, in ascending order; empty where they did not record it.
+    #[serde(default)]
+    pub uids: Vec<u32>,
+    /// Workers whose cgroup was also the supervisor's or another worker's; `null`: not recorded.
+    #[serde(default)]
+    pub sharing_cgroup: Option<u32>,
+    /// Whether workers were given what they should be, check by check; empty where they did not
+    /// record it.
+    #[serde(default)]
+    pub inheritance: Vec<InheritanceCheck>,
+}
+
+/// One thing about what workers inherited, over all workers of a trial.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InheritanceCheck {
+    /// What was checked: a word such as `listener`.
+    pub check: String,
+    /// What came of it.
+    pub finding: Finding,
+    /// What was found, in words.
+    pub detail: String,
+}
+
+/// A version of the worker, as far as it answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Served {
+    /// Which version, as its replies named it.
+    pub version: u16,
+    /// Attempts that it served.
+    pub served: u64,
+    /// Its first complete reply, from the load's start.
+    pub first_ns: u64,
+    /// Its last.
+    pub last_ns: u64,
+}
+
+/// What the supervisor and its workers cost the machine while the load ran.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CostResult {
+    /// CPU time, user and system, of the supervisor and all that it started; the load client, the
+    /// harness and control commands do not count.
+    pub cpu_ns: u64,
+    /// How long the load ran, in which this was used.
+    pub elapsed_ns: u64,
+    /// How it was obtained, and to within what.
+    pub method: String,
 }
 
 /// Something that happened at an instant of a trial.

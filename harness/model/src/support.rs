@@ -1,7 +1,21 @@
 //! Whether a supervisor can do what a scenario asks, as far as its description says.
 
-use crate::scenario::{Action, Scenario};
-use crate::supervisor::{Control, Protocol, Runs, Supervisor, WorkerKind};
+use crate::scenario::{Action, Scenario, Target};
+use crate::supervisor::{Control, Holder, Protocol, Runs, Supervisor, WorkerKind};
+use crate::words::{Transport, Verb};
+
+/// Whether the workers are ours, which keep a ledger; those that a server brings itself do not.
+#[must_use]
+pub fn keeps_ledger(supervisor: &Supervisor) -> bool {
+    supervisor.runs != [Runs::Itself]
+}
+
+/// Whether connections that nobody has accepted are sampled: where nobody else would know when they
+/// are accepted, and where the scenario wants to compare. Of Unix sockets they are not to be seen.
+#[must_use]
+pub fn samples_accepts(supervisor: &Supervisor, scenario: &Scenario) -> bool {
+    scenario.listen.transport != Transport::Unix && (scenario.sample_accepts || !keeps_ledger(supervisor))
+}
 
 /// Why this trial is unsupported, or `None` if it can be run.
 #[must_use]
@@ -23,59 +37,187 @@ pub fn lack(
     if supervisor.needs_root && !is_root {
         return Some("it must be started by root".to_owned());
     }
-    if supervisor.runs.contains(&Runs::Itself) && supervisor.protocol == Protocol::Http {
-        return Some("its workers speak HTTP, and the load client does not yet".to_owned());
+    if let Some(reason) = lack_of_protocol(supervisor, scenario) {
+        return Some(reason);
     }
-    if !supervisor.runs.iter().any(|runs| matches!(runs, Runs::Command | Runs::Itself)) {
+    if !keeps_ledger(supervisor) {
+        if let Some(reason) = lack_of_own_workers(scenario) {
+            return Some(reason);
+        }
+    } else if !supervisor.runs.contains(&Runs::Command) {
         let word = match worker {
             WorkerKind::Rust => "rust",
             WorkerKind::Python => "python",
         };
         return Some(format!("it cannot run the {word} worker, which is a command"));
     }
-    scenario.faults.iter().find_map(|fault| match &fault.action {
-        Action::Control { verb, .. } => match supervisor.control.get(verb) {
-            None => Some(format!("it has no `{verb}`")),
-            Some(Control::Unsupported(reason)) => Some(format!("it has no `{verb}`: {reason}")),
-            Some(_) => None,
-        },
+    let lack = scenario.faults.iter().find_map(|fault| match &fault.action {
+        Action::Control { verb, workers } => lack_of_verb(supervisor, *verb, *workers),
+        Action::Signal { to: Target::Worker | Target::Workers, .. }
+        | Action::Pause { whom: Target::Worker | Target::Workers, .. }
+        | Action::Crash { .. }
+            if supervisor.runs == [Runs::Itself] =>
+        {
+            Some("its workers keep no ledger, so that no fault can be aimed at one".to_owned())
+        }
         _ => None,
+    });
+    lack.or_else(|| lack_of_users(supervisor, scenario, is_root))
+}
+
+fn lack_of_verb(supervisor: &Supervisor, verb: Verb, workers: Option<u32>) -> Option<String> {
+    // Every supervisor can be stopped: how is not among its verbs.
+    if verb == Verb::Stop {
+        return None;
+    }
+    match (supervisor.control.get(&verb), workers) {
+        (None, _) => Some(format!("it has no `{verb}`")),
+        (Some(Control::Unsupported(reason)), _) => Some(format!("it has no `{verb}`: {reason}")),
+        (Some(_), Some(wanted)) if wanted > supervisor.workers_max => {
+            let most = supervisor.workers_max;
+            Some(format!("it runs at most {most} workers, and is to be scaled to {wanted}"))
+        }
+        (Some(_), _) => None,
+    }
+}
+
+/// A supervisor that holds no listener has nothing that its workers could not have: it can be
+/// started as their user as a whole.
+fn lack_of_users(supervisor: &Supervisor, scenario: &Scenario, is_root: bool) -> Option<String> {
+    scenario.workers.user.as_ref()?;
+    if !supervisor.can_drop && supervisor.socket.holder == Holder::Supervisor {
+        return Some("it cannot run its workers as another user".to_owned());
+    }
+    (!is_root).then(|| {
+        "workers cannot run as another user: of the users of this machine an ordinary user has just \
+         one in a sandbox; run holdline as root"
+            .to_owned()
+    })
+}
+
+/// What a server that brings its own workers lacks.
+fn lack_of_own_workers(scenario: &Scenario) -> Option<String> {
+    let needs = |test: fn(&Action) -> bool| scenario.faults.iter().any(|fault| test(&fault.action));
+    needs(|action| matches!(action, Action::Crash { .. }))
+        .then(|| "its workers are its own and cannot be told to fail at boot, idle or drain".to_owned())
+}
+
+/// What is spoken in a trial: our workers speak what the scenario asks for.
+#[must_use]
+pub fn protocol(supervisor: &Supervisor, scenario: &Scenario) -> Protocol {
+    scenario.load.protocol.unwrap_or(supervisor.protocol)
+}
+
+fn lack_of_protocol(supervisor: &Supervisor, scenario: &Scenario) -> Option<String> {
+    let (spoken, asked) = (supervisor.protocol, protocol(supervisor, scenario));
+    let brings_its_own = supervisor.runs.contains(&Runs::Itself);
+    (brings_its_own && spoken != asked).then(|| {
+        format!("its own workers speak {}, and the scenario asks for {}", spoken.as_str(), asked.as_str())
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{scenario, supervisor};
 
-    fn check(description: &str, scenario: &str, is_root: bool, expected: Option<&str>) {
+    fn scenario(lines: &str) -> Scenario {
+        let load = "[load]\narrivals = { constant = \"100/s\" }\nduration = \"1s\"\n";
+        scenario::parse(&format!("name = \"t\"\nasks = \"?\"\n{load}{lines}\n"), "t.toml")
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn supervisor(lines: &str) -> Supervisor {
+        let text = format!("name = \"t\"\nabout = \"x\"\nstart = [\"x\"]\n{lines}\n");
+        supervisor::parse(&text, "t.toml").unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    const HOLDS: &str = "socket = { holder = \"supervisor\", passing = \"stdin\" }\n";
+    const BINDS: &str = "socket = { holder = \"worker\", passing = \"bind\" }\n";
+
+    #[track_caller]
+    fn check(description: &str, lines: &str, expected: Option<&str>) {
+        let lack = lack(&supervisor(description), &scenario(lines), WorkerKind::Rust, true);
+        match (&lack, expected) {
+            (Some(lack), Some(part)) => assert!(lack.contains(part), "{lack}"),
+            (None, None) => {}
+            _ => panic!("expected {expected:?}, got {lack:?}"),
+        }
+    }
+
+    #[test]
+    fn a_verb_that_is_missing_is_named() {
+        let control = |control: &str| format!("{HOLDS}workers-max = 3\n[control]\n{control}");
+        let fault = |what: &str| format!("[[fault]]\nat = \"0.1s\"\ncontrol = {what}");
+        check(HOLDS, &fault("\"reload\""), Some("it has no `reload`"));
+        check(HOLDS, &fault("\"stop\""), None);
+        let why = control("reload = { unsupported = \"it has no configuration\" }");
+        check(&why, &fault("\"reload\""), Some("`reload`: it has no configuration"));
+        check(&control("reload = { signal = \"HUP\" }"), &fault("\"reload\""), None);
+        let scale = control("scale = [\"x\", \"{workers}\"]");
+        check(&scale, &fault("{ verb = \"scale\", workers = 3 }"), None);
+        check(
+            &scale,
+            &fault("{ verb = \"scale\", workers = 4 }"),
+            Some("at most 3 workers, and is to be scaled"),
+        );
+    }
+
+    #[test]
+    fn other_users_need_a_supervisor_that_drops_and_root() {
+        let nobody = "[workers]\nuser = \"nobody\"";
+        check(HOLDS, nobody, Some("it cannot run its workers as another user"));
+        check(&format!("{HOLDS}can-drop = true"), nobody, None);
+        check(BINDS, nobody, None);
+        let lack = lack(&supervisor(BINDS), &scenario(nobody), WorkerKind::Rust, false).expect("a lack");
+        assert!(lack.ends_with("run holdline as root"), "{lack}");
+    }
+
+    fn check_lack(description: &str, scenario: &str, is_root: bool, expected: Option<&str>) {
         let supervisor = format!(
             "name = \"x\"\nabout = \"y\"\nsocket = {{ holder = \"supervisor\", passing = \"stdin\" }}\n\
              start = [\"x\"]\n{description}"
         );
-        let supervisor = crate::supervisor::parse(&supervisor, "supervisor.toml").expect("a description");
+        let supervisor = supervisor::parse(&supervisor, "supervisor.toml").expect("a description");
         let scenario = format!(
             "name = \"x\"\nasks = \"?\"\n[load]\narrivals = {{ sequential = \"1ms\" }}\nattempts = 9\n{scenario}"
         );
-        let scenario = crate::scenario::parse(&scenario, "x.toml").expect("a scenario");
+        let scenario = scenario::parse(&scenario, "x.toml").expect("a scenario");
         let found = lack(&supervisor, &scenario, WorkerKind::Rust, is_root);
         assert_eq!(found.as_deref(), expected);
     }
 
     #[test]
     fn what_a_description_lacks_is_named() {
-        check("", "", false, None);
-        check("transports = [\"tcp\"]\n", "", false, None);
-        check("transports = [\"unix\"]\n", "", false, Some("it cannot listen on tcp"));
-        check("needs-root = true\n", "", true, None);
-        check("needs-root = true\n", "", false, Some("it must be started by root"));
-        check("runs = [\"wsgi\"]\n", "", false, Some("it cannot run the rust worker, which is a command"));
-        check("runs = [\"itself\"]\n", "", false, None);
+        check_lack("", "", false, None);
+        check_lack("transports = [\"tcp\"]\n", "", false, None);
+        check_lack("transports = [\"unix\"]\n", "", false, Some("it cannot listen on tcp"));
+        check_lack("needs-root = true\n", "", true, None);
+        check_lack("needs-root = true\n", "", false, Some("it must be started by root"));
+        check_lack(
+            "runs = [\"wsgi\"]\n",
+            "",
+            false,
+            Some("it cannot run the rust worker, which is a command"),
+        );
+        check_lack("runs = [\"itself\"]\n", "", false, None);
+        let signal = |to: &str| {
+            format!("[[fault]]\nat = {{ attempt = 2 }}\nsignal = {{ to = \"{to}\", name = \"KILL\" }}\n")
+        };
+        let aim = "its workers keep no ledger, so that no fault can be aimed at one";
+        check_lack("runs = [\"itself\"]\n", &signal("worker"), false, Some(aim));
+        check_lack("runs = [\"itself\"]\n", &signal("supervisor"), false, None);
         let two = "[workers]\ncount = 2\n";
-        check("workers-max = 1\n", two, false, Some("it runs at most 1 worker, and the scenario asks for 2"));
+        check_lack(
+            "workers-max = 1\n",
+            two,
+            false,
+            Some("it runs at most 1 worker, and the scenario asks for 2"),
+        );
         let restart = "[[fault]]\nat = { attempt = 2 }\ncontrol = \"restart\"\n";
-        check("", restart, false, Some("it has no `restart`"));
-        check("[control]\nrestart = { signal = \"HUP\", to = \"supervisor\" }\n", restart, false, None);
+        check_lack("", restart, false, Some("it has no `restart`"));
+        check_lack("[control]\nrestart = { signal = \"HUP\", to = \"supervisor\" }\n", restart, false, None);
         let cannot = "[control]\nrestart = { unsupported = \"by design\" }\n";
-        check(cannot, restart, false, Some("it has no `restart`: by design"));
+        check_lack(cannot, restart, false, Some("it has no `restart`: by design"));
     }
 }

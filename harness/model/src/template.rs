@@ -12,7 +12,8 @@ use crate::words::nearest;
 
 /// Every placeholder, without braces.
 pub const PLACEHOLDERS: &[&str] = &[
-    "dir", "source", "address", "host", "port", "path", "backlog", "workers", "version", "worker", "holdline",
+    "dir", "source", "address", "host", "port", "path", "backlog", "workers", "version", "user", "worker",
+    "holdline",
 ];
 
 /// What placeholders stand for in one trial.
@@ -30,6 +31,9 @@ pub struct Values {
     pub workers: u32,
     /// `{version}`: of the worker, for upgrades.
     pub version: u32,
+    /// `{user}`: the id of the user that workers are to run as; the supervisor's own where the
+    /// scenario names none.
+    pub user: u32,
     /// `{worker}`: the worker's command line.
     pub worker: Vec<String>,
     /// `{holdline}`: the path of the holdline executable.
@@ -75,6 +79,7 @@ impl Values {
             ("backlog", _) => Some(self.backlog.to_string()),
             ("workers", _) => Some(self.workers.to_string()),
             ("version", _) => Some(self.version.to_string()),
+            ("user", _) => Some(self.user.to_string()),
             ("worker", _) => Some(shell_words(&self.worker)),
             ("holdline", _) => Some(self.holdline.clone()),
             _ => None,
@@ -243,6 +248,7 @@ mod tests {
             backlog: 128,
             workers: 2,
             version: 1,
+            user: 65534,
             worker: vec!["/bin/holdline".to_owned(), "worker".to_owned(), "it's".to_owned()],
             holdline: "/bin/holdline".to_owned(),
         }
@@ -259,7 +265,7 @@ mod tests {
             ("{{dir}} {{dir} {dir}}", "{dir} {/w /w}"),
             ("exec {worker}", r"exec /bin/holdline worker 'it'\''s'"),
             ("{ {address} {", "{ 127.0.0.1:80 {"),
-            ("{workers} {worker", "2 {worker"),
+            ("{workers} {worker {user}", "2 {worker 65534"),
         ] {
             assert_eq!(render(template, &values).as_deref(), Ok(text), "{template}");
         }

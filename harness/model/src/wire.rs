@@ -112,6 +112,16 @@ pub struct WrongReply {
     pub got: String,
 }
 
+/// The number that a request of an attempt asks for: the attempt's own for the first, others for those
+/// that follow on the same connection, so that a reply that comes twice or too late is noticed.
+///
+/// All are below 2^24, as attempts are, so that their squares are exact in languages whose numbers
+/// are floating. They do not repeat within 2^24 requests, since the factor is odd.
+#[must_use]
+pub const fn number_of(attempt: u32, request: u32) -> u64 {
+    (attempt.wrapping_add(request.wrapping_mul(65_537)) & 0x00ff_ffff) as u64
+}
+
 /// The answer to a number, without fields and newline.
 #[must_use]
 pub fn answer(number: u64) -> String {

@@ -102,6 +102,20 @@ macro_rules! words {
 }
 
 words! {
+    /// What came of a check of what workers inherited.
+    Finding ("finding", "snake_case") {
+        /// As it should be.
+        Ok = "ok",
+        /// Not as it should be.
+        Failed = "failed",
+        /// Neither right nor wrong: it is as the detail says.
+        Noted = "noted",
+        /// Nobody recorded it.
+        NotKnown = "not_known",
+    }
+}
+
+words! {
     /// What really happened to an attempt, once client, worker and kernel records are reconciled.
     Fate ("fate", "snake_case") {
         /// Accepted and answered correctly and completely.
@@ -230,6 +244,8 @@ words! {
         LeakFds = "leak-fds",
         /// Allocates until its memory limit ends it.
         Allocate = "allocate",
+        /// Catches the error, closes the connection without a reply, and goes on.
+        Catch = "catch",
     }
 }
 

@@ -19,8 +19,9 @@ pub(super) fn list(args: &ListArgs) -> Result<u8, Failure> {
     if args.what != Some(ListWhat::Supervisors) {
         let scenarios = catalogue::scenarios().map_err(Failure::usage)?;
         text.push_str("Scenarios\n");
-        let rows = scenarios.iter().map(|entry| (entry.scenario.name.as_str(), entry.scenario.asks.as_str()));
-        text.push_str(&columns(rows));
+        let asks: Vec<String> = scenarios.iter().map(|entry| asks(&entry.scenario)).collect();
+        let rows = scenarios.iter().zip(&asks);
+        text.push_str(&columns(rows.map(|(entry, asks)| (entry.scenario.name.as_str(), asks.as_str()))));
     }
     if args.what.is_none() {
         text.push('\n');
@@ -35,6 +36,11 @@ pub(super) fn list(args: &ListArgs) -> Result<u8, Failure> {
     }
     print(&text)?;
     Ok(exit::PASS)
+}
+
+fn asks(scenario: &Scenario) -> String {
+    let mark = if scenario.opt_in { " (long: runs only where it is named)" } else { "" };
+    format!("{}{mark}", scenario.asks)
 }
 
 fn columns<'a>(rows: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> String {

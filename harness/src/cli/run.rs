@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context, anyhow};
 use holdline_model::plan::{RunPlan, TrialPlan};
@@ -23,10 +24,17 @@ use crate::receipt;
 use crate::rundir::{RunDir, RunDirError, to_json, write_atomically};
 use crate::sandbox::{self, SandboxSpec, WorkFolder};
 use crate::trial::outer::{self, Ended};
-use crate::trial::{FileText, SourceSpec, TrialSpec};
+use crate::trial::{self, FileText, SourceSpec, TrialSpec};
 
 /// The exit code of a process that SIGINT ended, as shells show it.
 const INTERRUPTED: u8 = 130;
+
+/// Where connections are sampled, the table of them has this many places: few enough to be walked in
+/// some 15 µs, and enough for what a trial leaves in TIME_WAIT.
+const CONNECTION_TABLE: u32 = 1 << 14;
+/// Between two saves of the result passes at least so many times what the first of them took. A
+/// result grows with its trials, so that saving it after each would end up taking longer than they do.
+const SAVE_PAUSE: u32 = 10;
 
 /// Runs what the arguments select.
 pub(super) fn main(args: &RunArgs) -> Result<u8, Failure> {
@@ -49,7 +57,10 @@ pub(super) fn main(args: &RunArgs) -> Result<u8, Failure> {
     let interrupted = runtime.block_on(run.trials(&progress));
     progress.finish();
     drop(runtime);
-    run.finish(args, interrupted?)
+    let saved = run.save();
+    let interrupted = interrupted?;
+    saved?;
+    run.finish(args, interrupted)
 }
 
 /// What was selected.
@@ -107,6 +118,8 @@ struct Run {
     receipts: BTreeMap<String, Result<String, String>>,
     executable: PathBuf,
     worker: Option<holdline_model::supervisor::WorkerKind>,
+    /// When the result is due to be saved again.
+    save_due: Instant,
 }
 
 impl Run {
@@ -121,7 +134,7 @@ impl Run {
             complete: false,
             trials: Vec::new(),
         };
-        let run = Self {
+        let mut run = Self {
             selection,
             isolation,
             dir,
@@ -129,9 +142,18 @@ impl Run {
             receipts: BTreeMap::new(),
             executable,
             worker: args.worker.map(Into::into),
+            save_due: Instant::now(),
         };
-        run.dir.save(&run.result).map_err(Failure::environment)?;
+        run.save()?;
         Ok(run)
+    }
+
+    fn save(&mut self) -> Result<(), Failure> {
+        let began = Instant::now();
+        self.dir.save(&self.result).map_err(Failure::environment)?;
+        let ended = Instant::now();
+        self.save_due = ended + (ended - began) * SAVE_PAUSE;
+        Ok(())
     }
 
     /// Runs every trial. Returns whether it was interrupted; the result so far is always saved.
@@ -173,7 +195,9 @@ impl Run {
             progress.end(index + 1, trials.len(), &title, &result);
             self.result.trials.push(result);
             self.result.complete = index + 1 == trials.len() && !*stop.borrow();
-            self.dir.save(&self.result).map_err(Failure::environment)?;
+            if Instant::now() >= self.save_due {
+                self.save()?;
+            }
         }
         Ok(())
     }
@@ -200,6 +224,9 @@ impl Run {
         let worker = self.worker.unwrap_or(supervisor.supervisor.worker);
         let is_root = nix::unistd::geteuid().is_root();
         if let Some(reason) = support::lack(&supervisor.supervisor, &scenario.scenario, worker, is_root) {
+            return Ok(not_run(&name, Grade::Unsupported, reason));
+        }
+        if let Some(reason) = trial::lack_of_user(&scenario.scenario) {
             return Ok(not_run(&name, Grade::Unsupported, reason));
         }
         match self.receipt(&supervisor).await {
@@ -250,6 +277,8 @@ impl Run {
                 work: work.path().to_owned(),
                 private: supervisor.supervisor.private.iter().map(PathBuf::from).collect(),
                 sysctls: scenario.scenario.sysctls.clone(),
+                connection_table: support::samples_accepts(&supervisor.supervisor, &scenario.scenario)
+                    .then_some(CONNECTION_TABLE),
                 keep: vec![self.dir.path().to_owned()],
                 lifeline: Some(0),
             },

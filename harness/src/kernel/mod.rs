@@ -1,10 +1,11 @@
 //! What the kernel itself knows of a trial: the listeners at the scenario's address, their accept
 //! queues and drops, who holds them, and the TCP counters of the network namespace.
 //!
-//! [`observer`] looks at regular intervals and writes the record; the other modules are what it is
-//! made of. Nothing here connects to a server, so that nothing here can be counted by one, and
+//! [`observer`] looks at regular intervals and writes the record, and so does [`accepts`] where workers
+//! keep no ledger; the other modules are what they are made of. Nothing here connects to a server, so that nothing here can be counted by one, and
 //! nothing judges: records go to the ledger.
 
+pub mod accepts;
 pub mod counters;
 pub mod diag;
 mod gaze;
@@ -13,6 +14,7 @@ mod intervals;
 mod netlink;
 pub mod observer;
 mod samples;
+mod ticker;
 pub mod timeline;
 
 use nix::time::{ClockId, clock_gettime};

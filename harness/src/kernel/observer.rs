@@ -17,20 +17,17 @@ use std::time::Duration;
 use holdline_model::record::{KernelRecord, TcpCounters};
 use holdline_model::wire::Address;
 use nix::sys::prctl;
-use nix::sys::time::TimeSpec;
-use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
 use super::counters::{CounterFiles, CountersError};
 use super::diag::{Diag, DiagError};
 use super::gaze::Gaze;
 use super::intervals::Intervals;
+use super::ticker::Ticker;
 use super::timeline::{ListenerEvent, Look, Tracker};
 use super::{holders, now_ns};
 
 /// How often the listeners are looked at, unless asked otherwise.
 pub const INTERVAL: Duration = Duration::from_millis(1);
-/// The shortest interval; a shorter one would leave the thread no time to rest.
-pub const INTERVAL_MIN: Duration = Duration::from_micros(100);
 /// How many queue samples are kept: at 32 bytes each, some 3 MB.
 pub const SAMPLES_MAX: usize = 100_000;
 
@@ -56,7 +53,7 @@ pub enum ObserverError {
     #[error("failed to pace the kernel observer: {0}")]
     Timer(#[source] io::Error),
     /// Too many looks failed for the record to be trusted.
-    #[error("failed to observe the listeners in {failed} of {looks} looks, the last time thus: {last}")]
+    #[error("failed to observe the kernel in {failed} of {looks} looks, the last time thus: {last}")]
     Blind {
         /// How many looks failed.
         failed: u64,
@@ -65,8 +62,8 @@ pub enum ObserverError {
         /// Why the last one failed that did.
         last: DiagError,
     },
-    /// The thread panicked; most likely in what it called for an event.
-    #[error("failed to observe the listeners: the observer's thread panicked")]
+    /// A thread panicked; most likely in what it called for an event.
+    #[error("failed to observe the kernel: an observer's thread panicked")]
     Panicked,
 }
 
@@ -82,9 +79,8 @@ pub struct Observer {
 /// What both threads use.
 #[derive(Debug)]
 struct Shared {
-    timer: TimerFd,
+    ticker: Ticker,
     listening: AtomicBool,
-    stop: AtomicBool,
 }
 
 /// The counters before and after the load.
@@ -111,10 +107,8 @@ impl Observer {
     ) -> Result<Self, ObserverError> {
         let counters = CounterFiles::open()?;
         let readings = Mutex::new(Readings { begin: counters.read()?.counters, end: None });
-        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC)
-            .map_err(|errno| ObserverError::Start(errno.into()))?;
-        let shared =
-            Arc::new(Shared { timer, listening: AtomicBool::new(false), stop: AtomicBool::new(false) });
+        let ticker = Ticker::new().map_err(|errno| ObserverError::Start(errno.into()))?;
+        let shared = Arc::new(Shared { ticker, listening: AtomicBool::new(false) });
         let (ready, is_ready) = mpsc::channel();
         let thread = {
             let shared = Arc::clone(&shared);
@@ -185,9 +179,7 @@ impl Observer {
 
     /// Wakes the thread and waits for it to end.
     fn join(&mut self) -> Result<Watched, ObserverError> {
-        self.shared.stop.store(true, Ordering::Release);
-        let at_once = Expiration::OneShot(TimeSpec::from_duration(Duration::from_nanos(1)));
-        let woken = self.shared.timer.set(at_once, TimerSetTimeFlags::empty());
+        let woken = self.shared.ticker.stop();
         let thread = self.thread.take().ok_or(ObserverError::Panicked)?;
         woken.map_err(|errno| ObserverError::Timer(errno.into()))?;
         thread.join().unwrap_or(Err(ObserverError::Panicked))
@@ -246,24 +238,16 @@ impl<E: Fn(ListenerEvent)> Watch<E> {
         let began_ns = now_ns();
         watch.watched.intervals.mark(began_ns);
         watch.look(began_ns)?;
-        watch.set_timer(began_ns, interval.max(INTERVAL_MIN))?;
+        let set = watch.shared.ticker.start(began_ns, interval);
+        set.map_err(|errno| ObserverError::Start(errno.into()))?;
         Ok(watch)
-    }
-
-    fn set_timer(&self, began_ns: u64, interval: Duration) -> Result<(), ObserverError> {
-        let first = Duration::from_nanos(began_ns) + interval;
-        let ticks =
-            Expiration::IntervalDelayed(TimeSpec::from_duration(first), TimeSpec::from_duration(interval));
-        let set = self.shared.timer.set(ticks, TimerSetTimeFlags::TFD_TIMER_ABSTIME);
-        set.map_err(|errno| ObserverError::Start(errno.into()))
     }
 
     /// Looks at each tick until it is stopped, and then once more. Ticks that were missed are not
     /// made up for.
     fn run(mut self) -> Result<Watched, ObserverError> {
         loop {
-            self.shared.timer.wait().map_err(|errno| ObserverError::Timer(errno.into()))?;
-            let stopped = self.shared.stop.load(Ordering::Acquire);
+            let stopped = self.shared.ticker.wait().map_err(|errno| ObserverError::Timer(errno.into()))?;
             let began_ns = now_ns();
             if !stopped {
                 self.watched.intervals.mark(began_ns);
@@ -350,6 +334,7 @@ impl Watched {
             exclusive,
             interval_ns_max: self.intervals.max_ns(),
             interval_ns: self.intervals.median_ns(),
+            accepts: None,
         })
     }
 }

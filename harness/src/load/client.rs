@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use holdline_model::arrivals::Schedule;
 use holdline_model::record::{ClientRecord, NotSent, Outcome};
-use holdline_model::wire::{Address, Request};
+use holdline_model::wire::Address;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
@@ -14,8 +14,10 @@ use super::connection::{Connection, End, SCRATCH_BYTES, Step};
 use super::deadlines::Deadlines;
 use super::errno::{At, outcome_of};
 use super::pacer::{Due, Pacer};
+use super::pauses::Pauses;
 use super::slab::{Slab, Token};
 use super::socket::Route;
+use super::talk::Manner;
 use super::{Hooks, LoadError, LoadPlan, Progress, STOP_GRACE_NS, StopFlag};
 
 /// Events that one `epoll_wait` takes. Between two of them, what is due begins.
@@ -34,12 +36,14 @@ pub(super) struct Client<'a, H> {
     progress: &'a Progress,
     stop: &'a StopFlag,
     route: Route,
+    manner: Manner,
     in_flight_max: u32,
     pacer: Pacer<'a>,
     epoll: Epoll,
     timer: Timer,
     connections: Slab<Connection>,
     deadlines: Deadlines,
+    pauses: Pauses,
     /// Attempts that wait for room in a Unix server's accept queue, in the order they came.
     waiting_for_room: VecDeque<Token>,
     /// One for each attempt that has begun, at the index of its number.
@@ -73,6 +77,7 @@ impl<'a, H: Hooks> Client<'a, H> {
             progress,
             stop,
             route,
+            manner: Manner::new(plan.protocol, plan.connection),
             in_flight_max: match plan.schedule {
                 Schedule::Closed { .. } => u32::MAX,
                 _ => plan.in_flight_max,
@@ -83,6 +88,7 @@ impl<'a, H: Hooks> Client<'a, H> {
             timer,
             connections: Slab::default(),
             deadlines: Deadlines::new(&plan.timeouts),
+            pauses: Pauses::default(),
             waiting_for_room: VecDeque::new(),
             in_flight: 0,
             cut_off_ns: None,
@@ -96,6 +102,7 @@ impl<'a, H: Hooks> Client<'a, H> {
             self.heed_stop();
             self.begin_due();
             self.connect_waiting();
+            self.resume_due();
             self.end_overdue();
             if self.in_flight == 0 && self.pacer.next_ns().is_none() {
                 return Ok(self.records);
@@ -112,9 +119,12 @@ impl<'a, H: Hooks> Client<'a, H> {
     fn wait(&mut self, events: &mut [EpollEvent]) -> Result<usize, LoadError> {
         let now_ns = now_ns();
         let connections = &self.connections;
-        let concerns = |token, limit| connections.get(token).is_some_and(|it| it.is_subject_to(limit));
+        let concerns = |token, limit, started_ns| {
+            connections.get(token).is_some_and(|it| it.is_subject_to(limit, started_ns))
+        };
         let retry_ns = (!self.waiting_for_room.is_empty()).then_some(now_ns + ROOM_RETRY_NS);
-        let wake_ns = [self.pacer.next_ns(), self.deadlines.next_ns(concerns), retry_ns, self.cut_off_ns];
+        let deadline_ns = self.deadlines.next_ns(concerns);
+        let wake_ns = [self.pacer.next_ns(), deadline_ns, self.pauses.next_ns(), retry_ns, self.cut_off_ns];
         let wake_ns = wake_ns.into_iter().flatten().min();
         let timeout = match wake_ns {
             Some(wake_ns) if wake_ns <= now_ns => EpollTimeout::ZERO,
@@ -170,14 +180,15 @@ impl<'a, H: Hooks> Client<'a, H> {
             poison: poison.is_some(),
             syn_retransmits: 0,
             version: 0,
+            requests_answered: 0,
         });
         if self.in_flight >= self.in_flight_max {
-            return self.record_end(attempt, End::now(Outcome::NotSent(NotSent::InFlightCap)));
+            return self.record_end(attempt, End::now(Outcome::NotSent(NotSent::InFlightCap)), 0);
         }
-        let request = poison.map_or(Request::Square(u64::from(attempt)), Request::Poison);
-        match Connection::open(&self.route, attempt, request) {
+        let talk = self.manner.talk(attempt, intended_ns, poison);
+        match Connection::open(&self.route, attempt, talk) {
             Ok(connection) => self.launch(connection),
-            Err(errno) => self.record_end(attempt, End::now(outcome_of(errno, At::Socket))),
+            Err(errno) => self.record_end(attempt, End::now(outcome_of(errno, At::Socket)), 0),
         }
     }
 
@@ -193,7 +204,7 @@ impl<'a, H: Hooks> Client<'a, H> {
         let (started_ns, is_connected) = (connection.started_ns(), connection.is_connected());
         let waits_for_room = connection.waits_for_room();
         let token = self.connections.insert(connection);
-        if matches!(step, Step::Wait) {
+        if matches!(step, Step::Wait | Step::Pause(..)) {
             self.deadlines.watch(token, started_ns, is_connected);
         }
         if waits_for_room && matches!(step, Step::Wait) {
@@ -219,16 +230,44 @@ impl<'a, H: Hooks> Client<'a, H> {
         self.connections.get(token).is_some_and(Connection::waits_for_room)
     }
 
+    /// Lets those go on whose pause is over, and watches requests that begin by that.
+    fn resume_due(&mut self) {
+        if self.pauses.next_ns().is_none() {
+            return;
+        }
+        let now_ns = now_ns();
+        while let Some(token) = self.pauses.take(now_ns) {
+            let Some(connection) = self.connections.get_mut(token) else { continue };
+            let before_ns = connection.started_ns();
+            let record = &mut self.records[connection.attempt() as usize];
+            let step = connection.resume(&self.route, record, &mut self.scratch[..]);
+            let started_ns = connection.started_ns();
+            if started_ns != before_ns {
+                self.deadlines.watch(token, started_ns, true);
+            }
+            self.settle(token, step);
+            if matches!(step, Step::Ended(_)) {
+                // The server's close may have been reported during the pause, and will not be again.
+                self.proceed(token);
+            }
+        }
+    }
+
     fn end_overdue(&mut self) {
         let now_ns = now_ns();
         loop {
             let connections = &self.connections;
-            let concerns = |token, limit| connections.get(token).is_some_and(|it| it.is_subject_to(limit));
+            let concerns = |token, limit, started_ns| {
+                connections.get(token).is_some_and(|it| it.is_subject_to(limit, started_ns))
+            };
             let Some((token, limit)) = self.deadlines.take(now_ns, concerns) else { break };
+            let started_ns = self.connections.get(token).map_or(0, Connection::started_ns);
             // What came in time counts, even if its event has not been handled yet.
             self.proceed(token);
-            if let Some(connection) = self.connections.get(token).filter(|it| it.is_subject_to(limit)) {
+            let is_overdue = |it: &&Connection| it.is_subject_to(limit, started_ns);
+            if let Some(connection) = self.connections.get(token).filter(is_overdue) {
                 let end = connection.timed_out();
+                connection.note_retransmits(&self.route, &mut self.records[connection.attempt() as usize]);
                 self.settle(token, if connection.lingers() { Step::Closed } else { Step::Ended(end) });
             }
         }
@@ -267,8 +306,14 @@ impl<'a, H: Hooks> Client<'a, H> {
     /// Draws the consequences of a step.
     fn settle(&mut self, token: Token, step: Step) {
         let Some(connection) = self.connections.get_mut(token) else { return };
+        if let Some(request) = connection.take_request_record() {
+            self.hooks.after_request(&request);
+        }
+        if let Step::Pause(pause, until_ns) = step {
+            self.pauses.begin(pause, until_ns, token);
+        }
         match step {
-            Step::Wait => {
+            Step::Wait | Step::Pause(..) => {
                 // Unwatched it could never go on, so that a refusal ends the attempt.
                 if let Err(errno) = connection.register(&self.epoll, token) {
                     let end = connection.failed(errno);
@@ -277,23 +322,24 @@ impl<'a, H: Hooks> Client<'a, H> {
             }
             Step::Closed => drop(self.connections.remove(token)),
             Step::Ended(end) => {
-                let attempt = connection.attempt();
+                let (attempt, answered) = (connection.attempt(), connection.answered(end.outcome));
                 // Likewise, there is no waiting for a close that nobody would notice.
                 if !end.lingers || connection.register(&self.epoll, token).is_err() {
                     self.connections.remove(token);
                 }
                 self.in_flight -= 1;
                 self.progress.in_flight.fetch_sub(1, Ordering::Relaxed);
-                self.record_end(attempt, end);
+                self.record_end(attempt, end, answered);
             }
         }
     }
 
-    fn record_end(&mut self, attempt: u32, end: End) {
+    fn record_end(&mut self, attempt: u32, end: End, answered: u16) {
         let record = &mut self.records[attempt as usize];
         record.finished = stamp(end.at_ns);
         record.outcome = end.outcome;
         record.version = end.version;
+        record.requests_answered = answered;
         self.progress.count_outcome(end.outcome);
         self.pacer.ended(end.at_ns);
         self.hooks.after_attempt(record);

@@ -22,7 +22,7 @@ pub struct Progress {
     pub started: AtomicU32,
     /// Attempts whose outcome is clear.
     pub finished: AtomicU32,
-    /// Attempts that got the right reply.
+    /// Attempts that got the right reply to all that they asked.
     pub served: AtomicU32,
     /// Attempts that were sent and did not get the right reply, poisoned ones included.
     pub lost: AtomicU32,
@@ -35,7 +35,7 @@ pub struct Progress {
 impl Progress {
     pub(super) fn count_outcome(&self, outcome: Outcome) {
         let kind = match outcome {
-            Outcome::Replied => &self.served,
+            Outcome::Replied | Outcome::ClosedIdle => &self.served,
             Outcome::NotSent(_) => &self.not_sent,
             _ => &self.lost,
         };

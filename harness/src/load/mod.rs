@@ -18,6 +18,20 @@
 //! - A time-out is declared after the socket was asked once more, so that the client's own lateness
 //!   cannot turn an answer into a time-out.
 //!
+//! # Sessions, and slow clients
+//!
+//! An attempt is one connection, whatever it carries. In a session each request waits for the reply to
+//! the one before and then for the gap; the first is due with the attempt. Time-outs for the reply hold
+//! for each request, and count from its beginning. Poison is the first request.
+//!
+//! A server may end a session between two requests. Whether it has done so is looked at just before a
+//! request is sent, so that the client's own lateness does not send requests into a connection that is
+//! known to be over; a close that meets a request on its way is a loss. See
+//! [`Outcome::ClosedIdle`](holdline_model::record::Outcome::ClosedIdle).
+//!
+//! A client that pauses while it writes notices at once if the server ends the connection; one that
+//! pauses before it reads does not look.
+//!
 //! # Full accept queues
 //!
 //! A TCP client whose SYN meets a full queue waits for the kernel to send it again. A Unix client
@@ -40,15 +54,19 @@ mod connection;
 mod control;
 mod deadlines;
 mod errno;
+mod http;
 mod pacer;
+mod pauses;
 mod slab;
 mod socket;
+mod talk;
 
 use std::path::PathBuf;
 
 use holdline_model::arrivals::Schedule;
-use holdline_model::record::ClientRecord;
-use holdline_model::scenario::{Timeouts, Until};
+use holdline_model::record::{ClientRecord, RequestRecord};
+use holdline_model::scenario::{Connection, Timeouts, Until};
+use holdline_model::supervisor::Protocol;
 use holdline_model::wire::{ATTEMPTS_MAX, Address, Poison};
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -76,6 +94,10 @@ pub struct LoadPlan {
     /// Always possible for IPv4. IPv6 needs a route ([`v6_spread_available`]). The abstract names of
     /// Unix clients are those of the network namespace, so that two trials must not share one.
     pub spread: bool,
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// What an attempt does with its connection.
+    pub connection: Connection,
 }
 
 /// What the rest of the trial does along with the load. Called on the load client's thread, so that
@@ -84,6 +106,12 @@ pub trait Hooks {
     /// Called just before each attempt, also one that then cannot be sent. Gives the fault that its
     /// request is to carry.
     fn before_attempt(&mut self, attempt: u32, now_ns: u64) -> Option<Poison>;
+
+    /// Called as soon as a request has got its right reply. Where all connections carry one request of
+    /// the square protocol, sent and read at once, their records say it all, and it is not called.
+    fn after_request(&mut self, request: &RequestRecord) {
+        let _ = request;
+    }
 
     /// Called as soon as the outcome of an attempt is clear.
     fn after_attempt(&mut self, record: &ClientRecord) {

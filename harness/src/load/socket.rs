@@ -7,8 +7,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use holdline_model::wire::{self, Address};
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockType, SockaddrIn, SockaddrIn6, UnixAddr, bind, connect, recv,
-    send, setsockopt, socket, sockopt,
+    AddressFamily, MsgFlags, Shutdown, SockFlag, SockType, SockaddrIn, SockaddrIn6, UnixAddr, bind, connect,
+    recv, send, setsockopt, shutdown, socket, sockopt,
 };
 
 /// The way from the clients to the server.
@@ -93,6 +93,17 @@ pub(super) fn send_some(socket: &OwnedFd, bytes: &[u8]) -> Result<usize, Errno> 
 
 pub(super) fn receive_some(socket: &OwnedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
     uninterrupted(|| recv(socket.as_raw_fd(), buffer, MsgFlags::empty()))
+}
+
+/// Whether something can be read, or the connection is over; nothing is taken.
+pub(super) fn peek(socket: &OwnedFd) -> Result<usize, Errno> {
+    uninterrupted(|| recv(socket.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK))
+}
+
+/// Ends this side of a connection: the server reads an end of file behind what was sent.
+pub(super) fn half_close(socket: &OwnedFd) {
+    // Where it fails, the connection is over, and reading tells.
+    let _ = shutdown(socket.as_raw_fd(), Shutdown::Write);
 }
 
 fn uninterrupted<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {

@@ -59,6 +59,11 @@ pub struct SandboxSpec {
     /// Sysctls of the sandbox's network namespace, by dotted name. Needs full isolation.
     #[serde(default)]
     pub sysctls: BTreeMap<String, String>,
+    /// About how many connections the network namespace's own table of them has places for, so that
+    /// listing them does not take a walk over the table of the whole machine. Needs full isolation and
+    /// Linux 6.1; where it cannot be had, the machine's table is used.
+    #[serde(default)]
+    pub connection_table: Option<u32>,
     /// Paths that no private directory may hide, such as the run directory. The executable, `/proc`
     /// and `/dev` are always among them.
     #[serde(default)]
@@ -88,6 +93,18 @@ impl Inside {
     #[must_use]
     pub fn owns(&self, pid: i32) -> bool {
         tree::descends_from(pid, self.init)
+    }
+
+    /// The process that adopts the trial's orphans.
+    #[must_use]
+    pub fn init(&self) -> i32 {
+        self.init
+    }
+
+    /// The trial's processes other than init: the runner, the supervisor and all that they started.
+    #[must_use]
+    pub fn processes(&self) -> Vec<i32> {
+        tree::descendants_of(self.init).into_iter().collect()
     }
 
     /// The orphans that init has now: its children other than the runner, in ascending order.
@@ -128,7 +145,7 @@ pub fn enter(spec: &SandboxSpec) -> Result<Inside, SandboxError> {
     let setup = init::Setup::check(spec)?;
     process::default_sigchld()?;
     match spec.isolation {
-        Isolation::Full => namespaces::create()?,
+        Isolation::Full => namespaces::create(spec.connection_table)?,
         Isolation::None => {
             process::become_subreaper()?;
             work::mark(&spec.work)?;

@@ -26,9 +26,13 @@ const HOSTNAME: &str = "localhost";
 const CAP_SETGID: u32 = 6;
 const CAP_SETUID: u32 = 7;
 
+/// How many places the connection table of network namespaces has that are created from here:
+/// Documentation/networking/ip-sysctl.rst.
+const CHILD_TABLE: &str = "/proc/sys/net/ipv4/tcp_child_ehash_entries";
+
 /// Moves this process into new namespaces. The PID namespace is entered by its next child, which
 /// becomes PID 1 there.
-pub(super) fn create() -> Result<(), SandboxError> {
+pub(super) fn create(connection_table: Option<u32>) -> Result<(), SandboxError> {
     match Mapper::if_privileged()? {
         Some(mapper) => {
             unshare_all()?;
@@ -43,6 +47,9 @@ pub(super) fn create() -> Result<(), SandboxError> {
             write_map("gid_map", &format!("0 {gid} 1"))?;
         }
     }
+    if let Some(places) = connection_table {
+        size_connection_table(places)?;
+    }
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
         .map_err(|errno| SandboxError::refused(Step::Propagation, errno))?;
@@ -51,6 +58,16 @@ pub(super) fn create() -> Result<(), SandboxError> {
 
 fn unshare_all() -> Result<(), SandboxError> {
     unshare(NAMESPACES).map_err(|errno| SandboxError::refused(Step::Unshare, errno))
+}
+
+/// The table's size is inherited from the network namespace that a new one is created from, so that it
+/// takes one that asks for the size and another that has it. The first goes as it is left.
+fn size_connection_table(places: u32) -> Result<(), SandboxError> {
+    if fs::write(CHILD_TABLE, format!("{places}\n")).is_err() {
+        // Before Linux 6.1, or with a read-only /proc/sys: the machine's table serves as well.
+        return Ok(());
+    }
+    unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| SandboxError::refused(Step::Unshare, errno))
 }
 
 /// A process that stays behind in the caller's user namespace, where root may map any id; what has

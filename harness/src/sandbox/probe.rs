@@ -91,7 +91,7 @@ pub fn probe() -> Result<(), SandboxError> {
 /// namespace.
 fn attempt() -> Result<(), SandboxError> {
     process::default_sigchld()?;
-    namespaces::create()?;
+    namespaces::create(None)?;
     let (mut reader, mut writer) = process::pipe()?;
     match process::fork()? {
         ForkResult::Child => {

@@ -88,8 +88,13 @@ fn kill_once() {
 }
 
 fn descendants() -> BTreeSet<i32> {
+    descendants_of(nix::unistd::getpid().as_raw())
+}
+
+/// Everything that descends from a process, as far as it stays while it is looked for.
+pub(super) fn descendants_of(ancestor: i32) -> BTreeSet<i32> {
     let mut found = BTreeSet::new();
-    let mut open = vec![nix::unistd::getpid().as_raw()];
+    let mut open = vec![ancestor];
     while let Some(pid) = open.pop() {
         // A process that has just ended has no children any more: they are ours or its ancestor's.
         for child in children_of(pid).unwrap_or_default() {

@@ -5,40 +5,55 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use holdline_fixtures::ledger::read_ledgers;
+use holdline_fixtures::worker::inherit::{self, Inheritance};
 use holdline_model::facts::TrialFacts;
 use holdline_model::ledger::{InjectedDeath, TrialRecords, WorkerLog};
-use holdline_model::record::ClientRecord;
 use holdline_model::result::TrialResult;
 use holdline_model::summary::summarise;
+use holdline_model::support;
 
+use crate::kernel::accepts::AcceptSampler;
 use crate::kernel::counters;
 
 use super::files::TrialFiles;
+use super::inheritance;
 use super::inner::Trial;
+use super::measure::ClientLog;
 
 /// Ends a trial whose supervisor has been stopped.
 pub(super) fn collect(
     trial: Trial,
     mut facts: TrialFacts,
     deaths: &[InjectedDeath],
-    client: &[ClientRecord],
+    client: &ClientLog,
+    cgroups: &[String],
     started: SystemTime,
 ) -> Result<TrialResult> {
     let exclusive = trial.is_exclusive();
-    let kernel = trial.observer.finish(exclusive)?;
-    let keeps_ledger = !trial.supervisor.runs.contains(&holdline_model::supervisor::Runs::Itself);
+    let mut kernel = trial.observer.finish(exclusive)?;
+    kernel.accepts = trial.accepts.map(AcceptSampler::finish).transpose()?;
+    let keeps_ledger = support::keeps_ledger(&trial.supervisor);
     let logs = if keeps_ledger { worker_logs(&trial.workspace.home)? } else { Vec::new() };
-    facts.leaked_fds = leaked_fds(&trial.workspace.home)?;
+    let inherited = inherit::read_all(&trial.workspace.home)?;
+    facts.leaked_fds = leaked_fds(&inherited);
+    let expected = inheritance::Expected {
+        passing: trial.supervisor.socket.passing,
+        address: &trial.workspace.values.address,
+        uid: trial.workspace.user.map(|user| user.uid),
+        cgroups,
+    };
+    inheritance::fill(&mut facts, &inherited, &logs, &expected);
     if !exclusive {
         facts
             .notes
             .push("no isolation: the kernel's counters are the whole host's and were not checked".into());
     }
-    let attempts = u32::try_from(client.len()).context("more attempts than can be counted")?;
+    let attempts = u32::try_from(client.attempts.len()).context("more attempts than can be counted")?;
     let records = TrialRecords {
         transport: trial.scenario.listen.transport,
         attempts,
-        client,
+        client: &client.attempts,
+        requests: &client.requests,
         workers: keeps_ledger.then_some(logs.as_slice()),
         kernel: &kernel,
         deaths,
@@ -54,7 +69,7 @@ pub(super) fn collect(
         start_ns: facts.start_ns,
         started,
         length_ns: facts.end_ns.saturating_sub(facts.start_ns),
-        client,
+        client: &client.attempts,
         workers: &logs,
         kernel: &kernel,
         summary: &summary,
@@ -79,8 +94,7 @@ fn worker_logs(home: &Path) -> Result<Vec<WorkerLog>> {
 }
 
 /// Descriptors that workers found open at boot and that nobody had told them of.
-fn leaked_fds(home: &Path) -> Result<u32> {
-    let inherited = holdline_fixtures::worker::inherit::read_all(home)?;
+fn leaked_fds(inherited: &[Inheritance]) -> u32 {
     let leaked: usize = inherited.iter().map(|worker| worker.unexpected.len()).sum();
-    Ok(u32::try_from(leaked).unwrap_or(u32::MAX))
+    u32::try_from(leaked).unwrap_or(u32::MAX)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use holdline_model::arrivals::Schedule;
 use holdline_model::ledger::InjectedDeath;
 use holdline_model::scenario::{Action, Fault, Scenario, Target, Trigger, Until};
@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 
 use super::control::{parse_signal, pid_of};
 use super::hooks::{AttemptFault, Due};
+use super::ready::{is_alive, is_stopped};
 use crate::load::now_ns;
 
 /// When a fault that the dispatcher injects is due.
@@ -106,6 +107,11 @@ impl FaultPlan {
         });
         due
     }
+
+    /// The fault for whose end this one still waits.
+    pub(super) fn waits_for(&self, fault: usize) -> Option<usize> {
+        self.followers.iter().find(|follower| follower.fault == fault).map(|follower| follower.after)
+    }
 }
 
 fn instant(at_ns: u64) -> Due {
@@ -145,16 +151,14 @@ fn place_of(share: f64, scenario: &Scenario, schedule: &Schedule) -> Place {
 }
 
 /// Whom a signal fault hits.
-pub(super) fn targets(target: Target, supervisor: Pid, workers: &[u32]) -> Result<Vec<Pid>> {
-    let pids = match target {
-        Target::Supervisor => vec![supervisor],
-        Target::Worker => workers.iter().take(1).filter_map(|pid| pid_of(*pid)).collect(),
-        Target::Workers => workers.iter().filter_map(|pid| pid_of(*pid)).collect(),
+pub(super) fn targets(target: Target, supervisor: Pid, workers: &[u32]) -> Vec<Pid> {
+    let supervisor = u32::try_from(supervisor.as_raw()).into_iter();
+    let pids: Vec<u32> = match target {
+        Target::Supervisor => supervisor.filter(|pid| is_alive(*pid)).collect(),
+        Target::Worker => workers.iter().take(1).copied().collect(),
+        Target::Workers => workers.to_vec(),
     };
-    if pids.is_empty() {
-        bail!("no worker is known to be alive");
-    }
-    Ok(pids)
+    pids.into_iter().filter_map(pid_of).collect()
 }
 
 /// Sends a signal, and notes the deaths that it causes for sure.
@@ -187,6 +191,11 @@ const fn is_crash(signal: Signal) -> bool {
     )
 }
 
+/// Whether a signal of this name stops a process until it gets SIGCONT.
+pub(super) fn stops(name: &str) -> bool {
+    matches!(parse_signal(name), Ok(Signal::SIGSTOP | Signal::SIGTSTP | Signal::SIGTTIN | Signal::SIGTTOU))
+}
+
 /// Processes that are stopped, until it is dropped or healed.
 #[derive(Debug)]
 #[must_use = "dropping a pause ends it"]
@@ -199,18 +208,29 @@ pub(super) struct Pause {
 impl Pause {
     /// Stops the processes.
     pub(super) fn begin(fault: usize, pids: Vec<Pid>) -> Result<Self> {
-        let pause = Self { pids, fault };
+        let pause = Self::begun(fault, pids);
         for pid in &pause.pids {
             kill(*pid, Signal::SIGSTOP).with_context(|| format!("failed to stop process {pid}"))?;
         }
         Ok(pause)
     }
+
+    /// Takes charge of processes that a signal has stopped.
+    pub(super) fn begun(fault: usize, pids: Vec<Pid>) -> Self {
+        Self { pids, fault }
+    }
+
+    /// Leaves to other pauses what they stop, too.
+    pub(super) fn leave_to<'a>(&mut self, others: impl Iterator<Item = &'a Self>) {
+        let kept: Vec<Pid> = others.flat_map(|other| other.pids.iter().copied()).collect();
+        self.pids.retain(|pid| !kept.contains(pid));
+    }
 }
 
 impl Drop for Pause {
     fn drop(&mut self) {
-        for pid in &self.pids {
-            // It may have been killed while it was stopped.
+        // One that was killed while it was stopped may have left its id to another process.
+        for pid in self.pids.iter().filter(|pid| is_stopped(**pid)) {
             let _ = kill(*pid, Signal::SIGCONT);
         }
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use holdline_model::accepts;
 use holdline_model::ledger::{Attempt, WorkerLog};
 use holdline_model::record::{ClientRecord, KernelRecord, Outcome};
 use holdline_model::summary::Summary;
@@ -41,6 +42,7 @@ impl TrialFiles<'_> {
     pub(super) fn write(&self) -> Result<()> {
         self.attempts().context("failed to write attempts.csv.gz")?;
         self.kernel().context("failed to write kernel.csv")?;
+        self.accepts().context("failed to write accepts.csv.gz")?;
         self.histograms()?;
         let json = serde_json::to_vec_pretty(&self.summary.result)?;
         std::fs::write(self.folder.join("trial.json"), json).context("failed to write trial.json")
@@ -64,6 +66,7 @@ impl TrialFiles<'_> {
             "syn_retransmits",
             "worker_pid",
             "version",
+            "requests_answered",
         ])?;
         for attempt in &self.summary.reconciled.attempts {
             if let Some(record) = self.client.get(attempt.record as usize) {
@@ -74,7 +77,7 @@ impl TrialFiles<'_> {
         gz.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()
     }
 
-    fn row(&self, record: &ClientRecord, attempt: &Attempt) -> [String; 14] {
+    fn row(&self, record: &ClientRecord, attempt: &Attempt) -> [String; 15] {
         let stamp = |stamp: Option<NonZeroU64>| {
             stamp.map_or(String::new(), |at| self.since_start(at.get()).to_string())
         };
@@ -94,6 +97,7 @@ impl TrialFiles<'_> {
             record.syn_retransmits.to_string(),
             worker.map_or(String::new(), |log| log.pid.to_string()),
             if record.version == 0 { String::new() } else { record.version.to_string() },
+            record.requests_answered.to_string(),
         ]
     }
 
@@ -134,6 +138,30 @@ impl TrialFiles<'_> {
         csv.flush()
     }
 
+    /// The spans in which sampled connections were accepted, if they were sampled.
+    fn accepts(&self) -> io::Result<()> {
+        let Some(samples) = &self.kernel.accepts else { return Ok(()) };
+        let file = BufWriter::new(File::create(self.folder.join("accepts.csv.gz"))?);
+        let mut csv = csv::Writer::from_writer(GzEncoder::new(file, Compression::fast()));
+        csv.write_record(["attempt", "not_before_ns", "not_after_ns", "seen_waiting"])?;
+        let spans = accepts::spans(self.client, &self.summary.reconciled, samples);
+        for (attempt, span) in self.summary.reconciled.attempts.iter().zip(spans) {
+            let (Some(record), Some(span)) = (self.client.get(attempt.record as usize), span) else {
+                continue;
+            };
+            let number = record.attempt;
+            let was_seen = samples.waiting.binary_search_by_key(&number, |waiting| waiting.attempt).is_ok();
+            csv.write_record([
+                number.to_string(),
+                self.since_start(span.from_ns).to_string(),
+                self.since_start(span.to_ns).to_string(),
+                u8::from(was_seen).to_string(),
+            ])?;
+        }
+        let gz = csv.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
+        gz.finish()?.flush()
+    }
+
     fn histograms(&self) -> Result<()> {
         let named = self.summary.latencies.named();
         let latencies =
@@ -158,6 +186,7 @@ fn write(path: &Path, contents: &[u8]) -> Result<()> {
 fn outcome_word(outcome: Outcome) -> String {
     match outcome {
         Outcome::Replied => "replied".to_owned(),
+        Outcome::ClosedIdle => "closed_idle".to_owned(),
         Outcome::WrongReply => "wrong_reply".to_owned(),
         Outcome::Truncated => "truncated".to_owned(),
         Outcome::Closed => "closed".to_owned(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use holdline_fixtures::control::ControlPage;
-use holdline_model::record::ClientRecord;
+use holdline_model::record::{ClientRecord, RequestRecord};
 use holdline_model::wire::Poison;
 use holdline_model::words::CrashStep;
 use tokio::sync::mpsc::UnboundedSender;
@@ -40,6 +40,7 @@ pub(super) struct FaultHooks {
     pending: Vec<AttemptFault>,
     control: Arc<ControlPage>,
     events: UnboundedSender<Event>,
+    requests: Vec<RequestRecord>,
 }
 
 impl FaultHooks {
@@ -48,7 +49,12 @@ impl FaultHooks {
         control: Arc<ControlPage>,
         events: UnboundedSender<Event>,
     ) -> Self {
-        Self { pending, control, events }
+        Self { pending, control, events, requests: Vec::new() }
+    }
+
+    /// The requests that were answered, of connections that carry several or are slow.
+    pub(super) fn into_requests(self) -> Vec<RequestRecord> {
+        self.requests
     }
 
     /// Takes out the first pending fault that strikes with this attempt. An attempt carries at
@@ -85,6 +91,10 @@ impl Hooks for FaultHooks {
             Event::Poisoned { fault: fault.fault, attempt, poison, at_ns: now_ns, error: armed.err() };
         let _ = self.events.send(event);
         Some(poison)
+    }
+
+    fn after_request(&mut self, request: &RequestRecord) {
+        self.requests.push(*request);
     }
 
     fn after_attempt(&mut self, _record: &ClientRecord) {}

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use holdline_model::scenario::{self, Action, Scenario};
+use holdline_model::shm::RecordKind;
 use holdline_model::summary;
 use holdline_model::supervisor::{self, Supervisor};
+use holdline_model::support;
 use holdline_model::template;
 use holdline_model::wire::Poison;
 use holdline_model::words::{Grade, Isolation, Transport};
@@ -23,10 +25,11 @@ use super::process::{Supervised, quoted_tail, status_in_words};
 use super::ready::Workers;
 use super::workspace::Workspace;
 use super::{Message, TrialSpec};
+use crate::kernel::accepts::AcceptSampler;
 use crate::kernel::observer::Observer;
 use crate::kernel::timeline::ListenerEvent;
 use crate::load::now_ns;
-use crate::sandbox::{self, Inside};
+use crate::sandbox::{self, Adopted, Inside};
 
 /// How often ledgers are looked at.
 pub(super) const TICK: Duration = Duration::from_millis(1);
@@ -55,10 +58,25 @@ pub(super) struct Trial {
     pub(super) workspace: Workspace,
     pub(super) env: Vec<(String, String)>,
     pub(super) observer: Observer,
+    /// Where workers keep no ledger, or the scenario asks for it.
+    pub(super) accepts: Option<AcceptSampler>,
     pub(super) workers: Workers,
     pub(super) log: EventLog,
     pub(super) sender: UnboundedSender<Event>,
     pub(super) events: UnboundedReceiver<Event>,
+    /// Orphans that init has adopted and that have ended.
+    pub(super) adopted: Vec<Adopted>,
+    /// Whether a worker may not listen where it has to, for want of privilege.
+    is_denied: bool,
+}
+
+/// How the wait for a supervisor ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Readiness {
+    /// It serves.
+    Ready,
+    /// Its workers run as the user that the scenario names, and may not bind the port.
+    Denied,
 }
 
 /// Runs the trial of a specification, and says on standard output how it went.
@@ -115,13 +133,15 @@ async fn conduct(spec: TrialSpec, inside: Inside) -> Result<Message> {
     let mut trial = Trial::set_up(spec, inside)?;
     let mut process = trial.start_supervisor()?;
     let mut result = match trial.wait_until_ready(&mut process).await {
+        // It never will be; but why is clear, and what clients get from it can be measured.
+        Ok(Readiness::Denied) => trial.measure(process).await?,
         Err(reason) => {
             let reason = format!("{reason:#}");
             trial.log.write(now_ns(), "not_ready", json!({ "reason": reason }));
             trial.observer.finish(false).ok();
             summary::not_run(&trial.spec.name, Grade::Inconclusive, reason)
         }
-        Ok(()) => trial.measure(process).await?,
+        Ok(Readiness::Ready) => trial.measure(process).await?,
     };
     result.elapsed_ns = now_ns() - began_ns;
     Ok(Message::Done(Box::new(result)))
@@ -153,6 +173,9 @@ impl Trial {
         let observer = Observer::start(workspace.values.address.clone(), OBSERVER_INTERVAL, move |event| {
             let _ = to_dispatcher.send(Event::Listener(event));
         })?;
+        let accepts = support::samples_accepts(&supervisor, &scenario)
+            .then(|| AcceptSampler::start(workspace.values.address.clone(), OBSERVER_INTERVAL))
+            .transpose()?;
         log.write(
             now_ns(),
             "set_up",
@@ -167,16 +190,23 @@ impl Trial {
             workspace,
             env,
             observer,
+            accepts,
             workers,
             log,
             sender,
             events,
+            adopted: Vec::new(),
+            is_denied: false,
         })
     }
 
     fn start_supervisor(&mut self) -> Result<Supervised> {
         let words = template::command(&self.supervisor.start, &self.workspace.values)?;
-        let process = Supervised::start(&words, &self.env, &self.workspace, &self.supervisor_log())?;
+        let pid_file = self.supervisor.pid_file.as_ref().map(|file| self.workspace.dir.join(file));
+        // One that cannot drop privileges never has any.
+        let user = self.workspace.user.filter(|_| !self.supervisor.can_drop);
+        let log = self.supervisor_log();
+        let process = Supervised::start(&words, &self.env, &self.workspace, &log, pid_file, user)?;
         let event = json!({ "pid": process.pid().as_raw(), "command": words });
         self.log.write(now_ns(), "supervisor_started", event);
         Ok(process)
@@ -192,14 +222,20 @@ impl Trial {
     }
 
     /// Waits for the listener and the workers. The error says why it never got ready.
-    async fn wait_until_ready(&mut self, process: &mut Supervised) -> Result<()> {
-        let limit_ns = self.supervisor.ready.timeout_ns;
+    async fn wait_until_ready(&mut self, process: &mut Supervised) -> Result<Readiness> {
+        // What a worker takes to boot is the scenario's doing.
+        let limit_ns = self.supervisor.ready.timeout_ns + self.scenario.workers.boot_ns;
         let deadline_ns = now_ns() + limit_ns;
         loop {
             self.note_events()?;
             if self.is_ready() {
                 self.log.write(now_ns(), "ready", json!({}));
-                return Ok(());
+                return Ok(Readiness::Ready);
+            }
+            if self.is_denied {
+                let reason = "workers that are not root were denied the port that they had to bind";
+                self.log.write(now_ns(), "not_ready", json!({ "reason": reason }));
+                return Ok(Readiness::Denied);
             }
             if let Some(status) = process.has_ended() {
                 let tail = quoted_tail(&self.supervisor_log());
@@ -237,6 +273,17 @@ impl Trial {
 
     /// Writes down what listeners and workers did since the last time.
     pub(super) fn note_events(&mut self) -> Result<()> {
+        self.note_workers()?;
+        while let Ok(event) = self.events.try_recv() {
+            if let Event::Listener(event) = event {
+                self.note_listener(&event);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down what workers did since the last time, but for single connections.
+    pub(super) fn note_workers(&mut self) -> Result<()> {
         for record in self.workers.poll()? {
             let fields = json!({
                 "pid": record.pid,
@@ -245,11 +292,9 @@ impl Trial {
                 "detail": record.detail,
             });
             self.log.write(record.at_ns, "worker", fields);
-        }
-        while let Ok(event) = self.events.try_recv() {
-            if let Event::Listener(event) = event {
-                self.note_listener(&event);
-            }
+            let has_user = self.scenario.workers.user.is_some();
+            let errno = i32::try_from(record.detail).unwrap_or(0);
+            self.is_denied |= has_user && record.kind == RecordKind::BindFailed && errno == libc::EACCES;
         }
         Ok(())
     }

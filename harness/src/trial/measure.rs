@@ -2,41 +2,51 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail};
 use holdline_model::arrivals::{Extent, Schedule, schedule};
-use holdline_model::facts::{FaultFact, ProcessEnd, TrialFacts};
+use holdline_model::facts::{FaultFact, TrialFacts};
 use holdline_model::ledger::InjectedDeath;
-use holdline_model::record::{ClientRecord, Outcome};
+use holdline_model::record::{ClientRecord, Outcome, RequestRecord};
 use holdline_model::result::TrialResult;
-use holdline_model::scenario::{Action, Until};
+use holdline_model::scenario::{Action, Target, Until};
+use holdline_model::support;
 use holdline_model::words::{CrashStep, Verb};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::json;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
 use super::control;
+use super::cost::Meter;
 use super::faults::{self, FaultPlan, Pause, TimedFault};
+use super::heal::Armed;
 use super::hooks::FaultHooks;
 use super::inner::{Event, TICK, Trial, tell};
-use super::process::{Supervised, status_in_words};
-use super::{Message, collect};
+use super::process::Supervised;
+use super::{Message, collect, inheritance};
 use crate::load::now_ns;
 use crate::load::{self, LoadPlan, Progress, StopFlag};
 
 /// From the decision to begin to the first attempt: time for the load thread to get going.
 const LEAD_NS: u64 = 2_000_000;
 /// Workers that still run this long after their supervisor has stopped were left behind.
-const LEFT_BEHIND_NS: u64 = 1_000_000_000;
+const LEFT_BEHIND: Duration = Duration::from_secs(1);
 /// How often progress is told.
 const PROGRESS_NS: u64 = 100_000_000;
 
 /// What the dispatcher owns while the load runs.
-struct Dispatch {
-    facts: TrialFacts,
+pub(super) struct Dispatch {
+    pub(super) facts: TrialFacts,
     plan: FaultPlan,
-    pauses: Vec<(Pause, u64)>,
+    /// Processes that are stopped, and until when.
+    pub(super) pauses: Vec<(Pause, u64)>,
+    /// Failures of which workers have been told.
+    pub(super) armed: Vec<Armed>,
+    /// The process that has taken over from the one that was started.
+    pub(super) successor: Option<Pid>,
     deaths: Vec<InjectedDeath>,
     controls_running: usize,
     stopped: bool,
@@ -51,9 +61,28 @@ impl Dispatch {
     }
 }
 
+/// What became of a fault that was injected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hit {
+    /// It struck, and is over.
+    AndOver,
+    /// It struck, and is over later.
+    AndLasts,
+    /// There was no process that it could have struck: all that it was aimed at had ended.
+    Nobody,
+}
+
+/// What the load client wrote down.
+pub(super) struct ClientLog {
+    /// One record for each attempt.
+    pub(super) attempts: Vec<ClientRecord>,
+    /// The requests that were answered, of connections that carry several or are slow.
+    pub(super) requests: Vec<RequestRecord>,
+}
+
 /// The load thread, as the dispatcher sees it.
 struct Running {
-    done: oneshot::Receiver<Result<Vec<ClientRecord>, load::LoadError>>,
+    done: oneshot::Receiver<Result<ClientLog, load::LoadError>>,
     progress: Arc<Progress>,
     stop: Arc<StopFlag>,
     planned: Option<u64>,
@@ -64,12 +93,15 @@ impl Trial {
     pub(super) async fn measure(mut self, mut process: Supervised) -> Result<TrialResult> {
         load::raise_nofile()?;
         let schedule = schedule(&self.scenario.load, self.spec.seed);
+        let meter = Meter::read(&self.inside).ok();
         let start_ns = now_ns() + LEAD_NS;
         let started = SystemTime::now();
         let mut dispatch = Dispatch {
             facts: TrialFacts { start_ns, ..TrialFacts::default() },
             plan: FaultPlan::new(&self.scenario, &schedule, start_ns),
             pauses: Vec::new(),
+            armed: Vec::new(),
+            successor: None,
             deaths: Vec::new(),
             controls_running: 0,
             stopped: false,
@@ -78,14 +110,21 @@ impl Trial {
         self.observer.begin()?;
         let running = self.start_load(schedule, start_ns, &mut dispatch)?;
         let client = self.dispatch(&mut process, running, &mut dispatch).await?;
-        dispatch.pauses.clear();
+        self.heal_all(&mut dispatch)?;
         self.observer.end()?;
         dispatch.facts.end_ns = now_ns();
+        self.note_workers()?;
+        dispatch.facts.workers_at_end = u32::try_from(self.workers.ready()).unwrap_or(u32::MAX);
+        dispatch.facts.cost = meter.and_then(|earlier| {
+            let now = Meter::read(&self.inside).ok()?;
+            Some(now.since(earlier, dispatch.facts.end_ns - start_ns))
+        });
         self.log.write(dispatch.facts.end_ns, "load_ended", json!({ "start_ns": start_ns }));
-        self.check_faults(&mut dispatch, &client);
-        let orphans = self.stop_supervisor(process).await?;
-        dispatch.facts.orphans = orphans;
-        collect::collect(self, dispatch.facts, &dispatch.deaths, &client, started)
+        self.check_faults(&mut dispatch, &client.attempts);
+        self.end_hung_workers()?;
+        let cgroups = inheritance::cgroups_above(process.pid());
+        dispatch.facts.orphans = self.stop_supervisor(process, LEFT_BEHIND).await?;
+        collect::collect(self, dispatch.facts, &dispatch.deaths, &client, &cgroups, started)
     }
 
     fn note_faults_before_start(&self, dispatch: &mut Dispatch) {
@@ -93,6 +132,9 @@ impl Trial {
             if faults::strikes_before_start(what) {
                 let at_ns = dispatch.facts.start_ns;
                 note(dispatch, fault, at_ns, faults::in_words(&what.action), None);
+                if let Action::Crash { step, times, .. } = what.action {
+                    dispatch.armed.push(Armed { fault, step, times });
+                }
             }
         }
     }
@@ -109,6 +151,8 @@ impl Trial {
             timeouts: self.scenario.load.timeouts,
             in_flight_max: self.scenario.load.in_flight_max,
             spread: true,
+            protocol: support::protocol(&self.supervisor, &self.scenario),
+            connection: self.scenario.load.connection,
         };
         let control = Arc::clone(&self.workspace.control);
         let poisons = std::mem::take(&mut dispatch.plan.with_attempts);
@@ -119,8 +163,9 @@ impl Trial {
         std::thread::Builder::new()
             .name("load".to_owned())
             .spawn(move || {
-                let records = load::run(&plan, start_ns, &mut hooks, &thread_progress, &thread_stop);
-                let _ = sender.send(records);
+                let attempts = load::run(&plan, start_ns, &mut hooks, &thread_progress, &thread_stop);
+                let log = attempts.map(|attempts| ClientLog { attempts, requests: hooks.into_requests() });
+                let _ = sender.send(log);
             })
             .context("failed to start the load thread")?;
         Ok(Running { done, progress, stop, planned })
@@ -132,7 +177,7 @@ impl Trial {
         process: &mut Supervised,
         mut running: Running,
         dispatch: &mut Dispatch,
-    ) -> Result<Vec<ClientRecord>> {
+    ) -> Result<ClientLog> {
         let orders = orders()?;
         let mut client = None;
         let mut supervisor_lives = true;
@@ -141,8 +186,8 @@ impl Trial {
         while client.is_none() || dispatch.has_business(last_fault_ns) {
             tokio::select! {
                 biased;
-                records = &mut running.done, if client.is_none() => {
-                    client = Some(records.map_err(|_| anyhow!("the load thread panicked"))??);
+                log = &mut running.done, if client.is_none() => {
+                    client = Some(log.map_err(|_| anyhow!("the load thread panicked"))??);
                 }
                 event = self.events.recv() => {
                     if let Some(event) = event { self.take(event, process, dispatch); }
@@ -160,7 +205,9 @@ impl Trial {
                 }
                 () = tokio::time::sleep(TICK) => {}
             }
-            self.note_events_live()?;
+            self.note_workers()?;
+            self.watch_successor(process, dispatch)?;
+            self.heal_due(dispatch);
             self.strike_due(process, dispatch);
             if now_ns() > told_ns + PROGRESS_NS {
                 told_ns = now_ns();
@@ -183,17 +230,6 @@ impl Trial {
     )]
     fn load_length_ns(&self) -> u64 {
         Extent::of(&self.scenario.load).end_ns_min as u64
-    }
-
-    /// Ledgers only: listener events come through the channel that the caller reads.
-    fn note_events_live(&mut self) -> Result<()> {
-        for record in self.workers.poll()? {
-            let fields = json!({
-                "pid": record.pid, "generation": record.generation, "kind": record.kind, "detail": record.detail,
-            });
-            self.log.write(record.at_ns, "worker", fields);
-        }
-        Ok(())
     }
 
     fn take(&mut self, event: Event, process: &Supervised, dispatch: &mut Dispatch) {
@@ -222,40 +258,38 @@ impl Trial {
         }
     }
 
-    fn complete(&self, fault: usize, at_ns: u64, dispatch: &mut Dispatch) {
+    pub(super) fn complete(&self, fault: usize, at_ns: u64, dispatch: &mut Dispatch) {
         let due = dispatch.plan.completed(fault, at_ns);
         dispatch.plan.timed.extend(due);
     }
 
-    /// Injects what is due by now, and heals what is over.
+    /// Injects what is due by now.
     fn strike_due(&mut self, process: &Supervised, dispatch: &mut Dispatch) {
         let now = now_ns();
         while let Some(index) = dispatch.plan.timed.iter().position(|timed| timed.at_ns <= now) {
             let timed = dispatch.plan.timed.swap_remove(index);
             self.inject(timed, process, dispatch);
         }
-        while let Some(index) = dispatch.pauses.iter().position(|(_, until_ns)| *until_ns <= now) {
-            let (pause, _) = dispatch.pauses.swap_remove(index);
-            let fault = pause.fault;
-            drop(pause);
-            self.log.write(now, "heal", json!({ "fault": fault }));
-            if let Some(fact) = dispatch.facts.faults.iter_mut().find(|fact| fact.fault == fault) {
-                fact.done_ns = Some(now);
-            }
-            self.complete(fault, now, dispatch);
-        }
     }
 
     fn inject(&mut self, timed: TimedFault, process: &Supervised, dispatch: &mut Dispatch) {
         let fault = timed.fault;
         let action = self.scenario.faults[fault].action.clone();
-        let text = faults::in_words(&action);
         let at_ns = now_ns();
-        let error = self.act(fault, &action, process, dispatch).err().map(|error| format!("{error:#}"));
+        let hit = self.act(fault, &action, process, dispatch);
+        let mut text = faults::in_words(&action);
+        if let Ok(Hit::Nobody) = hit {
+            dispatch
+                .facts
+                .notes
+                .push(format!("fault {} ({text}) hit nobody: no such process ran", fault + 1));
+            text.push_str(": hit nobody");
+        }
+        let is_over = matches!(hit, Ok(Hit::AndOver | Hit::Nobody));
+        let error = hit.err().map(|error| format!("{error:#}"));
         self.log.write(at_ns, "fault", json!({ "fault": fault, "text": text, "error": error }));
         note(dispatch, fault, at_ns, text, error);
-        let completes_at_once = !matches!(action, Action::Control { .. } | Action::Pause { .. });
-        if completes_at_once {
+        if is_over {
             self.complete(fault, at_ns, dispatch);
         }
     }
@@ -266,37 +300,53 @@ impl Trial {
         action: &Action,
         process: &Supervised,
         dispatch: &mut Dispatch,
-    ) -> Result<()> {
-        let workers = self.workers.pids();
+    ) -> Result<Hit> {
         match action {
             Action::Poison(_) => bail!("poison goes with an attempt"),
             Action::Signal { to, signal } => {
-                let pids = faults::targets(*to, process.pid(), &workers)?;
-                self.prove_own(&pids)?;
+                let pids = self.aim(*to, process)?;
+                if pids.is_empty() {
+                    return Ok(Hit::Nobody);
+                }
                 dispatch.deaths.extend(faults::strike(signal, &pids)?);
-                Ok(())
+                if faults::stops(signal) {
+                    dispatch.pauses.push((Pause::begun(fault, pids), u64::MAX));
+                }
+                Ok(Hit::AndOver)
             }
             Action::Pause { whom, for_ns } => {
-                let pids = faults::targets(*whom, process.pid(), &workers)?;
-                self.prove_own(&pids)?;
+                let pids = self.aim(*whom, process)?;
+                if pids.is_empty() {
+                    return Ok(Hit::Nobody);
+                }
                 let until_ns = for_ns.map_or(u64::MAX, |ns| now_ns().saturating_add(ns));
                 dispatch.pauses.push((Pause::begin(fault, pids)?, until_ns));
-                Ok(())
+                Ok(Hit::AndLasts)
             }
             Action::Crash { step, mode, times } => {
                 self.workspace.control.arm(*step, *mode, *times)?;
-                if *step == CrashStep::Idle {
-                    let pids =
-                        faults::targets(holdline_model::scenario::Target::Worker, process.pid(), &workers)?;
-                    self.prove_own(&pids)?;
-                    holdline_fixtures::control::send_idle_signal(pids[0])?;
+                dispatch.armed.push(Armed { fault, step: *step, times: *times });
+                if *step != CrashStep::Idle {
+                    return Ok(Hit::AndLasts);
                 }
-                Ok(())
+                let Some(worker) = self.aim(Target::Worker, process)?.first().copied() else {
+                    return Ok(Hit::Nobody);
+                };
+                holdline_fixtures::control::send_idle_signal(worker)?;
+                Ok(Hit::AndOver)
             }
-            Action::Control { verb, workers: count } => {
-                self.ask(fault, *verb, *count, process, &workers, dispatch)
+            Action::Control { verb, workers } => {
+                self.ask(fault, *verb, *workers, process, dispatch)?;
+                Ok(Hit::AndLasts)
             }
         }
+    }
+
+    /// The processes that a fault is aimed at, as far as they run and are ours.
+    fn aim(&self, target: Target, process: &Supervised) -> Result<Vec<Pid>> {
+        let pids = faults::targets(target, process.pid(), &self.workers.pids());
+        self.prove_own(&pids)?;
+        Ok(pids)
     }
 
     fn ask(
@@ -305,10 +355,12 @@ impl Trial {
         verb: Verb,
         count: Option<u32>,
         process: &Supervised,
-        workers: &[u32],
         dispatch: &mut Dispatch,
     ) -> Result<()> {
-        let control = self.supervisor.control.get(&verb).cloned();
+        let control = match verb {
+            Verb::Stop => Some(self.supervisor.stop.clone()),
+            _ => self.supervisor.control.get(&verb).cloned(),
+        };
         let control = control.with_context(|| format!("this supervisor has no `{verb}`"))?;
         if let Some(count) = count {
             self.workspace.values.workers = count;
@@ -318,7 +370,8 @@ impl Trial {
             self.workspace.upgrade_worker()?;
         }
         let log = self.spec.folder.join("control.log");
-        let action = control::prepare(&control, &self.env, &self.workspace, process.pid(), workers, &log)?;
+        let workers = self.workers.pids();
+        let action = control::prepare(&control, &self.env, &self.workspace, process.pid(), &workers, &log)?;
         let sender = self.sender.clone();
         dispatch.controls_running += 1;
         tokio::spawn(async move {
@@ -329,7 +382,7 @@ impl Trial {
     }
 
     /// Without a PID namespace, a process id may belong to anybody: only descendants are signalled.
-    fn prove_own(&self, pids: &[nix::unistd::Pid]) -> Result<()> {
+    fn prove_own(&self, pids: &[Pid]) -> Result<()> {
         if self.is_exclusive() {
             return Ok(());
         }
@@ -339,17 +392,22 @@ impl Trial {
         }
     }
 
-    fn note_supervisor_end(
-        &mut self,
-        process: &Supervised,
-        status: std::process::ExitStatus,
-        dispatch: &mut Dispatch,
-    ) {
-        let status = status_in_words(status);
-        let at_ns = now_ns();
-        self.log.write(at_ns, "supervisor_ended", json!({ "status": status }));
-        let pid = u32::try_from(process.pid().as_raw()).unwrap_or(0);
-        dispatch.facts.supervisor_exits.push(ProcessEnd { pid, at_ns, status });
+    /// Heals faults that made a worker hang: what the supervisor does about it while the load runs is
+    /// what is measured, and after it nobody shall wait for it.
+    fn end_hung_workers(&mut self) -> Result<()> {
+        self.note_workers()?;
+        let hung: Vec<_> = self.workers.hung().into_iter().filter_map(control::pid_of).collect();
+        self.prove_own(&hung)?;
+        for pid in hung {
+            self.log.write(
+                now_ns(),
+                "heal",
+                json!({ "pid": pid.as_raw(), "text": "a hung worker is killed" }),
+            );
+            // It may have ended meanwhile.
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+        Ok(())
     }
 
     /// A trial in which a fault did not strike shows nothing.
@@ -360,10 +418,24 @@ impl Trial {
             Some(format!("fault {} ({}) could not be injected: {error}", fact.fault + 1, fact.text))
         });
         let struck = |index: usize| facts.faults.iter().any(|fact| fact.fault == index);
-        let missed = (0..self.scenario.faults.len()).find(|index| !struck(*index)).map(|index| {
-            let text = faults::in_words(&self.scenario.faults[index].action);
-            format!("fault {} ({text}) never struck: the load ended before it was due", index + 1)
-        });
+        let name = |index: usize| {
+            format!("fault {} ({})", index + 1, faults::in_words(&self.scenario.faults[index].action))
+        };
+        let mut missed = None;
+        for index in (0..self.scenario.faults.len()).filter(|index| !struck(*index)) {
+            match dispatch.plan.waits_for(index).filter(|other| struck(*other)) {
+                // Whether starts fail or workers drain is up to the supervisor.
+                Some(other) => {
+                    let note = format!("{} never struck: fault {} was not over", name(index), other + 1);
+                    facts.notes.push(note);
+                }
+                None => {
+                    missed.get_or_insert_with(|| {
+                        format!("{} never struck: the load ended before it was due", name(index))
+                    });
+                }
+            }
+        }
         let unsent = facts.faults.iter().filter_map(|fact| fact.poison).find(|attempt| {
             client.iter().any(|r| r.attempt == *attempt && matches!(r.outcome, Outcome::NotSent(_)))
         });
@@ -373,47 +445,6 @@ impl Trial {
         } else {
             failed.or(missed).or(unsent)
         };
-    }
-
-    /// Asks the supervisor to stop, waits for it, and counts the workers that it left behind: those
-    /// that lost it during the load, and those that still run a while after it has stopped.
-    async fn stop_supervisor(&mut self, mut process: Supervised) -> Result<u32> {
-        let mut orphans = self.orphaned_workers()?;
-        let workers = self.workers.pids();
-        let log = self.spec.folder.join("control.log");
-        let control = self.supervisor.stop.clone();
-        let asked =
-            match control::prepare(&control, &self.env, &self.workspace, process.pid(), &workers, &log) {
-                Ok(action) => action.run().await,
-                Err(error) => Err(error),
-            };
-        let in_time = match &asked {
-            Ok(()) => tokio::time::timeout(control::STOP_LIMIT, process.wait()).await.is_ok(),
-            // It may have ended long ago; else the sandbox ends it.
-            Err(_) => process.has_ended().is_some(),
-        };
-        let patience_ns = now_ns() + LEFT_BEHIND_NS;
-        while !self.workers.pids().is_empty() && now_ns() < patience_ns {
-            tokio::time::sleep(TICK).await;
-            self.note_events()?;
-        }
-        orphans.extend(self.workers.pids());
-        orphans.sort_unstable();
-        orphans.dedup();
-        let error = asked.err().map(|error| format!("{error:#}"));
-        let event = json!({ "in_time": in_time, "error": error, "left_behind": orphans });
-        self.log.write(now_ns(), "stopped", event);
-        self.note_events()?;
-        Ok(u32::try_from(orphans.len()).unwrap_or(u32::MAX))
-    }
-
-    /// Workers that init had to adopt, dead or alive.
-    fn orphaned_workers(&mut self) -> Result<Vec<u32>> {
-        let workers = self.workers.all_pids();
-        let ended = self.inside.adoptions.drain().context("failed to read what init adopted")?;
-        let alive = self.inside.adopted_now().context("failed to ask what init has adopted")?;
-        let adopted = ended.iter().map(|adopted| adopted.pid).chain(alive);
-        Ok(adopted.filter_map(|pid| u32::try_from(pid).ok()).filter(|pid| workers.contains(pid)).collect())
     }
 }
 

@@ -10,13 +10,18 @@ pub mod outer;
 
 mod collect;
 mod control;
+mod cost;
 mod events;
 mod faults;
 mod files;
+mod heal;
 mod hooks;
+mod inheritance;
 mod measure;
+mod oversee;
 mod process;
 mod ready;
+mod user;
 mod workspace;
 
 use std::path::PathBuf;
@@ -92,6 +97,13 @@ pub enum Message {
         /// Whether every other trial would fail in the same way, such as on a full disk.
         fatal: bool,
     },
+}
+
+/// Why this machine cannot run a scenario's workers as the user that it names; `None`: it can, or
+/// the scenario names none.
+#[must_use]
+pub fn lack_of_user(scenario: &holdline_model::scenario::Scenario) -> Option<String> {
+    scenario.workers.user.as_ref().and_then(|user| user::identity(user).err())
 }
 
 /// A scenario's faults in words, with when they strike.

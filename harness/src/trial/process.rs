@@ -2,7 +2,8 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -11,6 +12,9 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
+use super::control::read_pid;
+use super::ready::is_alive;
+use super::user::Identity;
 use super::workspace::Workspace;
 
 /// How much of a log's end is shown.
@@ -23,19 +27,28 @@ const TAIL_LINES: usize = 8;
 pub(super) struct Supervised {
     child: Child,
     pid: Pid,
+    /// Where it keeps its process id, if it may replace itself by another process.
+    pid_file: Option<PathBuf>,
 }
 
 impl Supervised {
-    /// Starts the supervisor's command. Its output goes to `log`.
+    /// Starts the supervisor's command, as another user than ours if one is given. Its output goes
+    /// to `log`.
     pub(super) fn start(
         words: &[String],
         env: &[(String, String)],
         workspace: &Workspace,
         log: &Path,
+        pid_file: Option<PathBuf>,
+        user: Option<Identity>,
     ) -> Result<Self> {
         let output = append(log)?;
         let errors = output.try_clone().context("failed to share the supervisor's log")?;
-        let child = command(words, env, workspace)?
+        let mut command = command(words, env, workspace)?;
+        if let Some(user) = user {
+            command.as_std_mut().uid(user.uid).gid(user.gid);
+        }
+        let child = command
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors)
@@ -44,12 +57,25 @@ impl Supervised {
             .with_context(|| format!("failed to start `{}`", words.join(" ")))?;
         let pid = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
         let pid = pid.context("the supervisor has no process id")?;
-        Ok(Self { child, pid })
+        Ok(Self { child, pid, pid_file })
     }
 
     /// The process that was started.
-    pub(super) fn pid(&self) -> Pid {
+    pub(super) fn started(&self) -> Pid {
         self.pid
+    }
+
+    /// The process that is the supervisor now: the one that was started, unless its file names
+    /// another that runs.
+    pub(super) fn pid(&self) -> Pid {
+        self.successor_of(self.pid).unwrap_or(self.pid)
+    }
+
+    /// The process that took over from the one with this id, if one did and it still runs.
+    pub(super) fn successor_of(&self, pid: Pid) -> Option<Pid> {
+        let named = read_pid(self.pid_file.as_deref()?).ok()?;
+        let runs = u32::try_from(named.as_raw()).is_ok_and(is_alive);
+        (named != pid && runs).then_some(named)
     }
 
     /// Waits for its end; may be cancelled.

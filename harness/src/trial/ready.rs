@@ -4,7 +4,9 @@ use std::path::Path;
 
 use anyhow::Result;
 use holdline_fixtures::ledger::LedgerReader;
-use holdline_model::shm::{RecordKind, WorkerRecord};
+use holdline_model::shm::{RecordKind, WorkerRecord, parse_crash_detail};
+use holdline_model::words::CrashMode;
+use nix::unistd::Pid;
 
 /// What is known of a worker while the trial runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,8 +15,18 @@ pub(super) struct LiveWorker {
     pub(super) pid: u32,
     /// Whether it has recorded that it can accept.
     pub(super) ready: bool,
+    /// Whether it was a spare that took over: beside it, others that are ready may be spares.
+    pub(super) took_over: bool,
     /// Whether it has recorded that it drains, exits or fails.
     pub(super) leaving: bool,
+    /// Whether it has recorded that it hangs from now on.
+    pub(super) hung: bool,
+}
+
+impl LiveWorker {
+    const fn new(pid: u32) -> Self {
+        Self { pid, ready: false, took_over: false, leaving: false, hung: false }
+    }
 }
 
 /// Follows the workers' ledgers.
@@ -49,15 +61,21 @@ impl Workers {
         let index = match self.live.iter().position(|worker| worker.pid == record.pid) {
             Some(index) => index,
             None => {
-                self.live.push(LiveWorker { pid: record.pid, ready: false, leaving: false });
+                self.live.push(LiveWorker::new(record.pid));
                 self.live.len() - 1
             }
         };
         let worker = &mut self.live[index];
+        let mode = parse_crash_detail(record.detail).map(|(_, mode)| mode);
         match record.kind {
             // A process id that the kernel used again is another worker.
-            RecordKind::Boot => *worker = LiveWorker { pid: record.pid, ready: false, leaving: false },
+            RecordKind::Boot => *worker = LiveWorker::new(record.pid),
             RecordKind::Ready => worker.ready = true,
+            RecordKind::TookOver => worker.took_over = true,
+            RecordKind::Crash if mode == Some(CrashMode::Hang) => worker.hung = true,
+            RecordKind::BootFailed if mode == Some(CrashMode::Hang) => {
+                (worker.leaving, worker.hung) = (true, true);
+            }
             RecordKind::Drain | RecordKind::Exit | RecordKind::BindFailed | RecordKind::BootFailed => {
                 worker.leaving = true;
             }
@@ -70,9 +88,17 @@ impl Workers {
         self.alive().filter(|worker| worker.ready).count()
     }
 
-    /// Process ids of the workers that live, oldest first.
+    /// Process ids of the workers that live: those that accept first, of these the oldest first.
     pub(super) fn pids(&self) -> Vec<u32> {
-        self.alive().map(|worker| worker.pid).collect()
+        let mut alive: Vec<&LiveWorker> = self.alive().collect();
+        alive.sort_by_key(|worker| (!worker.took_over, !worker.ready));
+        alive.into_iter().map(|worker| worker.pid).collect()
+    }
+
+    /// Process ids of the workers that hang.
+    pub(super) fn hung(&self) -> Vec<u32> {
+        let hung = self.live.iter().filter(|worker| worker.hung && is_alive(worker.pid));
+        hung.map(|worker| worker.pid).collect()
     }
 
     /// Process ids of all workers there ever were.
@@ -87,8 +113,50 @@ impl Workers {
 
 /// Whether a process runs; one that is dead but not reaped does not.
 pub(super) fn is_alive(pid: u32) -> bool {
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    !matches!(state_of(i64::from(pid)), None | Some('Z' | 'X'))
+}
+
+/// Whether a signal has stopped a process.
+pub(super) fn is_stopped(pid: Pid) -> bool {
+    state_of(i64::from(pid.as_raw())) == Some('T')
+}
+
+fn state_of(pid: i64) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The state follows the command in parentheses, which may itself hold any character (proc(5)).
-    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-    !matches!(state, None | Some('Z' | 'X'))
+    stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())
+}
+
+#[cfg(test)]
+mod tests {
+    use holdline_model::shm::crash_detail;
+    use holdline_model::words::CrashStep;
+
+    use super::*;
+
+    fn record(pid: u32, kind: RecordKind) -> WorkerRecord {
+        WorkerRecord { kind, pid, generation: 1, connection: 0, at_ns: 1, detail: 0, peer: None }
+    }
+
+    #[test]
+    fn a_spare_comes_after_those_that_accept() {
+        let mut children: Vec<_> =
+            (0..3).map(|_| std::process::Command::new("sleep").arg("1000").spawn().expect("sleep")).collect();
+        let pids: Vec<u32> = children.iter().map(std::process::Child::id).collect();
+        let mut workers = Workers { reader: LedgerReader::new(Path::new("/nowhere")), live: Vec::new() };
+        let kinds = [(0, RecordKind::Boot), (1, RecordKind::Boot), (2, RecordKind::Boot)];
+        let later = [(1, RecordKind::Ready), (2, RecordKind::Ready), (2, RecordKind::TookOver)];
+        kinds.into_iter().chain(later).for_each(|(index, kind)| workers.note(&record(pids[index], kind)));
+        assert_eq!(workers.pids(), [pids[2], pids[1], pids[0]]);
+        assert_eq!(workers.ready(), 2);
+        assert!(workers.hung().is_empty());
+        let hang = crash_detail(CrashStep::Drain, CrashMode::Hang);
+        workers.note(&WorkerRecord { detail: hang, ..record(pids[1], RecordKind::Crash) });
+        assert_eq!(workers.hung(), [pids[1]]);
+        for child in &mut children {
+            child.kill().expect("a signal");
+            child.wait().expect("a status");
+        }
+        assert!(workers.pids().is_empty());
+    }
 }

@@ -9,17 +9,19 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use holdline_fixtures::control::ControlPage;
 use holdline_fixtures::worker::config::{WorkerConfig, write_version};
 use holdline_fixtures::{embedded, ledger};
 use holdline_model::scenario::Scenario;
 use holdline_model::supervisor::{Passing, Supervisor, WorkerKind};
+use holdline_model::support;
 use holdline_model::template::{self, Values};
 use holdline_model::wire::{Address, SERVER_V4, SERVER_V6};
 use holdline_model::words::{Isolation, Transport, word_of};
 use include_dir::Dir;
 
+use super::user::{Identity, executable_for_all, identity};
 use super::{SourceSpec, TrialSpec};
 
 /// The port inside a sandbox, where no port is taken.
@@ -38,6 +40,8 @@ pub(super) struct Workspace {
     pub(super) values: Values,
     /// By which faults are armed that no request carries.
     pub(super) control: Arc<ControlPage>,
+    /// The user that workers are to run as, if the scenario names one.
+    pub(super) user: Option<Identity>,
     templates: BTreeMap<PathBuf, (String, bool)>,
 }
 
@@ -45,6 +49,7 @@ impl Workspace {
     /// Fills the work folder, and renders the supervisor's files.
     pub(super) fn prepare(spec: &TrialSpec, scenario: &Scenario, supervisor: &Supervisor) -> Result<Self> {
         let dir = spec.sandbox.work.clone();
+        let user = scenario.workers.user.as_ref().map(identity).transpose().map_err(|why| anyhow!(why))?;
         let home = dir.join("w");
         for folder in [&home, &dir.join("tmp")] {
             fs::create_dir_all(folder).with_context(|| format!("failed to create {}", folder.display()))?;
@@ -59,6 +64,10 @@ impl Workspace {
         let apps = dir.join("apps");
         extract(&embedded::APPS, &apps)?;
         let address = address(scenario, spec.sandbox.isolation, &dir)?;
+        let executable = match user {
+            Some(_) => executable_for_all(&spec.executable, &dir)?,
+            None => spec.executable.clone(),
+        };
         let control = Arc::new(ControlPage::create(&home)?);
         worker_config(scenario, supervisor, &address).write(&home)?;
         write_version(&home, 1)?;
@@ -69,11 +78,12 @@ impl Workspace {
             backlog: scenario.listen.backlog,
             workers: scenario.workers.count.max(supervisor.workers_min),
             version: 1,
-            worker: worker_command(spec, supervisor, &home, &apps)?,
-            holdline: text(&spec.executable)?,
+            user: user.map_or_else(|| nix::unistd::geteuid().as_raw(), |user| user.uid),
+            worker: worker_command(spec.worker, &executable, supervisor, &home, &apps)?,
+            holdline: text(&executable)?,
         };
         let templates = read_templates(supervisor, &source, &dir)?;
-        let workspace = Self { dir, home, values, control, templates };
+        let workspace = Self { dir, home, values, control, user, templates };
         workspace.render()?;
         Ok(workspace)
     }
@@ -119,7 +129,8 @@ fn worker_config(scenario: &Scenario, supervisor: &Supervisor, address: &Address
         drain: scenario.workers.drain,
         nofile: scenario.workers.nofile,
         memory_bytes: scenario.workers.memory_bytes,
-        protocol: supervisor.protocol,
+        protocol: support::protocol(supervisor, scenario),
+        sessions: scenario.load.connection.is_session(),
     }
 }
 
@@ -158,13 +169,14 @@ fn address(scenario: &Scenario, isolation: Isolation, dir: &Path) -> Result<Addr
 
 /// The worker's command line, as `{worker}` stands for it.
 fn worker_command(
-    spec: &TrialSpec,
+    worker: WorkerKind,
+    executable: &Path,
     supervisor: &Supervisor,
     home: &Path,
     apps: &Path,
 ) -> Result<Vec<String>> {
-    let mut command = match spec.worker {
-        WorkerKind::Rust => vec![text(&spec.executable)?, "__worker".to_owned()],
+    let mut command = match worker {
+        WorkerKind::Rust => vec![text(executable)?, "__worker".to_owned()],
         WorkerKind::Python => vec!["python3".to_owned(), "-S".to_owned(), text(&apps.join("worker.py"))?],
     };
     command.extend(["--home".to_owned(), text(home)?]);

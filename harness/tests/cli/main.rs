@@ -2,5 +2,9 @@
 
 mod bad_input;
 mod commands;
+#[path = "../common/mod.rs"]
+mod common;
+mod costs;
 mod ladder;
+mod queues;
 mod support;

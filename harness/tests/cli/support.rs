@@ -1,28 +1,16 @@
-//! Running holdline in a temporary directory.
+//! Selections that are run until they are conclusive, and what a trial's files say.
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::{Mutex, PoisonError};
 
-use assert_cmd::Command;
 use holdline_model::result::{RunResult, TrialResult};
 use holdline_model::words::{Fate, Grade};
-use tempfile::TempDir;
 
-/// A temporary directory in which holdline runs.
-pub(crate) struct Place {
-    dir: TempDir,
-}
+pub(crate) use crate::common::Place;
+use crate::common::{lagged, read_result};
 
 impl Place {
-    pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().expect("a temporary directory") }
-    }
-
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
     pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         if let Some(parent) = path.parent() {
@@ -31,21 +19,11 @@ impl Place {
         std::fs::write(&path, text).expect("a file");
         path
     }
-
-    pub(crate) fn holdline(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_holdline"));
-        command.current_dir(self.dir.path()).args(arguments).env_remove("CLICOLOR_FORCE").timeout(LIMIT);
-        command
-    }
 }
-
-/// Far more than any run here takes: a hang fails the test instead of stopping it.
-const LIMIT: std::time::Duration = std::time::Duration::from_secs(300);
 
 /// The result in a run directory.
 pub(crate) fn result(dir: &Path) -> RunResult {
-    let text = std::fs::read_to_string(dir.join("run.json")).expect("run.json");
-    serde_json::from_str(&text).expect("a result")
+    read_result(&dir.join("run.json"))
 }
 
 /// One measured run at a time: tests that measure would else make each other's generators lag.
@@ -74,10 +52,8 @@ pub(crate) fn conclusive_at_once(place: &Place, arguments: &[&str]) -> (Output, 
             return (output, run);
         }
         let reasons: Vec<_> = doubtful.iter().map(|trial| (&trial.supervisor, &trial.reason)).collect();
-        let lagged = reasons
-            .iter()
-            .all(|(_, reason)| reason.as_ref().is_some_and(|reason| reason.contains("did not keep up")));
-        assert!(lagged && round < 2, "inconclusive: {reasons:#?}");
+        let all_lagged = doubtful.iter().all(|trial| lagged(trial));
+        assert!(all_lagged && round < 2, "inconclusive: {reasons:#?}");
     }
     unreachable!("the loop returns or panics");
 }

@@ -5,13 +5,15 @@ mod outcomes;
 mod queues;
 mod schedules;
 mod server;
+mod sessions;
 
 use std::collections::BTreeMap;
 
 use holdline::load::{self, Hooks, LoadPlan, Progress, StopFlag};
 use holdline_model::arrivals::Schedule;
 use holdline_model::record::{ClientRecord, Outcome};
-use holdline_model::scenario::Timeouts;
+use holdline_model::scenario::{Connection, Timeouts};
+use holdline_model::supervisor::Protocol;
 use holdline_model::wire::Address;
 
 const MS: u64 = 1_000_000;
@@ -23,7 +25,15 @@ const PATIENT: Timeouts =
 /// namespace, and with it all abstract names. The test of those has a namespace to itself.
 fn plan(address: Address, schedule: Schedule) -> LoadPlan {
     let spread = matches!(address, Address::Tcp(_));
-    LoadPlan { address, schedule, timeouts: PATIENT, in_flight_max: 1_000, spread }
+    LoadPlan {
+        address,
+        schedule,
+        timeouts: PATIENT,
+        in_flight_max: 1_000,
+        spread,
+        protocol: Protocol::Square,
+        connection: Connection::ONE_SHOT,
+    }
 }
 
 /// `count` attempts at once.
@@ -63,7 +73,12 @@ fn check_stamps(record: &ClientRecord, start_ns: u64) {
     assert!(record.connected.is_none() || record.started.is_some(), "{record:?}");
     let must_be_connected = matches!(
         record.outcome,
-        Outcome::Replied | Outcome::WrongReply | Outcome::Truncated | Outcome::Closed | Outcome::Reset
+        Outcome::Replied
+            | Outcome::ClosedIdle
+            | Outcome::WrongReply
+            | Outcome::Truncated
+            | Outcome::Closed
+            | Outcome::Reset
     );
     assert!(!must_be_connected || record.connected.is_some(), "{record:?}");
     let cannot_be = matches!(record.outcome, Outcome::Refused | Outcome::NotSent(_));
@@ -79,7 +94,7 @@ fn check_progress(progress: &Progress, records: &[ClientRecord]) {
     assert_eq!(progress.finished.load(Relaxed), all);
     assert_eq!(progress.in_flight.load(Relaxed), 0);
     assert_eq!(progress.started.load(Relaxed), count(|record| record.started.is_some()));
-    let served = count(|record| record.outcome == Outcome::Replied);
+    let served = count(|record| matches!(record.outcome, Outcome::Replied | Outcome::ClosedIdle));
     let not_sent = count(|record| matches!(record.outcome, Outcome::NotSent(_)));
     assert_eq!(progress.served.load(Relaxed), served);
     assert_eq!(progress.not_sent.load(Relaxed), not_sent);

@@ -57,6 +57,7 @@ impl Case {
             work: PathBuf::new(),
             private: Vec::new(),
             sysctls: BTreeMap::new(),
+            connection_table: None,
             keep: Vec::new(),
             lifeline: None,
         };
@@ -78,6 +79,11 @@ impl Case {
 
     pub(crate) fn sysctl(mut self, name: &str, value: &str) -> Self {
         self.spec.sysctls.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    pub(crate) fn connection_table(mut self, places: u32) -> Self {
+        self.spec.connection_table = Some(places);
         self
     }
 

@@ -100,6 +100,21 @@ fn sysctls_are_set_inside_only() {
 }
 
 #[test]
+fn the_connection_table_can_be_small() {
+    const TABLE: &str = "/proc/sys/net/ipv4/tcp_ehash_entries";
+    for nobody in [false, true] {
+        let Some(case) = Case::full() else { return };
+        let case = if nobody { case.with_nobody() } else { case };
+        // The kernel has it since Linux 6.1, and shows a table that is shared as a negative number.
+        if Path::new(TABLE).exists() {
+            let places = |case: &Case| case.shell(&format!("cat {TABLE}"));
+            assert!(places(&case).starts_with('-'));
+            assert_eq!(places(&case.connection_table(1024)), "1024\n");
+        }
+    }
+}
+
+#[test]
 fn a_sysctl_that_cannot_be_set_is_named() {
     let Some(case) = Case::full() else { return };
     case.sysctl("net.ipv4.tcp_telepathy", "1")

@@ -8,6 +8,7 @@ use super::Mark;
 use super::chart::{self, Label, Percentiles};
 use crate::detail::{end_ns, merged, quantile_cells};
 use crate::prose::{self, spaced};
+use crate::ratios::per_second_text;
 use crate::rows::{Section, longest_outage_ns};
 use crate::text::{count, duration, instant, plain};
 
@@ -106,7 +107,9 @@ impl Detail {
         let latencies = trial.latency.named().into_iter().map(latency_row);
         let lists = [
             ("Lost", &trial.losses),
+            ("Advice", &trial.advice.iter().cloned().collect()),
             ("Expectations that did not hold", &trial.violations),
+            ("Inherited wrongly by workers", &prose::inherited_wrongly(trial)),
             ("Notes", &prose::trial_notes(trial)),
         ];
         Self {
@@ -181,6 +184,7 @@ fn outage(trial: &TrialResult) -> String {
 fn facts(trial: &TrialResult) -> Vec<(&'static str, String)> {
     let retry = format!("{} safe, {} ambiguous", count(trial.safe_to_retry), count(trial.ambiguous));
     let mut facts = vec![("Attempts", prose::fates(trial)), ("Collateral", prose::collateral(trial))];
+    facts.extend(prose::sessions(trial).map(|sessions| ("Sessions", sessions)));
     if trial.safe_to_retry + trial.ambiguous > 0 {
         facts.push(("Retry", retry));
     }
@@ -189,9 +193,17 @@ fn facts(trial: &TrialResult) -> Vec<(&'static str, String)> {
         ("Recovery", prose::recovery(trial)),
         ("Kernel", prose::kernel(trial)),
         ("Workers", prose::workers(trial)),
-        ("Books", clipped(&trial.books)),
-        ("Took", duration(trial.elapsed_ns)),
     ]);
+    facts.extend(prose::versions(trial).map(|text| ("Versions", text)));
+    facts.extend(prose::starts(trial).map(|text| ("Starts", text)));
+    facts.extend(prose::spread(trial).map(|text| ("Spread", text)));
+    facts.extend(prose::cost(trial).map(|text| ("Cost", text)));
+    let ended = trial.supervisor_ended.as_ref().map(|how| format!("ended with {}", clipped(how)));
+    facts.extend(ended.map(|text| ("Supervisor", text)));
+    facts.extend([("Books", clipped(&trial.books)), ("Took", duration(trial.elapsed_ns))]);
+    if let Some(rate) = trial.throughput_per_second {
+        facts.push(("Throughput", per_second_text(rate)));
+    }
     if !trial.folder.is_empty() {
         facts.push(("Records", clipped(&trial.folder)));
     }

@@ -9,14 +9,28 @@ use crate::words::UnknownWord;
 
 /// Names become folders, arguments and parts of reports; `all` selects every scenario.
 pub(crate) fn check_name(name: &At<String>) -> Result<(), Problem> {
-    let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let rest_is_word = name.value.chars().all(|c| is_word(c) || "-_.".contains(c));
-    if name.value.starts_with(is_word) && rest_is_word && name.value.len() <= 64 && name.value != "all" {
+    if is_name(&name.value) {
         return Ok(());
     }
     Err(name
         .problem(format!("`{}` cannot be a name", name.value))
         .expecting("up to 64 small letters, digits, `-`, `_` and `.`, and not `all`"))
+}
+
+/// Scenarios may stand in folders, whose names come before theirs: `backlog/1`.
+pub(crate) fn check_scenario_name(name: &At<String>) -> Result<(), Problem> {
+    if name.value.len() <= 64 && name.value.split('/').all(is_name) {
+        return Ok(());
+    }
+    Err(name
+        .problem(format!("`{}` cannot be the name of a scenario", name.value))
+        .expecting("up to 64 small letters, digits, `-`, `_`, `.`, and `/` between them, and not `all`"))
+}
+
+fn is_name(name: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let rest_is_word = name.chars().all(|c| is_word(c) || "-_.".contains(c));
+    name.starts_with(is_word) && rest_is_word && name.len() <= 64 && name != "all"
 }
 
 /// Reads a key as one of our words.

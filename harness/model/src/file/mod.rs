@@ -11,7 +11,7 @@ mod one_of;
 mod units;
 
 pub use at::{At, Table};
-pub(crate) use check::{check_name, integer, time, word};
+pub(crate) use check::{check_name, check_scenario_name, integer, time, word};
 pub use error::FileError;
 pub(crate) use error::{Problem, Source, unknown_word};
 pub(crate) use one_of::{Never, OneOf, read_one_of};

@@ -1,10 +1,12 @@
 //! The books of a trial: what must add up, and whether it does.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Add;
 
-use super::{Attempt, NO_WORKER, TrialRecords, WorkerLog};
+use super::log::{self, Misfits};
+use super::{Attempt, NO_WORKER, TrialRecords};
 use crate::record::{ClientRecord, Outcome};
-use crate::shm::{RecordKind, WorkerRecord};
 use crate::words::{Fate, Stage, Transport};
 
 /// One line of the books.
@@ -100,70 +102,32 @@ pub(super) fn check_workers(records: &TrialRecords<'_>, attempts: &[Attempt], bo
         .count() as u64;
     let overflow_resets = records.kernel.counters.listen_overflows;
     books.expect_between("queue resets while no listener closed", 0, overflow_resets, unexplained);
-    let totals = workers
+    let misfits =
+        workers.iter().map(|log| log::check(records, log, attempts)).fold(Misfits::default(), Misfits::add);
+    books.expect("requests that a worker read otherwise than they were sent", 0, misfits.misread);
+    books.expect("replies that a client got and no worker recorded", 0, misfits.unanswered);
+    books.expect("worker records that name no open connection", 0, misfits.astray);
+    check_requests(records, books);
+}
+
+/// The client's log of single requests against its record of the whole attempt.
+fn check_requests(records: &TrialRecords<'_>, books: &mut Books) {
+    let mut logged: BTreeMap<u32, u64> = BTreeMap::new();
+    for request in records.requests {
+        *logged.entry(request.attempt).or_default() += 1;
+    }
+    let answered = |record: &ClientRecord| u64::from(record.requests_answered);
+    let differing = records
+        .client
         .iter()
-        .map(|log| check_log(records, log, attempts))
-        .fold((0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
-    books.expect("requests that a worker read otherwise than they were sent", 0, totals.0);
-    books.expect("served attempts that no worker answered", 0, totals.1);
-    books.expect("worker records that name no accepted connection", 0, totals.2);
+        .filter(|record| logged.get(&record.attempt).is_some_and(|count| *count != answered(record)))
+        .count() as u64;
+    books.expect("attempts whose answered requests are not all on record", 0, differing);
 }
 
 /// Whether nothing of this attempt can have reached a server.
 const fn never_left(record: &ClientRecord) -> bool {
     matches!(record.outcome, Outcome::NotSent(_) | Outcome::Refused)
-}
-
-/// Counts in one worker's log: requests read wrongly, served attempts without an answer, and
-/// records of connections that it never accepted.
-fn check_log(records: &TrialRecords<'_>, log: &WorkerLog, attempts: &[Attempt]) -> (u64, u64, u64) {
-    let (mut misread, mut unanswered, mut astray) = (0, 0, 0);
-    let mut open: Option<(u32, u32, bool)> = None;
-    let settle = |open: Option<(u32, u32, bool)>, is_last: bool| {
-        let Some((attempt, _, answered)) = open else { return 0 };
-        let served = attempts.get(attempt as usize).is_some_and(|a| a.fate == Fate::Served);
-        // A worker may die between handing its reply to the kernel and recording that it did.
-        u64::from(served && !answered && !is_last)
-    };
-    for record in &log.records {
-        if record.kind == RecordKind::Accepted {
-            unanswered += settle(open.take(), false);
-            open = attempt_of(record).map(|attempt| (attempt, record.connection, false));
-            continue;
-        }
-        if !matches!(record.kind, RecordKind::Read | RecordKind::Replied | RecordKind::Closed) {
-            continue;
-        }
-        let Some((attempt, connection, answered)) = &mut open else {
-            astray += 1;
-            continue;
-        };
-        if *connection != record.connection {
-            astray += 1;
-            continue;
-        }
-        match record.kind {
-            RecordKind::Read => misread += u64::from(!was_sent(records, attempts, *attempt, record)),
-            RecordKind::Replied => *answered = true,
-            _ => {}
-        }
-    }
-    unanswered += settle(open, true);
-    (misread, unanswered, astray)
-}
-
-fn attempt_of(record: &WorkerRecord) -> Option<u32> {
-    record.peer.and_then(|peer| peer.attempt())
-}
-
-/// Whether what a worker read is what the attempt carried.
-fn was_sent(records: &TrialRecords<'_>, attempts: &[Attempt], attempt: u32, read: &WorkerRecord) -> bool {
-    let record = attempts.get(attempt as usize).and_then(|a| records.client.get(a.record as usize));
-    record.is_none_or(
-        |record| {
-            if record.poison { read.detail == u64::MAX } else { read.detail == u64::from(attempt) }
-        },
-    )
 }
 
 /// Client and workers against the kernel. Nothing is checked where the counters are the whole
@@ -205,6 +169,9 @@ pub(super) fn check_kernel(records: &TrialRecords<'_>, attempts: &[Attempt], boo
         u64::MAX,
         drops.max(listener_drops(records)),
     );
+    let sent_again: u64 = records.client.iter().map(|record| u64::from(record.syn_retransmits)).sum();
+    let retransmits = "SYNs that were sent again, of all segments that were (RetransSegs)";
+    books.expect_between(retransmits, 0, counters.retrans_segs, sent_again);
     let refused = count(&|r| r.outcome == Outcome::Refused);
     books.expect_between("resets that the kernel sent (OutRsts)", refused, u64::MAX, counters.out_rsts);
 }

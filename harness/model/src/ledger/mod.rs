@@ -5,12 +5,13 @@
 //! whatever does not fit makes the books unbalanced: see [`books`].
 
 pub mod books;
+mod log;
 
 use std::collections::BTreeMap;
 
 pub use books::{Books, Entry};
 
-use crate::record::{ClientRecord, KernelRecord, NotSent, Outcome, Stamp};
+use crate::record::{ClientRecord, KernelRecord, NotSent, Outcome, RequestRecord, Stamp};
 use crate::shm::{RecordKind, WorkerRecord, parse_crash_detail};
 use crate::words::{Blame, Fate, Retry, Stage, Transport};
 
@@ -63,6 +64,8 @@ pub struct TrialRecords<'a> {
     pub attempts: u32,
     /// One record for each attempt, if all is well.
     pub client: &'a [ClientRecord],
+    /// The requests that got their right reply, of attempts that are not one-shot.
+    pub requests: &'a [RequestRecord],
     /// The workers' ledgers; `None`: they keep none.
     pub workers: Option<&'a [WorkerLog]>,
     /// What the kernel observer saw.
@@ -91,6 +94,9 @@ pub struct Attempt {
     pub blame: Option<Blame>,
     /// Whether it may be sent again; `None` if it was served.
     pub retry: Option<Retry>,
+    /// The longest time for which the server made it wait for a right reply, in nanoseconds: from
+    /// the intended start of its request, less the client's own pauses. 0 if it got none.
+    pub waited_ns: u64,
 }
 
 impl Attempt {
@@ -128,6 +134,7 @@ pub fn reconcile(records: &TrialRecords<'_>) -> Reconciled {
     let mut books = Books::default();
     let by_attempt = index_client(records, &mut books);
     let accepts = index_accepts(records, &mut books);
+    let waits = longest_waits(records);
     let mut attempts: Vec<Attempt> = by_attempt
         .iter()
         .zip(&accepts)
@@ -138,14 +145,17 @@ pub fn reconcile(records: &TrialRecords<'_>) -> Reconciled {
             fate: Fate::NotSent,
             blame: None,
             retry: None,
+            waited_ns: 0,
         })
         .collect();
     attribute_unrecorded_accepts(records, &mut attempts);
+    let crashes_ns = crash_instants(records);
     for attempt in &mut attempts {
         let Some(record) = records.client.get(attempt.record as usize) else { continue };
         attempt.fate = fate_of(records, record, attempt);
+        attempt.waited_ns = waits.get(&record.attempt).copied().unwrap_or_else(|| one_shot_wait_ns(record));
         if attempt.is_lost() {
-            attempt.blame = Some(blame_of(records, record, attempt));
+            attempt.blame = Some(blame_of(records, &crashes_ns, record, attempt));
             attempt.retry = Some(retry_of(records, attempt));
         } else if attempt.fate == Fate::NotSent {
             attempt.retry = Some(Retry::Safe);
@@ -204,6 +214,25 @@ fn accept_records<'a>(records: &TrialRecords<'a>) -> impl Iterator<Item = (u32, 
     })
 }
 
+/// For each attempt that is not one-shot and got a right reply, its longest wait for one.
+fn longest_waits(records: &TrialRecords<'_>) -> BTreeMap<u32, u64> {
+    let mut waits: BTreeMap<u32, u64> = BTreeMap::new();
+    for request in records.requests {
+        let longest_ns = waits.entry(request.attempt).or_default();
+        *longest_ns = (*longest_ns).max(request.latency_ns());
+    }
+    waits
+}
+
+fn one_shot_wait_ns(record: &ClientRecord) -> u64 {
+    match record.finished {
+        Some(finished) if record.outcome == Outcome::Replied => {
+            finished.get().saturating_sub(record.intended_ns)
+        }
+        _ => 0,
+    }
+}
+
 /// A worker that died between `accept` and its record took at most one connection unseen.
 ///
 /// Such a connection looks like one that was reset in the queue. It is told apart by this: while a
@@ -236,9 +265,12 @@ fn ended_empty_ns(records: &TrialRecords<'_>, attempt: &Attempt) -> Option<u64> 
     matches!(record.outcome, Outcome::Closed | Outcome::Reset).then_some(record.finished?.get())
 }
 
-/// The listener whose closing can have ended this attempt: open when it connected, and not seen
-/// any more, or found gone, around its end.
-fn closed_listener<'a>(
+/// The listener whose closing can have ended this attempt, of several the last that closed: open when
+/// it connected, and not seen any more by its end.
+///
+/// Where a ledger proves that nobody had accepted it, the client may have heard of the close as late
+/// as it will: a busy machine lets it wait. Otherwise no later than a thread was ever kept waiting.
+pub(crate) fn closed_listener<'a>(
     records: &TrialRecords<'a>,
     attempt: &Attempt,
     ended_ns: u64,
@@ -247,19 +279,26 @@ fn closed_listener<'a>(
     let connected_ns = record.connected.or(record.started)?.get();
     // The observer looks once per interval; a close is known only to within two looks.
     let slack_ns = records.kernel.interval_ns.saturating_mul(2) + 1_000_000;
-    records.kernel.listeners.iter().find(|listener| {
+    let late_ns = match records.workers {
+        Some(_) => u64::MAX,
+        None => slack_ns + records.kernel.interval_ns_max,
+    };
+    let explains = |listener: &&crate::record::Listener| {
         let (Some(last_seen_ns), Some(gone_ns)) = (listener.last_seen_ns, listener.gone_ns) else {
             return false;
         };
         listener.opened_ns <= connected_ns + slack_ns
+            && connected_ns <= gone_ns + slack_ns
             && last_seen_ns <= ended_ns + slack_ns
-            && ended_ns <= gone_ns + slack_ns
-    })
+            && ended_ns <= gone_ns.saturating_add(late_ns)
+    };
+    records.kernel.listeners.iter().filter(explains).max_by_key(|listener| listener.last_seen_ns)
 }
 
 fn fate_of(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt) -> Fate {
     match record.outcome {
-        Outcome::Replied => Fate::Served,
+        // Nothing that was asked for is missing, and what was not asked can be asked anew.
+        Outcome::Replied | Outcome::ClosedIdle => Fate::Served,
         Outcome::WrongReply => Fate::WrongReply,
         Outcome::Truncated | Outcome::Errno(_, Stage::Reply) => Fate::Truncated,
         Outcome::Refused => Fate::Refused,
@@ -274,16 +313,29 @@ fn fate_of(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt)
 }
 
 /// Closed or reset without a byte: `no_reply` if a worker had accepted it, else `queue_reset`.
-/// Where workers keep no ledger, a listener that closed just then tells.
+/// Where workers keep no ledger, an earlier reply in the same session tells, or a listener that
+/// closed just then.
 fn fate_without_reply(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt) -> Fate {
     let accepted = match records.workers {
         Some(_) => attempt.worker != NO_WORKER,
+        None if record.requests_answered > 0 => true,
         None => record.finished.and_then(|at| closed_listener(records, attempt, at.get())).is_none(),
     };
     if accepted { Fate::NoReply } else { Fate::QueueReset }
 }
 
-fn blame_of(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt) -> Blame {
+/// For each worker, when it crashed by its own fault. Found once: an attempt that was lost must not
+/// cost a look through the whole log of the worker that lost it.
+fn crash_instants(records: &TrialRecords<'_>) -> Vec<Option<u64>> {
+    records.workers.unwrap_or_default().iter().map(WorkerLog::crashed_ns).collect()
+}
+
+fn blame_of(
+    records: &TrialRecords<'_>,
+    crashes_ns: &[Option<u64>],
+    record: &ClientRecord,
+    attempt: &Attempt,
+) -> Blame {
     let reached_worker = match records.workers {
         Some(_) => attempt.worker != NO_WORKER,
         None => !matches!(attempt.fate, Fate::Refused | Fate::SynDropped | Fate::QueueReset),
@@ -292,15 +344,21 @@ fn blame_of(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt
         return Blame::Poison;
     }
     let cut_short = matches!(attempt.fate, Fate::NoReply | Fate::Truncated);
-    if cut_short && reached_worker && worker_crashed(records, attempt, record) {
+    if cut_short && reached_worker && worker_crashed(records, crashes_ns, attempt, record) {
         return Blame::InFlight;
     }
     Blame::Collateral
 }
 
-/// Whether the worker that had accepted this attempt crashed, by its own fault or by a signal that
-/// the injector sent: a worker that its supervisor stops has not crashed.
-fn worker_crashed(records: &TrialRecords<'_>, attempt: &Attempt, record: &ClientRecord) -> bool {
+/// Whether the worker that had accepted this attempt crashed before it ended, by its own fault or by
+/// a signal that the injector sent: a worker that its supervisor stops has not crashed. Of a worker
+/// with several connections, this is so for all that were open.
+fn worker_crashed(
+    records: &TrialRecords<'_>,
+    crashes_ns: &[Option<u64>],
+    attempt: &Attempt,
+    record: &ClientRecord,
+) -> bool {
     let Some(workers) = records.workers else {
         // Without a ledger nobody knows who had accepted it: an attempt that was open when a
         // worker was killed from outside, and ended after that, may have been that worker's.
@@ -310,7 +368,12 @@ fn worker_crashed(records: &TrialRecords<'_>, attempt: &Attempt, record: &Client
         });
     };
     let Some(log) = workers.get(attempt.worker as usize) else { return false };
-    log.crashed_ns().is_some() || records.deaths.iter().any(|death| death.pid == log.pid)
+    // A worker records its crash before it fails, so that no client can see the end of it earlier;
+    // of a death from outside, the instant is only known after the fact.
+    let ended_ns = record.finished.map_or(u64::MAX, std::num::NonZeroU64::get);
+    let crashed_ns = crashes_ns.get(attempt.worker as usize).copied().flatten();
+    crashed_ns.is_some_and(|crashed_ns| crashed_ns <= ended_ns)
+        || records.deaths.iter().any(|death| death.pid == log.pid)
 }
 
 fn retry_of(records: &TrialRecords<'_>, attempt: &Attempt) -> Retry {

@@ -132,6 +132,7 @@ fn tell(trial: &mut Trial, attempt: u32, story: Story) {
         poison: story == Story::Poisoned,
         syn_retransmits: 0,
         version: 1,
+        requests_answered: u16::from(story == Story::Served),
     });
     if story.is_accepted() {
         tell_worker(trial, attempt, start_ns, story);
@@ -187,6 +188,7 @@ fn records<'a>(trial: &'a Trial, attempts: usize) -> TrialRecords<'a> {
         transport: Transport::Tcp,
         attempts: u32::try_from(attempts).expect("few"),
         client: &trial.client,
+        requests: &[],
         workers: Some(&trial.workers),
         kernel: &trial.kernel,
         deaths: &[],
@@ -200,6 +202,36 @@ fn stories() -> impl Strategy<Value = Vec<Story>> {
 
 fn conserved(reconciled: &Reconciled, attempts: usize) -> bool {
     reconciled.attempts.len() == attempts && reconciled.fates().values().sum::<u64>() == attempts as u64
+}
+
+#[test]
+fn a_client_that_hears_late_of_a_close_was_reset_by_it() {
+    let mut trial = trial(&[Story::QueueReset]);
+    let late_ns = at(trial.client[0].finished.expect("an end").get() + SECOND_NS);
+    trial.client[0].finished = late_ns;
+    let reconciled = reconcile(&records(&trial, 1));
+    assert!(reconciled.books.is_balanced(), "{}", reconciled.books);
+    assert_eq!(reconciled.attempts[0].fate, Fate::QueueReset);
+    // A listener that was closed before the attempt set out explains nothing.
+    let start_ns = trial.client[0].intended_ns;
+    trial.kernel.listeners[0].last_seen_ns = Some(start_ns - SECOND_NS / 2);
+    trial.kernel.listeners[0].gone_ns = Some(start_ns - SECOND_NS / 2);
+    assert!(!reconcile(&records(&trial, 1)).books.is_balanced());
+}
+
+#[test]
+fn syns_that_were_sent_again_are_among_what_the_kernel_sent_again() {
+    let mut trial = trial(&[Story::Served, Story::SynDropped]);
+    trial.client[0].syn_retransmits = 1;
+    trial.client[1].syn_retransmits = 2;
+    trial.kernel.counters.retrans_segs = 3;
+    assert!(reconcile(&records(&trial, 2)).books.is_balanced());
+    trial.kernel.counters.retrans_segs = 2;
+    let books = reconcile(&records(&trial, 2)).books.to_string();
+    assert_eq!(
+        books,
+        "SYNs that were sent again, of all segments that were (RetransSegs): 3, must be from 0 to 2"
+    );
 }
 
 proptest! {
@@ -335,6 +367,21 @@ fn a_queue_reset_needs_a_listener_that_closed() {
 }
 
 #[test]
+fn a_client_may_hear_of_a_reset_as_late_as_the_observer_looked() {
+    let mut trial = trial(&[Story::Served, Story::QueueReset]);
+    let finished_ns = trial.client[1].finished.expect("it ended").get();
+    trial.client[1].finished = at(finished_ns + 8_000_000);
+    // Workers that keep a ledger tell that nobody had accepted it, however late the client hears.
+    let reconciled = reconcile(&records(&trial, 2));
+    assert!(reconciled.books.is_balanced(), "{}", reconciled.books);
+    let fate =
+        |trial: &Trial| reconcile(&TrialRecords { workers: None, ..records(trial, 2) }).attempts[1].fate;
+    assert_eq!(fate(&trial), Fate::NoReply);
+    trial.kernel.interval_ns_max = 6_000_000;
+    assert_eq!(fate(&trial), Fate::QueueReset);
+}
+
+#[test]
 fn poison_that_nobody_took_is_not_to_blame() {
     let mut trial = trial(&[Story::Refused]);
     trial.client[0].poison = true;
@@ -348,4 +395,134 @@ fn without_a_ledger_a_closed_listener_tells_queue_resets_from_missing_replies() 
     let reconciled = reconcile(&TrialRecords { workers: None, ..records(&trial, 2) });
     let fates: Vec<Fate> = reconciled.attempts.iter().map(|attempt| attempt.fate).collect();
     assert_eq!(fates, [Fate::QueueReset, Fate::NoReply]);
+}
+
+/// Two sessions of three requests each on one worker, at the same time; the second is cut by a crash.
+fn sessions() -> Trial {
+    let mut trial = trial(&[]);
+    let client = |attempt: u32, outcome, requests_answered| ClientRecord {
+        attempt,
+        intended_ns: 10,
+        started: at(10),
+        connected: at(11),
+        finished: at(1000),
+        outcome,
+        poison: false,
+        syn_retransmits: 0,
+        version: 1,
+        requests_answered,
+    };
+    trial.client = vec![client(0, Outcome::Replied, 3), client(1, Outcome::Reset, 1)];
+    let peer = |attempt: u32| Some(Peer::Ip(client_v4(attempt).into(), 5));
+    let number = crate::wire::number_of;
+    trial.workers[0].records = [
+        (RecordKind::Accepted, 1, 0, peer(0)),
+        (RecordKind::Accepted, 2, 0, peer(1)),
+        (RecordKind::Read, 1, number(0, 0), None),
+        (RecordKind::Replied, 1, number(0, 0), None),
+        (RecordKind::Read, 2, number(1, 0), None),
+        (RecordKind::Replied, 2, number(1, 0), None),
+        (RecordKind::Read, 1, number(0, 1), None),
+        (RecordKind::Replied, 1, number(0, 1), None),
+        (RecordKind::Read, 1, number(0, 2), None),
+        (RecordKind::Replied, 1, number(0, 2), None),
+        (RecordKind::Closed, 1, 0, None),
+        (RecordKind::Read, 2, number(1, 1), None),
+        (RecordKind::Crash, 0, crash_detail(CrashStep::Work, CrashMode::Kill), None),
+    ]
+    .into_iter()
+    .zip(20..)
+    .map(|((kind, connection, detail, peer), at_ns)| WorkerRecord {
+        kind,
+        pid: 101,
+        generation: 1,
+        connection,
+        at_ns,
+        detail,
+        peer,
+    })
+    .collect();
+    trial.kernel.counters.active_opens = 2;
+    trial.kernel.counters.passive_opens = 2;
+    trial
+}
+
+fn answered(attempt: u32, intended_ns: u64, answered_ns: u64, paused_ns: u64) -> RequestRecord {
+    RequestRecord { attempt, intended_ns, answered_ns, paused_ns }
+}
+
+#[test]
+fn sessions_of_one_worker_may_overlap() {
+    let trial = sessions();
+    let requests =
+        [answered(0, 10, 30, 0), answered(1, 10, 35, 0), answered(0, 40, 90, 20), answered(0, 95, 96, 0)];
+    let reconciled = reconcile(&TrialRecords { requests: &requests, ..records(&trial, 2) });
+    assert!(reconciled.books.is_balanced(), "{}", reconciled.books);
+    let [served, cut] = reconciled.attempts[..] else { panic!("two attempts") };
+    // The client's own pause is not the server's: 90 − 40 − 20.
+    assert_eq!((served.fate, served.blame, served.waited_ns), (Fate::Served, None, 30));
+    assert_eq!((cut.fate, cut.blame), (Fate::NoReply, Some(Blame::InFlight)));
+    assert_eq!(cut.retry, Some(Retry::Ambiguous));
+}
+
+#[test]
+fn every_connection_of_a_crashed_worker_is_in_flight_unless_it_had_ended() {
+    let mut trial = sessions();
+    trial.client[0].outcome = Outcome::Truncated;
+    trial.client[0].requests_answered = 2;
+    let both = reconcile(&records(&trial, 2));
+    assert!(both.attempts.iter().all(|attempt| attempt.blame == Some(Blame::InFlight)));
+    // The worker crashed at 32.
+    trial.client[0].finished = at(31);
+    let blames: Vec<Option<Blame>> =
+        reconcile(&records(&trial, 2)).attempts.iter().map(|a| a.blame).collect();
+    assert_eq!(blames, [Some(Blame::Collateral), Some(Blame::InFlight)]);
+}
+
+#[test]
+fn a_session_that_was_closed_while_idle_lost_nothing() {
+    let mut trial = sessions();
+    trial.client[1].outcome = Outcome::ClosedIdle;
+    let reconciled = reconcile(&records(&trial, 2));
+    let attempt = reconciled.attempts[1];
+    assert_eq!((attempt.fate, attempt.blame, attempt.retry), (Fate::Served, None, None));
+}
+
+#[test]
+fn sessions_that_do_not_add_up_are_noticed() {
+    type Spoil = fn(&mut Trial);
+    let spoils: [(&str, Spoil); 6] = [
+        ("read otherwise", |t| t.workers[0].records[6].detail = 0),
+        ("no worker recorded", |t| {
+            t.workers[0].records.remove(3);
+        }),
+        ("no worker recorded", |t| t.client[0].requests_answered = 4),
+        // A reply that was not recorded may be the last thing that a worker did, but only one may.
+        ("no worker recorded", |t| t.client[1].requests_answered = 3),
+        ("no open connection", |t| t.workers[0].records[11].connection = 1),
+        ("twice", |t| t.workers[0].records[1].peer = t.workers[0].records[0].peer),
+    ];
+    for (name, spoil) in spoils {
+        let mut trial = sessions();
+        spoil(&mut trial);
+        let reconciled = reconcile(&records(&trial, 2));
+        assert!(reconciled.books.to_string().contains(name), "{name}: {}", reconciled.books);
+    }
+    let mut trial = sessions();
+    trial.client[1].requests_answered = 2;
+    assert!(reconcile(&records(&trial, 2)).books.is_balanced());
+    let requests = [answered(0, 10, 30, 0)];
+    let reconciled = reconcile(&TrialRecords { requests: &requests, ..records(&trial, 2) });
+    assert_eq!(
+        reconciled.books.to_string(),
+        "attempts whose answered requests are not all on record: 1, must be 0"
+    );
+}
+
+#[test]
+fn without_a_ledger_an_earlier_reply_shows_that_a_session_was_accepted() {
+    let mut trial = trial(&[Story::QueueReset]);
+    trial.client[0].requests_answered = 1;
+    let reconciled = reconcile(&TrialRecords { workers: None, ..records(&trial, 1) });
+    assert_eq!(reconciled.attempts[0].fate, Fate::NoReply);
 }

@@ -48,6 +48,15 @@ pub const IN_FLIGHT_DEFAULT: u32 = 10_000;
 pub const SEND_LAG_NS_DEFAULT: u64 = 50_000_000;
 /// The longest send lag that may be tolerated.
 pub const SEND_LAG_NS_MAX: u64 = 10 * SECOND_NS;
+/// Users. The last number of 32 bits means "none" to the kernel (setuid(2)).
+pub const USER: RangeInclusive<i64> = 0..=4_294_967_294;
+/// Requests on a connection. The numbers that a session asks for do not repeat within it.
+pub const REQUESTS: RangeInclusive<i64> = 1..=10_000;
+/// Every n-th attempt.
+pub const EVERY: RangeInclusive<i64> = 1..=1_000_000;
+/// The body of a request: more than socket buffers hold, so that a server that does not read it makes
+/// the client wait.
+pub const BODY_BYTES: RangeInclusive<u32> = 1..=64 << 20;
 /// Starts that may be told to fail.
 pub const BOOT_FAILURES: RangeInclusive<i64> = 1..=1_000;
 

@@ -12,7 +12,7 @@ use crate::file::{At, Problem, integer, time};
 use crate::shm::control;
 use crate::signals;
 use crate::wire::{ATTEMPTS_MAX, Poison};
-use crate::words::{CrashStep, Verb, nearest};
+use crate::words::{CrashMode, CrashStep, Verb, nearest};
 
 /// Checks all faults of a file.
 pub(super) fn faults(files: &[At<FaultFile>], load: &Load) -> Result<Vec<Fault>, Problem> {
@@ -135,6 +135,12 @@ fn crash_of(file: &CrashFile) -> Result<Action, Problem> {
     {
         return Err(times.problem(format!("only boots fail several times; step {step} strikes once")));
     }
+    if file.mode.value == CrashMode::Catch {
+        return Err(file
+            .mode
+            .problem("what a worker catches is the failure of a request")
+            .expecting(format!("`poison` at one of {}, or another mode", steps(true))));
+    }
     let times = integer("times", file.times.as_ref(), bounds::BOOT_FAILURES)?.unwrap_or(1);
     Ok(Action::Crash { step, mode: file.mode.value, times })
 }
@@ -202,6 +208,13 @@ fn check_in_load(at: &At<AtFile>, faults: &[Fault], load: &Load) -> Result<(), P
         return Err(at
             .problem(format!("attempt {attempt} is beyond the load's end: it has {planned} attempts"))
             .expecting(format!("at most {}, since attempts count from 0", planned - 1.0)));
+    }
+    if let Trigger::After { fault, .. } = last.at
+        && matches!(earlier[fault].action, Action::Pause { for_ns: None, .. })
+    {
+        return Err(at
+            .problem(format!("nothing comes after fault {fault}: it lasts to the load's end"))
+            .expecting("`for` in its `pause`, or another moment"));
     }
     let earliest = earliest_strike_ns(last.at, earlier, load);
     if earliest < extent.end_ns_max {

@@ -1,20 +1,18 @@
 //! Scenario files as they are written. `scenarios/FORMAT.md` describes them for people, the JSON
 //! Schema of these types describes them for editors; what they mean is checked in `validate`.
 
-use std::borrow::Cow;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Deserialize, Deserializer, Error as _};
+use schemars::JsonSchema;
 
 use super::{Drain, Target};
 use crate::file::{At, Bytes, Never, OneOf, Rate, Table, Time, read_one_of, unknown_word};
+use crate::supervisor::Protocol;
 use crate::words::{CrashMode, CrashStep, Transport, Verb};
 
 /// A scenario: what happens to a supervisor.
 #[derive(Debug, Clone, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ScenarioFile {
-    /// Its stable name: small letters, digits, `-`, `_` and `.`.
+    /// Its stable name: small letters, digits, `-`, `_`, `.`, and `/` after the name of a folder.
     pub name: At<String>,
     /// The question it answers.
     pub asks: At<String>,
@@ -24,8 +22,11 @@ pub struct ScenarioFile {
     /// What each grade means here.
     #[serde(default)]
     pub means: Table<String>,
+    /// Whether it runs only where it is named, not as one of `all` or of a pattern. Default: false.
+    #[serde(default)]
+    pub opt_in: bool,
     /// The grade that each reference supervisor gets here; where the kernel's choice or chance
-    /// decides between two, `held or lossy`.
+    /// decides between two, `held or lossy`. `alike` says why, if all get the same.
     #[serde(default)]
     pub reference: Table<String>,
     /// The listening socket.
@@ -42,9 +43,22 @@ pub struct ScenarioFile {
     /// Sysctls of the trial's namespaces, by dotted name.
     #[serde(default)]
     pub sysctl: Table<SysctlFile>,
+    /// How the kernel is observed.
+    #[serde(default)]
+    pub kernel: KernelFile,
     /// What must hold at the end, by metric.
     #[serde(default)]
     pub expect: Table<ExpectFile>,
+}
+
+/// How the kernel is observed.
+#[derive(Debug, Clone, Copy, Default, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct KernelFile {
+    /// Whether connections that nobody has accepted are sampled also where workers keep a ledger,
+    /// so that the two can be compared. Default: false.
+    #[serde(default)]
+    pub sample_accepts: bool,
 }
 
 /// The listening socket.
@@ -75,6 +89,18 @@ pub struct WorkersFile {
     pub nofile: Option<At<i64>>,
     /// Limit of a worker's address space, 64MiB to 4GiB. Default: inherited.
     pub memory: Option<At<Bytes>>,
+    /// The user that workers run as, by name or id. Default: the supervisor's.
+    pub user: Option<At<UserFile>>,
+}
+
+/// A user: a name, or an id.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(untagged)]
+pub enum UserFile {
+    /// By id.
+    Id(i64),
+    /// By name.
+    Name(String),
 }
 
 /// The load. It ends after `attempts` or after `duration`, one of which must be there.
@@ -91,8 +117,11 @@ pub struct LoadFile {
     pub timeout: Option<At<TimeoutFile>>,
     /// Served later than this after the intended start: delayed. Default: 50ms.
     pub deadline: Option<At<Time>>,
+    /// What is spoken. Default: what the supervisor's workers speak, which is square where they are
+    /// ours.
+    pub protocol: Option<Protocol>,
     /// What an attempt does with its connection. Default: one-shot.
-    pub connection: Option<ConnectionFile>,
+    pub connection: Option<At<ConnectionFile>>,
     /// Most connections in flight, 1 to 100000; beyond it attempts are `not_sent`. Default: 10000.
     pub in_flight: Option<At<i64>>,
     /// Beyond this send lag (99th percentile) the trial is inconclusive. Default: 50ms.
@@ -147,7 +176,8 @@ pub enum TimeoutFile {
     Each(TimeoutsFile),
 }
 
-/// Time-outs, each counted from the start of the attempt.
+/// Time-outs, each counted from the start of the attempt; in a session, those for the reply count from
+/// the beginning of each request.
 #[derive(Debug, Clone, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TimeoutsFile {
@@ -159,9 +189,43 @@ pub struct TimeoutsFile {
     pub total: Option<At<Time>>,
 }
 
-/// What an attempt does with its connection; so far just one thing.
-#[derive(Debug, Clone, Copy)]
-pub struct ConnectionFile;
+/// What an attempt does with its connection: `one-shot`, or a table.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(untagged)]
+pub enum ConnectionFile {
+    /// One request, sent and read at once.
+    Word(ConnectionWord),
+    /// Anything else.
+    Table(ConnectionTableFile),
+}
+
+/// The connection that needs no table.
+#[derive(Debug, Clone, Copy, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConnectionWord {
+    /// One request, sent and read at once.
+    OneShot,
+}
+
+/// What an attempt does with its connection. What is left out is as in one-shot.
+#[derive(Debug, Clone, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ConnectionTableFile {
+    /// Requests on a connection, one after the other, 1 to 10000. Default: 1.
+    pub requests: Option<At<i64>>,
+    /// From a reply to the next request. Default: 0.
+    pub gap: Option<At<Time>>,
+    /// Pause after the first half of each request. Default: 0.
+    pub send_pause: Option<At<Time>>,
+    /// Pause between the end of each request and the first look for its reply. Default: 0.
+    pub read_pause: Option<At<Time>>,
+    /// Length of each request's body, up to 64MiB; needs protocol http. Default: no body.
+    pub body: Option<At<Bytes>>,
+    /// Whether the client ends its side behind the last request. Default: false.
+    pub half_close: Option<bool>,
+    /// Only every n-th attempt is like this, counted from 1; all others are one-shot. Default: 1.
+    pub every: Option<At<i64>>,
+}
 
 /// Something done to the system: when, and exactly one action.
 #[derive(Debug, Clone, serde::Deserialize, JsonSchema)]
@@ -308,7 +372,7 @@ read_one_of!(
 
 read_one_of!(
     ConnectionFile,
-    OneOf::<Self, Session>::new(CONNECTION_EXPECTED).text(connection).table(|_| Self)
+    OneOf::<Self, ConnectionTableFile>::new(CONNECTION_EXPECTED).text(connection).table(Self::Table)
 );
 read_one_of!(
     AtFile,
@@ -329,6 +393,12 @@ read_one_of!(
         .table(Self::Table)
 );
 read_one_of!(
+    UserFile,
+    OneOf::<Self, Never>::new("the name of a user, or its id")
+        .text(|text| Ok(Self::Name(text.to_owned())))
+        .number(Self::Id)
+);
+read_one_of!(
     SysctlFile,
     OneOf::<Self, Never>::new("a number or a string")
         .text(|text| Ok(Self::Text(text.to_owned())))
@@ -341,31 +411,12 @@ read_one_of!(
         .number(Self::Number)
 );
 
-const CONNECTION_EXPECTED: &str = "\"one-shot\": one request per connection";
+const CONNECTION_EXPECTED: &str =
+    "\"one-shot\", or a table of requests, gap, send-pause, read-pause, body, half-close and every";
 
 fn connection(text: &str) -> Result<ConnectionFile, String> {
     match text {
-        "one-shot" => Ok(ConnectionFile),
-        other => Err(format!("connection `{other}` is not supported, expected {CONNECTION_EXPECTED}")),
-    }
-}
-
-/// Several requests on one connection: refused, with words that say so.
-struct Session;
-
-impl<'de> Deserialize<'de> for Session {
-    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-        let message = "sessions of several requests on one connection are not supported yet";
-        Err(D::Error::custom(format!("{message}, expected {CONNECTION_EXPECTED}")))
-    }
-}
-
-impl JsonSchema for ConnectionFile {
-    fn schema_name() -> Cow<'static, str> {
-        "ConnectionFile".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "description": "One request per connection.", "const": "one-shot" })
+        "one-shot" => Ok(ConnectionFile::Word(ConnectionWord::OneShot)),
+        other => Err(format!("there is no connection `{other}`, expected {CONNECTION_EXPECTED}")),
     }
 }

@@ -1,6 +1,7 @@
 //! The load of a scenario file: arrivals, end, time-outs.
 
 use super::bounds;
+use super::connection::connection;
 use super::file::{ArrivalsFile, LoadFile, TimeoutFile};
 use super::{Arrivals, Load, Timeouts, Until};
 use crate::arrivals::Extent;
@@ -30,6 +31,8 @@ pub(super) fn load(file: &At<LoadFile>) -> Result<Load, Problem> {
             .unwrap_or(bounds::IN_FLIGHT_DEFAULT),
         send_lag_max_ns: time("send-lag", file.send_lag.as_ref(), 1..=bounds::SEND_LAG_NS_MAX)?
             .unwrap_or(bounds::SEND_LAG_NS_DEFAULT),
+        protocol: file.protocol,
+        connection: connection(file, timeouts)?,
     };
     check_extent(file, &load)?;
     Ok(load)

@@ -2,6 +2,7 @@
 //! them from files, and says what is wrong with a file that cannot be one.
 
 pub mod bounds;
+mod connection;
 mod faults;
 pub mod file;
 mod load;
@@ -11,6 +12,7 @@ pub use validate::parse;
 
 use std::collections::BTreeMap;
 
+use crate::supervisor::Protocol;
 use crate::wire::Poison;
 use crate::words::{CrashMode, CrashStep, Grade, Transport, Verb};
 
@@ -25,9 +27,10 @@ pub struct Scenario {
     pub about: String,
     /// What each grade means here.
     pub means: BTreeMap<Grade, String>,
-    /// The grades that reference supervisors may get here, by name: one, or several where the
-    /// kernel's choice or chance decides. The tests hold this table against measured trials.
-    pub reference: BTreeMap<String, Vec<Grade>>,
+    /// Whether it runs only where it is named, not as one of `all` or of a pattern.
+    pub opt_in: bool,
+    /// What reference supervisors get here.
+    pub reference: Reference,
     /// The listening socket.
     pub listen: Listen,
     /// The workers.
@@ -40,6 +43,18 @@ pub struct Scenario {
     pub expect: Vec<Expectation>,
     /// Sysctls of the trial's namespaces, by dotted name.
     pub sysctls: BTreeMap<String, String>,
+    /// Whether connections that nobody has accepted are sampled also where workers keep a ledger.
+    pub sample_accepts: bool,
+}
+
+/// What reference supervisors get in a scenario. The tests hold it against measured trials.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reference {
+    /// The grades that each may get, by name: one, or several where the kernel's choice or chance
+    /// decides.
+    pub grades: BTreeMap<String, Vec<Grade>>,
+    /// Why the grades tell no supervisor from another, where they do not.
+    pub alike: Option<String>,
 }
 
 /// The listening socket.
@@ -68,14 +83,28 @@ pub struct Workers {
     pub nofile: Option<u64>,
     /// Limit of a worker's address space, in bytes; `None`: inherited.
     pub memory_bytes: Option<u64>,
+    /// The user that workers run as; `None`: the supervisor's.
+    pub user: Option<User>,
+}
+
+/// A user of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum User {
+    /// By name.
+    Name(String),
+    /// By id.
+    Id(u32),
 }
 
 /// What a worker does on TERM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Drain {
-    /// Finishes the request in hand, accepts nothing more, exits.
+    /// Accepts nothing more, answers the requests that have begun to arrive, closes sessions that are
+    /// idle, exits.
     Graceful,
+    /// Accepts nothing more, and goes on answering open sessions until their clients end them.
+    Patient,
     /// Dies at once.
     None,
 }
@@ -95,6 +124,30 @@ pub struct Load {
     pub in_flight_max: u32,
     /// Beyond this send lag (99th percentile), the trial is inconclusive. In nanoseconds.
     pub send_lag_max_ns: u64,
+    /// What is spoken; `None`: whatever the supervisor's workers speak.
+    pub protocol: Option<Protocol>,
+    /// What an attempt does with its connection.
+    pub connection: Connection,
+}
+
+/// What an attempt does with its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connection {
+    /// Requests on a connection, one after the other, at least 1.
+    pub requests: u16,
+    /// From a reply to the next request, in nanoseconds; the connection is idle in between.
+    pub gap_ns: u64,
+    /// Pause after the first half of each request, in nanoseconds: a slow writer.
+    pub send_pause_ns: u64,
+    /// Pause between the end of each request and the first look for its reply, in nanoseconds: a
+    /// slow reader.
+    pub read_pause_ns: u64,
+    /// Length of each request's body; with 0 there is none. HTTP only.
+    pub body_bytes: u32,
+    /// Whether the client ends its side of the connection behind the last request (`shutdown`).
+    pub half_close: bool,
+    /// Only every n-th attempt is like this, counted from 1, and all others are one-shot; at least 1.
+    pub every: u32,
 }
 
 /// When attempts are due.
@@ -145,14 +198,15 @@ pub enum Until {
     Elapsed(u64),
 }
 
-/// Time-outs of an attempt, each counted from `started`, in nanoseconds.
+/// Time-outs of an attempt, each counted from `started`, in nanoseconds. In a session, those for the
+/// reply hold for each request, counted from its own beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     /// For the handshake.
     pub connect_ns: u64,
     /// For the first byte of the reply.
     pub first_byte_ns: u64,
-    /// For the whole attempt.
+    /// For the whole request.
     pub total_ns: u64,
 }
 

@@ -45,6 +45,22 @@ fn the_crash_scenario_says_what_it_means() {
 }
 
 #[test]
+fn names_may_have_folders_and_references_a_reason() {
+    let named = |name: &str| with("").replace("\"t\"", &format!("\"{name}\""));
+    let nested = named("backlog/1").replace("asks", "opt-in = true\nasks");
+    let scenario =
+        right(&format!("{nested}[reference]\nbare = \"held or lossy\"\nalike = \"It only measures.\"\n"));
+    assert_eq!((scenario.name.as_str(), scenario.opt_in), ("backlog/1", true));
+    assert_eq!(scenario.reference.grades["bare"], [Grade::Held, Grade::Lossy]);
+    assert_eq!(scenario.reference.alike.as_deref(), Some("It only measures."));
+    assert!(!right(CRASH).opt_in && right(CRASH).reference.alike.is_none());
+    for name in ["/1", "backlog/", "a//b", "../crash", "a/all"] {
+        wrong(&named(name), 1, 8, "cannot be the name of a scenario");
+    }
+    wrong(&with("[reference]\nbare = \"held or los\""), 8, 8, "lossy");
+}
+
+#[test]
 fn the_documented_example_is_right() {
     let example =
         FORMAT.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
@@ -86,6 +102,7 @@ fn defaults_are_as_documented() {
         drain: Drain::Graceful,
         nofile: None,
         memory_bytes: None,
+        user: None,
     };
     assert_eq!(scenario.workers, workers);
     let second = 1_000_000_000;
@@ -97,6 +114,8 @@ fn defaults_are_as_documented() {
         deadline_ns: second / 20,
         in_flight_max: 10_000,
         send_lag_max_ns: second / 20,
+        protocol: None,
+        connection: Connection::ONE_SHOT,
     };
     assert_eq!(scenario.load, load);
     assert!(scenario.about.is_empty() && scenario.means.is_empty() && scenario.faults.is_empty());
@@ -209,6 +228,27 @@ fn delays_add_up() {
 }
 
 #[test]
+fn names_may_have_parts() {
+    let named = |name: &str| {
+        format!("name = \"{name}\"\nasks = \"?\"\n[load]\narrivals = {{ closed = 1 }}\nattempts = 1")
+    };
+    for name in ["backlog/128", "a/b/c", "x"] {
+        assert_eq!(right(&named(name)).name, name);
+    }
+    for name in ["/x", "x/", "a//b", "../x", "a/..", "a/all"] {
+        wrong(&named(name), 1, 8, "cannot be the name of a scenario");
+    }
+}
+
+#[test]
+fn accepts_are_sampled_where_asked_for() {
+    let text = "name = \"x\"\nasks = \"?\"\n[load]\narrivals = { closed = 1 }\nattempts = 1\n";
+    assert!(!right(text).sample_accepts);
+    assert!(right(&format!("{text}[kernel]\nsample-accepts = true")).sample_accepts);
+    wrong(&format!("{text}[kernel]\nsample-accept = true"), 7, 1, "did you mean `sample-accepts`?");
+}
+
+#[test]
 fn wrong_tops() {
     for (text, line, column, fragment) in [
         ("", 1, 1, "missing key `name`"),
@@ -218,13 +258,13 @@ fn wrong_tops() {
             "name = \"a b\"\nasks = \"?\"\n[load]\narrivals = { closed = 1 }\nattempts = 1",
             1,
             8,
-            "cannot be a name",
+            "cannot be the name of a scenario",
         ),
         (
             "name = \"all\"\nasks = \"?\"\n[load]\narrivals = { closed = 1 }\nattempts = 1",
             1,
             8,
-            "cannot be a name",
+            "cannot be the name of a scenario",
         ),
         (
             "name = \"t\"\nasks = \" \"\n[load]\narrivals = { closed = 1 }\nattempts = 1",
@@ -330,16 +370,124 @@ fn wrong_loads() {
         ("arrivals = { closed = 1 }\nattempts = 3\ndeadline = \"6s\"", 6, 12, "at most 5s"),
         ("arrivals = { closed = 1 }\nattempts = 3\nin_flight = 6", 6, 1, "did you mean `in-flight`?"),
         ("arrivals = { closed = 1 }\nattempts = 3\nsend-lag = \"1min\"", 6, 12, "at most 10s"),
-        ("arrivals = { closed = 1 }\nattempts = 3\nconnection = \"session\"", 6, 14, "not supported"),
-        (
-            "arrivals = { closed = 1 }\nattempts = 3\nconnection = { requests = 10, gap = \"50ms\" }",
-            6,
-            14,
-            "sessions of several requests on one connection are not supported yet",
-        ),
     ] {
         wrong(&with_load(lines), line, column, fragment);
     }
+}
+
+#[test]
+fn users_are_names_or_numbers() {
+    let user = |text: &str| right(&with(&format!("[workers]\nuser = {text}"))).workers.user;
+    assert_eq!(user("\"nobody\""), Some(User::Name("nobody".to_owned())));
+    assert_eq!(user("65534"), Some(User::Id(65534)));
+    for (text, fragment) in [
+        ("\"\"", "cannot be a user"),
+        ("\"a:b\"", "cannot be a user"),
+        ("-1", "expected 0 to 4294967294"),
+        ("4294967295", "expected 0 to 4294967294"),
+        ("1.5", "expected the name of a user, or its id"),
+    ] {
+        wrong(&with(&format!("[workers]\nuser = {text}")), 8, 8, fragment);
+    }
+}
+
+#[test]
+fn what_a_transport_lacks_is_neither_set_nor_expected() {
+    let unix = |lines: &str| with(&format!("[listen]\ntransport = \"unix\"\n{lines}"));
+    right(&unix("[expect]\n\"kernel.queue_max\" = 1\n[sysctl]\n\"net.core.somaxconn\" = 5"));
+    for (lines, fragment) in [
+        ("[expect]\n\"kernel.listen-overflows\" = 0", "not measured for Unix sockets"),
+        ("[expect]\n\"kernel.listen_drops\" = 0", "not measured for Unix sockets"),
+        ("[sysctl]\n\"net.ipv4.tcp_syncookies\" = 0", "no effect on Unix sockets"),
+    ] {
+        wrong(&unix(lines), 10, 1, fragment);
+        right(&with(lines));
+    }
+}
+
+#[test]
+fn nothing_follows_a_pause_that_lasts_to_the_end() {
+    let faults = |pause: &str| {
+        with(&format!(
+            "[[fault]]\nat = \"0\"\npause = {{ whom = \"worker\"{pause} }}\n\
+             [[fault]]\nat = {{ after = 0 }}\ncontrol = \"reload\""
+        ))
+    };
+    right(&faults(", for = \"1ms\""));
+    wrong(&faults(""), 11, 6, "lasts to the load's end");
+}
+
+#[test]
+fn every_kind_of_connection_is_read() {
+    let ms = 1_000_000;
+    let one_shot = Connection::ONE_SHOT;
+    for (text, connection) in [
+        ("\"one-shot\"", one_shot),
+        ("{}", one_shot),
+        ("{ requests = 10, gap = \"50ms\" }", Connection { requests: 10, gap_ns: 50 * ms, ..one_shot }),
+        ("{ requests = 2 }", Connection { requests: 2, ..one_shot }),
+        (
+            "{ send-pause = \"100ms\", read-pause = \"1ms\", every = 10 }",
+            Connection { send_pause_ns: 100 * ms, read_pause_ns: ms, every: 10, ..one_shot },
+        ),
+        ("{ half-close = true }", Connection { half_close: true, ..one_shot }),
+        ("{ body = \"64KiB\" }", Connection { body_bytes: 1 << 16, ..one_shot }),
+    ] {
+        let load =
+            format!("arrivals = {{ closed = 1 }}\nattempts = 3\nprotocol = \"http\"\nconnection = {text}");
+        let load = right(&with_load(&load)).load;
+        assert_eq!((load.connection, load.protocol), (connection, Some(Protocol::Http)), "{text}");
+    }
+    assert_eq!(right(&with("")).load.protocol, None);
+    let tenth = Connection { requests: 3, every: 10, ..one_shot };
+    let sessions: Vec<u32> = (0..30).filter(|attempt| tenth.of_attempt(*attempt).is_session()).collect();
+    assert_eq!(sessions, [9, 19, 29]);
+}
+
+#[test]
+fn wrong_connections() {
+    for (connection, column, fragment) in [
+        ("\"session\"", 14, "there is no connection `session`"),
+        ("3", 14, "expected \"one-shot\", or a table"),
+        ("{ request = 3 }", 16, "did you mean `requests`?"),
+        ("{ requests = 0 }", 27, "expected 1 to 10000"),
+        ("{ requests = 10001 }", 27, "expected 1 to 10000"),
+        ("{ requests = 2, gap = 5 }", 36, "expected a time such as"),
+        ("{ requests = 2, gap = \"3min\" }", 36, "at most 120s"),
+        ("{ gap = \"5ms\" }", 22, "expected `requests` of 2 or more beside it"),
+        ("{ every = 0 }", 24, "expected 1 to 1000000"),
+        ("{ body = \"1KiB\" }", 23, "expected `protocol = \"http\"` in [load] beside it"),
+        (
+            "{ send-pause = \"3s\", read-pause = \"2s\" }",
+            14,
+            "the client pauses for its time-out (5s) or longer",
+        ),
+        ("{ requests = 10000, gap = \"61ms\" }", 14, "expected at most 600s"),
+        ("{ half-close = \"yes\" }", 29, "expected a boolean"),
+    ] {
+        let load = format!("arrivals = {{ closed = 1 }}\nattempts = 3\nconnection = {connection}");
+        wrong(&with_load(&load), 6, column, fragment);
+    }
+    let http = "arrivals = { closed = 1 }\nattempts = 3\nprotocol = \"http\"\n";
+    for body in ["0B", "65MiB"] {
+        let load = format!("{http}connection = {{ body = \"{body}\" }}");
+        wrong(&with_load(&load), 7, 23, "expected 1B to 64MiB");
+    }
+    let load = "arrivals = { closed = 1 }\nattempts = 3\nprotocol = \"htp\"";
+    wrong(&with_load(load), 6, 12, "did you mean `http`?");
+}
+
+#[test]
+fn sessions_may_outlast_their_time_out() {
+    // Each of five requests may take 5 s, so that the load may last for more than the 5 s of one.
+    let fault = "[[fault]]\nat = \"20s\"\ncontrol = \"restart\"\n";
+    let load = |requests: u32| {
+        format!(
+            "arrivals = {{ closed = 1 }}\nattempts = 1\nconnection = {{ requests = {requests} }}\n{fault}"
+        )
+    };
+    right(&with_load(&load(5)));
+    wrong(&with_load(&load(4)), 8, 6, "beyond the load's end");
 }
 
 #[test]
@@ -380,6 +528,12 @@ fn wrong_faults() {
             7,
             1,
             "the key `nofile` in [workers]",
+        ),
+        (
+            "at = \"0\"\ncrash = { step = \"idle\", mode = \"catch\" }",
+            9,
+            33,
+            "what a worker catches is the failure of a request",
         ),
         (
             "at = \"0\"\ncrash = { step = \"work\", mode = \"exit\" }",

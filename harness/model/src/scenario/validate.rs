@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::bounds;
 use super::faults;
-use super::file::{ExpectFile, FaultFile, ListenFile, ScenarioFile, SysctlFile, WorkersFile};
+use super::file::{ExpectFile, FaultFile, ListenFile, ScenarioFile, SysctlFile, UserFile, WorkersFile};
 use super::load;
-use super::{Action, Drain, Expectation, Fault, Listen, Scenario, Workers};
+use super::{Action, Drain, Expectation, Fault, Listen, Reference, Scenario, User, Workers};
 use crate::duration;
 use crate::expect;
-use crate::file::{At, Bytes, FileError, Problem, Source, Table, check_name, integer, time, word};
+use crate::file::{At, Bytes, FileError, Problem, Source, Table, check_scenario_name, integer, time, word};
 use crate::words::{CrashMode, Grade, Transport, UnknownWord, nearest};
 
 /// Reads a scenario file. `origin` is its path, or another name for where the text comes from.
@@ -24,7 +24,7 @@ pub fn parse(text: &str, origin: &str) -> Result<Scenario, FileError> {
 }
 
 fn scenario(file: ScenarioFile) -> Result<Scenario, Problem> {
-    check_name(&file.name)?;
+    check_scenario_name(&file.name)?;
     if file.asks.value.trim().is_empty() {
         return Err(file.asks.problem("asks is empty").expecting("the question that the scenario answers"));
     }
@@ -40,18 +40,23 @@ fn scenario(file: ScenarioFile) -> Result<Scenario, Problem> {
     }
     let faults = faults::faults(&file.fault, &load)?;
     check_limits(&file.fault, &faults, &workers)?;
+    let listen = listen(&file.listen)?;
+    check_measured(listen.transport, &file.expect)?;
+    check_sysctls(listen.transport, &file.sysctl)?;
     Ok(Scenario {
         name: file.name.value,
         asks: file.asks.value,
         about: file.about,
         means: means(file.means)?,
+        opt_in: file.opt_in,
         reference: reference(file.reference)?,
-        listen: listen(&file.listen)?,
+        listen,
         workers,
         load,
         faults,
         expect: expectations(&file.expect)?,
         sysctls: sysctls(file.sysctl)?,
+        sample_accepts: file.kernel.sample_accepts,
     })
 }
 
@@ -60,8 +65,8 @@ fn means(table: Table<String>) -> Result<BTreeMap<Grade, String>, Problem> {
     table.entries.into_iter().map(entry).collect()
 }
 
-/// A grade, or several with `or` in between.
-fn reference(table: Table<String>) -> Result<BTreeMap<String, Vec<Grade>>, Problem> {
+/// For each supervisor a grade, or several with `or` in between; and under `alike` a sentence.
+fn reference(table: Table<String>) -> Result<Reference, Problem> {
     let grades = |text: &At<String>| -> Result<Vec<Grade>, Problem> {
         let words = text
             .value
@@ -69,7 +74,15 @@ fn reference(table: Table<String>) -> Result<BTreeMap<String, Vec<Grade>>, Probl
             .map(|grade| At { value: grade.trim().to_owned(), span: text.span.clone() });
         words.map(|grade| word::<Grade>(&grade)).collect()
     };
-    table.entries.into_iter().map(|(name, text)| Ok((name.value, grades(&text)?))).collect()
+    let mut reference = Reference::default();
+    for (name, text) in table.entries {
+        if name.value == "alike" {
+            reference.alike = Some(text.value);
+        } else {
+            reference.grades.insert(name.value, grades(&text)?);
+        }
+    }
+    Ok(reference)
 }
 
 fn listen(file: &ListenFile) -> Result<Listen, Problem> {
@@ -93,7 +106,21 @@ fn workers(file: &WorkersFile) -> Result<Workers, Problem> {
         drain: file.drain.unwrap_or(Drain::Graceful),
         nofile: integer("nofile", file.nofile.as_ref(), bounds::NOFILE)?,
         memory_bytes: file.memory.as_ref().map(memory).transpose()?,
+        user: file.user.as_ref().map(user).transpose()?,
     })
+}
+
+fn user(user: &At<UserFile>) -> Result<User, Problem> {
+    match &user.value {
+        UserFile::Name(name) if name.is_empty() || name.contains([':', '/', '\0']) => {
+            Err(user.problem(format!("`{name}` cannot be a user")).expecting("a name, or an id"))
+        }
+        UserFile::Name(name) => Ok(User::Name(name.clone())),
+        UserFile::Id(id) => {
+            let id = At { value: *id, span: user.span.clone() };
+            Ok(User::Id(integer("user", Some(&id), bounds::USER)?.unwrap_or_default()))
+        }
+    }
 }
 
 fn memory(memory: &At<Bytes>) -> Result<u64, Problem> {
@@ -125,6 +152,31 @@ fn check_limits(files: &[At<FaultFile>], faults: &[Fault], workers: &Workers) ->
             .expecting(format!("the key `{missing}` in [workers]")));
     }
     Ok(())
+}
+
+/// The kernel counts for TCP what it does not count for Unix sockets. A file that expects something
+/// of it would pass or fail for nothing.
+fn check_measured(transport: Transport, table: &Table<ExpectFile>) -> Result<(), Problem> {
+    const OF_TCP: [&str; 2] = ["kernel.listen_overflows", "kernel.listen_drops"];
+    let of_tcp =
+        table.entries.iter().find(|(name, _)| OF_TCP.contains(&name.value.replace('-', "_").as_str()));
+    match (transport, of_tcp) {
+        (Transport::Unix, Some((name, _))) => Err(name
+            .problem(format!("{} is not measured for Unix sockets: only TCP has it", name.value))
+            .expecting("another metric, or transport tcp or tcp6")),
+        _ => Ok(()),
+    }
+}
+
+/// What changes nothing was meant for another scenario.
+fn check_sysctls(transport: Transport, table: &Table<SysctlFile>) -> Result<(), Problem> {
+    let of_ip = table.entries.iter().find(|(name, _)| name.value.starts_with("net.ipv4."));
+    match (transport, of_ip) {
+        (Transport::Unix, Some((name, _))) => Err(name
+            .problem(format!("{} has no effect on Unix sockets", name.value))
+            .expecting("no such sysctl, or transport tcp or tcp6")),
+        _ => Ok(()),
+    }
 }
 
 fn expectations(table: &Table<ExpectFile>) -> Result<Vec<Expectation>, Problem> {

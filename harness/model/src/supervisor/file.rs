@@ -12,7 +12,7 @@ use crate::words::{Transport, UnknownWord, nearest};
 ///
 /// Commands are lists of words, run without a shell. They, and the values of `[env]`, may have
 /// the placeholders {dir} {source} {address} {host} {port} {path} {backlog} {workers} {version}
-/// {worker} {holdline}.
+/// {user} {worker} {holdline}.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SupervisorFile {
@@ -68,6 +68,12 @@ pub struct SupervisorFile {
     /// Whether it must be started by root. Default: false.
     #[serde(default)]
     pub needs_root: bool,
+    /// The file in which it keeps its process id, relative to the trial's folder. Default: none, it
+    /// stays the process that was started.
+    pub pid_file: Option<At<String>>,
+    /// Whether it can run its workers as the user {user}. Default: false.
+    #[serde(default)]
+    pub can_drop: bool,
 }
 
 /// Who holds the listener, and how workers get it.

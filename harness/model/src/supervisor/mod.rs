@@ -59,6 +59,11 @@ pub struct Supervisor {
     pub trap: Option<String>,
     /// Whether it must be started by root.
     pub needs_root: bool,
+    /// The file in which it keeps its process id, relative to the trial's folder or absolute: it may replace
+    /// itself by another process. `None`: it is the process that was started, to the end.
+    pub pid_file: Option<String>,
+    /// Whether it can run its workers as another user than its own, `{user}`.
+    pub can_drop: bool,
 }
 
 /// What a supervisor can run.
@@ -94,10 +99,11 @@ pub enum WorkerKind {
 }
 
 /// What workers speak.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Protocol {
     /// The square protocol, bare.
+    #[default]
     Square,
     /// The square protocol over HTTP/1.1.
     Http,
@@ -120,6 +126,17 @@ pub enum Holder {
     Supervisor,
     /// Each worker binds its own.
     Worker,
+}
+
+impl Protocol {
+    /// The word that files have for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Square => "square",
+            Self::Http => "http",
+        }
+    }
 }
 
 /// How a worker gets its listener.

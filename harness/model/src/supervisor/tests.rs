@@ -34,6 +34,8 @@ stop = ["circusctl", "--endpoint", "ipc://{dir}/ctl", "quit"]
 private = ["/run"]
 trap = "It closes its sockets on reload."
 needs-root = false
+pid-file = "circus.pid"
+can-drop = true
 [files."circus.ini"]
 template = "circus.ini"
 [control]
@@ -63,6 +65,7 @@ fn a_whole_description_is_read() {
     assert_eq!(circus.env["LISTEN"], "{address}");
     assert_eq!(circus.expected["crash"], Grade::Held);
     assert_eq!(circus.private, ["/run"]);
+    assert_eq!((circus.pid_file.as_deref(), circus.can_drop), (Some("circus.pid"), true));
 }
 
 #[test]
@@ -75,6 +78,7 @@ fn defaults_are_as_documented() {
     assert_eq!(t.ready, Ready { listening: true, workers: true, spares: 0, timeout_ns: 10_000_000_000 });
     assert_eq!(t.stop, Control::Signal { signal: "TERM".to_owned(), to: SignalTo::Supervisor });
     assert!(t.files.is_empty() && t.control.is_empty() && t.env.is_empty() && t.expected.is_empty());
+    assert!(t.pid_file.is_none() && !t.can_drop);
 }
 
 #[test]
@@ -126,6 +130,10 @@ fn wrong_descriptions() {
             44,
             "a pidfile has no placeholders",
         ),
+        ("pid-file = \"\"", 5, 12, "the path is empty"),
+        ("pid-file = \"{dir}/x\"", 5, 12, "a pidfile has no placeholders"),
+        ("pidfile = \"x\"", 5, 1, "did you mean `pid-file`?"),
+        ("can-drop = \"yes\"", 5, 12, "expected a boolean"),
         ("stop = { to = \"group\" }", 5, 8, "`signal` and perhaps `to`"),
         ("[files.\"../x\"]\ntemplate = \"x\"", 5, 8, "leads out of its folder"),
         ("[files.x]\ntemplate = \"/etc/passwd\"", 6, 12, "leads out of its folder"),

@@ -9,7 +9,9 @@ use super::file::{
 use super::{
     Control, Passing, Protocol, Ready, Runs, SignalTo, Socket, Supervisor, TemplateFile, WorkerKind,
 };
-use crate::file::{At, FileError, Problem, Source, Table, check_name, integer, time, word};
+use crate::file::{
+    At, FileError, Problem, Source, Table, check_name, check_scenario_name, integer, time, word,
+};
 use crate::scenario::bounds;
 use crate::signals;
 use crate::template::{self, PLACEHOLDERS, TemplateError};
@@ -60,6 +62,8 @@ fn supervisor(file: SupervisorFile) -> Result<Supervisor, Problem> {
         expected: expected(file.expected)?,
         trap: file.trap,
         needs_root: file.needs_root,
+        pid_file: file.pid_file.as_ref().map(pid_file).transpose()?,
+        can_drop: file.can_drop,
         runs,
     })
 }
@@ -184,16 +188,7 @@ fn signal_to(to: Option<&At<SignalToFile>>) -> Result<SignalTo, Problem> {
         None | Some(SignalToFile::Known(KnownTarget::Supervisor)) => SignalTo::Supervisor,
         Some(SignalToFile::Known(KnownTarget::Group)) => SignalTo::Group,
         Some(SignalToFile::Known(KnownTarget::Workers)) => SignalTo::Workers,
-        Some(SignalToFile::PidFile(file)) if file.pidfile.value.is_empty() => {
-            return Err(file.pidfile.problem("the path is empty"));
-        }
-        Some(SignalToFile::PidFile(file)) if file.pidfile.value.contains('{') => {
-            return Err(file
-                .pidfile
-                .problem("a pidfile has no placeholders")
-                .expecting("a path from the trial's folder"));
-        }
-        Some(SignalToFile::PidFile(file)) => SignalTo::PidFile(file.pidfile.value.clone()),
+        Some(SignalToFile::PidFile(file)) => SignalTo::PidFile(pid_file(&file.pidfile)?),
     })
 }
 
@@ -215,6 +210,18 @@ fn check_inside(path: &At<String>) -> Result<(), Problem> {
     Err(path
         .problem(format!("`{}` leads out of its folder", path.value))
         .expecting("a relative path without `..`"))
+}
+
+fn pid_file(path: &At<String>) -> Result<String, Problem> {
+    if path.value.is_empty() {
+        return Err(path.problem("the path is empty"));
+    }
+    if path.value.contains('{') {
+        return Err(path
+            .problem("a pidfile has no placeholders")
+            .expecting("a path from the trial's folder"));
+    }
+    Ok(path.value.clone())
 }
 
 fn private(path: &At<String>) -> Result<String, Problem> {
@@ -242,7 +249,7 @@ fn env(table: Table<String>) -> Result<BTreeMap<String, String>, Problem> {
 
 fn expected(table: Table<String>) -> Result<BTreeMap<String, Grade>, Problem> {
     let entry = |(scenario, grade): (At<String>, At<String>)| {
-        check_name(&scenario)?;
+        check_scenario_name(&scenario)?;
         Ok((scenario.value, word(&grade)?))
     };
     table.entries.into_iter().map(entry).collect()

@@ -1,0 +1,313 @@
+//! Each kind of loss line, word for word, from records with values.
+
+use Outcome::{Closed, Refused, Replied, Reset, TimedOut};
+use RecordKind::{Accepted, BootFailed, Crash, Drain, Exit, StoppedAccepting};
+
+use super::*;
+use crate::facts::ProcessEnd;
+use crate::ledger::{InjectedDeath, reconcile};
+use crate::record::{KernelRecord, Listener, NotSent, TcpCounters};
+use crate::shm::crash_detail;
+use crate::wire::{Peer, client_v4};
+use crate::words::{CrashStep, Transport};
+
+const MS: u64 = 1_000_000;
+/// The load's start; attempt `n` is due `n` times 10 ms later.
+const START_NS: u64 = 1_000 * MS;
+const DEADLINE_NS: u64 = 50 * MS;
+
+/// What was written down in a trial, built up by a test.
+struct Case {
+    client: Vec<ClientRecord>,
+    workers: Vec<WorkerLog>,
+    keeps_ledger: bool,
+    kernel: KernelRecord,
+    deaths: Vec<InjectedDeath>,
+    facts: TrialFacts,
+}
+
+impl Case {
+    /// A trial with one listener, open all the time, and no attempts.
+    fn new() -> Self {
+        let kernel = KernelRecord {
+            listeners: vec![listener(40, 0, None)],
+            interval_ns: MS,
+            ..KernelRecord::default()
+        };
+        let facts = TrialFacts { start_ns: START_NS, end_ns: START_NS + 2_000 * MS, ..TrialFacts::default() };
+        Self {
+            client: Vec::new(),
+            workers: Vec::new(),
+            keeps_ledger: true,
+            kernel,
+            deaths: Vec::new(),
+            facts,
+        }
+    }
+
+    /// The next attempt, which ended so many milliseconds after it was due.
+    fn attempt(mut self, outcome: Outcome, took_ms: u64) -> Self {
+        let attempt = u32::try_from(self.client.len()).expect("few");
+        let intended_ns = START_NS + u64::from(attempt) * 10 * MS;
+        let connects = !matches!(outcome, Refused | Outcome::NotSent(_) | TimedOut(Stage::Connect));
+        let is_sent = !matches!(outcome, Outcome::NotSent(_));
+        self.client.push(ClientRecord {
+            requests_answered: 0,
+            attempt,
+            intended_ns,
+            started: NonZeroU64::new(intended_ns).filter(|_| is_sent),
+            connected: NonZeroU64::new(intended_ns + MS / 10).filter(|_| connects),
+            finished: NonZeroU64::new(intended_ns + took_ms * MS),
+            outcome,
+            poison: false,
+            syn_retransmits: 0,
+            version: 0,
+        });
+        self
+    }
+
+    fn poisoned(mut self) -> Self {
+        self.client.last_mut().expect("an attempt").poison = true;
+        self
+    }
+
+    /// A worker with these records, each with its time from the load's start in milliseconds.
+    fn worker(mut self, pid: u32, records: &[(u64, RecordKind, u64)]) -> Self {
+        let generation = u32::try_from(self.workers.len() + 1).expect("few");
+        let record = |&(at_ms, kind, detail): &(u64, RecordKind, u64)| WorkerRecord {
+            kind,
+            pid,
+            generation,
+            connection: 0,
+            at_ns: START_NS + at_ms * MS,
+            detail: if kind == Accepted { 0 } else { detail },
+            peer: (kind == Accepted)
+                .then(|| Peer::Ip(client_v4(u32::try_from(detail).expect("an attempt")).into(), 9)),
+        };
+        let records = records.iter().map(record).collect();
+        self.workers.push(WorkerLog { pid, generation, window_open: false, records });
+        self
+    }
+
+    fn listeners(mut self, listeners: Vec<Listener>) -> Self {
+        self.kernel.listeners = listeners;
+        self
+    }
+
+    #[track_caller]
+    fn says(self, expected: &[&str]) {
+        let records = TrialRecords {
+            requests: &[],
+            transport: Transport::Tcp,
+            attempts: u32::try_from(self.client.len()).expect("few"),
+            client: &self.client,
+            workers: self.keeps_ledger.then_some(self.workers.as_slice()),
+            kernel: &self.kernel,
+            deaths: &self.deaths,
+            foreign_connects_expected: false,
+        };
+        let reconciled = reconcile(&records);
+        let story = Story {
+            records: &records,
+            reconciled: &reconciled,
+            facts: &self.facts,
+            deadline_ns: DEADLINE_NS,
+        };
+        assert_eq!(losses(&story), expected);
+    }
+}
+
+/// A listener that opened and closed at these times from the load's start, in milliseconds.
+fn listener(inode: u32, opened_ms: u64, closed_ms: Option<u64>) -> Listener {
+    Listener {
+        inode,
+        opened_ns: START_NS + opened_ms * MS,
+        last_seen_ns: closed_ms.map(|ms| START_NS + ms * MS),
+        gone_ns: closed_ms.map(|ms| START_NS + ms * MS + MS),
+        holders: Vec::new(),
+        queue_max: 0,
+        limit: 128,
+        drops: None,
+    }
+}
+
+fn crash(step: CrashStep, mode: CrashMode) -> u64 {
+    crash_detail(step, mode)
+}
+
+#[test]
+fn nothing_lost_nothing_said() {
+    Case::new().attempt(Replied, 1).worker(7, &[(0, Accepted, 0)]).says(&[]);
+}
+
+#[test]
+fn poison_names_worker_step_and_mode() {
+    let panic = crash(CrashStep::Work, CrashMode::Panic);
+    Case::new()
+        .attempt(Closed, 1)
+        .poisoned()
+        .worker(7, &[(0, Accepted, 0), (1, Crash, panic)])
+        .says(&["1 poison: attempt 0 made worker 7 fail (panic at step work)"]);
+    let mut unknown = Case::new().attempt(Closed, 1).poisoned();
+    unknown.keeps_ledger = false;
+    unknown.says(&["1 poison: attempt 0 carried the fault and got no reply"]);
+}
+
+#[test]
+fn each_poison_that_one_worker_caught_is_told_from_the_one_that_ended_it() {
+    let catch = crash(CrashStep::Read, CrashMode::Catch);
+    let kill = crash(CrashStep::Work, CrashMode::Kill);
+    let records = [(0, Accepted, 0), (1, Crash, catch), (2, RecordKind::Closed, 0)];
+    let later = [(10, Accepted, 1), (11, Crash, kill)];
+    Case::new()
+        .attempt(Reset, 1)
+        .poisoned()
+        .attempt(Closed, 1)
+        .poisoned()
+        .worker(7, &[&records[..], &later[..]].concat())
+        .says(&[
+            "1 poison: attempt 0 failed at step read; worker 7 caught the error and went on",
+            "1 poison: attempt 1 made worker 7 fail (kill at step work)",
+        ]);
+}
+
+#[test]
+fn in_flight_names_the_worker_that_died() {
+    let case = || Case::new().attempt(Reset, 1).attempt(Reset, 1);
+    let mut killed = case().worker(7, &[(0, Accepted, 0), (10, Accepted, 1)]);
+    killed.deaths.push(InjectedDeath { pid: 7, at_ns: START_NS + MS });
+    killed.says(&["2 in flight: accepted by worker 7, which died before it replied"]);
+    let mut unknown = case();
+    unknown.keeps_ledger = false;
+    unknown.deaths.push(InjectedDeath { pid: 7, at_ns: START_NS + 10 * MS + MS / 2 });
+    unknown.says(&["1 in flight: open when a worker was killed", "1 closed without a complete reply"]);
+}
+
+#[test]
+fn refusals_name_the_gap_its_cause_and_the_starts_that_failed_in_it() {
+    let panic = crash(CrashStep::Work, CrashMode::Panic);
+    let boot = crash(CrashStep::Boot, CrashMode::Exit);
+    let case = || Case::new().attempt(Refused, 1).attempt(Refused, 1).worker(7, &[(0, Crash, panic)]);
+    let gap = || vec![listener(40, 0, Some(0)), listener(41, 300, None)];
+    case()
+        .listeners(gap())
+        .says(&["2 refused: nobody listened for 300 ms after worker 7 died (panic at step work)"]);
+    case().listeners(gap()).worker(8, &[(90, BootFailed, boot)]).worker(9, &[(190, BootFailed, boot)]).says(&[
+        "2 refused: nobody listened for 300 ms after worker 7 died (panic at step work); 2 starts failed meanwhile",
+    ]);
+    let mut ended = Case::new().attempt(Refused, 1).listeners(vec![listener(40, 0, Some(2))]);
+    let end =
+        ProcessEnd { pid: 4, at_ns: START_NS + 2 * MS, status: "status 101".to_owned(), successor: None };
+    ended.facts.supervisor_exits.push(end);
+    ended.says(&[
+        "1 refused: nobody listened from 2.00 ms to the end after the supervisor ended with status 101",
+    ]);
+    case().says(&["2 refused, although a listener was seen open at the time"]);
+}
+
+#[test]
+fn queue_resets_name_the_listener_or_the_overflow() {
+    let exit = (2, Exit, 1);
+    Case::new()
+        .attempt(Reset, 5)
+        .listeners(vec![listener(40, 0, Some(5))])
+        .worker(7, &[exit])
+        .says(&["1 reset in the queue: the listener (inode 40) was closed at 5.00 ms after worker 7 exited"]);
+    let mut overflow = Case::new().attempt(Reset, 5);
+    overflow.kernel.counters = TcpCounters { listen_overflows: 1, ..TcpCounters::default() };
+    overflow.says(&["1 reset in the queue: it was full, and the kernel was told to reset what overflows"]);
+}
+
+#[test]
+fn syn_drops_name_the_queue_that_was_full() {
+    let full = Listener { queue_max: 2, limit: 1, drops: Some(6), ..listener(40, 0, None) };
+    Case::new().attempt(TimedOut(Stage::Connect), 900).listeners(vec![full]).says(&[
+        "1 never connected: the accept queue held 2 with a limit of 1, and that listener dropped 6 SYNs",
+    ]);
+}
+
+#[test]
+fn what_was_accepted_and_dropped_says_how_its_worker_ended() {
+    for (record, how) in [
+        ((2, Exit, 0), "which exited before it replied"),
+        ((2, Drain, 0), "which was stopped while it drained"),
+        ((2, RecordKind::Closed, 0), "which closed them without a complete reply"),
+        ((2, RecordKind::Read, 0), "which ended before it replied"),
+    ] {
+        let line = format!("1 accepted by worker 7, {how}");
+        Case::new().attempt(Closed, 3).worker(7, &[(1, Accepted, 0), record]).says(&[&line]);
+    }
+}
+
+#[test]
+fn waits_that_timed_out_name_the_worker_that_is_stuck() {
+    let late = || Case::new().attempt(TimedOut(Stage::FirstByte), 900);
+    let head = "1 timed out in the queue: connected, but nobody accepted them";
+    for (kind, detail, why) in [
+        (Crash, crash(CrashStep::Work, CrashMode::Hang), "hung (at step work)"),
+        (StoppedAccepting, 0, "was alive but had stopped accepting"),
+        (RecordKind::AcceptFailed, 24, "could not accept (errno 24, EMFILE: it had no descriptors left)"),
+        (RecordKind::AcceptFailed, 12, "could not accept (errno 12)"),
+    ] {
+        let line = format!("{head}; worker 7 {why}");
+        late().worker(7, &[(0, kind, detail)]).says(&[&line]);
+    }
+    late().says(&[head]);
+}
+
+#[test]
+fn waits_that_timed_out_name_the_death_and_the_starts_that_failed() {
+    let panic = crash(CrashStep::Work, CrashMode::Panic);
+    let boot = crash(CrashStep::Boot, CrashMode::Abort);
+    Case::new()
+        .attempt(TimedOut(Stage::FirstByte), 900)
+        .worker(7, &[(0, Crash, panic)])
+        .worker(8, &[(400, BootFailed, boot)])
+        .says(&["1 timed out in the queue: connected, but nobody accepted them after worker 7 died \
+                 (panic at step work); 1 start failed meanwhile"]);
+}
+
+#[test]
+fn waits_after_accept_say_how_far_the_reply_came() {
+    Case::new()
+        .attempt(TimedOut(Stage::FirstByte), 900)
+        .attempt(TimedOut(Stage::Reply), 900)
+        .worker(7, &[(0, Accepted, 0), (10, Accepted, 1)])
+        .says(&["2 timed out: accepted, but no reply came in time (1 with part of the reply)"]);
+    let mut unknown = Case::new().attempt(TimedOut(Stage::FirstByte), 900);
+    unknown.keeps_ledger = false;
+    unknown.says(&["1 timed out: no reply came in time"]);
+}
+
+#[test]
+fn wrong_replies_errnos_and_what_was_not_sent() {
+    Case::new()
+        .attempt(Outcome::WrongReply, 1)
+        .attempt(Outcome::Errno(113, Stage::Connect), 1)
+        .attempt(Outcome::NotSent(NotSent::InFlightCap), 0)
+        .worker(7, &[(0, Accepted, 0)])
+        .says(&[
+            "1 refused, although a listener was seen open at the time",
+            "1 got a reply that was not the answer to what they asked",
+            "1 of these ended with errno 113 at stage connect",
+            "1 not sent: the cap on connections in flight was reached (not the server's fault)",
+        ]);
+}
+
+#[test]
+fn what_was_late_says_where_the_longest_spent_its_time() {
+    let head = "1 served late (deadline 50.0 ms): the longest took 200 ms";
+    let late = |accepted_ms| Case::new().attempt(Replied, 200).worker(7, &[(accepted_ms, Accepted, 0)]);
+    late(190).says(&[&format!("{head}, 190 ms of it in the queue")]);
+    late(10).says(&[&format!("{head}, 190 ms of it with the worker")]);
+    let mut slow_connect = late(185);
+    slow_connect.client[0].connected = NonZeroU64::new(START_NS + 180 * MS);
+    slow_connect.says(&[&format!("{head}, 180 ms of it to connect")]);
+    let mut sent_late = late(195);
+    sent_late.client[0].started = NonZeroU64::new(START_NS + 150 * MS);
+    sent_late.client[0].connected = NonZeroU64::new(START_NS + 151 * MS);
+    sent_late.says(&[&format!("{head}, 150 ms of it before it was sent")]);
+    let mut unknown = Case::new().attempt(Replied, 200).attempt(Replied, 100);
+    unknown.keeps_ledger = false;
+    unknown.says(&["2 served late (deadline 50.0 ms): the longest took 200 ms, 200 ms of it once connected"]);
+}

@@ -1,0 +1,119 @@
+//! What an attempt does with its connection: one request or a session of several, in which protocol,
+//! and how slowly.
+
+use super::bounds;
+use super::file::{ConnectionFile, ConnectionTableFile, LoadFile};
+use super::{Connection, Timeouts};
+use crate::duration;
+use crate::file::{At, Problem, integer, time};
+use crate::supervisor::Protocol;
+
+impl Connection {
+    /// One request, sent and read at once.
+    pub const ONE_SHOT: Self = Self {
+        requests: 1,
+        gap_ns: 0,
+        send_pause_ns: 0,
+        read_pause_ns: 0,
+        body_bytes: 0,
+        half_close: false,
+        every: 1,
+    };
+
+    /// Whether a connection carries several requests.
+    #[must_use]
+    pub const fn is_session(&self) -> bool {
+        self.requests > 1
+    }
+
+    /// What this attempt does with its connection: all but every n-th are one-shot.
+    #[must_use]
+    pub const fn of_attempt(&self, attempt: u32) -> Self {
+        if attempt % self.every == self.every - 1 { *self } else { Self::ONE_SHOT }
+    }
+
+    /// How long the client itself pauses within each request, in nanoseconds.
+    #[must_use]
+    pub const fn pauses_ns(&self) -> u64 {
+        self.send_pause_ns + self.read_pause_ns
+    }
+
+    /// How long a connection lasts on the client's own account, in nanoseconds.
+    #[must_use]
+    pub const fn shortest_ns(&self) -> u64 {
+        let requests = self.requests as u64;
+        requests * self.pauses_ns() + (requests - 1) * self.gap_ns
+    }
+
+    /// How long a connection lasts at most, if each request may take `total_ns`.
+    #[must_use]
+    pub const fn longest_ns(&self, total_ns: u64) -> u64 {
+        let requests = self.requests as u64;
+        requests * total_ns + (requests - 1) * self.gap_ns
+    }
+}
+
+impl Default for Connection {
+    fn default() -> Self {
+        Self::ONE_SHOT
+    }
+}
+
+/// Checks the connection of a load.
+pub(super) fn connection(file: &LoadFile, timeouts: Timeouts) -> Result<Connection, Problem> {
+    let Some(At { value: ConnectionFile::Table(table), span }) = &file.connection else {
+        return Ok(Connection::ONE_SHOT);
+    };
+    let pause = |key, value| time(key, value, 0..=bounds::TIMEOUT_NS_MAX).map(Option::unwrap_or_default);
+    let connection = Connection {
+        requests: integer("requests", table.requests.as_ref(), bounds::REQUESTS)?.unwrap_or(1),
+        gap_ns: pause("gap", table.gap.as_ref())?,
+        send_pause_ns: pause("send-pause", table.send_pause.as_ref())?,
+        read_pause_ns: pause("read-pause", table.read_pause.as_ref())?,
+        body_bytes: body(table, file)?,
+        half_close: table.half_close.unwrap_or(false),
+        every: integer("every", table.every.as_ref(), bounds::EVERY)?.unwrap_or(1),
+    };
+    check_gap(table, &connection)?;
+    let whole = At { value: (), span: span.clone() };
+    check_times(&whole, &connection, timeouts)?;
+    Ok(connection)
+}
+
+fn body(table: &ConnectionTableFile, file: &LoadFile) -> Result<u32, Problem> {
+    let Some(body) = &table.body else { return Ok(0) };
+    if file.protocol != Some(Protocol::Http) {
+        return Err(body
+            .problem("only HTTP requests have a body")
+            .expecting("`protocol = \"http\"` in [load] beside it"));
+    }
+    u32::try_from(body.value.bytes).ok().filter(|bytes| bounds::BODY_BYTES.contains(bytes)).ok_or_else(|| {
+        body.problem("body is outside of its bounds")
+            .expecting(format!("1B to {}MiB", bounds::BODY_BYTES.end() >> 20))
+    })
+}
+
+fn check_gap(table: &ConnectionTableFile, connection: &Connection) -> Result<(), Problem> {
+    match &table.gap {
+        Some(gap) if !connection.is_session() => Err(gap
+            .problem("a gap lies between two requests, and this connection has one")
+            .expecting("`requests` of 2 or more beside it")),
+        _ => Ok(()),
+    }
+}
+
+/// The client must have time for its own pauses, and a trial must come to an end.
+fn check_times(table: &At<()>, connection: &Connection, timeouts: Timeouts) -> Result<(), Problem> {
+    if connection.pauses_ns() >= timeouts.first_byte_ns {
+        let timeout = duration::exact(timeouts.first_byte_ns);
+        let message =
+            format!("no request could be served: the client pauses for its time-out ({timeout}) or longer");
+        return Err(table.problem(message).expecting("shorter pauses, or a longer `timeout`"));
+    }
+    if connection.shortest_ns() > bounds::DURATION_NS_MAX {
+        let (shortest, limit) = (connection.shortest_ns(), duration::exact(bounds::DURATION_NS_MAX));
+        let message = format!("a connection would last {} or longer", duration::show_ns(shortest));
+        return Err(table.problem(message).expecting(format!("at most {limit}")));
+    }
+    Ok(())
+}
