@@ -309,8 +309,8 @@ pub struct Served {
 /// What the supervisor and its workers cost the machine while the load ran.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CostResult {
-    /// CPU time, user and system, of the supervisor and all that it started; the load client, the
-    /// harness and control commands do not count.
+    /// CPU time, user and system, of the supervisor, all that it started, and control commands; the
+    /// load client and the harness do not count.
     pub cpu_ns: u64,
     /// How long the load ran, in which this was used.
     pub elapsed_ns: u64,
