@@ -43,7 +43,8 @@ pub async fn version(supervisor: &Supervisor) -> Result<String, String> {
 fn first_line(stdout: &[u8], stderr: &[u8]) -> String {
     let line = [stdout, stderr].into_iter().find_map(|bytes| {
         let text = String::from_utf8_lossy(bytes);
-        text.lines().map(str::trim).find(|line| !line.is_empty()).map(|line| line.chars().take(80).collect())
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        text.lines().map(words).find(|line| !line.is_empty()).map(|line| line.chars().take(80).collect())
     });
     line.unwrap_or_else(|| "installed, version not known".to_owned())
 }

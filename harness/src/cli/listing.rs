@@ -136,8 +136,19 @@ fn supervisor_text(entry: &SupervisorEntry, file: bool) -> String {
     if file {
         return entry.text.clone();
     }
-    let Supervisor { name, about, version, install, socket, transports, trap, expected, .. } =
-        &entry.supervisor;
+    let Supervisor {
+        name,
+        about,
+        version,
+        install,
+        socket,
+        transports,
+        trap,
+        backlog_default,
+        restart_delay_default,
+        expected,
+        ..
+    } = &entry.supervisor;
     let mut text = format!("{name}: {about}\n\n");
     let transports: Vec<&str> = transports.iter().map(|transport| transport.as_str()).collect();
     let _ = writeln!(
@@ -163,8 +174,14 @@ fn supervisor_text(entry: &SupervisorEntry, file: bool) -> String {
     if let Some(install) = install {
         let _ = writeln!(text, "  install     {install}");
     }
+    if let Some(backlog) = backlog_default {
+        let _ = writeln!(text, "  backlog     {backlog}, by default");
+    }
+    if let Some(delay) = restart_delay_default {
+        let _ = writeln!(text, "  restarts    {delay}, by default");
+    }
     if let Some(trap) = trap {
-        let _ = writeln!(text, "  mind        {trap}");
+        let _ = writeln!(text, "  mind        {}", trap.trim());
     }
     for (scenario, grade) in expected {
         let _ = writeln!(text, "  expected    {grade} in {scenario}");

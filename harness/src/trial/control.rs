@@ -17,6 +17,8 @@ use super::workspace::Workspace;
 pub(super) const CONTROL_LIMIT: Duration = Duration::from_secs(30);
 /// How long a supervisor may take to stop.
 pub(super) const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// How long one is given to be seen dead that could not be asked to stop.
+pub(super) const DEATH_LIMIT: Duration = Duration::from_secs(1);
 
 /// What a control action needs, prepared so that it can run while the trial goes on.
 #[derive(Debug)]

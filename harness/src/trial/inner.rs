@@ -21,7 +21,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::events::EventLog;
 use super::faults;
-use super::process::{Supervised, quoted_tail, status_in_words};
+use super::log::quoted_tail;
+use super::process::{Supervised, status_in_words};
 use super::ready::Workers;
 use super::workspace::Workspace;
 use super::{Message, TrialSpec};
@@ -227,6 +228,7 @@ impl Trial {
         let limit_ns = self.supervisor.ready.timeout_ns + self.scenario.workers.boot_ns;
         let deadline_ns = now_ns() + limit_ns;
         loop {
+            process.cut_log();
             self.note_events()?;
             if self.is_ready() {
                 self.log.write(now_ns(), "ready", json!({}));
@@ -240,7 +242,8 @@ impl Trial {
             if let Some(status) = process.has_ended() {
                 let tail = quoted_tail(&self.supervisor_log());
                 let how = status_in_words(status);
-                return Err(anyhow!("the supervisor ended with {how} before it was ready{tail}"));
+                let hint = self.hint_of_background();
+                return Err(anyhow!("the supervisor ended with {how} before it was ready{hint}{tail}"));
             }
             if now_ns() > deadline_ns {
                 let tail = quoted_tail(&self.supervisor_log());
@@ -249,6 +252,16 @@ impl Trial {
                 return Err(anyhow!("the supervisor was not ready within {limit:?}: {lack}{tail}"));
             }
             tokio::time::sleep(TICK).await;
+        }
+    }
+
+    /// What to do about a supervisor that has left a daemon behind.
+    fn hint_of_background(&self) -> &'static str {
+        match self.inside.adopted_now() {
+            Ok(left) if !left.is_empty() => {
+                ", and left processes running: it must stay in the foreground, so tell it not to daemonise"
+            }
+            _ => "",
         }
     }
 

@@ -205,6 +205,7 @@ impl Trial {
                 }
                 () = tokio::time::sleep(TICK) => {}
             }
+            process.cut_log();
             self.note_workers()?;
             self.watch_successor(process, dispatch)?;
             self.heal_due(dispatch);

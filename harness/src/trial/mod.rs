@@ -17,6 +17,7 @@ mod files;
 mod heal;
 mod hooks;
 mod inheritance;
+mod log;
 mod measure;
 mod oversee;
 mod process;

@@ -71,11 +71,13 @@ impl Trial {
         let last = process.pid();
         let lives = process.has_ended().is_none() || last != process.started();
         let asked = if lives { self.ask_to_stop(&process).await } else { Ok(()) };
-        let in_time = match &asked {
-            Ok(()) => tokio::time::timeout(control::STOP_LIMIT, end_of(&mut process, last)).await.is_ok(),
-            // It may have ended meanwhile; else the sandbox ends it.
-            Err(_) => process.has_ended().is_some(),
+        let limit = match &asked {
+            Ok(()) => control::STOP_LIMIT,
+            // It may have died of being asked; else the sandbox ends it.
+            Err(_) => control::DEATH_LIMIT,
         };
+        let in_time = tokio::time::timeout(limit, end_of(&mut process, last)).await.is_ok();
+        process.cut_log();
         let patience = if lives { patience } else { Duration::ZERO };
         let patience_ns = now_ns() + u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
         while !self.workers.pids().is_empty() && now_ns() < patience_ns {

@@ -1,7 +1,5 @@
 //! The supervisor as an owned process: in a process group of its own, killed and reaped on drop.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -13,20 +11,17 @@ use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
 use super::control::read_pid;
+use super::log::{BoundedLog, append, quoted_tail};
 use super::ready::is_alive;
 use super::user::Identity;
 use super::workspace::Workspace;
-
-/// How much of a log's end is shown.
-const TAIL_BYTES: u64 = 2048;
-/// How many lines of it.
-const TAIL_LINES: usize = 8;
 
 /// A supervisor that was started.
 #[derive(Debug)]
 pub(super) struct Supervised {
     child: Child,
     pid: Pid,
+    log: BoundedLog,
     /// Where it keeps its process id, if it may replace itself by another process.
     pid_file: Option<PathBuf>,
 }
@@ -42,22 +37,21 @@ impl Supervised {
         pid_file: Option<PathBuf>,
         user: Option<Identity>,
     ) -> Result<Self> {
-        let output = append(log)?;
-        let errors = output.try_clone().context("failed to share the supervisor's log")?;
+        let log = BoundedLog::open(log)?;
         let mut command = command(words, env, workspace)?;
         if let Some(user) = user {
             command.as_std_mut().uid(user.uid).gid(user.gid);
         }
         let child = command
             .stdin(Stdio::null())
-            .stdout(output)
-            .stderr(errors)
+            .stdout(log.writer()?)
+            .stderr(log.writer()?)
             .process_group(0)
             .spawn()
             .with_context(|| format!("failed to start `{}`", words.join(" ")))?;
         let pid = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
         let pid = pid.context("the supervisor has no process id")?;
-        Ok(Self { child, pid, pid_file })
+        Ok(Self { child, pid, log, pid_file })
     }
 
     /// The process that was started.
@@ -87,6 +81,11 @@ impl Supervised {
         }
     }
 
+    /// Keeps its log from filling the disk. To be called now and then.
+    pub(super) fn cut_log(&mut self) {
+        self.log.cut();
+    }
+
     /// Whether it has ended.
     pub(super) fn has_ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
@@ -101,7 +100,8 @@ impl Drop for Supervised {
     }
 }
 
-/// A command in the trial's environment: its own TMPDIR, the work folder as current directory.
+/// A command in the trial's environment: its own TMPDIR and HOME, so that nothing is left in the
+/// user's and no trial finds what another one left; the work folder as current directory.
 pub(super) fn command(words: &[String], env: &[(String, String)], workspace: &Workspace) -> Result<Command> {
     let Some((program, arguments)) = words.split_first() else { bail!("the command is empty") };
     let mut command = Command::new(program);
@@ -109,6 +109,7 @@ pub(super) fn command(words: &[String], env: &[(String, String)], workspace: &Wo
         .args(arguments)
         .current_dir(&workspace.dir)
         .env("TMPDIR", workspace.dir.join("tmp"))
+        .env("HOME", workspace.dir.join("home"))
         .envs(env.iter().map(|(key, value)| (key, value)))
         .kill_on_drop(true);
     Ok(command)
@@ -150,33 +151,4 @@ pub(super) fn status_in_words(status: ExitStatus) -> String {
         },
         _ => status.to_string(),
     }
-}
-
-fn append(path: &Path) -> Result<File> {
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .with_context(|| format!("failed to open {}", path.display()))
-}
-
-/// The last lines of a log, indented, or a remark that it is empty.
-pub(super) fn quoted_tail(path: &Path) -> String {
-    let read = || -> std::io::Result<Vec<u8>> {
-        let mut file = File::open(path)?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = read().unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    if lines.is_empty() {
-        return "; it wrote nothing to its log".to_owned();
-    }
-    let tail = &lines[lines.len().saturating_sub(TAIL_LINES)..];
-    let quoted: Vec<String> = tail.iter().map(|line| format!("\n    | {line}")).collect();
-    format!("; the last lines of its log:{}", quoted.concat())
 }

@@ -51,12 +51,12 @@ impl Workspace {
         let dir = spec.sandbox.work.clone();
         let user = scenario.workers.user.as_ref().map(identity).transpose().map_err(|why| anyhow!(why))?;
         let home = dir.join("w");
-        for folder in [&home, &dir.join("tmp")] {
+        for folder in [&home, &dir.join("tmp"), &dir.join("home")] {
             fs::create_dir_all(folder).with_context(|| format!("failed to create {}", folder.display()))?;
         }
         ledger::create_folder(&home)?;
         // Workers may run as another user than their supervisor: they all write here.
-        for folder in [&dir, &home, &dir.join("tmp")] {
+        for folder in [&dir, &home, &dir.join("tmp"), &dir.join("home")] {
             fs::set_permissions(folder, fs::Permissions::from_mode(0o1777))
                 .with_context(|| format!("failed to open {} to all users", folder.display()))?;
         }
@@ -82,7 +82,7 @@ impl Workspace {
             worker: worker_command(spec.worker, &executable, supervisor, &home, &apps)?,
             holdline: text(&executable)?,
         };
-        let templates = read_templates(supervisor, &source, &dir)?;
+        let templates = read_templates(supervisor, scenario.listen.transport, &source, &dir)?;
         let workspace = Self { dir, home, values, control, user, templates };
         workspace.render()?;
         Ok(workspace)
@@ -222,12 +222,13 @@ fn extract(folder: &Dir<'_>, to: &Path) -> Result<()> {
 
 fn read_templates(
     supervisor: &Supervisor,
+    transport: Transport,
     source: &Path,
     dir: &Path,
 ) -> Result<BTreeMap<PathBuf, (String, bool)>> {
     let mut templates = BTreeMap::new();
     for (name, file) in &supervisor.files {
-        let path = source.join(&file.template);
+        let path = source.join(file.for_transport(transport));
         let text = fs::read_to_string(&path)
             .with_context(|| format!("failed to read the template {}", path.display()))?;
         templates.insert(dir.join(name), (text, file.executable));

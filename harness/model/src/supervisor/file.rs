@@ -65,6 +65,10 @@ pub struct SupervisorFile {
     pub expected: Table<String>,
     /// A trap that users should know of.
     pub trap: Option<String>,
+    /// The backlog that it listens with unless told otherwise, for people to read.
+    pub backlog_default: Option<String>,
+    /// How long it waits, unless told otherwise, until it starts a dead worker again, for people to read.
+    pub restart_delay_default: Option<String>,
     /// Whether it must be started by root. Default: false.
     #[serde(default)]
     pub needs_root: bool,
@@ -107,6 +111,8 @@ pub struct ReadyFile {
 pub struct TemplateFileFile {
     /// The template's path, relative to the folder of the description.
     pub template: At<String>,
+    /// The template in its place where the service listens on a Unix socket. Default: the same.
+    pub unix: Option<At<String>>,
     /// Whether the file is made executable. Default: false.
     #[serde(default)]
     pub executable: bool,

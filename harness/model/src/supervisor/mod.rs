@@ -57,6 +57,10 @@ pub struct Supervisor {
     pub expected: BTreeMap<String, Grade>,
     /// A trap that users should know of.
     pub trap: Option<String>,
+    /// The backlog that it listens with unless told otherwise, in words.
+    pub backlog_default: Option<String>,
+    /// How long it waits, unless told otherwise, until it starts a dead worker again, in words.
+    pub restart_delay_default: Option<String>,
     /// Whether it must be started by root.
     pub needs_root: bool,
     /// The file in which it keeps its process id, relative to the trial's folder or absolute: it may replace
@@ -218,8 +222,21 @@ pub enum SignalTo {
 pub struct TemplateFile {
     /// The template's path, relative to the description's folder.
     pub template: String,
+    /// The template in its place where the service listens on a Unix socket.
+    pub unix: Option<String>,
     /// Whether the file is made executable.
     pub executable: bool,
+}
+
+impl TemplateFile {
+    /// The template for a transport.
+    #[must_use]
+    pub fn for_transport(&self, transport: Transport) -> &str {
+        match (transport, &self.unix) {
+            (Transport::Unix, Some(template)) => template,
+            _ => &self.template,
+        }
+    }
 }
 
 #[cfg(test)]

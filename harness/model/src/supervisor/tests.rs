@@ -34,10 +34,13 @@ stop = ["circusctl", "--endpoint", "ipc://{dir}/ctl", "quit"]
 private = ["/run"]
 trap = "It closes its sockets on reload."
 needs-root = false
+backlog-default = "2048"
+restart-delay-default = "up to 5 s"
 pid-file = "circus.pid"
 can-drop = true
 [files."circus.ini"]
 template = "circus.ini"
+unix = "unix.ini"
 [control]
 restart = ["circusctl", "--endpoint", "ipc://{dir}/ctl", "restart", "web"]
 reload = { signal = "HUP", to = { pidfile = "circus.pid" } }
@@ -60,8 +63,13 @@ fn a_whole_description_is_read() {
     assert_eq!(circus.control[&Verb::Reload], Control::Signal { signal: "HUP".to_owned(), to });
     let why = Control::Unsupported("it cannot be replaced".to_owned());
     assert_eq!(circus.control[&Verb::UpgradeSupervisor], why);
-    let ini = TemplateFile { template: "circus.ini".to_owned(), executable: false };
+    let unix = Some("unix.ini".to_owned());
+    let ini = TemplateFile { template: "circus.ini".to_owned(), unix, executable: false };
     assert_eq!(circus.files["circus.ini"], ini);
+    assert_eq!(ini.for_transport(Transport::Unix), "unix.ini");
+    assert_eq!(ini.for_transport(Transport::Tcp6), "circus.ini");
+    assert_eq!(circus.backlog_default.as_deref(), Some("2048"));
+    assert_eq!(circus.restart_delay_default.as_deref(), Some("up to 5 s"));
     assert_eq!(circus.env["LISTEN"], "{address}");
     assert_eq!(circus.expected["crash"], Grade::Held);
     assert_eq!(circus.private, ["/run"]);

@@ -61,6 +61,8 @@ fn supervisor(file: SupervisorFile) -> Result<Supervisor, Problem> {
         env: env(file.env)?,
         expected: expected(file.expected)?,
         trap: file.trap,
+        backlog_default: file.backlog_default,
+        restart_delay_default: file.restart_delay_default,
         needs_root: file.needs_root,
         pid_file: file.pid_file.as_ref().map(pid_file).transpose()?,
         can_drop: file.can_drop,
@@ -196,9 +198,11 @@ fn template_file(
     (name, file): (At<String>, At<TemplateFileFile>),
 ) -> Result<(String, TemplateFile), Problem> {
     check_inside(&name)?;
-    check_inside(&file.value.template)?;
-    let template = TemplateFile { template: file.value.template.value, executable: file.value.executable };
-    Ok((name.value, template))
+    let TemplateFileFile { template, unix, executable } = file.value;
+    check_inside(&template)?;
+    unix.as_ref().map_or(Ok(()), check_inside)?;
+    let unix = unix.map(|unix| unix.value);
+    Ok((name.value, TemplateFile { template: template.value, unix, executable }))
 }
 
 /// Files stay within the trial's folder, and templates within the description's.
