@@ -355,6 +355,17 @@ fn a_handshake_that_two_cpus_completed_at_once_is_no_other_connection() {
 }
 
 #[test]
+fn a_handshake_that_a_closing_listener_cut_was_never_completed() {
+    let mut trial = trial(&[Story::Served, Story::QueueReset]);
+    trial.kernel.counters.passive_opens = 1;
+    let reconciled = reconcile(&records(&trial, 2));
+    assert!(reconciled.books.is_balanced(), "{}", reconciled.books);
+    trial.kernel.counters.passive_opens = 0;
+    let reconciled = reconcile(&records(&trial, 2));
+    assert!(reconciled.books.to_string().contains("PassiveOpens"), "{}", reconciled.books);
+}
+
+#[test]
 fn a_connection_taken_by_a_worker_that_died_before_recording_it_was_in_flight() {
     let mut trial = trial(&[Story::Served, Story::QueueReset]);
     trial.kernel.listeners.clear();
