@@ -13,9 +13,10 @@
 //! ```
 
 mod common;
+#[path = "common/machine.rs"]
+mod machine;
 
 use std::process::ExitCode;
-use std::sync::{PoisonError, RwLock};
 
 use common::{Place, lagged, read_result};
 use holdline::catalogue::{self, ScenarioEntry};
@@ -23,15 +24,10 @@ use holdline_model::result::TrialResult;
 use holdline_model::scenario::Scenario;
 use holdline_model::words::Grade;
 use libtest_mimic::{Arguments, Failed, Trial};
+use machine::{SIDE_BY_SIDE, alone, beside_others};
 
 /// Scenarios that use all of the machine that they can get, or compare times.
 const ALONE: [&str; 3] = ["throughput", "unix-vs-tcp/tcp", "unix-vs-tcp/unix"];
-
-/// How many scenarios are measured side by side.
-const SIDE_BY_SIDE: usize = 4;
-
-/// Held shared by trials that may have neighbours, exclusively by those that may not.
-static MACHINE: RwLock<()> = RwLock::new(());
 
 /// How often a cell is measured again, alone, if the load client could not keep up.
 const RETRIES: usize = 2;
@@ -71,16 +67,6 @@ fn hold_against_table(scenario: &Scenario) -> Result<(), Failed> {
     let mut wrong: Vec<String> = trials.iter().filter_map(|trial| fault(scenario, trial)).collect();
     wrong.extend(undecided(scenario, &trials));
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
-}
-
-fn beside_others<T>(measure: impl FnOnce() -> T) -> T {
-    let _shared = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
-    measure()
-}
-
-fn alone<T>(measure: impl FnOnce() -> T) -> T {
-    let _exclusive = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
-    measure()
 }
 
 /// Runs a scenario over some supervisors, or, if none is named, over the reference supervisors.
