@@ -1,8 +1,9 @@
 //! Whether a supervisor can do what a scenario asks, as far as its description says.
 
-use crate::scenario::{Action, Scenario, Target};
-use crate::supervisor::{Control, Holder, Protocol, Runs, Supervisor, WorkerKind};
-use crate::words::{Transport, Verb};
+use crate::scenario::{Action, Drain, Scenario, Target};
+use crate::supervisor::{Control, Holder, Protocol, Runs, Supervisor};
+use crate::wire::Poison;
+use crate::words::{CrashMode, CrashStep, Transport, Verb};
 
 /// Whether the workers are ours, which keep a ledger; those that a server brings itself do not.
 #[must_use]
@@ -10,21 +11,33 @@ pub fn keeps_ledger(supervisor: &Supervisor) -> bool {
     supervisor.runs != [Runs::Itself]
 }
 
+/// Whether a worker is the server's own process with an application of ours in it, which is told of
+/// requests and not of connections.
+#[must_use]
+pub fn is_application(supervisor: &Supervisor) -> bool {
+    is_application_of(&supervisor.runs)
+}
+
+pub(crate) fn is_application_of(runs: &[Runs]) -> bool {
+    !runs.iter().any(|runs| matches!(runs, Runs::Command | Runs::Itself))
+}
+
+/// Whether workers record when they accept.
+#[must_use]
+pub fn stamps_accepts(supervisor: &Supervisor) -> bool {
+    keeps_ledger(supervisor) && !is_application(supervisor)
+}
+
 /// Whether connections that nobody has accepted are sampled: where nobody else would know when they
 /// are accepted, and where the scenario wants to compare. Of Unix sockets they are not to be seen.
 #[must_use]
 pub fn samples_accepts(supervisor: &Supervisor, scenario: &Scenario) -> bool {
-    scenario.listen.transport != Transport::Unix && (scenario.sample_accepts || !keeps_ledger(supervisor))
+    scenario.listen.transport != Transport::Unix && (scenario.sample_accepts || !stamps_accepts(supervisor))
 }
 
 /// Why this trial is unsupported, or `None` if it can be run.
 #[must_use]
-pub fn lack(
-    supervisor: &Supervisor,
-    scenario: &Scenario,
-    worker: WorkerKind,
-    is_root: bool,
-) -> Option<String> {
+pub fn lack(supervisor: &Supervisor, scenario: &Scenario, is_root: bool) -> Option<String> {
     let transport = scenario.listen.transport;
     if !supervisor.transports.contains(&transport) {
         return Some(format!("it cannot listen on {transport}"));
@@ -44,12 +57,10 @@ pub fn lack(
         if let Some(reason) = lack_of_own_workers(scenario) {
             return Some(reason);
         }
-    } else if !supervisor.runs.contains(&Runs::Command) {
-        let word = match worker {
-            WorkerKind::Rust => "rust",
-            WorkerKind::Python => "python",
-        };
-        return Some(format!("it cannot run the {word} worker, which is a command"));
+    } else if is_application(supervisor)
+        && let Some(reason) = lack_of_application(scenario)
+    {
+        return Some(reason);
     }
     let lack = scenario.faults.iter().find_map(|fault| match &fault.action {
         Action::Control { verb, workers } => lack_of_verb(supervisor, *verb, *workers),
@@ -102,6 +113,27 @@ fn lack_of_own_workers(scenario: &Scenario) -> Option<String> {
         .then(|| "its workers are its own and cannot be told to fail at boot, idle or drain".to_owned())
 }
 
+/// What an application cannot be made to do, since a server stands between it and the connection.
+fn lack_of_application(scenario: &Scenario) -> Option<String> {
+    let lack = scenario.faults.iter().find_map(|fault| match fault.action {
+        Action::Poison(Poison { step: CrashStep::Accept, .. }) => {
+            Some("its application is called once a request has come, and cannot fail at accept")
+        }
+        Action::Poison(Poison { mode: CrashMode::StopAccepting, .. }) => {
+            Some("its application cannot keep the server around it from accepting")
+        }
+        Action::Crash { step: CrashStep::Idle, .. } => {
+            Some("its application is called only for requests, and cannot fail while it is idle")
+        }
+        Action::Crash { step: CrashStep::Drain, .. } => {
+            Some("its application is not told that its worker drains, and cannot fail then")
+        }
+        _ => None,
+    });
+    let drains = "how its workers end is up to the server: they cannot be told to die at once";
+    lack.or((scenario.workers.drain == Drain::None).then_some(drains)).map(str::to_owned)
+}
+
 /// What is spoken in a trial: our workers speak what the scenario asks for.
 #[must_use]
 pub fn protocol(supervisor: &Supervisor, scenario: &Scenario) -> Protocol {
@@ -110,9 +142,9 @@ pub fn protocol(supervisor: &Supervisor, scenario: &Scenario) -> Protocol {
 
 fn lack_of_protocol(supervisor: &Supervisor, scenario: &Scenario) -> Option<String> {
     let (spoken, asked) = (supervisor.protocol, protocol(supervisor, scenario));
-    let brings_its_own = supervisor.runs.contains(&Runs::Itself);
-    (brings_its_own && spoken != asked).then(|| {
-        format!("its own workers speak {}, and the scenario asks for {}", spoken.as_str(), asked.as_str())
+    let speaks_its_own = supervisor.runs.contains(&Runs::Itself) || is_application(supervisor);
+    (speaks_its_own && spoken != asked).then(|| {
+        format!("its workers speak {}, and the scenario asks for {}", spoken.as_str(), asked.as_str())
     })
 }
 
@@ -132,12 +164,18 @@ mod tests {
         supervisor::parse(&text, "t.toml").unwrap_or_else(|error| panic!("{error}"))
     }
 
+    fn bare_square() -> Scenario {
+        let load = "arrivals = { constant = \"100/s\" }\nduration = \"1s\"\nprotocol = \"square\"\n";
+        scenario::parse(&format!("name = \"t\"\nasks = \"?\"\n[load]\n{load}"), "t.toml")
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
     const HOLDS: &str = "socket = { holder = \"supervisor\", passing = \"stdin\" }\n";
     const BINDS: &str = "socket = { holder = \"worker\", passing = \"bind\" }\n";
 
     #[track_caller]
     fn check(description: &str, lines: &str, expected: Option<&str>) {
-        let lack = lack(&supervisor(description), &scenario(lines), WorkerKind::Rust, true);
+        let lack = lack(&supervisor(description), &scenario(lines), true);
         match (&lack, expected) {
             (Some(lack), Some(part)) => assert!(lack.contains(part), "{lack}"),
             (None, None) => {}
@@ -169,7 +207,7 @@ mod tests {
         check(HOLDS, nobody, Some("it cannot run its workers as another user"));
         check(&format!("{HOLDS}can-drop = true"), nobody, None);
         check(BINDS, nobody, None);
-        let lack = lack(&supervisor(BINDS), &scenario(nobody), WorkerKind::Rust, false).expect("a lack");
+        let lack = lack(&supervisor(BINDS), &scenario(nobody), false).expect("a lack");
         assert!(lack.ends_with("run holdline as root"), "{lack}");
     }
 
@@ -183,7 +221,7 @@ mod tests {
             "name = \"x\"\nasks = \"?\"\n[load]\narrivals = {{ sequential = \"1ms\" }}\nattempts = 9\n{scenario}"
         );
         let scenario = scenario::parse(&scenario, "x.toml").expect("a scenario");
-        let found = lack(&supervisor, &scenario, WorkerKind::Rust, is_root);
+        let found = lack(&supervisor, &scenario, is_root);
         assert_eq!(found.as_deref(), expected);
     }
 
@@ -194,12 +232,6 @@ mod tests {
         check_lack("transports = [\"unix\"]\n", "", false, Some("it cannot listen on tcp"));
         check_lack("needs-root = true\n", "", true, None);
         check_lack("needs-root = true\n", "", false, Some("it must be started by root"));
-        check_lack(
-            "runs = [\"wsgi\"]\n",
-            "",
-            false,
-            Some("it cannot run the rust worker, which is a command"),
-        );
         check_lack("runs = [\"itself\"]\n", "", false, None);
         let signal = |to: &str| {
             format!("[[fault]]\nat = {{ attempt = 2 }}\nsignal = {{ to = \"{to}\", name = \"KILL\" }}\n")
@@ -219,5 +251,48 @@ mod tests {
         check_lack("[control]\nrestart = { signal = \"HUP\", to = \"supervisor\" }\n", restart, false, None);
         let cannot = "[control]\nrestart = { unsupported = \"by design\" }\n";
         check_lack(cannot, restart, false, Some("it has no `restart`: by design"));
+    }
+
+    #[test]
+    fn an_application_lacks_what_only_its_server_knows() {
+        let check = |scenario: &str, expected: Option<&str>| {
+            check(&format!("runs = [\"wsgi\"]\n{HOLDS}"), scenario, expected);
+        };
+        let poison = |step: &str, mode: &str| {
+            format!("[[fault]]\nat = {{ attempt = 2 }}\npoison = {{ step = \"{step}\", mode = \"{mode}\" }}")
+        };
+        let crash = |step: &str| {
+            format!("[[fault]]\nat = \"0.1s\"\ncrash = {{ step = \"{step}\", mode = \"exit\" }}")
+        };
+        check("", None);
+        check(&poison("work", "kill"), None);
+        check(&poison("reply", "segv"), None);
+        check(&crash("boot"), None);
+        check(&poison("accept", "kill"), Some("cannot fail at accept"));
+        check(&poison("work", "stop-accepting"), Some("cannot keep the server around it from accepting"));
+        check(&crash("idle"), Some("cannot fail while it is idle"));
+        check(&crash("drain"), Some("is not told that its worker drains"));
+        check("[workers]\ndrain = \"none\"", Some("up to the server"));
+        check("[workers]\ndrain = \"patient\"", None);
+        check("[[fault]]\nat = \"0.1s\"\nsignal = { to = \"worker\", name = \"KILL\" }", None);
+        let bare = lack(&supervisor(&format!("runs = [\"wsgi\"]\n{HOLDS}")), &bare_square(), true);
+        assert_eq!(bare.as_deref(), Some("its workers speak http, and the scenario asks for square"));
+    }
+
+    #[test]
+    fn who_stamps_accepts_needs_no_samples() {
+        let of = |runs: &str| supervisor(&format!("runs = {runs}\n{HOLDS}"));
+        for (runs, is_application, stamps) in [
+            ("[\"command\"]", false, true),
+            ("[\"wsgi\"]", true, false),
+            ("[\"asgi\", \"wsgi\"]", true, false),
+            ("[\"command\", \"wsgi\"]", false, true),
+            ("[\"itself\"]", false, false),
+        ] {
+            let supervisor = of(runs);
+            assert_eq!(super::is_application(&supervisor), is_application, "{runs}");
+            assert_eq!(stamps_accepts(&supervisor), stamps, "{runs}");
+            assert_eq!(samples_accepts(&supervisor, &scenario("")), !stamps, "{runs}");
+        }
     }
 }

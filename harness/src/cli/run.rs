@@ -223,7 +223,7 @@ impl Run {
         };
         let worker = self.worker.unwrap_or(supervisor.supervisor.worker);
         let is_root = nix::unistd::geteuid().is_root();
-        if let Some(reason) = support::lack(&supervisor.supervisor, &scenario.scenario, worker, is_root) {
+        if let Some(reason) = support::lack(&supervisor.supervisor, &scenario.scenario, is_root) {
             return Ok(not_run(&name, Grade::Unsupported, reason));
         }
         if let Some(reason) = trial::lack_of_user(&scenario.scenario) {

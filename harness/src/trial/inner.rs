@@ -159,11 +159,7 @@ impl Trial {
         }
         let mut log = EventLog::create(&spec.folder).context("failed to create events.jsonl")?;
         let workspace = Workspace::prepare(&spec, &scenario, &supervisor)?;
-        let env = supervisor
-            .env
-            .iter()
-            .map(|(key, value)| Ok((key.clone(), template::argument(value, &workspace.values)?)))
-            .collect::<Result<Vec<_>>>()?;
+        let env = workspace.environment(&supervisor)?;
         for fault in scenario.faults.iter().filter(|fault| faults::strikes_before_start(fault)) {
             if let Action::Crash { step, mode, times } = fault.action {
                 workspace.control.arm(step, mode, times)?;

@@ -14,7 +14,7 @@ use holdline_fixtures::control::ControlPage;
 use holdline_fixtures::worker::config::{WorkerConfig, write_version};
 use holdline_fixtures::{embedded, ledger};
 use holdline_model::scenario::Scenario;
-use holdline_model::supervisor::{Passing, Supervisor, WorkerKind};
+use holdline_model::supervisor::{Passing, Runs, Supervisor, WorkerKind};
 use holdline_model::support;
 use holdline_model::template::{self, Values};
 use holdline_model::wire::{Address, SERVER_V4, SERVER_V6};
@@ -105,11 +105,37 @@ impl Workspace {
         Ok(())
     }
 
+    /// The environment variables that the description names, after those by which applications and
+    /// their neighbours are found.
+    pub(super) fn environment(&self, supervisor: &Supervisor) -> Result<Vec<(String, String)>> {
+        let mut env = Vec::new();
+        if support::is_application(supervisor) {
+            env.push(("HOLDLINE_HOME".to_owned(), text(&self.home)?));
+            let apps = text(&self.dir.join("apps"))?;
+            let names = supervisor.runs.iter().filter_map(search_path);
+            env.extend(names.map(|name| (name.to_owned(), apps.clone())));
+        }
+        for (key, value) in &supervisor.env {
+            env.push((key.clone(), template::argument(value, &self.values)?));
+        }
+        Ok(env)
+    }
+
     /// Makes a new version of the worker the one that starts from now on.
     pub(super) fn upgrade_worker(&mut self) -> Result<()> {
         self.values.version += 1;
         write_version(&self.home, self.values.version)?;
         self.render()
+    }
+}
+
+/// The variable by which a language finds the modules of the applications' folder.
+const fn search_path(runs: &Runs) -> Option<&'static str> {
+    match runs {
+        Runs::Wsgi | Runs::Asgi => Some("PYTHONPATH"),
+        Runs::Rack => Some("RUBYLIB"),
+        Runs::Node => Some("NODE_PATH"),
+        Runs::Command | Runs::Itself => None,
     }
 }
 

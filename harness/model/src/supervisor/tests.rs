@@ -98,6 +98,16 @@ fn workers_that_cannot_say_that_they_are_ready_are_not_waited_for() {
 }
 
 #[test]
+fn applications_speak_http_and_are_no_commands() {
+    let wsgi = right(&with("runs = [\"wsgi\"]").replace("{worker}", "holdline_wsgi:application"));
+    assert_eq!((wsgi.protocol, wsgi.ready.workers), (Protocol::Http, true));
+    assert_eq!(right(&with("runs = [\"node\"]\nprotocol = \"square\"")).protocol, Protocol::Square);
+    assert_eq!(right(&with("runs = [\"wsgi\", \"command\"]")).protocol, Protocol::Square);
+    let first = with("runs = [\"wsgi\"]").replace("\"run\", ", "");
+    wrong(&first, 4, 9, "but this supervisor runs an application");
+}
+
+#[test]
 fn signals_go_to_whom_they_say() {
     for (to, target) in [
         ("", SignalTo::Supervisor),

@@ -14,6 +14,7 @@ use crate::file::{
 };
 use crate::scenario::bounds;
 use crate::signals;
+use crate::support::is_application_of;
 use crate::template::{self, PLACEHOLDERS, TemplateError};
 use crate::words::{Grade, Transport, Verb};
 
@@ -46,7 +47,11 @@ fn supervisor(file: SupervisorFile) -> Result<Supervisor, Problem> {
         version: words(&file.version)?,
         install: file.install,
         worker: file.worker.unwrap_or(WorkerKind::Rust),
-        protocol: file.protocol.unwrap_or(Protocol::Square),
+        protocol: file.protocol.unwrap_or(if is_application_of(&runs) {
+            Protocol::Http
+        } else {
+            Protocol::Square
+        }),
         socket: Socket { holder: file.socket.holder, passing: file.socket.passing.value },
         transports: non_empty("transports", file.transports, Transport::ALL.to_vec())?,
         workers_min: integer("workers-min", file.workers_min.as_ref(), bounds::WORKERS)?.unwrap_or(1),
@@ -101,8 +106,10 @@ fn start(start: &At<Vec<At<String>>>, runs: &[Runs]) -> Result<Vec<String>, Prob
     match words.first() {
         None => Err(start.problem("the command is empty").expecting("a program and its arguments")),
         Some(first) if first.is_empty() => Err(start.problem("the program's name is empty")),
-        Some(first) if first == "{worker}" && runs == [Runs::Itself] => {
-            Err(start.problem("{worker} is a command of holdline's, but this supervisor runs only itself"))
+        Some(first) if first == "{worker}" && !runs.contains(&Runs::Command) => {
+            let runs = if runs.contains(&Runs::Itself) { "itself" } else { "an application" };
+            let problem = format!("{{worker}} is a command of holdline's, but this supervisor runs {runs}");
+            Err(start.problem(problem).expecting("its own program first"))
         }
         Some(_) => Ok(words),
     }
