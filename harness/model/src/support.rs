@@ -1,6 +1,6 @@
 //! Whether a supervisor can do what a scenario asks, as far as its description says.
 
-use crate::scenario::{Action, Drain, Scenario, Target};
+use crate::scenario::{Action, Drain, Scenario};
 use crate::supervisor::{Control, Holder, Protocol, Runs, Supervisor};
 use crate::wire::Poison;
 use crate::words::{CrashMode, CrashStep, Transport, Verb};
@@ -64,12 +64,8 @@ pub fn lack(supervisor: &Supervisor, scenario: &Scenario, is_root: bool) -> Opti
     }
     let lack = scenario.faults.iter().find_map(|fault| match &fault.action {
         Action::Control { verb, workers } => lack_of_verb(supervisor, *verb, *workers),
-        Action::Signal { to: Target::Worker | Target::Workers, .. }
-        | Action::Pause { whom: Target::Worker | Target::Workers, .. }
-        | Action::Crash { .. }
-            if supervisor.runs == [Runs::Itself] =>
-        {
-            Some("its workers keep no ledger, so that no fault can be aimed at one".to_owned())
+        Action::Poison(_) if !supervisor.poison => {
+            Some("its workers do not fail at what they cannot understand, so that no request can crash one".to_owned())
         }
         _ => None,
     });
@@ -236,9 +232,13 @@ mod tests {
         let signal = |to: &str| {
             format!("[[fault]]\nat = {{ attempt = 2 }}\nsignal = {{ to = \"{to}\", name = \"KILL\" }}\n")
         };
-        let aim = "its workers keep no ledger, so that no fault can be aimed at one";
-        check_lack("runs = [\"itself\"]\n", &signal("worker"), false, Some(aim));
+        check_lack("runs = [\"itself\"]\n", &signal("worker"), false, None);
         check_lack("runs = [\"itself\"]\n", &signal("supervisor"), false, None);
+        let poison =
+            "[[fault]]\nat = { attempt = 2 }\npoison = { step = \"work\", mode = \"panic\" }\n";
+        check_lack("runs = [\"itself\"]\n", poison, false, None);
+        let why = "its workers do not fail at what they cannot understand, so that no request can crash one";
+        check_lack("runs = [\"itself\"]\npoison = false\n", poison, false, Some(why));
         let two = "[workers]\ncount = 2\n";
         check_lack(
             "workers-max = 1\n",

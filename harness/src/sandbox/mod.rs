@@ -43,6 +43,7 @@ pub use self::adoption::{Adopted, Adoptions};
 pub use self::error::{Refusal, SandboxError, Step};
 pub use self::lifeline::Lifeline;
 pub use self::probe::{IsolationChoice, Notice, choose, probe};
+pub(crate) use self::tree::descends_from;
 pub use self::work::{WorkFolder, sweep_stale};
 
 /// What a trial's sandbox is like. It travels to the trial's process as part of its orders.
@@ -92,7 +93,7 @@ impl Inside {
     /// Whether a process belongs to this trial: whether it descends from its init.
     #[must_use]
     pub fn owns(&self, pid: i32) -> bool {
-        tree::descends_from(pid, self.init)
+        descends_from(pid, self.init)
     }
 
     /// The process that adopts the trial's orphans.

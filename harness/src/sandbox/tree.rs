@@ -34,7 +34,7 @@ pub(super) fn children_of(pid: i32) -> io::Result<Vec<i32>> {
 }
 
 /// Whether a process descends from another, by following its parents.
-pub(super) fn descends_from(pid: i32, ancestor: i32) -> bool {
+pub(crate) fn descends_from(pid: i32, ancestor: i32) -> bool {
     let mut at = pid;
     // Parents can change while they are read, but a tree deeper than this is none of ours.
     for _ in 0..1000 {

@@ -3,8 +3,10 @@
 //! One task owns the trial's state and takes events one at a time: the load thread, the kernel
 //! observer and running control commands only send to it.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -62,6 +64,8 @@ pub(super) struct Trial {
     /// Where workers keep no ledger, or the scenario asks for it.
     pub(super) accepts: Option<AcceptSampler>,
     pub(super) workers: Workers,
+    /// The service's listeners that are open, by inode.
+    pub(super) listeners: BTreeSet<u32>,
     pub(super) log: EventLog,
     pub(super) sender: UnboundedSender<Event>,
     pub(super) events: UnboundedReceiver<Event>,
@@ -189,6 +193,7 @@ impl Trial {
             observer,
             accepts,
             workers,
+            listeners: BTreeSet::new(),
             log,
             sender,
             events,
@@ -235,7 +240,7 @@ impl Trial {
                 self.log.write(now_ns(), "not_ready", json!({ "reason": reason }));
                 return Ok(Readiness::Denied);
             }
-            if let Some(status) = process.has_ended() {
+            if let Some(status) = process.has_ended().filter(|status| !self.may_be_replaced(*status)) {
                 let tail = quoted_tail(&self.supervisor_log());
                 let how = status_in_words(status);
                 let hint = self.hint_of_background();
@@ -251,11 +256,17 @@ impl Trial {
         }
     }
 
+    /// Whether another process may be the supervisor by now, or soon: a daemon writes its pid-file
+    /// after the process that was started has gone.
+    fn may_be_replaced(&self, status: ExitStatus) -> bool {
+        status.success() && self.supervisor.pid_file.is_some()
+    }
+
     /// What to do about a supervisor that has left a daemon behind.
     fn hint_of_background(&self) -> &'static str {
         match self.inside.adopted_now() {
             Ok(left) if !left.is_empty() => {
-                ", and left processes running: it must stay in the foreground, so tell it not to daemonise"
+                ", and left processes running: it must stay in the foreground, so tell it not to daemonise, or name its pid-file"
             }
             _ => "",
         }
@@ -311,12 +322,14 @@ impl Trial {
     pub(super) fn note_listener(&mut self, event: &ListenerEvent) {
         match event {
             ListenerEvent::Opened { at_ns, inode, limit } => {
+                self.listeners.insert(*inode);
                 self.log.write(*at_ns, "listener_opened", json!({ "inode": inode, "limit": limit }));
             }
             ListenerEvent::Held { inode, holders } => {
                 self.log.write(now_ns(), "listener_held", json!({ "inode": inode, "holders": holders }));
             }
             ListenerEvent::Closed { inode, last_seen_ns, gone_ns } => {
+                self.listeners.remove(inode);
                 let fields = json!({ "inode": inode, "last_seen_ns": last_seen_ns });
                 self.log.write(*gone_ns, "listener_closed", fields);
             }

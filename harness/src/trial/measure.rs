@@ -114,7 +114,7 @@ impl Trial {
         self.observer.end()?;
         dispatch.facts.end_ns = now_ns();
         self.note_workers()?;
-        dispatch.facts.workers_at_end = u32::try_from(self.workers.ready()).unwrap_or(u32::MAX);
+        dispatch.facts.workers_at_end = self.workers_at_end(process.pid());
         dispatch.facts.cost = meter.and_then(|earlier| {
             let now = Meter::read(&self.inside).ok()?;
             Some(now.since(earlier, dispatch.facts.end_ns - start_ns))
@@ -180,7 +180,11 @@ impl Trial {
     ) -> Result<ClientLog> {
         let orders = orders()?;
         let mut client = None;
-        let mut supervisor_lives = true;
+        let mut supervisor_lives = process.has_ended().is_none();
+        if !supervisor_lives {
+            // One that went to the background at its start is none that was replaced.
+            dispatch.successor = process.successor_of(process.started());
+        }
         let mut told_ns = 0;
         let last_fault_ns = dispatch.facts.start_ns + self.load_length_ns();
         while client.is_none() || dispatch.has_business(last_fault_ns) {
@@ -345,7 +349,7 @@ impl Trial {
 
     /// The processes that a fault is aimed at, as far as they run and are ours.
     fn aim(&self, target: Target, process: &Supervised) -> Result<Vec<Pid>> {
-        let pids = faults::targets(target, process.pid(), &self.workers.pids());
+        let pids = faults::targets(target, process.pid(), &self.worker_pids(process.pid()));
         self.prove_own(&pids)?;
         Ok(pids)
     }
@@ -371,7 +375,7 @@ impl Trial {
             self.workspace.upgrade_worker()?;
         }
         let log = self.spec.folder.join("control.log");
-        let workers = self.workers.pids();
+        let workers = self.worker_pids(process.pid());
         let action = control::prepare(&control, &self.env, &self.workspace, process.pid(), &workers, &log)?;
         let sender = self.sender.clone();
         dispatch.controls_running += 1;

@@ -15,6 +15,7 @@ mod events;
 mod faults;
 mod files;
 mod heal;
+mod heirs;
 mod hooks;
 mod inheritance;
 mod log;

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use holdline_model::facts::ProcessEnd;
+use holdline_model::support;
 use nix::unistd::Pid;
 use serde_json::json;
 
 use super::control;
+use super::heirs;
 use super::inner::{TICK, Trial};
 use super::measure::Dispatch;
 use super::process::{Supervised, status_in_words};
@@ -94,9 +96,29 @@ impl Trial {
         Ok(u32::try_from(orphans.len()).unwrap_or(u32::MAX))
     }
 
+    /// Process ids of the workers that live, those that accept first, of these the oldest first.
+    ///
+    /// Workers that keep no ledger are known by what makes a worker: they descend from the supervisor
+    /// and hold the service's listener.
+    pub(super) fn worker_pids(&self, supervisor: Pid) -> Vec<u32> {
+        if support::keeps_ledger(&self.supervisor) {
+            return self.workers.pids();
+        }
+        heirs::of(supervisor, &self.listeners, |pid| self.inside.owns(pid))
+    }
+
+    /// How many workers can accept now that the load has ended.
+    pub(super) fn workers_at_end(&self, supervisor: Pid) -> u32 {
+        let count = match support::keeps_ledger(&self.supervisor) {
+            true => self.workers.ready(),
+            false => self.worker_pids(supervisor).len(),
+        };
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
     async fn ask_to_stop(&self, process: &Supervised) -> Result<()> {
         let log = self.spec.folder.join("control.log");
-        let (workers, stop) = (self.workers.pids(), &self.supervisor.stop);
+        let (workers, stop) = (self.worker_pids(process.pid()), &self.supervisor.stop);
         control::prepare(stop, &self.env, &self.workspace, process.pid(), &workers, &log)?.run().await
     }
 

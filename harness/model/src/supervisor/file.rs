@@ -34,6 +34,8 @@ pub struct SupervisorFile {
     pub worker: Option<WorkerKind>,
     /// What its workers speak. Default: square.
     pub protocol: Option<Protocol>,
+    /// Whether a request that makes no sense can make its workers fail. Default: true.
+    pub poison: Option<bool>,
     /// Who holds the listener, and how workers get it.
     pub socket: SocketFile,
     /// Transports that it can listen on. Default: all.

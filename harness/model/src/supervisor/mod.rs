@@ -31,6 +31,8 @@ pub struct Supervisor {
     pub worker: WorkerKind,
     /// What its workers speak.
     pub protocol: Protocol,
+    /// Whether a request that makes no sense can make its workers fail.
+    pub poison: bool,
     /// Who holds the listener, and how workers get it.
     pub socket: Socket,
     /// Transports that it can listen on.

@@ -52,6 +52,7 @@ fn supervisor(file: SupervisorFile) -> Result<Supervisor, Problem> {
         } else {
             Protocol::Square
         }),
+        poison: file.poison.unwrap_or(true),
         socket: Socket { holder: file.socket.holder, passing: file.socket.passing.value },
         transports: non_empty("transports", file.transports, Transport::ALL.to_vec())?,
         workers_min: integer("workers-min", file.workers_min.as_ref(), bounds::WORKERS)?.unwrap_or(1),
