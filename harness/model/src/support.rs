@@ -64,9 +64,10 @@ pub fn lack(supervisor: &Supervisor, scenario: &Scenario, is_root: bool) -> Opti
     }
     let lack = scenario.faults.iter().find_map(|fault| match &fault.action {
         Action::Control { verb, workers } => lack_of_verb(supervisor, *verb, *workers),
-        Action::Poison(_) if !supervisor.poison => {
-            Some("its workers do not fail at what they cannot understand, so that no request can crash one".to_owned())
-        }
+        Action::Poison(_) if !supervisor.poison => Some(
+            "its workers do not fail at what they cannot understand, so that no request can crash one"
+                .to_owned(),
+        ),
         _ => None,
     });
     lack.or_else(|| lack_of_users(supervisor, scenario, is_root))
@@ -234,8 +235,7 @@ mod tests {
         };
         check_lack("runs = [\"itself\"]\n", &signal("worker"), false, None);
         check_lack("runs = [\"itself\"]\n", &signal("supervisor"), false, None);
-        let poison =
-            "[[fault]]\nat = { attempt = 2 }\npoison = { step = \"work\", mode = \"panic\" }\n";
+        let poison = "[[fault]]\nat = { attempt = 2 }\npoison = { step = \"work\", mode = \"panic\" }\n";
         check_lack("runs = [\"itself\"]\n", poison, false, None);
         let why = "its workers do not fail at what they cannot understand, so that no request can crash one";
         check_lack("runs = [\"itself\"]\npoison = false\n", poison, false, Some(why));

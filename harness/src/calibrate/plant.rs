@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
+use holdline_fixtures::clock::now_ns;
 use holdline_fixtures::control::ControlPage;
 use holdline_fixtures::ledger::LedgerWriter;
 use holdline_model::shm::{RecordKind, WorkerRecord};
@@ -18,7 +19,6 @@ use nix::sys::socket::{
 };
 
 use crate::kernel::diag::Diag;
-use crate::load::now_ns;
 
 /// Attempts that are answered right, late ones included.
 pub(super) const SERVED: u64 = 14 + LATE;

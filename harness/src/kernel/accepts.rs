@@ -10,6 +10,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use holdline_fixtures::clock::now_ns;
 use holdline_model::record::{AcceptSamples, Waiting};
 use holdline_model::wire::{Address, Peer};
 use nix::errno::Errno;
@@ -17,7 +18,6 @@ use nix::sys::prctl;
 
 use super::diag::{Diag, DiagError};
 use super::intervals::Intervals;
-use super::now_ns;
 use super::observer::ObserverError;
 use super::ticker::Ticker;
 

@@ -16,17 +16,3 @@ pub mod observer;
 mod samples;
 mod ticker;
 pub mod timeline;
-
-use nix::time::{ClockId, clock_gettime};
-
-/// The present in CLOCK_MONOTONIC nanoseconds.
-///
-/// # Panics
-///
-/// Never on Linux, where this clock always exists and counts from boot.
-#[must_use]
-fn now_ns() -> u64 {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("Linux has CLOCK_MONOTONIC");
-    u64::try_from(now.tv_sec()).expect("the clock counts from boot") * 1_000_000_000
-        + u64::try_from(now.tv_nsec()).expect("nanoseconds are not negative")
-}

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use holdline_fixtures::clock::now_ns;
 use holdline_model::record::{KernelRecord, TcpCounters};
 use holdline_model::wire::Address;
 use nix::sys::prctl;
@@ -21,10 +22,10 @@ use nix::sys::prctl;
 use super::counters::{CounterFiles, CountersError};
 use super::diag::{Diag, DiagError};
 use super::gaze::Gaze;
+use super::holders;
 use super::intervals::Intervals;
 use super::ticker::Ticker;
 use super::timeline::{ListenerEvent, Look, Tracker};
-use super::{holders, now_ns};
 
 /// How often the listeners are looked at, unless asked otherwise.
 pub const INTERVAL: Duration = Duration::from_millis(1);

@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
+use holdline_fixtures::clock::now_ns;
 use holdline_model::arrivals::Schedule;
 use holdline_model::record::{ClientRecord, NotSent, Outcome};
 use holdline_model::wire::Address;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
-use super::clock::{Timer, now_ns, stamp};
+use super::clock::{Timer, stamp};
 use super::connection::{Connection, End, SCRATCH_BYTES, Step};
 use super::deadlines::Deadlines;
 use super::errno::{At, outcome_of};

@@ -1,4 +1,4 @@
-//! The clock of all stamps, and the timer that wakes the load client.
+//! Stamps, and the timer that wakes the load client.
 
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -8,20 +8,8 @@ use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
-use nix::time::clock_gettime;
 
 const NS_PER_SECOND: u64 = 1_000_000_000;
-
-/// The present instant, in CLOCK_MONOTONIC nanoseconds.
-///
-/// # Panics
-///
-/// Never on Linux, where this clock always exists and counts from boot.
-#[must_use]
-pub fn now_ns() -> u64 {
-    let now = clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).expect("Linux always has this clock");
-    now.tv_sec().cast_unsigned() * NS_PER_SECOND + now.tv_nsec().cast_unsigned()
-}
 
 /// `at_ns` as a stamp.
 pub(super) fn stamp(at_ns: u64) -> Stamp {
@@ -97,6 +85,8 @@ impl Drop for LeastSlack {
 
 #[cfg(test)]
 mod tests {
+    use holdline_fixtures::clock::now_ns;
+
     use super::*;
 
     #[test]

@@ -6,13 +6,14 @@
 
 use std::os::fd::OwnedFd;
 
+use holdline_fixtures::clock::now_ns;
 use holdline_model::record::{ClientRecord, NotSent, Outcome, RequestRecord};
 use holdline_model::wire::REPLY_BYTES_MAX;
 use holdline_model::words::Stage;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 
-use super::clock::{now_ns, stamp};
+use super::clock::stamp;
 use super::deadlines::Limit;
 use super::errno::{At, outcome_of};
 use super::http;

@@ -71,7 +71,6 @@ use holdline_model::wire::{ATTEMPTS_MAX, Address, Poison};
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-pub use self::clock::now_ns;
 pub use self::control::{Progress, StopFlag};
 pub use self::socket::v6_spread_available;
 

@@ -8,9 +8,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
+use holdline_fixtures::clock::now_ns;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::time::{ClockId, clock_gettime};
 
 use super::error::{SandboxError, Step};
 use super::process::{self, Ended};
@@ -179,11 +179,6 @@ impl Record {
         let status = ExitStatus::from_raw(self.status);
         (self.pid != 0).then_some(Adopted { pid: self.pid, status, ended_ns: self.ended_ns })
     }
-}
-
-fn now_ns() -> u64 {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(std::time::Duration::from).unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use holdline_fixtures::clock::now_ns;
 use holdline_model::arrivals::Schedule;
 use holdline_model::ledger::InjectedDeath;
 use holdline_model::scenario::{Action, Fault, Scenario, Target, Trigger, Until};
@@ -15,7 +16,6 @@ use nix::unistd::Pid;
 use super::control::{parse_signal, pid_of};
 use super::hooks::{AttemptFault, Due};
 use super::ready::{is_alive, is_stopped};
-use crate::load::now_ns;
 
 /// When a fault that the dispatcher injects is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

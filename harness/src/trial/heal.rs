@@ -1,13 +1,13 @@
 //! Healing: every fault that lasts is undone when its time is over, and at the latest when the load
 //! has ended. A trial never ends broken.
 
+use holdline_fixtures::clock::now_ns;
 use holdline_model::words::CrashStep;
 use serde_json::json;
 
 use super::faults::{self, Pause};
 use super::inner::Trial;
 use super::measure::Dispatch;
-use crate::load::now_ns;
 
 /// A failure that workers have been told of and that has not struck as often as it is to.
 #[derive(Debug, Clone, Copy)]

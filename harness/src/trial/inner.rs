@@ -10,6 +10,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use holdline_fixtures::clock::now_ns;
 use holdline_model::scenario::{self, Action, Scenario};
 use holdline_model::shm::RecordKind;
 use holdline_model::summary;
@@ -31,7 +32,6 @@ use super::{Message, TrialSpec};
 use crate::kernel::accepts::AcceptSampler;
 use crate::kernel::observer::Observer;
 use crate::kernel::timeline::ListenerEvent;
-use crate::load::now_ns;
 use crate::sandbox::{self, Adopted, Inside};
 
 /// How often ledgers are looked at.

@@ -4,22 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
+use holdline_fixtures::clock::now_ns;
 use holdline_model::arrivals::{Extent, Schedule, schedule};
-use holdline_model::facts::{FaultFact, TrialFacts};
+use holdline_model::facts::TrialFacts;
 use holdline_model::ledger::InjectedDeath;
-use holdline_model::record::{ClientRecord, Outcome, RequestRecord};
+use holdline_model::record::{ClientRecord, RequestRecord};
 use holdline_model::result::TrialResult;
-use holdline_model::scenario::{Action, Target, Until};
+use holdline_model::scenario::{Action, Until};
 use holdline_model::support;
-use holdline_model::words::{CrashStep, Verb};
-use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
-use super::control;
 use super::cost::Meter;
 use super::faults::{self, FaultPlan, Pause, TimedFault};
 use super::heal::Armed;
@@ -27,7 +25,6 @@ use super::hooks::FaultHooks;
 use super::inner::{Event, TICK, Trial, tell};
 use super::process::Supervised;
 use super::{Message, collect, inheritance};
-use crate::load::now_ns;
 use crate::load::{self, LoadPlan, Progress, StopFlag};
 
 /// From the decision to begin to the first attempt: time for the load thread to get going.
@@ -40,16 +37,16 @@ const PROGRESS_NS: u64 = 100_000_000;
 /// What the dispatcher owns while the load runs.
 pub(super) struct Dispatch {
     pub(super) facts: TrialFacts,
-    plan: FaultPlan,
+    pub(super) plan: FaultPlan,
     /// Processes that are stopped, and until when.
     pub(super) pauses: Vec<(Pause, u64)>,
     /// Failures of which workers have been told.
     pub(super) armed: Vec<Armed>,
     /// The process that has taken over from the one that was started.
     pub(super) successor: Option<Pid>,
-    deaths: Vec<InjectedDeath>,
-    controls_running: usize,
-    stopped: bool,
+    pub(super) deaths: Vec<InjectedDeath>,
+    pub(super) controls_running: usize,
+    pub(super) stopped: bool,
 }
 
 impl Dispatch {
@@ -59,17 +56,6 @@ impl Dispatch {
         let fault_due = self.plan.timed.iter().any(|timed| timed.at_ns <= last_fault_ns);
         self.controls_running > 0 || (fault_due && !self.stopped)
     }
-}
-
-/// What became of a fault that was injected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hit {
-    /// It struck, and is over.
-    AndOver,
-    /// It struck, and is over later.
-    AndLasts,
-    /// There was no process that it could have struck: all that it was aimed at had ended.
-    Nobody,
 }
 
 /// What the load client wrote down.
@@ -119,7 +105,8 @@ impl Trial {
             let now = Meter::read(&self.inside).ok()?;
             Some(now.since(earlier, dispatch.facts.end_ns - start_ns))
         });
-        self.log.write(dispatch.facts.end_ns, "load_ended", json!({ "start_ns": start_ns }));
+        let ended = json!({ "start_ns": start_ns, "still_stopped": self.still_stopped() });
+        self.log.write(dispatch.facts.end_ns, "load_ended", ended);
         self.check_faults(&mut dispatch, &client.attempts);
         self.end_hung_workers()?;
         let cgroups = inheritance::cgroups_above(process.pid());
@@ -131,7 +118,7 @@ impl Trial {
         for (fault, what) in self.scenario.faults.iter().enumerate() {
             if faults::strikes_before_start(what) {
                 let at_ns = dispatch.facts.start_ns;
-                note(dispatch, fault, at_ns, faults::in_words(&what.action), None);
+                dispatch.note_fault(fault, at_ns, faults::in_words(&what.action), None);
                 if let Action::Crash { step, times, .. } = what.action {
                     dispatch.armed.push(Armed { fault, step, times });
                 }
@@ -245,7 +232,7 @@ impl Trial {
                 let text =
                     format!("attempt {attempt} carries poison ({} at step {})", poison.mode, poison.step);
                 self.log.write(at_ns, "fault", json!({ "fault": fault, "attempt": attempt, "text": text }));
-                note(dispatch, fault, at_ns, text, error);
+                dispatch.note_fault(fault, at_ns, text, error);
                 if let Some(fact) = dispatch.facts.faults.last_mut() {
                     fact.poison = Some(attempt);
                 }
@@ -267,194 +254,6 @@ impl Trial {
         let due = dispatch.plan.completed(fault, at_ns);
         dispatch.plan.timed.extend(due);
     }
-
-    /// Injects what is due by now.
-    fn strike_due(&mut self, process: &Supervised, dispatch: &mut Dispatch) {
-        let now = now_ns();
-        while let Some(index) = dispatch.plan.timed.iter().position(|timed| timed.at_ns <= now) {
-            let timed = dispatch.plan.timed.swap_remove(index);
-            self.inject(timed, process, dispatch);
-        }
-    }
-
-    fn inject(&mut self, timed: TimedFault, process: &Supervised, dispatch: &mut Dispatch) {
-        let fault = timed.fault;
-        let action = self.scenario.faults[fault].action.clone();
-        let at_ns = now_ns();
-        let hit = self.act(fault, &action, process, dispatch);
-        let mut text = faults::in_words(&action);
-        if let Ok(Hit::Nobody) = hit {
-            dispatch
-                .facts
-                .notes
-                .push(format!("fault {} ({text}) hit nobody: no such process ran", fault + 1));
-            text.push_str(": hit nobody");
-        }
-        let is_over = matches!(hit, Ok(Hit::AndOver | Hit::Nobody));
-        let error = hit.err().map(|error| format!("{error:#}"));
-        self.log.write(at_ns, "fault", json!({ "fault": fault, "text": text, "error": error }));
-        note(dispatch, fault, at_ns, text, error);
-        if is_over {
-            self.complete(fault, at_ns, dispatch);
-        }
-    }
-
-    fn act(
-        &mut self,
-        fault: usize,
-        action: &Action,
-        process: &Supervised,
-        dispatch: &mut Dispatch,
-    ) -> Result<Hit> {
-        match action {
-            Action::Poison(_) => bail!("poison goes with an attempt"),
-            Action::Signal { to, signal } => {
-                let pids = self.aim(*to, process)?;
-                if pids.is_empty() {
-                    return Ok(Hit::Nobody);
-                }
-                dispatch.deaths.extend(faults::strike(signal, &pids)?);
-                if faults::stops(signal) {
-                    dispatch.pauses.push((Pause::begun(fault, pids), u64::MAX));
-                }
-                Ok(Hit::AndOver)
-            }
-            Action::Pause { whom, for_ns } => {
-                let pids = self.aim(*whom, process)?;
-                if pids.is_empty() {
-                    return Ok(Hit::Nobody);
-                }
-                let until_ns = for_ns.map_or(u64::MAX, |ns| now_ns().saturating_add(ns));
-                dispatch.pauses.push((Pause::begin(fault, pids)?, until_ns));
-                Ok(Hit::AndLasts)
-            }
-            Action::Crash { step, mode, times } => {
-                self.workspace.control.arm(*step, *mode, *times)?;
-                dispatch.armed.push(Armed { fault, step: *step, times: *times });
-                if *step != CrashStep::Idle {
-                    return Ok(Hit::AndLasts);
-                }
-                let Some(worker) = self.aim(Target::Worker, process)?.first().copied() else {
-                    return Ok(Hit::Nobody);
-                };
-                holdline_fixtures::control::send_idle_signal(worker)?;
-                Ok(Hit::AndOver)
-            }
-            Action::Control { verb, workers } => {
-                self.ask(fault, *verb, *workers, process, dispatch)?;
-                Ok(Hit::AndLasts)
-            }
-        }
-    }
-
-    /// The processes that a fault is aimed at, as far as they run and are ours.
-    fn aim(&self, target: Target, process: &Supervised) -> Result<Vec<Pid>> {
-        let pids = faults::targets(target, process.pid(), &self.worker_pids(process.pid()));
-        self.prove_own(&pids)?;
-        Ok(pids)
-    }
-
-    fn ask(
-        &mut self,
-        fault: usize,
-        verb: Verb,
-        count: Option<u32>,
-        process: &Supervised,
-        dispatch: &mut Dispatch,
-    ) -> Result<()> {
-        let control = match verb {
-            Verb::Stop => Some(self.supervisor.stop.clone()),
-            _ => self.supervisor.control.get(&verb).cloned(),
-        };
-        let control = control.with_context(|| format!("this supervisor has no `{verb}`"))?;
-        if let Some(count) = count {
-            self.workspace.values.workers = count;
-            self.workspace.render()?;
-        }
-        if verb == Verb::Upgrade {
-            self.workspace.upgrade_worker()?;
-        }
-        let log = self.spec.folder.join("control.log");
-        let workers = self.worker_pids(process.pid());
-        let action = control::prepare(&control, &self.env, &self.workspace, process.pid(), &workers, &log)?;
-        let sender = self.sender.clone();
-        dispatch.controls_running += 1;
-        tokio::spawn(async move {
-            let error = action.run().await.err().map(|error| format!("{error:#}"));
-            let _ = sender.send(Event::ControlDone { fault, at_ns: now_ns(), error });
-        });
-        Ok(())
-    }
-
-    /// Without a PID namespace, a process id may belong to anybody: only descendants are signalled.
-    fn prove_own(&self, pids: &[Pid]) -> Result<()> {
-        if self.is_exclusive() {
-            return Ok(());
-        }
-        match pids.iter().find(|pid| !self.inside.owns(pid.as_raw())) {
-            Some(pid) => bail!("process {pid} is not a descendant of holdline"),
-            None => Ok(()),
-        }
-    }
-
-    /// Heals faults that made a worker hang: what the supervisor does about it while the load runs is
-    /// what is measured, and after it nobody shall wait for it.
-    fn end_hung_workers(&mut self) -> Result<()> {
-        self.note_workers()?;
-        let hung: Vec<_> = self.workers.hung().into_iter().filter_map(control::pid_of).collect();
-        self.prove_own(&hung)?;
-        for pid in hung {
-            self.log.write(
-                now_ns(),
-                "heal",
-                json!({ "pid": pid.as_raw(), "text": "a hung worker is killed" }),
-            );
-            // It may have ended meanwhile.
-            let _ = kill(pid, Signal::SIGKILL);
-        }
-        Ok(())
-    }
-
-    /// A trial in which a fault did not strike shows nothing.
-    fn check_faults(&self, dispatch: &mut Dispatch, client: &[ClientRecord]) {
-        let facts = &mut dispatch.facts;
-        let failed = facts.faults.iter().find_map(|fact| {
-            let error = fact.error.as_ref()?;
-            Some(format!("fault {} ({}) could not be injected: {error}", fact.fault + 1, fact.text))
-        });
-        let struck = |index: usize| facts.faults.iter().any(|fact| fact.fault == index);
-        let name = |index: usize| {
-            format!("fault {} ({})", index + 1, faults::in_words(&self.scenario.faults[index].action))
-        };
-        let mut missed = None;
-        for index in (0..self.scenario.faults.len()).filter(|index| !struck(*index)) {
-            match dispatch.plan.waits_for(index).filter(|other| struck(*other)) {
-                // Whether starts fail or workers drain is up to the supervisor.
-                Some(other) => {
-                    let note = format!("{} never struck: fault {} was not over", name(index), other + 1);
-                    facts.notes.push(note);
-                }
-                None => {
-                    missed.get_or_insert_with(|| {
-                        format!("{} never struck: the load ended before it was due", name(index))
-                    });
-                }
-            }
-        }
-        let unsent = facts.faults.iter().filter_map(|fact| fact.poison).find(|attempt| {
-            client.iter().any(|r| r.attempt == *attempt && matches!(r.outcome, Outcome::NotSent(_)))
-        });
-        let unsent = unsent.map(|attempt| format!("the poison of attempt {attempt} could not be sent"));
-        facts.environment = if dispatch.stopped {
-            Some("interrupted before the load had ended".to_owned())
-        } else {
-            failed.or(missed).or(unsent)
-        };
-    }
-}
-
-fn note(dispatch: &mut Dispatch, fault: usize, at_ns: u64, text: String, error: Option<String>) {
-    dispatch.facts.faults.push(FaultFact { fault, at_ns, text, poison: None, done_ns: None, error });
 }
 
 fn tell_progress(running: &Running) {

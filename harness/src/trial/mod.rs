@@ -18,6 +18,7 @@ mod heal;
 mod heirs;
 mod hooks;
 mod inheritance;
+mod inject;
 mod log;
 mod measure;
 mod oversee;

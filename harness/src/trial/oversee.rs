@@ -4,6 +4,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use holdline_fixtures::clock::now_ns;
 use holdline_model::facts::ProcessEnd;
 use holdline_model::support;
 use nix::unistd::Pid;
@@ -15,7 +16,6 @@ use super::inner::{TICK, Trial};
 use super::measure::Dispatch;
 use super::process::{Supervised, status_in_words};
 use super::ready::is_alive;
-use crate::load::now_ns;
 
 impl Trial {
     /// Notes the end of the process that was started. With status 0 and a successor that runs, it

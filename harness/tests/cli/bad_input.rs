@@ -2,15 +2,14 @@
 //! and leaves nothing behind.
 
 use std::io::Read;
-use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use holdline_model::words::{Grade, Verdict};
 use predicates::prelude::*;
 use predicates::str::contains;
 
-use crate::support::{Place, result, stderr, stdout};
+use crate::support::{Place, processes_with, result, stderr, stdout, wait_until};
 
 #[test]
 fn a_wrong_scenario_is_named_with_line_and_column_and_starts_nothing() {
@@ -276,28 +275,6 @@ impl Interruptible {
         wait_until("every process is gone", || processes_with(&marker).is_empty());
         (status.code(), text)
     }
-}
-
-fn wait_until(what: &str, done: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !done() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "waited for a minute until {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// Processes whose environment holds the marker.
-fn processes_with(marker: &str) -> Vec<String> {
-    let entries = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-    let marked = |path: &Path| {
-        std::fs::read(path.join("environ"))
-            .is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(marker))
-    };
-    entries
-        .map(|entry| entry.path())
-        .filter(|path| marked(path))
-        .map(|path| path.display().to_string())
-        .collect()
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod commands;
 #[path = "../common/mod.rs"]
 mod common;
 mod costs;
+mod deaths;
 mod ladder;
 mod queues;
 mod support;

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use holdline_model::result::{RunResult, TrialResult};
 use holdline_model::words::{Fate, Grade};
@@ -32,8 +33,13 @@ static MEASURING: Mutex<()> = Mutex::new(());
 /// [`conclusive_at_once`], while no other test measures.
 #[track_caller]
 pub(crate) fn conclusive(place: &Place, arguments: &[&str]) -> (Output, RunResult) {
-    let _alone = MEASURING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     conclusive_at_once(place, arguments)
+}
+
+/// Keeps other tests from measuring until it is dropped.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    MEASURING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs a selection until no trial is inconclusive, at most three times: on a machine that is busy
@@ -113,4 +119,28 @@ pub(crate) fn stderr(output: &Output) -> String {
 /// Standard output as text.
 pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Waits for something that must come about, for a minute at the most.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, done: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "waited for a minute until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Processes whose environment holds the marker.
+pub(crate) fn processes_with(marker: &str) -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let marked = |path: &Path| {
+        std::fs::read(path.join("environ"))
+            .is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(marker))
+    };
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| marked(path))
+        .map(|path| path.display().to_string())
+        .collect()
 }

@@ -5,6 +5,7 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::process::Command;
 
 use holdline::load::{self, LoadError, LoadPlan, Progress, StopFlag};
+use holdline_fixtures::clock::now_ns;
 use holdline_model::arrivals::Schedule;
 use holdline_model::record::{NotSent, Outcome};
 use holdline_model::scenario::{Timeouts, Until};
@@ -179,7 +180,7 @@ fn without_the_route_ipv6_clients_share_an_address() {
     let server = Server::listen(Transport::Tcp6, 128);
     let spread = plan(server.address.clone(), burst(5));
     let stop = StopFlag::new().expect("a descriptor");
-    let result = load::run(&spread, load::now_ns(), &mut (), &Progress::default(), &stop);
+    let result = load::run(&spread, now_ns(), &mut (), &Progress::default(), &stop);
     assert!(matches!(result, Err(LoadError::NoV6Route)), "{result:?}");
 
     let log = server.serve(5, |_| Deed::Serve);

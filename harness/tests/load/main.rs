@@ -10,6 +10,7 @@ mod sessions;
 use std::collections::BTreeMap;
 
 use holdline::load::{self, Hooks, LoadPlan, Progress, StopFlag};
+use holdline_fixtures::clock::now_ns;
 use holdline_model::arrivals::Schedule;
 use holdline_model::record::{ClientRecord, Outcome};
 use holdline_model::scenario::{Connection, Timeouts};
@@ -50,7 +51,7 @@ fn run(plan: &LoadPlan) -> Vec<ClientRecord> {
 #[track_caller]
 fn run_with(plan: &LoadPlan, hooks: &mut impl Hooks, stop: &StopFlag) -> Vec<ClientRecord> {
     let progress = Progress::default();
-    let start_ns = load::now_ns();
+    let start_ns = now_ns();
     let records = load::run(plan, start_ns, hooks, &progress, stop).expect("a load that can be made");
     for (index, record) in records.iter().enumerate() {
         assert_eq!(record.attempt as usize, index);

@@ -4,8 +4,8 @@ use Outcome::{Closed, Refused, Replied, Reset, TimedOut};
 use RecordKind::{Accepted, BootFailed, Crash, Drain, Exit, StoppedAccepting};
 
 use super::*;
-use crate::facts::ProcessEnd;
-use crate::ledger::{InjectedDeath, reconcile};
+use crate::facts::{ProcessEnd, TrialFacts};
+use crate::ledger::{InjectedDeath, TrialRecords, reconcile};
 use crate::record::{KernelRecord, Listener, NotSent, TcpCounters};
 use crate::shm::crash_detail;
 use crate::wire::{Peer, client_v4};
@@ -310,4 +310,14 @@ fn what_was_late_says_where_the_longest_spent_its_time() {
     let mut unknown = Case::new().attempt(Replied, 200).attempt(Replied, 100);
     unknown.keeps_ledger = false;
     unknown.says(&["2 served late (deadline 50.0 ms): the longest took 200 ms, 200 ms of it once connected"]);
+}
+
+#[test]
+fn a_worker_that_could_not_listen_tells_more_than_one_that_was_stopped_later() {
+    Case::new()
+        .listeners(Vec::new())
+        .attempt(Refused, 1)
+        .worker(71, &[(0, RecordKind::Boot, 1), (5, RecordKind::BindFailed, 13), (5, Exit, 1)])
+        .worker(72, &[(10, RecordKind::Boot, 1), (1_999, Exit, 0)])
+        .says(&["1 refused: nobody ever listened after worker 71 could not listen (errno 13, EACCES: permission denied)"]);
 }

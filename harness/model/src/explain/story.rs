@@ -1,0 +1,171 @@
+//! A trial as its losses are told of: who listened when, who ended when, who was stuck.
+
+use crate::duration::show_ns;
+use crate::facts::TrialFacts;
+use crate::ledger::{Attempt, Reconciled, TrialRecords, WorkerLog};
+use crate::record::ClientRecord;
+use crate::shm::{RecordKind, WorkerRecord, parse_crash_detail};
+use crate::words::{Blame, CrashMode, Fate};
+
+/// A trial, as far as words for its losses need it.
+#[derive(Debug, Clone, Copy)]
+pub struct Story<'a> {
+    /// What was written down.
+    pub records: &'a TrialRecords<'a>,
+    /// What came of it.
+    pub reconciled: &'a Reconciled,
+    /// What the runner knows.
+    pub facts: &'a TrialFacts,
+    /// Served later than this counts as late.
+    pub deadline_ns: u64,
+}
+
+impl<'a> Story<'a> {
+    pub(super) fn lost(&self, blame: Blame, fate: Option<Fate>) -> Vec<(&'a Attempt, &'a ClientRecord)> {
+        self.reconciled
+            .attempts
+            .iter()
+            .filter(|attempt| attempt.blame == Some(blame) && fate.is_none_or(|fate| attempt.fate == fate))
+            .filter_map(|attempt| Some((attempt, self.records.client.get(attempt.record as usize)?)))
+            .collect()
+    }
+
+    pub(super) fn worker(&self, attempt: &Attempt) -> Option<&'a WorkerLog> {
+        self.records.workers?.get(attempt.worker as usize)
+    }
+
+    pub(super) fn since_start(&self, at_ns: u64) -> String {
+        show_ns(at_ns.saturating_sub(self.facts.start_ns))
+    }
+
+    /// Times when nobody listened: from the last sight of the last listener to the first of the
+    /// next, or `None` for "to the end".
+    pub(super) fn gaps(&self) -> Vec<(u64, Option<u64>)> {
+        let listeners = &self.records.kernel.listeners;
+        let mut gaps = Vec::new();
+        for listener in listeners {
+            let (Some(from_ns), Some(gone_ns)) = (listener.last_seen_ns, listener.gone_ns) else { continue };
+            let covered = listeners.iter().any(|other| {
+                other.opened_ns < gone_ns && other.gone_ns.is_none_or(|other_gone_ns| other_gone_ns > gone_ns)
+            });
+            if !covered {
+                let next = listeners.iter().map(|l| l.opened_ns).filter(|opened| *opened >= gone_ns).min();
+                gaps.push((from_ns, next));
+            }
+        }
+        gaps.dedup();
+        gaps
+    }
+
+    /// Whose end came last before an instant, with some slack for the observer's interval.
+    pub(super) fn cause(&self, at_ns: u64) -> String {
+        let by_ns = at_ns + self.slack_ns();
+        // A worker that nobody supervises is its own supervisor: its own records say more.
+        let is_worker = |pid| self.records.workers.unwrap_or_default().iter().any(|log| log.pid == pid);
+        let exits =
+            self.facts.supervisor_exits.iter().filter(|end| end.successor.is_none() && !is_worker(end.pid));
+        let supervisor =
+            exits.map(|end| (end.at_ns, format!("after the supervisor ended with {}", end.status)));
+        let workers = self.records.workers.unwrap_or_default().iter().filter_map(end_of_worker);
+        let killed = self
+            .records
+            .deaths
+            .iter()
+            .map(|death| (death.at_ns, format!("after worker {} was killed from outside", death.pid)));
+        let ends = supervisor.chain(workers).chain(killed).filter(|(end_ns, _)| *end_ns <= by_ns);
+        ends.max_by_key(|(end_ns, _)| *end_ns).map(|(_, text)| text).unwrap_or_default()
+    }
+
+    /// The last worker that could not listen, whatever others did after it; else whose end came last.
+    pub(super) fn why_nobody_ever_listened(&self) -> String {
+        let failure = |log: &WorkerLog| {
+            let record = log.records.iter().find(|record| record.kind == RecordKind::BindFailed)?;
+            Some(bind_failure(log, record))
+        };
+        let failed = self.records.workers.unwrap_or_default().iter().rev().find_map(failure);
+        failed.unwrap_or_else(|| self.cause(self.facts.end_ns))
+    }
+}
+
+impl Story<'_> {
+    /// How far apart two things may have been seen that belong together.
+    pub(super) fn slack_ns(&self) -> u64 {
+        3 * self.records.kernel.interval_ns.max(1_000_000)
+    }
+
+    /// How many workers failed to boot between two instants, as the end of a sentence.
+    pub(super) fn failed_starts(&self, from_ns: u64, to_ns: Option<u64>) -> String {
+        let is_failure = |record: &&WorkerRecord| {
+            matches!(record.kind, RecordKind::BootFailed | RecordKind::BindFailed)
+                && record.at_ns + self.slack_ns() >= from_ns
+                && to_ns.is_none_or(|to_ns| record.at_ns <= to_ns)
+        };
+        let logs = self.records.workers.unwrap_or_default();
+        match logs.iter().filter(|log| log.records.iter().any(|record| is_failure(&record))).count() {
+            0 => String::new(),
+            1 => "; 1 start failed meanwhile".to_owned(),
+            count => format!("; {count} starts failed meanwhile"),
+        }
+    }
+
+    /// Which workers live and accept nothing, and why: they do not end, so nobody starts others.
+    pub(super) fn stuck_workers(&self) -> Vec<String> {
+        let logs = self.records.workers.unwrap_or_default().iter();
+        logs.filter_map(|log| Some(format!("worker {} {}", log.pid, stuck(log, self.facts.end_ns)?)))
+            .collect()
+    }
+}
+
+/// Why a worker that was not told to stop accepts nothing; `None` if it does, or has ended.
+fn stuck(log: &WorkerLog, end_ns: u64) -> Option<String> {
+    let before_the_end = || log.records.iter().filter(|record| record.at_ns <= end_ns);
+    if log.crashed_ns().is_some() || before_the_end().any(|record| record.kind == RecordKind::Exit) {
+        return None;
+    }
+    before_the_end().rev().find_map(|record| match record.kind {
+        RecordKind::StoppedAccepting => Some("was alive but had stopped accepting".to_owned()),
+        RecordKind::AcceptFailed => Some(format!("could not accept ({})", errno_in_words(record.detail))),
+        RecordKind::Crash | RecordKind::BootFailed => {
+            let (step, mode) = parse_crash_detail(record.detail)?;
+            (mode == CrashMode::Hang).then(|| format!("hung (at step {step})"))
+        }
+        _ => None,
+    })
+}
+
+fn end_of_worker(log: &WorkerLog) -> Option<(u64, String)> {
+    // A worker that cannot listen says so, and then that it exits.
+    if let [.., cause, _] | [.., cause] = log.records.as_slice()
+        && cause.kind == RecordKind::BindFailed
+    {
+        return Some((cause.at_ns, bind_failure(log, cause)));
+    }
+    let last = log.records.last()?;
+    let text = match last.kind {
+        RecordKind::Crash | RecordKind::BootFailed => {
+            let (step, mode) = parse_crash_detail(last.detail)?;
+            format!("after worker {} died ({mode} at step {step})", log.pid)
+        }
+        RecordKind::Exit => format!("after worker {} exited", log.pid),
+        _ => return None,
+    };
+    Some((last.at_ns, text))
+}
+
+fn bind_failure(log: &WorkerLog, record: &WorkerRecord) -> String {
+    format!("after worker {} could not listen ({})", log.pid, errno_in_words(record.detail))
+}
+
+/// The errnos of `bind` and `accept` that have a remedy. The numbers are those of
+/// asm-generic/errno.h; some architectures have others, which then stay numbers.
+pub(crate) fn errno_in_words(errno: u64) -> String {
+    match errno {
+        23 => "errno 23, ENFILE: the system had no descriptors left".to_owned(),
+        24 => "errno 24, EMFILE: it had no descriptors left".to_owned(),
+        9 => "errno 9, EBADF: it was named, but not open".to_owned(),
+        13 => "errno 13, EACCES: permission denied".to_owned(),
+        98 => "errno 98, EADDRINUSE: the address was in use".to_owned(),
+        99 => "errno 99, EADDRNOTAVAIL: there is no such address here".to_owned(),
+        _ => format!("errno {errno}"),
+    }
+}
