@@ -174,7 +174,7 @@ impl AcceptTracker {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsRawFd;
+    use std::os::fd::{AsRawFd, OwnedFd};
 
     use nix::sys::socket::{
         AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrStorage, bind, connect, socket,
@@ -198,36 +198,53 @@ mod tests {
         assert_eq!(tracker.looks.len(), 5);
     }
 
-    #[test]
-    fn a_connection_is_seen_until_it_is_accepted() {
-        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = server.local_addr().unwrap();
-        let sampler = AcceptSampler::start(Address::Tcp(address), Duration::from_millis(1)).unwrap();
-        let connected: Vec<_> = (0..3)
+    fn connected(attempts: std::ops::Range<u32>, address: std::net::SocketAddr) -> Vec<OwnedFd> {
+        attempts
             .map(|attempt| {
                 let flags = SockFlag::SOCK_CLOEXEC;
                 let client = socket(AddressFamily::Inet, SockType::Stream, flags, None).unwrap();
                 let own = std::net::SocketAddrV4::new(holdline_model::wire::client_v4(attempt), 0);
                 bind(client.as_raw_fd(), &SockaddrIn::from(own)).unwrap();
                 connect(client.as_raw_fd(), &SockaddrStorage::from(address)).unwrap();
-                (client, now_ns())
+                client
             })
-            .collect();
-        let wait_for_looks = || thread::sleep(Duration::from_millis(20));
-        wait_for_looks();
+            .collect()
+    }
+
+    #[test]
+    fn a_connection_is_seen_until_it_is_accepted() {
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        let (mut diag, mut sampled) = (Diag::open().unwrap(), Sampled::default());
+        let mut look = |at_ns| sampled.look(&mut diag, &Address::Tcp(address), at_ns).unwrap();
+        let clients = connected(0..3, address);
+        let waiting_ns = now_ns();
+        look(waiting_ns);
         let accepting_ns = now_ns();
         let accepted = [server.accept().unwrap(), server.accept().unwrap()];
-        let accepted_ns = now_ns();
-        wait_for_looks();
-        let samples = sampler.finish().unwrap();
+        look(now_ns());
+        let samples = sampled.samples().unwrap();
         let attempts: Vec<u32> = samples.waiting.iter().map(|waiting| waiting.attempt).collect();
         assert_eq!(attempts, [0, 1, 2]);
         for waiting in &samples.waiting[..2] {
-            assert!(waiting.last_seen_ns <= accepted_ns && waiting.gone_ns.unwrap() >= accepting_ns);
+            assert!(waiting.last_seen_ns == waiting_ns && waiting.gone_ns.unwrap() >= accepting_ns);
             assert!(waiting.first_seen_ns <= waiting.gone_ns.unwrap());
         }
         assert_eq!(samples.waiting[2].gone_ns, None);
+        drop((accepted, clients));
+    }
+
+    #[test]
+    fn the_last_look_is_at_the_end() {
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        let sampler = AcceptSampler::start(Address::Tcp(address), Duration::from_millis(1)).unwrap();
+        let clients = connected(0..1, address);
+        let connected_ns = now_ns();
+        let samples = sampler.finish().unwrap();
+        assert_eq!(samples.waiting.len(), 1);
+        assert!(samples.waiting[0].last_seen_ns >= connected_ns && samples.waiting[0].gone_ns.is_none());
         assert!(samples.interval_ns > 0 && samples.interval_ns <= samples.interval_ns_max);
-        drop((accepted, connected));
+        drop(clients);
     }
 }
