@@ -1,50 +1,179 @@
 //! Version receipts: the proof that a supervisor is installed, and which version it is.
+//!
+//! A receipt runs outside of any sandbox, so it is bounded in time and in what is kept of its output,
+//! and whatever it leaves running in its process group is killed.
 
-use std::process::Stdio;
+use std::fmt;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use holdline_model::supervisor::Supervisor;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 
 /// How long a receipt may take.
 const LIMIT: Duration = Duration::from_secs(5);
+/// How long what it wrote may take to arrive once it has ended.
+const LATE: Duration = Duration::from_millis(100);
+/// How much of its output is looked at.
+const KEPT_BYTES: usize = 4096;
+/// What a shell ends with that did not find a command.
+const NOT_FOUND: i32 = 127;
+
+/// Why a supervisor counts as not installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// What its version command did, if there is one; `None`: it is not there.
+    pub problem: Option<String>,
+    /// The program.
+    pub program: String,
+    /// The command that installs it.
+    pub install: Option<String>,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.problem {
+            Some(problem) => f.write_str(problem)?,
+            None => write!(f, "{} is not installed", self.program)?,
+        }
+        match &self.install {
+            Some(install) => write!(f, "; install it with: {install}"),
+            None => Ok(()),
+        }
+    }
+}
 
 /// What a supervisor's version command printed, first line.
 ///
 /// # Errors
 ///
 /// Why it counts as not installed, with the command that installs it.
-pub async fn version(supervisor: &Supervisor) -> Result<String, String> {
-    let Some((program, arguments)) = supervisor.version.split_first() else {
+pub async fn version(supervisor: &Supervisor) -> Result<String, Missing> {
+    let Some(program) = supervisor.version.first() else {
         return Ok(format!("holdline {}", env!("CARGO_PKG_VERSION")));
     };
-    let output = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .process_group(0)
-        .kill_on_drop(true)
-        .output();
-    let words = supervisor.version.join(" ");
-    let problem = match tokio::time::timeout(LIMIT, output).await {
-        Err(_) => format!("`{words}` did not end within {} s", LIMIT.as_secs()),
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-            format!("{program} is not installed")
-        }
-        Ok(Err(error)) => format!("`{words}` cannot be run: {error}"),
-        Ok(Ok(output)) if !output.status.success() => format!("`{words}` ended with {}", output.status),
-        Ok(Ok(output)) => return Ok(first_line(&output.stdout, &output.stderr)),
+    let missing = |problem| {
+        // What a shell looked for is not its first word.
+        let program = if program == "sh" { &supervisor.name } else { program };
+        Missing { problem, program: program.clone(), install: supervisor.install.clone() }
     };
-    Err(match &supervisor.install {
-        Some(install) => format!("{problem}; install it with: {install}"),
-        None => problem,
-    })
+    let words = supervisor.version.join(" ");
+    match ask(&supervisor.version).await {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(missing(None)),
+        Err(error) => Err(missing(Some(format!("`{words}` cannot be run: {error}")))),
+        Ok(Answer { status: None, .. }) => {
+            let limit = LIMIT.as_secs();
+            Err(missing(Some(format!("`{words}` did not end within {limit} s and was killed"))))
+        }
+        Ok(Answer { status: Some(status), .. }) if status.code() == Some(NOT_FOUND) => Err(missing(None)),
+        Ok(Answer { status: Some(status), output, errors }) if !status.success() => {
+            let said = first_line(&errors, &output).map(|line| format!(": {line}")).unwrap_or_default();
+            Err(missing(Some(format!("`{words}` ended with {status}{said}"))))
+        }
+        Ok(Answer { output, errors, .. }) => {
+            Ok(first_line(&output, &errors).unwrap_or_else(|| "installed, version not known".to_owned()))
+        }
+    }
 }
 
-fn first_line(stdout: &[u8], stderr: &[u8]) -> String {
-    let line = [stdout, stderr].into_iter().find_map(|bytes| {
+/// What came of a version command; without a status, it did not end in time.
+struct Answer {
+    status: Option<ExitStatus>,
+    output: Vec<u8>,
+    errors: Vec<u8>,
+}
+
+/// A process group that is killed when this is dropped.
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // Without any member left, this is ESRCH.
+            let _ = killpg(group, Signal::SIGKILL);
+        }
+    }
+}
+
+async fn ask(words: &[String]) -> std::io::Result<Answer> {
+    let mut child = Command::new(&words[0])
+        .args(&words[1..])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()?;
+    let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw));
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (mut output, mut errors) = (Vec::new(), Vec::new());
+    let status = {
+        let reading =
+            async { tokio::join!(keep_first(stdout, &mut output), keep_first(stderr, &mut errors)) };
+        tokio::pin!(reading);
+        let mut was_read = false;
+        let ended = tokio::time::timeout(LIMIT, async {
+            loop {
+                tokio::select! {
+                    status = child.wait() => return status,
+                    _ = &mut reading, if !was_read => was_read = true,
+                }
+            }
+        });
+        let status = ended.await.ok().transpose()?;
+        // Whoever it left behind may hold its output open.
+        drop(group);
+        if !was_read {
+            let _ = tokio::time::timeout(LATE, reading).await;
+        }
+        status
+    };
+    Ok(Answer { status, output, errors })
+}
+
+/// Reads all of a pipe, so that its writer never waits, and keeps the beginning.
+async fn keep_first(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
+    let Some(mut pipe) = pipe else { return };
+    let mut buffer = [0; KEPT_BYTES];
+    while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
+        let room = KEPT_BYTES - kept.len();
+        kept.extend_from_slice(&buffer[..count.min(room)]);
+    }
+}
+
+fn first_line(first: &[u8], second: &[u8]) -> Option<String> {
+    [first, second].into_iter().find_map(|bytes| {
         let text = String::from_utf8_lossy(bytes);
         let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
         text.lines().map(words).find(|line| !line.is_empty()).map(|line| line.chars().take(80).collect())
-    });
-    line.unwrap_or_else(|| "installed, version not known".to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn answer(script: &str) -> Answer {
+        ask(&["sh", "-c", script].map(str::to_owned)).await.expect("a shell")
+    }
+
+    #[tokio::test]
+    async fn much_output_is_read_and_little_is_kept() {
+        let answer = answer("echo version 7; head -c 3000000 /dev/zero | tr '\\0' x").await;
+        assert!(answer.status.is_some_and(|status| status.success()));
+        assert_eq!(answer.output.len(), KEPT_BYTES);
+        assert_eq!(first_line(&answer.output, &answer.errors).as_deref(), Some("version 7"));
+    }
+
+    #[tokio::test]
+    async fn what_it_leaves_running_is_killed_and_not_waited_for() {
+        let answer = answer("sleep 1000 & echo $!").await;
+        let pid: i32 = String::from_utf8(answer.output).expect("UTF-8").trim().parse().expect("a pid");
+        while std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z")) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
 }

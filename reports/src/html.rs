@@ -326,7 +326,7 @@ fn view(row: &Row<'_>, detail: Option<usize>, not_sent: bool, merged: bool) -> R
 }
 
 fn list(head: &'static str, lines: Vec<Line>) -> Option<List> {
-    let lines: Vec<(String, String)> = lines.into_iter().map(|line| (line.who, line.text)).collect();
+    let lines: Vec<(String, String)> = lines.into_iter().map(|line| (line.who, plain(&line.text))).collect();
     (!lines.is_empty()).then_some(List { head, lines })
 }
 

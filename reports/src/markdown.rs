@@ -143,7 +143,7 @@ fn list(out: &mut String, head: &str, lines: &[Line]) {
         return;
     }
     out.push_str(&format!("## {head}\n\n"));
-    out.extend(lines.iter().map(|line| format!("- {}: {}\n", escape(&line.who), escape(&line.text))));
+    out.extend(lines.iter().map(|line| format!("- {}: {}\n", escape(&line.who), escape(&plain(&line.text)))));
     out.push('\n');
 }
 

@@ -275,7 +275,11 @@ fn listed(lines: &[Line], style: Style) -> String {
         .iter()
         .map(|line| {
             let pad = " ".repeat(widest.saturating_sub(columns(&line.who)));
-            wrap(&format!("  {}{pad}  {}", line.who, line.text), style.width, &indent)
+            let (first, quoted) = line.text.split_once('\n').unwrap_or((&line.text, ""));
+            let first = wrap(&format!("  {}{pad}  {first}", line.who), style.width, &indent);
+            // What is quoted is not broken anew.
+            let quoted = quoted.lines().map(|line| format!("\n{indent}{}", line.trim_start()));
+            std::iter::once(first).chain(quoted).collect::<String>()
         })
         .collect::<Vec<_>>()
         .join("\n")

@@ -64,6 +64,7 @@ mod tests {
         private = ["/run"]
         trap = "none"
         needs-root = false
+        needs = "none"
         [files."x.ini"]
         template = "x.ini"
         executable = true

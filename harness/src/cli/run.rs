@@ -115,6 +115,7 @@ struct Run {
     isolation: Isolation,
     dir: RunDir,
     result: RunResult,
+    /// By name, or why it counts as not installed.
     receipts: BTreeMap<String, Result<String, String>>,
     executable: PathBuf,
     worker: Option<holdline_model::supervisor::WorkerKind>,
@@ -247,7 +248,7 @@ impl Run {
         if let Some(receipt) = self.receipts.get(&entry.supervisor.name) {
             return receipt.clone();
         }
-        let receipt = receipt::version(&entry.supervisor).await;
+        let receipt = receipt::version(&entry.supervisor).await.map_err(|missing| missing.to_string());
         self.receipts.insert(entry.supervisor.name.clone(), receipt.clone());
         receipt
     }

@@ -231,7 +231,8 @@ impl Trial {
         loop {
             process.cut_log();
             self.note_events()?;
-            if self.is_ready() {
+            let ended = process.has_ended().filter(|status| !process.was_replaced(*status));
+            if ended.is_none() && self.is_ready() {
                 self.log.write(now_ns(), "ready", json!({}));
                 return Ok(Readiness::Ready);
             }
@@ -240,36 +241,49 @@ impl Trial {
                 self.log.write(now_ns(), "not_ready", json!({ "reason": reason }));
                 return Ok(Readiness::Denied);
             }
-            if let Some(status) = process.has_ended().filter(|status| !self.may_be_replaced(*status)) {
-                let tail = quoted_tail(&self.supervisor_log());
-                let how = status_in_words(status);
-                let hint = self.hint_of_background();
-                return Err(anyhow!("the supervisor ended with {how} before it was ready{hint}{tail}"));
+            // One with a pid-file may still be writing it.
+            if let Some(status) = ended.filter(|status| !(process.has_pid_file() && status.success())) {
+                return Err(self.ended_early(status));
             }
             if now_ns() > deadline_ns {
+                if let Some(status) = ended {
+                    return Err(self.ended_early(status));
+                }
                 let tail = quoted_tail(&self.supervisor_log());
                 let lack = self.what_is_lacking();
                 let limit = Duration::from_nanos(limit_ns);
-                return Err(anyhow!("the supervisor was not ready within {limit:?}: {lack}{tail}"));
+                let needs = self.hint_of_needs();
+                return Err(anyhow!("the supervisor was not ready within {limit:?}: {lack}{needs}{tail}"));
             }
             tokio::time::sleep(TICK).await;
         }
     }
 
-    /// Whether another process may be the supervisor by now, or soon: a daemon writes its pid-file
-    /// after the process that was started has gone.
-    fn may_be_replaced(&self, status: ExitStatus) -> bool {
-        status.success() && self.supervisor.pid_file.is_some()
+    /// Why there is no supervisor any more, and what to do about it.
+    fn ended_early(&self, status: ExitStatus) -> anyhow::Error {
+        let how = status_in_words(status);
+        let (hint, needs) = (self.hint_of_background(), self.hint_of_needs());
+        let tail = quoted_tail(&self.supervisor_log());
+        anyhow!("the supervisor ended with {how} before it was ready{hint}{needs}{tail}")
     }
 
     /// What to do about a supervisor that has left a daemon behind.
-    fn hint_of_background(&self) -> &'static str {
-        match self.inside.adopted_now() {
-            Ok(left) if !left.is_empty() => {
-                ", and left processes running: it must stay in the foreground, so tell it not to daemonise, or name its pid-file"
-            }
-            _ => "",
+    pub(super) fn hint_of_background(&self) -> String {
+        if !self.inside.adopted_now().is_ok_and(|left| !left.is_empty()) {
+            return String::new();
         }
+        let remedy = match &self.supervisor.pid_file {
+            None => {
+                "it must stay in the foreground, so tell it not to daemonise, or name its `pid-file` in \
+                 supervisor.toml"
+            }
+            Some(file) => &format!("its pid-file {file} names none of them"),
+        };
+        format!(", and left processes running: {remedy}")
+    }
+
+    fn hint_of_needs(&self) -> String {
+        self.supervisor.needs.as_ref().map_or_else(String::new, |needs| format!("; it needs {needs}"))
     }
 
     fn is_ready(&self) -> bool {

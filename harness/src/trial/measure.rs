@@ -110,7 +110,7 @@ impl Trial {
         self.check_faults(&mut dispatch, &client.attempts);
         self.end_hung_workers()?;
         let cgroups = inheritance::cgroups_above(process.pid());
-        dispatch.facts.orphans = self.stop_supervisor(process, LEFT_BEHIND).await?;
+        self.stop_supervisor(process, LEFT_BEHIND, &mut dispatch.facts).await?;
         collect::collect(self, dispatch.facts, &dispatch.deaths, &client, &cgroups, started)
     }
 

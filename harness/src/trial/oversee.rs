@@ -1,11 +1,12 @@
 //! The supervisor's life while the load runs: its end, and its replacement by another process.
 
+use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use holdline_fixtures::clock::now_ns;
-use holdline_model::facts::ProcessEnd;
+use holdline_model::facts::{ProcessEnd, TrialFacts};
 use holdline_model::support;
 use nix::unistd::Pid;
 use serde_json::json;
@@ -16,6 +17,9 @@ use super::inner::{TICK, Trial};
 use super::measure::Dispatch;
 use super::process::{Supervised, status_in_words};
 use super::ready::is_alive;
+
+/// How a process ends that daemonises, or that was asked to stop.
+const LEFT: &str = "status 0";
 
 impl Trial {
     /// Notes the end of the process that was started. With status 0 and a successor that runs, it
@@ -53,6 +57,11 @@ impl Trial {
 
     fn note_end(&mut self, pid: Pid, status: &str, successor: Option<Pid>, dispatch: &mut Dispatch) {
         let at_ns = now_ns();
+        let hint = self.hint_of_background();
+        if successor.is_none() && status == LEFT && !hint.is_empty() {
+            let note = format!("the supervisor ended with {status} while the load ran{hint}");
+            dispatch.facts.notes.push(note);
+        }
         dispatch.successor = successor;
         let successor = successor.and_then(|pid| u32::try_from(pid.as_raw()).ok());
         let pid = u32::try_from(pid.as_raw()).unwrap_or(0);
@@ -63,12 +72,14 @@ impl Trial {
     }
 
     /// Asks the supervisor to stop, waits for it, and counts the workers that it left behind: those
-    /// that lost it during the load, and those that still run a while after it has stopped.
+    /// that lost it during the load, and those that still run a while after it has stopped. What is
+    /// amiss is noted: the load is over, so that it is no failure of the trial.
     pub(super) async fn stop_supervisor(
         &mut self,
         mut process: Supervised,
         patience: Duration,
-    ) -> Result<u32> {
+        facts: &mut TrialFacts,
+    ) -> Result<()> {
         let mut orphans = self.orphaned_workers()?;
         let last = process.pid();
         let lives = process.has_ended().is_none() || last != process.started();
@@ -90,10 +101,22 @@ impl Trial {
         orphans.sort_unstable();
         orphans.dedup();
         let error = asked.err().map(|error| format!("{error:#}"));
+        if !in_time {
+            let limit = limit.as_secs();
+            let asked = match &error {
+                None => "of being asked to".to_owned(),
+                Some(error) => format!("of a stop that failed: {error}"),
+            };
+            facts.notes.push(format!("the supervisor did not stop within {limit} s {asked}; it was killed"));
+        } else if let Some(status) = process.has_ended().filter(|status| lives && is_unclean(*status)) {
+            let status = status_in_words(status);
+            facts.notes.push(format!("the supervisor ended with {status} when it was asked to stop"));
+        }
         let event = json!({ "asked": lives, "in_time": in_time, "error": error, "left_behind": orphans });
         self.log.write(now_ns(), "stopped", event);
         self.note_events()?;
-        Ok(u32::try_from(orphans.len()).unwrap_or(u32::MAX))
+        facts.orphans = u32::try_from(orphans.len()).unwrap_or(u32::MAX);
+        Ok(())
     }
 
     /// Process ids of the workers that live, those that accept first, of these the oldest first.
@@ -135,6 +158,13 @@ impl Trial {
         self.adopted.extend(self.inside.adoptions.drain().context("failed to read what init adopted")?);
         Ok(())
     }
+}
+
+/// Whether a supervisor died of being asked to stop: by a signal that means a crash. To end by the
+/// signal that asks, or with a status that names it, is what many do.
+fn is_unclean(status: ExitStatus) -> bool {
+    let crash = [libc::SIGKILL, libc::SIGSEGV, libc::SIGABRT, libc::SIGBUS, libc::SIGFPE, libc::SIGILL];
+    status.signal().is_some_and(|signal| crash.contains(&signal))
 }
 
 /// Waits for the end of the process that was started, and of the one that was the supervisor last.

@@ -72,6 +72,16 @@ impl Supervised {
         (named != pid && runs).then_some(named)
     }
 
+    /// Whether it may replace itself by another process.
+    pub(super) fn has_pid_file(&self) -> bool {
+        self.pid_file.is_some()
+    }
+
+    /// Whether the process that was started ended because another has taken over.
+    pub(super) fn was_replaced(&self, status: ExitStatus) -> bool {
+        status.success() && self.successor_of(self.pid).is_some()
+    }
+
     /// Waits for its end; may be cancelled.
     pub(super) async fn wait(&mut self) -> ExitStatus {
         match self.child.wait().await {

@@ -37,9 +37,36 @@ fn doctor_names_every_supervisor_and_the_sandbox() {
     let place = Place::new();
     let output = place.holdline(&["doctor"]).output().unwrap();
     let shown = stdout(&output);
-    for needle in ["kernel", "isolation", "held-socket", "bash-loop", "Python"] {
+    for needle in ["kernel", "isolation", "root", "privileged-port", "held-socket", "bash-loop", "Python"] {
         assert!(shown.contains(needle), "{needle} is not in\n{shown}");
     }
+}
+
+#[test]
+fn doctor_says_what_is_missing_and_how_to_install_it() {
+    let place = Place::new();
+    // Nothing is found here but holdline itself.
+    let output = place.holdline(&["doctor"]).env("PATH", place.path("")).output().unwrap();
+    let shown = stdout(&output);
+    let (_, table) = shown.split_once("\nSupervisors").expect("a table");
+    let (table, sum) = table.split_once("\n\n").expect("a sum");
+    let names: Vec<&str> = table
+        .lines()
+        .filter(|line| ["  ok", "  missing", "  broken"].iter().any(|state| line.starts_with(state)))
+        .filter_map(|line| line.split_whitespace().nth(1))
+        .collect();
+    assert!(names.is_sorted() && names.len() >= 40, "{shown}");
+    for line in [
+        format!("  ok       held-socket                holdline {}\n", env!("CARGO_PKG_VERSION")),
+        "  missing  circus-fast                pip install circus==0.19.0\n".to_owned(),
+        "  missing  systemfd                   cargo install --locked systemfd@0.4.6\n".to_owned(),
+    ] {
+        assert!(table.contains(&line), "{line:?} is not in\n{shown}");
+    }
+    assert!(table.contains("needs a private /run"), "{shown}");
+    let there = table.lines().filter(|line| line.starts_with("  ok ")).count();
+    assert!(sum.starts_with(&format!("{there} of {} supervisors installed; ", names.len())), "{sum}");
+    assert!(sum.contains("fixtures/supervisors/install.sh"), "{sum}");
 }
 
 #[test]

@@ -7,5 +7,6 @@ mod common;
 mod costs;
 mod deaths;
 mod ladder;
+mod misbehaviour;
 mod queues;
 mod support;

@@ -27,5 +27,5 @@ fn installed(supervisor: &Supervisor) -> Result<(), String> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
-    runtime.block_on(receipt::version(supervisor)).map(drop)
+    runtime.block_on(receipt::version(supervisor)).map(drop).map_err(|missing| missing.to_string())
 }

@@ -74,6 +74,8 @@ pub struct SupervisorFile {
     /// Whether it must be started by root. Default: false.
     #[serde(default)]
     pub needs_root: bool,
+    /// What else it needs of a machine, in a few words for people to read.
+    pub needs: Option<String>,
     /// The file in which it keeps its process id, relative to the trial's folder. Default: none, it
     /// stays the process that was started.
     pub pid_file: Option<At<String>>,

@@ -65,6 +65,8 @@ pub struct Supervisor {
     pub restart_delay_default: Option<String>,
     /// Whether it must be started by root.
     pub needs_root: bool,
+    /// What else it needs of a machine, in a few words.
+    pub needs: Option<String>,
     /// The file in which it keeps its process id, relative to the trial's folder or absolute: it may replace
     /// itself by another process. `None`: it is the process that was started, to the end.
     pub pid_file: Option<String>,

@@ -70,6 +70,7 @@ fn supervisor(file: SupervisorFile) -> Result<Supervisor, Problem> {
         backlog_default: file.backlog_default,
         restart_delay_default: file.restart_delay_default,
         needs_root: file.needs_root,
+        needs: file.needs,
         pid_file: file.pid_file.as_ref().map(pid_file).transpose()?,
         can_drop: file.can_drop,
         runs,

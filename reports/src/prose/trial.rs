@@ -1,0 +1,242 @@
+//! What is said of a single trial: one phrase for each row of its detail.
+
+use holdline_model::result::{InheritanceCheck, TrialResult};
+use holdline_model::words::Finding;
+
+use crate::rows::Split;
+use crate::text::{count, counted, duration, plain, share};
+
+/// `queue_wait` as `queue wait`.
+pub(crate) fn spaced(name: &str) -> String {
+    name.replace('_', " ")
+}
+
+/// The collateral losses of a trial as a share of what was sent.
+pub(crate) fn collateral(trial: &TrialResult) -> String {
+    let split = Split::of(trial);
+    share(split.collateral(), trial.attempts.saturating_sub(split.not_sent))
+}
+
+/// The outages of a trial, the longest five first in order of time.
+pub(crate) fn outages(trial: &TrialResult) -> String {
+    if trial.outages.is_empty() {
+        return "none".to_owned();
+    }
+    let length = |outage: &holdline_model::result::Outage| outage.end_ns.saturating_sub(outage.start_ns);
+    let mut longest: Vec<_> = trial.outages.iter().collect();
+    longest.sort_by_key(|outage| std::cmp::Reverse(length(outage)));
+    let more = longest.len().saturating_sub(5);
+    longest.truncate(5);
+    longest.sort_by_key(|outage| outage.start_ns);
+    let mut texts: Vec<String> = longest
+        .into_iter()
+        .map(|outage| {
+            let from = duration(outage.start_ns);
+            format!("{} from {from} ({})", duration(length(outage)), counted(outage.attempts, "attempt"))
+        })
+        .collect();
+    if more > 0 {
+        texts.push(format!("{more} shorter"));
+    }
+    texts.join(", ")
+}
+
+/// For each fault, the time to the first accept after it.
+pub(crate) fn recovery(trial: &TrialResult) -> String {
+    let texts: Vec<String> = trial
+        .recovery_ns
+        .iter()
+        .take(8)
+        .map(|ns| ns.map_or_else(|| "never".to_owned(), duration))
+        .chain((trial.recovery_ns.len() > 8).then(|| format!("{} more", trial.recovery_ns.len() - 8)))
+        .collect();
+    let had_fault = trial.timeline.iter().any(|entry| entry.kind == "fault");
+    match (texts.is_empty(), had_fault) {
+        (false, _) => texts.join(", "),
+        (true, true) => "not known: the workers kept no ledger".to_owned(),
+        (true, false) => "no fault to recover from".to_owned(),
+    }
+}
+
+/// What became of connections whose listener closed, with net.ipv4.tcp_migrate_req.
+const MIGRATIONS: [(&str, &str); 2] = [
+    ("TCPMigrateReqSuccess", "moved to another listener"),
+    ("TCPMigrateReqFailure", "could not be moved to another listener"),
+];
+
+/// What the kernel counted.
+pub(crate) fn kernel(trial: &TrialResult) -> String {
+    let kernel = &trial.kernel;
+    let queue = match kernel.queue_limit {
+        0 => format!("longest queue {}", kernel.queue_max),
+        limit => format!("longest queue {} of {limit}", kernel.queue_max),
+    };
+    let mut text = format!(
+        "{queue}, {}, {}, {} closed",
+        counted(kernel.listen_overflows, "overflow"),
+        counted(kernel.listen_drops, "drop"),
+        counted(u64::from(kernel.listeners_closed), "listener"),
+    );
+    if kernel.syn_retransmits > 0 {
+        text.push_str(&format!(", {} sent again", counted(kernel.syn_retransmits, "SYN")));
+    }
+    for (counter, what) in MIGRATIONS {
+        if let Some(n) = kernel.counters.get(counter).filter(|n| **n > 0) {
+            text.push_str(&format!(", {} {what} ({counter})", count(*n)));
+        }
+    }
+    if kernel.interval_ns > 0 {
+        text.push_str(&format!(", sampled every {}", duration(kernel.interval_ns)));
+    }
+    text
+}
+
+/// What became of sessions, where there were any.
+pub(crate) fn sessions(trial: &TrialResult) -> Option<String> {
+    let sessions = trial.sessions.as_ref()?;
+    Some(format!(
+        "{} planned, {} completed, {} ended by the server between two requests, {} cut; {} of {} answered",
+        count(sessions.planned),
+        count(sessions.completed),
+        count(sessions.closed_idle),
+        count(sessions.cut),
+        count(sessions.requests_answered),
+        counted(sessions.requests_planned, "request"),
+    ))
+}
+
+/// What became of the workers.
+pub(crate) fn workers(trial: &TrialResult) -> String {
+    let workers = &trial.workers;
+    let mut text = format!(
+        "{} started, {}, {} leaked",
+        counted(u64::from(workers.generations), "worker"),
+        counted(u64::from(workers.orphans), "orphan"),
+        counted(u64::from(workers.leaked_fds), "descriptor"),
+    );
+    if workers.bind_failures > 0 {
+        text.push_str(&format!(", {} to bind the address", counted(workers.bind_failures.into(), "failure")));
+    }
+    if !workers.ledger {
+        text.push_str(", no ledger kept");
+    }
+    text
+}
+
+/// Which versions of the worker answered, when, and for how long two did side by side.
+pub(crate) fn versions(trial: &TrialResult) -> Option<String> {
+    let overlap_ns = holdline_model::versions::overlap_ns(&trial.versions)?;
+    let parts = trial.versions.iter().map(|served| {
+        let (first, last) = (duration(served.first_ns), duration(served.last_ns));
+        format!("version {} answered {} from {first} to {last}", served.version, count(served.served))
+    });
+    let mut text = parts.collect::<Vec<_>>().join(", ");
+    match (trial.versions.len(), overlap_ns) {
+        (1, _) => {}
+        (_, 0) => text.push_str(", never side by side"),
+        (_, overlap_ns) => text.push_str(&format!(", side by side for {}", duration(overlap_ns))),
+    }
+    Some(text)
+}
+
+/// How connections were spread over workers, in order of their start; `None` where nobody knows.
+pub(crate) fn spread(trial: &TrialResult) -> Option<String> {
+    let busiest = trial.workers.share_max_percent()?;
+    let accepted: Vec<u64> = trial.workers.accepted.iter().copied().filter(|n| *n > 0).collect();
+    let shown: Vec<String> = accepted.iter().take(16).map(|n| count(*n)).collect();
+    let more = if accepted.len() > 16 { ", …" } else { "" };
+    let workers = counted(accepted.len() as u64, "worker");
+    Some(format!("{workers} accepted {}{more}; the busiest {busiest} %", shown.join(", ")))
+}
+
+/// How often workers were started while the load ran, and how often in vain; `None` where nobody
+/// was, or nobody knows.
+pub(crate) fn starts(trial: &TrialResult) -> Option<String> {
+    let workers = &trial.workers;
+    if workers.starts == 0 {
+        return None;
+    }
+    let rate = trial.cost.as_ref().filter(|cost| cost.elapsed_ns > 0).map(|cost| {
+        let per_second = f64::from(workers.starts) * 1e9 / cost.elapsed_ns as f64;
+        format!(" ({per_second:.1} per second)")
+    });
+    let mut text = format!("{} during the load{}", count(workers.starts.into()), rate.unwrap_or_default());
+    if workers.failed_starts > 0 {
+        let failed = count(workers.failed_starts.into());
+        text.push_str(&format!(", {failed} of them failed before they could accept"));
+    }
+    Some(text)
+}
+
+/// What came of the checks of what workers inherited: failures first, a line each.
+pub(crate) fn inheritance(trial: &TrialResult) -> Vec<String> {
+    let mut checks: Vec<&InheritanceCheck> = trial.workers.inheritance.iter().collect();
+    checks.sort_by_key(|check| check.finding != Finding::Failed);
+    let widest = checks.iter().map(|check| check.check.chars().count()).max().unwrap_or(0);
+    checks
+        .into_iter()
+        .map(|check| {
+            let finding = spaced(check.finding.as_str());
+            format!("{finding:<9}  {:<widest$}  {}", plain(&check.check), plain(&check.detail))
+        })
+        .collect()
+}
+
+/// The checks of what workers inherited that failed, a line each.
+pub(crate) fn inherited_wrongly(trial: &TrialResult) -> Vec<String> {
+    let failed = trial.workers.inheritance.iter().filter(|check| check.finding == Finding::Failed);
+    failed.map(|check| format!("{}: {}", plain(&check.check), plain(&check.detail))).collect()
+}
+
+/// What the supervisor and its workers cost, and whether the supervisor gave up.
+pub(crate) fn cost(trial: &TrialResult) -> Option<String> {
+    let cost = trial.cost.as_ref()?;
+    let share = match cost.elapsed_ns {
+        0 => String::new(),
+        elapsed_ns => format!(" in {}", duration(elapsed_ns)),
+    };
+    Some(format!("{} of CPU{share} ({})", duration(cost.cpu_ns), plain(&cost.method)))
+}
+
+/// The fates of a trial that occurred, in words.
+pub(crate) fn fates(trial: &TrialResult) -> String {
+    let parts: Vec<String> = trial
+        .fates
+        .iter()
+        .filter(|(_, n)| **n > 0)
+        .map(|(fate, n)| format!("{} {}", count(*n), spaced(fate.as_str())))
+        .collect();
+    format!(
+        "{}: {}",
+        counted(trial.attempts, "attempt"),
+        if parts.is_empty() { "–".into() } else { parts.join(", ") }
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use holdline_model::result::SessionsResult;
+
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn sessions_are_counted_by_how_they_ended() {
+        let mut trial = sample::held("prefork", "deploy");
+        assert_eq!(sessions(&trial), None);
+        trial.sessions = Some(SessionsResult {
+            planned: 80,
+            completed: 60,
+            closed_idle: 19,
+            cut: 1,
+            requests_planned: 800,
+            requests_answered: 702,
+        });
+        assert_eq!(
+            sessions(&trial).as_deref(),
+            Some(
+                "80 planned, 60 completed, 19 ended by the server between two requests, 1 cut; 702 of 800 requests answered"
+            )
+        );
+    }
+}
