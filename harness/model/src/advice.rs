@@ -32,7 +32,7 @@ pub fn advice(
     reconciled: &Reconciled,
     start_ns: u64,
 ) -> Option<String> {
-    let knows_accepts = records.workers.is_some() || records.kernel.accepts.is_some();
+    let knows_accepts = records.tell_accepts() || records.kernel.accepts.is_some();
     let listener = fullest(&records.kernel.listeners)?;
     let overflowed = has_overflowed(records, reconciled, listener);
     let came_near = listener.queue_max >= NEAR_MIN
@@ -242,6 +242,7 @@ mod tests {
             attempts: client.len() as u32,
             client: &client,
             workers: Some(&[]),
+            accepts_stamped: true,
             kernel: &kernel,
             deaths: &[],
             foreign_connects_expected: false,

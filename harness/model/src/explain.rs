@@ -8,7 +8,7 @@ use crate::ledger::{Attempt, NO_WORKER, WorkerLog, closed_listener, not_sent_cau
 use crate::outage::{Service, service};
 use crate::overflow;
 use crate::record::{ClientRecord, Listener, Outcome};
-use crate::shm::{RecordKind, WorkerRecord, parse_crash_detail};
+use crate::shm::{RecordKind, parse_crash_detail};
 use crate::words::{Blame, CrashMode, Fate, Stage};
 
 mod story;
@@ -50,7 +50,7 @@ fn poison(story: &Story<'_>) -> Vec<String> {
         .map(|(attempt, record)| {
             let number = record.attempt;
             let crash = story.worker(attempt).and_then(|log| {
-                let crash = crash_of(log, number)?;
+                let crash = log.crash_of(number)?;
                 Some((log.pid, parse_crash_detail(crash.detail)?))
             });
             match crash {
@@ -60,20 +60,13 @@ fn poison(story: &Story<'_>) -> Vec<String> {
                 Some((pid, (step, mode))) => {
                     format!("1 poison: attempt {number} made worker {pid} fail ({mode} at step {step})")
                 }
+                None if attempt.fate == Fate::WrongReply => {
+                    format!("1 poison: attempt {number} carried the fault and got an error for a reply")
+                }
                 None => format!("1 poison: attempt {number} carried the fault and got no reply"),
             }
         })
         .collect()
-}
-
-/// The failure that an attempt caused in the worker that had accepted it.
-fn crash_of(log: &WorkerLog, attempt: u32) -> Option<&WorkerRecord> {
-    let is_accept = |record: &WorkerRecord| {
-        record.kind == RecordKind::Accepted && record.peer.and_then(|peer| peer.attempt()) == Some(attempt)
-    };
-    let accepted = log.records.iter().position(is_accept)?;
-    let mut after = log.records[accepted + 1..].iter().take_while(|r| r.kind != RecordKind::Accepted);
-    after.find(|record| record.kind == RecordKind::Crash)
 }
 
 fn in_flight(story: &Story<'_>) -> Vec<String> {
@@ -83,7 +76,7 @@ fn in_flight(story: &Story<'_>) -> Vec<String> {
             Some(log) => {
                 format!("{count} in flight: accepted by worker {}, which died before it replied", log.pid)
             }
-            None => format!("{count} in flight: open when a worker was killed"),
+            None => format!("{count} in flight: open when a worker died"),
         })
         .collect()
 }
@@ -209,10 +202,11 @@ fn cut_short(story: &Story<'_>) -> Vec<String> {
         groups.entry(attempt.worker).or_default().push(record);
     }
     let logs = story.records.workers.unwrap_or_default();
-    groups.into_iter().map(|(worker, lost)| cut_by(logs.get(worker as usize), &lost)).collect()
+    let stamped = story.records.accepts_stamped;
+    groups.into_iter().map(|(worker, lost)| cut_by(logs.get(worker as usize), &lost, stamped)).collect()
 }
 
-fn cut_by(log: Option<&WorkerLog>, lost: &[&ClientRecord]) -> String {
+fn cut_by(log: Option<&WorkerLog>, lost: &[&ClientRecord], stamped: bool) -> String {
     let count = lost.len();
     let after = match lost.iter().filter(|record| record.requests_answered > 0).count() {
         0 => String::new(),
@@ -220,6 +214,10 @@ fn cut_by(log: Option<&WorkerLog>, lost: &[&ClientRecord]) -> String {
         sessions => format!("; {sessions} of them had got replies before"),
     };
     let Some(log) = log else { return format!("{count} closed without a complete reply{after}") };
+    // An application cannot tell whether its server closed the connection, or ended.
+    if !stamped {
+        return format!("{count} read by worker {}, and closed without a complete reply{after}", log.pid);
+    }
     let attempts = lost.iter().map(|record| record.attempt).collect();
     let how = match log.records.last().map(|record| record.kind) {
         _ if closed_by_itself(log, &attempts) => "which closed them without a complete reply",
@@ -260,7 +258,7 @@ fn timed_out(story: &Story<'_>) -> Vec<String> {
     let lost = story.lost(Blame::Collateral, Some(Fate::TimedOut));
     let stage = |wanted| lost.iter().filter(|(_, r)| r.outcome == Outcome::TimedOut(wanted)).count();
     let waiting = lost.iter().filter(|(attempt, _)| attempt.worker == NO_WORKER).count();
-    let known = story.records.workers.is_some();
+    let known = story.records.tell_accepts();
     let mut lines = Vec::new();
     if known && waiting > 0 {
         let head = format!("{waiting} timed out in the queue: connected, but nobody accepted them");

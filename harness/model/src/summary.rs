@@ -58,9 +58,10 @@ pub fn summarise(
     facts: &TrialFacts,
 ) -> Summary {
     let mut reconciled = reconcile(records);
-    let method = match records.workers {
-        Some(_) => Some(accepts::STAMPED.to_owned()),
-        None => accepts::enter(records.client, &mut reconciled, records.kernel),
+    let method = if records.tell_accepts() {
+        Some(accepts::STAMPED.to_owned())
+    } else {
+        accepts::enter(records.client, &mut reconciled, records.kernel)
     };
     let latencies = Latencies::collect(records.client, records.requests, &reconciled);
     let order = outage::in_order(records.client, &reconciled, scenario.load.deadline_ns);
@@ -185,14 +186,8 @@ fn fault_instants(records: &TrialRecords<'_>, facts: &TrialFacts) -> Vec<u64> {
 }
 
 fn poison_struck_ns(records: &TrialRecords<'_>, attempt: u32) -> Option<u64> {
-    let of_attempt = |record: &crate::shm::WorkerRecord| {
-        record.kind == RecordKind::Accepted && record.peer.and_then(|peer| peer.attempt()) == Some(attempt)
-    };
-    let struck = records.workers.unwrap_or_default().iter().find_map(|log| {
-        let accepted = log.records.iter().position(of_attempt)?;
-        let after = &log.records[accepted..];
-        after.iter().find(|record| record.kind == RecordKind::Crash).map(|record| record.at_ns)
-    });
+    let logs = records.workers.unwrap_or_default();
+    let struck = logs.iter().find_map(|log| log.crash_of(attempt)).map(|record| record.at_ns);
     // A worker that keeps no ledger, or caught the poison, is judged by what the client saw.
     let ended = || records.client.iter().find(|record| record.attempt == attempt)?.finished;
     struck.or_else(|| ended().map(std::num::NonZeroU64::get))
@@ -201,10 +196,10 @@ fn poison_struck_ns(records: &TrialRecords<'_>, attempt: u32) -> Option<u64> {
 /// Recovery is known only where accepts are. Where they were sampled, an accept counts from its
 /// earliest instant: else one from just before the fault could pass for recovery.
 fn recoveries(records: &TrialRecords<'_>, reconciled: &Reconciled, faults_ns: &[u64]) -> Vec<Option<u64>> {
-    let accepts_ns = match (records.workers, &records.kernel.accepts) {
-        (Some(_), _) => reconciled.attempts.iter().filter_map(|a| Some(a.accepted?.get())).collect(),
-        (None, Some(_)) => accepts::earliest(records.client, reconciled, records.kernel),
-        (None, None) => return Vec::new(),
+    let accepts_ns = match (records.tell_accepts(), &records.kernel.accepts) {
+        (true, _) => reconciled.attempts.iter().filter_map(|a| Some(a.accepted?.get())).collect(),
+        (false, Some(_)) => accepts::earliest(records.client, reconciled, records.kernel),
+        (false, None) => return Vec::new(),
     };
     outage::recoveries(faults_ns, accepts_ns)
 }
@@ -316,6 +311,7 @@ mod tests {
             attempts: 0,
             client: &[],
             workers: Some(&logs),
+            accepts_stamped: true,
             kernel: &kernel,
             deaths: &[],
             foreign_connects_expected: false,

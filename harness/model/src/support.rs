@@ -116,7 +116,8 @@ fn lack_of_application(scenario: &Scenario) -> Option<String> {
         Action::Poison(Poison { step: CrashStep::Accept, .. }) => {
             Some("its application is called once a request has come, and cannot fail at accept")
         }
-        Action::Poison(Poison { mode: CrashMode::StopAccepting, .. }) => {
+        Action::Poison(Poison { mode: CrashMode::StopAccepting, .. })
+        | Action::Crash { mode: CrashMode::StopAccepting, .. } => {
             Some("its application cannot keep the server around it from accepting")
         }
         Action::Crash { step: CrashStep::Idle, .. } => {

@@ -112,6 +112,9 @@ pub struct WrongReply {
     pub got: String,
 }
 
+/// The most requests of a session, as scenarios bound them.
+const REQUESTS_MAX: u32 = *crate::scenario::bounds::REQUESTS.end() as u32;
+
 /// The number that a request of an attempt asks for: the attempt's own for the first, others for those
 /// that follow on the same connection, so that a reply that comes twice or too late is noticed.
 ///
@@ -120,6 +123,16 @@ pub struct WrongReply {
 #[must_use]
 pub const fn number_of(attempt: u32, request: u32) -> u64 {
     (attempt.wrapping_add(request.wrapping_mul(65_537)) & 0x00ff_ffff) as u64
+}
+
+/// The attempt that asks for a number, of so many: the inverse of [`number_of`]. Of several that may ask
+/// for it, the one that does so with the fewest requests before.
+#[must_use]
+pub fn sender_of(number: u64, attempts: u32) -> Option<u32> {
+    let number = u32::try_from(number).ok().filter(|number| *number <= 0x00ff_ffff)?;
+    (0..REQUESTS_MAX)
+        .map(|request| number.wrapping_sub(request.wrapping_mul(65_537)) & 0x00ff_ffff)
+        .find(|attempt| *attempt < attempts)
 }
 
 /// The answer to a number, without fields and newline.
@@ -369,5 +382,15 @@ mod tests {
             let line = reply_line(number, &ReplyFields::default());
             prop_assert!(parse_reply(line.as_bytes(), number).is_ok());
         }
+    }
+
+    #[test]
+    fn a_number_names_who_asks_for_it() {
+        for (attempt, request) in [(0, 0), (7, 0), (7, 3), (99, 9_999)] {
+            assert_eq!(sender_of(number_of(attempt, request), 100), Some(attempt), "{attempt} {request}");
+        }
+        assert_eq!(sender_of(100, 100), None);
+        assert_eq!(sender_of(u64::MAX, 100), None);
+        assert_eq!(sender_of(1 << 24, 100), None);
     }
 }

@@ -116,6 +116,8 @@ pub enum WorkerChoice {
     Rust,
     /// The same worker in Python
     Python,
+    /// The same as an asyncio server, which survives an error in one request
+    Asyncio,
 }
 
 impl From<WorkerChoice> for WorkerKind {
@@ -123,6 +125,7 @@ impl From<WorkerChoice> for WorkerKind {
         match choice {
             WorkerChoice::Rust => Self::Rust,
             WorkerChoice::Python => Self::Python,
+            WorkerChoice::Asyncio => Self::Asyncio,
         }
     }
 }

@@ -55,6 +55,7 @@ pub(super) fn collect(
         client: &client.attempts,
         requests: &client.requests,
         workers: keeps_ledger.then_some(logs.as_slice()),
+        accepts_stamped: support::stamps_accepts(&trial.supervisor),
         kernel: &kernel,
         deaths,
         // Real supervisors may have control connections of their own.

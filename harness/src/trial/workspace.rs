@@ -201,9 +201,13 @@ fn worker_command(
     home: &Path,
     apps: &Path,
 ) -> Result<Vec<String>> {
+    let python = |file: &str| -> Result<Vec<String>> {
+        Ok(vec!["python3".to_owned(), "-S".to_owned(), text(&apps.join(file))?])
+    };
     let mut command = match worker {
         WorkerKind::Rust => vec![text(executable)?, "__worker".to_owned()],
-        WorkerKind::Python => vec!["python3".to_owned(), "-S".to_owned(), text(&apps.join("worker.py"))?],
+        WorkerKind::Python => python("worker.py")?,
+        WorkerKind::Asyncio => python("asyncio_worker.py")?,
     };
     command.extend(["--home".to_owned(), text(home)?]);
     if supervisor.socket.passing != Passing::Own {

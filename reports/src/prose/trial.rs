@@ -53,7 +53,7 @@ pub(crate) fn recovery(trial: &TrialResult) -> String {
     let had_fault = trial.timeline.iter().any(|entry| entry.kind == "fault");
     match (texts.is_empty(), had_fault) {
         (false, _) => texts.join(", "),
-        (true, true) => "not known: the workers kept no ledger".to_owned(),
+        (true, true) => "not known: nobody recorded when connections were accepted".to_owned(),
         (true, false) => "no fault to recover from".to_owned(),
     }
 }

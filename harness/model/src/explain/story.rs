@@ -143,7 +143,7 @@ fn end_of_worker(log: &WorkerLog) -> Option<(u64, String)> {
     let last = log.records.last()?;
     let text = match last.kind {
         RecordKind::Crash | RecordKind::BootFailed => {
-            let (step, mode) = parse_crash_detail(last.detail)?;
+            let (step, mode) = parse_crash_detail(last.detail).filter(|(_, mode)| mode.ends_process())?;
             format!("after worker {} died ({mode} at step {step})", log.pid)
         }
         RecordKind::Exit => format!("after worker {} exited", log.pid),

@@ -102,6 +102,7 @@ impl Case {
             attempts: u32::try_from(self.client.len()).expect("few"),
             client: &self.client,
             workers: self.keeps_ledger.then_some(self.workers.as_slice()),
+            accepts_stamped: true,
             kernel: &self.kernel,
             deaths: &self.deaths,
             foreign_connects_expected: false,
@@ -180,7 +181,7 @@ fn in_flight_names_the_worker_that_died() {
     let mut unknown = case();
     unknown.keeps_ledger = false;
     unknown.deaths.push(InjectedDeath { pid: 7, at_ns: START_NS + 10 * MS + MS / 2 });
-    unknown.says(&["1 in flight: open when a worker was killed", "1 closed without a complete reply"]);
+    unknown.says(&["1 in flight: open when a worker died", "1 closed without a complete reply"]);
 }
 
 #[test]

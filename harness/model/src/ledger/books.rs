@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Add;
 
 use super::log::{self, Misfits};
-use super::{Attempt, NO_WORKER, TrialRecords};
+use super::{Attempt, NO_WORKER, TrialRecords, reads};
 use crate::record::{ClientRecord, Outcome};
 use crate::words::{Fate, Stage, Transport};
 
@@ -84,6 +84,9 @@ impl fmt::Display for Books {
 /// Client against workers.
 pub(super) fn check_workers(records: &TrialRecords<'_>, attempts: &[Attempt], books: &mut Books) {
     let Some(workers) = records.workers else { return };
+    if !records.accepts_stamped {
+        return check_applications(records, attempts, books);
+    }
     let client = |attempt: &Attempt| records.client.get(attempt.record as usize);
     let mut served_by_nobody = 0;
     let mut accepted_unsent = 0;
@@ -107,6 +110,24 @@ pub(super) fn check_workers(records: &TrialRecords<'_>, attempts: &[Attempt], bo
     books.expect("requests that a worker read otherwise than they were sent", 0, misfits.misread);
     books.expect("replies that a client got and no worker recorded", 0, misfits.unanswered);
     books.expect("worker records that name no open connection", 0, misfits.astray);
+    check_requests(records, books);
+}
+
+/// Client against applications beneath a server, which record what they read and no more.
+fn check_applications(records: &TrialRecords<'_>, attempts: &[Attempt], books: &mut Books) {
+    let client = |attempt: &Attempt| records.client.get(attempt.record as usize);
+    let unread = attempts
+        .iter()
+        .filter(|attempt| attempt.fate == Fate::Served && attempt.worker == NO_WORKER)
+        .filter(|attempt| client(attempt).is_some_and(|record| record.requests_answered > 0));
+    books.expect("served attempts that no worker read", 0, unread.count() as u64);
+    let unsent = attempts
+        .iter()
+        .filter(|attempt| attempt.worker != NO_WORKER && client(attempt).is_some_and(never_left));
+    books.expect("requests of attempts that the client never connected", 0, unsent.count() as u64);
+    let sent = |attempt: u32| client(attempts.get(attempt as usize)?).copied();
+    let misread = reads::misread(records, sent);
+    books.expect("requests that a worker read otherwise than they were sent", 0, misread);
     check_requests(records, books);
 }
 

@@ -6,6 +6,7 @@
 
 pub mod books;
 mod log;
+mod reads;
 
 use std::collections::BTreeMap;
 
@@ -33,6 +34,17 @@ impl WorkerLog {
     #[must_use]
     pub fn first(&self, kind: RecordKind) -> Option<u64> {
         self.records.iter().find(|record| record.kind == kind).map(|record| record.at_ns)
+    }
+
+    /// The failure that an attempt caused in it. Of an application, both records name the client, if
+    /// the server says who that is.
+    #[must_use]
+    pub fn crash_of(&self, attempt: u32) -> Option<&WorkerRecord> {
+        let begins = |record: &WorkerRecord| matches!(record.kind, RecordKind::Accepted | RecordKind::Read);
+        let is_his = |record: &WorkerRecord| record.peer.and_then(|peer| peer.attempt()) == Some(attempt);
+        let taken = self.records.iter().position(|record| begins(record) && is_his(record))?;
+        let mut after = self.records[taken + 1..].iter().take_while(|r| r.kind != RecordKind::Accepted);
+        after.find(|record| record.kind == RecordKind::Crash && record.peer.is_none_or(|_| is_his(record)))
     }
 
     /// When it deliberately failed in a way that ends the process.
@@ -68,12 +80,22 @@ pub struct TrialRecords<'a> {
     pub requests: &'a [RequestRecord],
     /// The workers' ledgers; `None`: they keep none.
     pub workers: Option<&'a [WorkerLog]>,
+    /// Whether workers record accepts. An application beneath a server records what it reads.
+    pub accepts_stamped: bool,
     /// What the kernel observer saw.
     pub kernel: &'a KernelRecord,
     /// Deaths that the fault injector caused from outside.
     pub deaths: &'a [InjectedDeath],
     /// Connections that the supervisor itself is known to make over TCP; usually 0.
     pub foreign_connects_expected: bool,
+}
+
+impl TrialRecords<'_> {
+    /// Whether the workers' ledgers say of every connection whether and when it was accepted.
+    #[must_use]
+    pub const fn tell_accepts(&self) -> bool {
+        self.workers.is_some() && self.accepts_stamped
+    }
 }
 
 /// No worker.
@@ -84,7 +106,7 @@ pub const NO_WORKER: u32 = u32::MAX;
 pub struct Attempt {
     /// When a worker accepted it.
     pub accepted: Stamp,
-    /// Index of that worker in the logs, or [`NO_WORKER`].
+    /// Index of that worker in the logs, or [`NO_WORKER`]. Of applications, the one that read its request.
     pub worker: u32,
     /// Index of its client record, or `u32::MAX` if that was lost.
     pub record: u32,
@@ -133,14 +155,18 @@ impl Reconciled {
 pub fn reconcile(records: &TrialRecords<'_>) -> Reconciled {
     let mut books = Books::default();
     let by_attempt = index_client(records, &mut books);
-    let accepts = index_accepts(records, &mut books);
+    let taken = if records.tell_accepts() {
+        index_accepts(records, &mut books)
+    } else {
+        reads::index(records, &mut books)
+    };
     let waits = longest_waits(records);
     let mut attempts: Vec<Attempt> = by_attempt
         .iter()
-        .zip(&accepts)
-        .map(|(&record, accept)| Attempt {
-            accepted: accept.map_or(None, |accept| std::num::NonZeroU64::new(accept.at_ns)),
-            worker: accept.map_or(NO_WORKER, |accept| accept.worker),
+        .zip(&taken)
+        .map(|(&record, taken)| Attempt {
+            accepted: taken.and_then(|taken| taken.accepted),
+            worker: taken.map_or(NO_WORKER, |taken| taken.worker),
             record,
             fate: Fate::NotSent,
             blame: None,
@@ -185,20 +211,23 @@ fn index_client(records: &TrialRecords<'_>, books: &mut Books) -> Vec<u32> {
     by_attempt
 }
 
+/// Which worker took an attempt on, and when, if it says so.
 #[derive(Debug, Clone, Copy)]
-struct Accept {
-    at_ns: u64,
+struct Taken {
+    accepted: Stamp,
     worker: u32,
 }
 
 /// For each attempt, its accept by a worker.
-fn index_accepts(records: &TrialRecords<'_>, books: &mut Books) -> Vec<Option<Accept>> {
-    let mut accepts: Vec<Option<Accept>> = vec![None; records.attempts as usize];
+fn index_accepts(records: &TrialRecords<'_>, books: &mut Books) -> Vec<Option<Taken>> {
+    let mut accepts: Vec<Option<Taken>> = vec![None; records.attempts as usize];
     let (mut doubled, mut strangers) = (0, 0);
     for (worker, record) in accept_records(records) {
         let attempt = record.peer.and_then(|peer| peer.attempt());
         match attempt.and_then(|attempt| accepts.get_mut(attempt as usize)) {
-            Some(slot @ None) => *slot = Some(Accept { at_ns: record.at_ns, worker }),
+            Some(slot @ None) => {
+                *slot = Some(Taken { accepted: std::num::NonZeroU64::new(record.at_ns), worker });
+            }
             Some(Some(_)) => doubled += 1,
             None => strangers += 1,
         }
@@ -279,10 +308,7 @@ pub(crate) fn closed_listener<'a>(
     let connected_ns = record.connected.or(record.started)?.get();
     // The observer looks once per interval; a close is known only to within two looks.
     let slack_ns = records.kernel.interval_ns.saturating_mul(2) + 1_000_000;
-    let late_ns = match records.workers {
-        Some(_) => u64::MAX,
-        None => slack_ns + records.kernel.interval_ns_max,
-    };
+    let late_ns = if records.tell_accepts() { u64::MAX } else { slack_ns + records.kernel.interval_ns_max };
     let explains = |listener: &&crate::record::Listener| {
         let (Some(last_seen_ns), Some(gone_ns)) = (listener.last_seen_ns, listener.gone_ns) else {
             return false;
@@ -313,14 +339,13 @@ fn fate_of(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt)
 }
 
 /// Closed or reset without a byte: `no_reply` if a worker had accepted it, else `queue_reset`.
-/// Where workers keep no ledger, an earlier reply in the same session tells, or a listener that
-/// closed just then.
+/// Where workers do not record accepts, a request that one read tells, an earlier reply in the same
+/// session, or a listener that closed just then.
 fn fate_without_reply(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt) -> Fate {
-    let accepted = match records.workers {
-        Some(_) => attempt.worker != NO_WORKER,
-        None if record.requests_answered > 0 => true,
-        None => record.finished.and_then(|at| closed_listener(records, attempt, at.get())).is_none(),
-    };
+    let no_listener_closed =
+        || record.finished.and_then(|at| closed_listener(records, attempt, at.get())).is_none();
+    let accepted = attempt.worker != NO_WORKER
+        || !records.tell_accepts() && (record.requests_answered > 0 || no_listener_closed());
     if accepted { Fate::NoReply } else { Fate::QueueReset }
 }
 
@@ -336,10 +361,8 @@ fn blame_of(
     record: &ClientRecord,
     attempt: &Attempt,
 ) -> Blame {
-    let reached_worker = match records.workers {
-        Some(_) => attempt.worker != NO_WORKER,
-        None => !matches!(attempt.fate, Fate::Refused | Fate::SynDropped | Fate::QueueReset),
-    };
+    let never_left_queue = matches!(attempt.fate, Fate::Refused | Fate::SynDropped | Fate::QueueReset);
+    let reached_worker = attempt.worker != NO_WORKER || !records.tell_accepts() && !never_left_queue;
     if record.poison && reached_worker {
         return Blame::Poison;
     }
@@ -359,15 +382,16 @@ fn worker_crashed(
     attempt: &Attempt,
     record: &ClientRecord,
 ) -> bool {
-    let Some(workers) = records.workers else {
-        // Without a ledger nobody knows who had accepted it: an attempt that was open when a
-        // worker was killed from outside, and ended after that, may have been that worker's.
+    let Some(log) = records.workers.unwrap_or_default().get(attempt.worker as usize) else {
+        // Nobody knows who had accepted it: an attempt that was open when a worker died, and ended
+        // after that, may have been that worker's.
         let span = record.started.zip(record.finished).map(|(start, end)| (start.get(), end.get()));
-        return span.is_some_and(|(start_ns, end_ns)| {
-            records.deaths.iter().any(|death| start_ns <= death.at_ns && death.at_ns <= end_ns)
-        });
+        let mut ends_ns =
+            records.deaths.iter().map(|death| death.at_ns).chain(crashes_ns.iter().flatten().copied());
+        return !records.tell_accepts()
+            && span
+                .is_some_and(|(start_ns, end_ns)| ends_ns.any(|at_ns| start_ns <= at_ns && at_ns <= end_ns));
     };
-    let Some(log) = workers.get(attempt.worker as usize) else { return false };
     // A worker records its crash before it fails, so that no client can see the end of it earlier;
     // of a death from outside, the instant is only known after the fact.
     let ended_ns = record.finished.map_or(u64::MAX, std::num::NonZeroU64::get);
@@ -379,7 +403,7 @@ fn worker_crashed(
 fn retry_of(records: &TrialRecords<'_>, attempt: &Attempt) -> Retry {
     let never_accepted = match attempt.fate {
         Fate::Refused | Fate::SynDropped | Fate::QueueReset | Fate::NotSent => true,
-        _ => records.workers.is_some() && attempt.worker == NO_WORKER,
+        _ => records.tell_accepts() && attempt.worker == NO_WORKER,
     };
     if never_accepted { Retry::Safe } else { Retry::Ambiguous }
 }

@@ -1,5 +1,7 @@
 //! Trials are built from stories, one for each attempt, so that the right fate is known.
 
+mod applications;
+
 use std::num::NonZeroU64;
 
 use proptest::prelude::*;
@@ -190,6 +192,7 @@ fn records<'a>(trial: &'a Trial, attempts: usize) -> TrialRecords<'a> {
         client: &trial.client,
         requests: &[],
         workers: Some(&trial.workers),
+        accepts_stamped: true,
         kernel: &trial.kernel,
         deaths: &[],
         foreign_connects_expected: false,

@@ -104,6 +104,8 @@ pub enum WorkerKind {
     Rust,
     /// The same in Python.
     Python,
+    /// An ordinary asyncio server with the same faults, which survives an error in one request.
+    Asyncio,
 }
 
 /// What workers speak.

@@ -1,0 +1,71 @@
+//! Applications beneath servers: they are not told of connections, only of requests.
+//!
+//! So which worker took an attempt on is known from the first request that it read, and that is all that
+//! can be held against what clients sent and got.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Books, Taken, TrialRecords};
+use crate::record::ClientRecord;
+use crate::shm::{RecordKind, WorkerRecord};
+use crate::wire::{number_of, sender_of};
+
+/// For each attempt, the worker that read its first request. Nothing where workers keep no ledger.
+pub(super) fn index(records: &TrialRecords<'_>, books: &mut Books) -> Vec<Option<Taken>> {
+    let mut taken: Vec<Option<Taken>> = vec![None; records.attempts as usize];
+    let mut strangers = 0;
+    for (worker, record) in reads(records) {
+        match attempt_of(record, records.attempts).and_then(|attempt| taken.get_mut(attempt as usize)) {
+            Some(slot @ None) => *slot = Some(Taken { accepted: None, worker }),
+            Some(Some(_)) => {}
+            None => strangers += u64::from(!is_poison(record)),
+        }
+    }
+    if records.workers.is_some() {
+        books.expect("requests that a worker read and no attempt sent", 0, strangers);
+    }
+    taken
+}
+
+/// How many requests were read otherwise than they were sent, or more often.
+pub(super) fn misread(records: &TrialRecords<'_>, client: impl Fn(u32) -> Option<ClientRecord>) -> u64 {
+    let mut unread: BTreeMap<u32, BTreeSet<u64>> = BTreeMap::new();
+    let mut misread = 0;
+    for (_, record) in reads(records) {
+        let Some(attempt) = attempt_of(record, records.attempts) else { continue };
+        let Some(sent) = client(attempt) else { continue };
+        let sent = unread.entry(attempt).or_insert_with(|| numbers_of(&sent));
+        misread += u64::from(!sent.remove(&record.detail));
+    }
+    misread
+}
+
+/// What an attempt can have asked for: what was answered, and what came next. Poison comes first.
+fn numbers_of(sent: &ClientRecord) -> BTreeSet<u64> {
+    if sent.poison {
+        return BTreeSet::from([u64::MAX]);
+    }
+    (0..=u32::from(sent.requests_answered)).map(|request| number_of(sent.attempt, request)).collect()
+}
+
+/// Whose request it was: as the client's address tells, or the number, where the server does not say
+/// who the client is. Of poison only the address does.
+pub(crate) fn attempt_of(record: &WorkerRecord, attempts: u32) -> Option<u32> {
+    match record.peer {
+        Some(peer) => peer.attempt(),
+        None => sender_of(record.detail, attempts),
+    }
+}
+
+const fn is_poison(record: &WorkerRecord) -> bool {
+    record.detail == u64::MAX
+}
+
+fn reads<'a>(records: &TrialRecords<'a>) -> impl Iterator<Item = (u32, &'a WorkerRecord)> {
+    records.workers.unwrap_or_default().iter().zip(0_u32..).flat_map(|(log, worker)| {
+        log.records
+            .iter()
+            .filter(|record| record.kind == RecordKind::Read)
+            .map(move |record| (worker, record))
+    })
+}

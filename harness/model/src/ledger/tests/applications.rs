@@ -1,0 +1,104 @@
+//! The same stories where workers are applications beneath a server, which record what they read.
+
+use super::*;
+
+/// Takes out of the ledgers what an application is not told; of clients, only `names_clients` tells.
+fn as_applications(trial: &mut Trial, names_clients: bool) {
+    for log in &mut trial.workers {
+        let mut attempt = None;
+        log.records.retain_mut(|record| {
+            if record.kind == RecordKind::Accepted {
+                attempt = record.peer;
+            }
+            record.connection = 0;
+            record.peer = attempt.filter(|_| names_clients);
+            matches!(record.kind, RecordKind::Read | RecordKind::Crash)
+        });
+    }
+}
+
+fn applications<'a>(trial: &'a Trial, attempts: usize) -> TrialRecords<'a> {
+    TrialRecords { accepts_stamped: false, ..records(trial, attempts) }
+}
+
+/// What is known of a story where nobody says who was accepted.
+fn expected(story: Story) -> (Fate, Option<Blame>, Option<Retry>) {
+    match story {
+        Story::NeverAccepted => (Fate::TimedOut, Some(Blame::Collateral), Some(Retry::Ambiguous)),
+        _ => story.expected(),
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_attempt_gets_the_fate_it_had(stories in stories(), names_clients: bool) {
+        let mut trial = trial(&stories);
+        as_applications(&mut trial, names_clients);
+        let reconciled = reconcile(&applications(&trial, stories.len()));
+        prop_assert!(reconciled.books.is_balanced(), "{}", reconciled.books);
+        for (attempt, story) in reconciled.attempts.iter().zip(&stories) {
+            prop_assert_eq!((attempt.fate, attempt.blame, attempt.retry), expected(*story), "{:?}", story);
+            prop_assert!(attempt.accepted.is_none());
+            // Poison has no number by which it could be known.
+            let is_known = story.is_accepted() && (names_clients || *story != Story::Poisoned);
+            prop_assert_eq!(attempt.worker != NO_WORKER, is_known, "{:?}", story);
+        }
+    }
+
+    #[test]
+    fn a_request_that_was_read_otherwise_or_not_at_all_is_noticed(
+        before in 0..5_usize, names_clients: bool, is_lost: bool,
+    ) {
+        let mut trial = trial(&vec![Story::Served; before + 1]);
+        as_applications(&mut trial, names_clients);
+        let reads = &mut trial.workers[0].records;
+        if is_lost {
+            reads.pop();
+        } else {
+            reads.last_mut().expect("a read").detail = 1000;
+        }
+        let books = reconcile(&applications(&trial, before + 1)).books;
+        prop_assert!(!books.is_balanced());
+    }
+}
+
+#[test]
+fn what_was_open_when_an_application_failed_and_was_never_read_was_in_flight() {
+    let mut trial = trial(&[Story::Poisoned, Story::Dropped, Story::Dropped]);
+    as_applications(&mut trial, true);
+    let crash_ns = trial.workers[0].crashed_ns().expect("a crash");
+    trial.workers.iter_mut().for_each(|log| log.records.retain(|record| record.detail != 1));
+    // The second was connected when the first failed, and nobody had read it.
+    trial.client[1].started = at(crash_ns - 1);
+    trial.client[1].finished = at(crash_ns + 1);
+    let attempts = reconcile(&applications(&trial, 3)).attempts;
+    assert_eq!((attempts[1].fate, attempts[1].blame), (Fate::NoReply, Some(Blame::InFlight)));
+    assert_eq!((attempts[2].fate, attempts[2].blame), (Fate::NoReply, Some(Blame::Collateral)));
+}
+
+#[test]
+fn an_error_that_the_server_caught_excuses_nobody() {
+    let mut trial = trial(&[Story::Poisoned, Story::Dropped]);
+    as_applications(&mut trial, true);
+    let caught = crash_detail(CrashStep::Work, CrashMode::Catch);
+    let crash = trial.workers[0].records.last_mut().expect("a crash");
+    crash.detail = caught;
+    trial.client[1].started = trial.client[0].started;
+    let attempts = reconcile(&applications(&trial, 2)).attempts;
+    assert_eq!(attempts[0].blame, Some(Blame::Poison));
+    assert_eq!(attempts[1].blame, Some(Blame::Collateral));
+}
+
+#[test]
+fn requests_of_a_session_belong_to_it_whoever_the_server_says_the_client_is() {
+    let mut trial = sessions();
+    for log in &mut trial.workers {
+        log.records.retain_mut(|record| {
+            (record.peer, record.connection) = (None, 0);
+            record.kind == RecordKind::Read
+        });
+    }
+    let reconciled = reconcile(&applications(&trial, 2));
+    assert!(reconciled.books.is_balanced(), "{}", reconciled.books);
+    assert!(reconciled.attempts.iter().all(|attempt| attempt.worker != NO_WORKER));
+}
