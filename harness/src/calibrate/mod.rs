@@ -214,6 +214,7 @@ async fn trial(case: &Case, isolation: Isolation) -> Result<TrialResult> {
             work: work.path().to_owned(),
             private: Vec::new(),
             sysctls: Default::default(),
+            real_root: false,
             connection_table: None,
             keep: vec![folder.path().to_owned()],
             lifeline: Some(0),

@@ -278,6 +278,7 @@ impl Run {
                 work: work.path().to_owned(),
                 private: supervisor.supervisor.private.iter().map(PathBuf::from).collect(),
                 sysctls: scenario.scenario.sysctls.clone(),
+                real_root: supervisor.supervisor.needs_root,
                 connection_table: support::samples_accepts(&supervisor.supervisor, &scenario.scenario)
                     .then_some(CONNECTION_TABLE),
                 keep: vec![self.dir.path().to_owned()],

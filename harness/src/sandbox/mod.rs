@@ -60,6 +60,10 @@ pub struct SandboxSpec {
     /// Sysctls of the sandbox's network namespace, by dotted name. Needs full isolation.
     #[serde(default)]
     pub sysctls: BTreeMap<String, String>,
+    /// Whether root stays the machine's own, with all that it may do: there is no user namespace then. For
+    /// supervisors that the kernel denies what they need in any other. Needs root and full isolation.
+    #[serde(default)]
+    pub real_root: bool,
     /// About how many connections the network namespace's own table of them has places for, so that
     /// listing them does not take a walk over the table of the whole machine. Needs full isolation and
     /// Linux 6.1; where it cannot be had, the machine's table is used.
@@ -146,7 +150,7 @@ pub fn enter(spec: &SandboxSpec) -> Result<Inside, SandboxError> {
     let setup = init::Setup::check(spec)?;
     process::default_sigchld()?;
     match spec.isolation {
-        Isolation::Full => namespaces::create(spec.connection_table)?,
+        Isolation::Full => namespaces::create(spec.connection_table, spec.real_root)?,
         Isolation::None => {
             process::become_subreaper()?;
             work::mark(&spec.work)?;

@@ -135,6 +135,7 @@ mod tests {
             work: std::env::temp_dir(),
             private: owned(private),
             sysctls: BTreeMap::new(),
+            real_root: false,
             connection_table: None,
             keep: owned(keep),
             lifeline: None,

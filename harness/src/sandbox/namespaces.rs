@@ -12,8 +12,8 @@ use nix::unistd::{ForkResult, Pid, getegid, geteuid, getpid, sethostname};
 use super::error::{SandboxError, Step};
 use super::process;
 
-const NAMESPACES: CloneFlags = CloneFlags::CLONE_NEWUSER
-    .union(CloneFlags::CLONE_NEWNS)
+/// All but the user namespace.
+const NAMESPACES: CloneFlags = CloneFlags::CLONE_NEWNS
     .union(CloneFlags::CLONE_NEWPID)
     .union(CloneFlags::CLONE_NEWIPC)
     .union(CloneFlags::CLONE_NEWUTS)
@@ -31,21 +31,12 @@ const CAP_SETUID: u32 = 7;
 const CHILD_TABLE: &str = "/proc/sys/net/ipv4/tcp_child_ehash_entries";
 
 /// Moves this process into new namespaces. The PID namespace is entered by its next child, which
-/// becomes PID 1 there.
-pub(super) fn create(connection_table: Option<u32>) -> Result<(), SandboxError> {
-    match Mapper::if_privileged()? {
-        Some(mapper) => {
-            unshare_all()?;
-            mapper.map()?;
-        }
-        None => {
-            let (uid, gid) = (geteuid(), getegid());
-            unshare_all()?;
-            // Without this, an ordinary user may not map a group: user_namespaces(7).
-            write_map("setgroups", "deny")?;
-            write_map("uid_map", &format!("0 {uid} 1"))?;
-            write_map("gid_map", &format!("0 {gid} 1"))?;
-        }
+/// becomes PID 1 there. With `real_root` users stay those of the machine.
+pub(super) fn create(connection_table: Option<u32>, real_root: bool) -> Result<(), SandboxError> {
+    if real_root {
+        leave(NAMESPACES)?;
+    } else {
+        create_with_users()?;
     }
     if let Some(places) = connection_table {
         size_connection_table(places)?;
@@ -56,8 +47,26 @@ pub(super) fn create(connection_table: Option<u32>) -> Result<(), SandboxError> 
     sethostname(HOSTNAME).map_err(|errno| SandboxError::refused(Step::Hostname, errno))
 }
 
-fn unshare_all() -> Result<(), SandboxError> {
-    unshare(NAMESPACES).map_err(|errno| SandboxError::refused(Step::Unshare, errno))
+fn create_with_users() -> Result<(), SandboxError> {
+    let all = NAMESPACES.union(CloneFlags::CLONE_NEWUSER);
+    match Mapper::if_privileged()? {
+        Some(mapper) => {
+            leave(all)?;
+            mapper.map()
+        }
+        None => {
+            let (uid, gid) = (geteuid(), getegid());
+            leave(all)?;
+            // Without this, an ordinary user may not map a group: user_namespaces(7).
+            write_map("setgroups", "deny")?;
+            write_map("uid_map", &format!("0 {uid} 1"))?;
+            write_map("gid_map", &format!("0 {gid} 1"))
+        }
+    }
+}
+
+fn leave(namespaces: CloneFlags) -> Result<(), SandboxError> {
+    unshare(namespaces).map_err(|errno| SandboxError::refused(Step::Unshare, errno))
 }
 
 /// The table's size is inherited from the network namespace that a new one is created from, so that it

@@ -91,7 +91,7 @@ pub fn probe() -> Result<(), SandboxError> {
 /// namespace.
 fn attempt() -> Result<(), SandboxError> {
     process::default_sigchld()?;
-    namespaces::create(None)?;
+    namespaces::create(None, false)?;
     let (mut reader, mut writer) = process::pipe()?;
     match process::fork()? {
         ForkResult::Child => {

@@ -19,6 +19,7 @@ use super::files::TrialFiles;
 use super::inheritance;
 use super::inner::Trial;
 use super::measure::ClientLog;
+use super::ready::Workers;
 
 /// Ends a trial whose supervisor has been stopped.
 pub(super) fn collect(
@@ -33,7 +34,7 @@ pub(super) fn collect(
     let mut kernel = trial.observer.finish(exclusive)?;
     kernel.accepts = trial.accepts.map(AcceptSampler::finish).transpose()?;
     let keeps_ledger = support::keeps_ledger(&trial.supervisor);
-    let logs = if keeps_ledger { worker_logs(&trial.workspace.home)? } else { Vec::new() };
+    let logs = if keeps_ledger { worker_logs(&trial.workspace.home, &trial.workers)? } else { Vec::new() };
     let inherited = inherit::read_all(&trial.workspace.home)?;
     facts.leaked_fds = leaked_fds(&inherited);
     let expected = inheritance::Expected {
@@ -80,11 +81,11 @@ pub(super) fn collect(
     Ok(summary.result)
 }
 
-fn worker_logs(home: &Path) -> Result<Vec<WorkerLog>> {
+fn worker_logs(home: &Path, workers: &Workers) -> Result<Vec<WorkerLog>> {
     let mut logs: Vec<WorkerLog> = read_ledgers(home)?
         .into_iter()
         .map(|ledger| WorkerLog {
-            pid: ledger.pid,
+            pid: workers.process_of(ledger.pid, ledger.generation),
             generation: ledger.generation,
             window_open: ledger.window_open,
             records: ledger.records,

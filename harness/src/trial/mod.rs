@@ -21,6 +21,7 @@ mod inheritance;
 mod inject;
 mod log;
 mod measure;
+mod nested;
 mod oversee;
 mod process;
 mod ready;

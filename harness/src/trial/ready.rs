@@ -8,10 +8,15 @@ use holdline_model::shm::{RecordKind, WorkerRecord, parse_crash_detail};
 use holdline_model::words::CrashMode;
 use nix::unistd::Pid;
 
+use super::nested;
+
 /// What is known of a worker while the trial runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LiveWorker {
-    /// Its process id.
+    /// Its process id, as it has recorded it.
+    recorded: u32,
+    generation: u32,
+    /// Its process id here; 0: it had ended before it could be looked for.
     pub(super) pid: u32,
     /// Whether it has recorded that it can accept.
     pub(super) ready: bool,
@@ -24,8 +29,10 @@ pub(super) struct LiveWorker {
 }
 
 impl LiveWorker {
-    const fn new(pid: u32) -> Self {
-        Self { pid, ready: false, took_over: false, leaving: false, hung: false }
+    fn new(record: &WorkerRecord) -> Self {
+        let (recorded, generation) = (record.pid, record.generation);
+        let pid = nested::process_of(recorded, generation).unwrap_or(0);
+        Self { recorded, generation, pid, ready: false, took_over: false, leaving: false, hung: false }
     }
 }
 
@@ -58,18 +65,20 @@ impl Workers {
     }
 
     fn note(&mut self, record: &WorkerRecord) {
-        let index = match self.live.iter().position(|worker| worker.pid == record.pid) {
-            Some(index) => index,
-            None => {
-                self.live.push(LiveWorker::new(record.pid));
-                self.live.len() - 1
-            }
-        };
+        let known = self
+            .live
+            .iter()
+            .position(|worker| (worker.recorded, worker.generation) == (record.pid, record.generation));
+        let index = known.unwrap_or_else(|| {
+            let worker = LiveWorker::new(record);
+            // A process id that the kernel used again is another worker.
+            self.live.retain(|other| other.pid != worker.pid || worker.pid == 0);
+            self.live.push(worker);
+            self.live.len() - 1
+        });
         let worker = &mut self.live[index];
         let mode = parse_crash_detail(record.detail).map(|(_, mode)| mode);
         match record.kind {
-            // A process id that the kernel used again is another worker.
-            RecordKind::Boot => *worker = LiveWorker::new(record.pid),
             RecordKind::Ready => worker.ready = true,
             RecordKind::TookOver => worker.took_over = true,
             RecordKind::Crash if mode == Some(CrashMode::Hang) => worker.hung = true,
@@ -106,6 +115,13 @@ impl Workers {
         self.live.iter().map(|worker| worker.pid).collect()
     }
 
+    /// The process id here of a worker that has recorded another, as in a PID namespace of its own.
+    pub(super) fn process_of(&self, recorded: u32, generation: u32) -> u32 {
+        let worker =
+            self.live.iter().find(|worker| (worker.recorded, worker.generation) == (recorded, generation));
+        worker.map(|worker| worker.pid).filter(|pid| *pid != 0).unwrap_or(recorded)
+    }
+
     fn alive(&self) -> impl Iterator<Item = &LiveWorker> {
         self.live.iter().filter(|worker| !worker.leaving && is_alive(worker.pid))
     }
@@ -138,10 +154,23 @@ mod tests {
         WorkerRecord { kind, pid, generation: 1, connection: 0, at_ns: 1, detail: 0, peer: None }
     }
 
+    /// Processes each of which has the ledger of a first generation open.
+    fn children(home: &Path, count: usize) -> Vec<std::process::Child> {
+        let script = "exec 3>\"1-$$.ledger\"; exec sleep 1000";
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", script]).current_dir(home);
+        let children: Vec<_> = (0..count).map(|_| command.spawn().expect("sh")).collect();
+        let has_ledger = |child: &std::process::Child| home.join(format!("1-{}.ledger", child.id())).exists();
+        while !children.iter().all(has_ledger) {
+            std::thread::yield_now();
+        }
+        children
+    }
+
     #[test]
     fn a_spare_comes_after_those_that_accept() {
-        let mut children: Vec<_> =
-            (0..3).map(|_| std::process::Command::new("sleep").arg("1000").spawn().expect("sleep")).collect();
+        let home = tempfile::tempdir().expect("a folder");
+        let mut children = children(home.path(), 3);
         let pids: Vec<u32> = children.iter().map(std::process::Child::id).collect();
         let mut workers = Workers { reader: LedgerReader::new(Path::new("/nowhere")), live: Vec::new() };
         let kinds = [(0, RecordKind::Boot), (1, RecordKind::Boot), (2, RecordKind::Boot)];

@@ -57,6 +57,7 @@ impl Case {
             work: PathBuf::new(),
             private: Vec::new(),
             sysctls: BTreeMap::new(),
+            real_root: false,
             connection_table: None,
             keep: Vec::new(),
             lifeline: None,

@@ -71,7 +71,7 @@ pub struct SupervisorFile {
     pub backlog_default: Option<String>,
     /// How long it waits, unless told otherwise, until it starts a dead worker again, for people to read.
     pub restart_delay_default: Option<String>,
-    /// Whether it must be started by root. Default: false.
+    /// Whether it must be started by the machine's own root, without a user namespace. Default: false.
     #[serde(default)]
     pub needs_root: bool,
     /// What else it needs of a machine, in a few words for people to read.

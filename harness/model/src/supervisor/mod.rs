@@ -63,7 +63,7 @@ pub struct Supervisor {
     pub backlog_default: Option<String>,
     /// How long it waits, unless told otherwise, until it starts a dead worker again, in words.
     pub restart_delay_default: Option<String>,
-    /// Whether it must be started by root.
+    /// Whether it must be started by the machine's own root, without a user namespace.
     pub needs_root: bool,
     /// What else it needs of a machine, in a few words.
     pub needs: Option<String>,
