@@ -8,6 +8,7 @@ use holdline_fixtures::clock::now_ns;
 use holdline_model::facts::FaultFact;
 use holdline_model::record::{ClientRecord, Outcome};
 use holdline_model::scenario::{Action, Target};
+use holdline_model::support;
 use holdline_model::words::{CrashStep, Verb};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -19,7 +20,7 @@ use super::heal::Armed;
 use super::inner::{Event, Trial};
 use super::measure::Dispatch;
 use super::process::Supervised;
-use super::ready::is_stopped;
+use super::ready::{is_alive, is_stopped};
 
 /// What became of a fault that was injected.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +130,11 @@ impl Trial {
     fn aim(&self, target: Target, process: &Supervised) -> Result<Vec<Pid>> {
         let pids = faults::targets(target, process.pid(), &self.worker_pids(process.pid()));
         self.prove_own(&pids)?;
+        let aims_at_workers = matches!(target, Target::Worker | Target::Workers);
+        let is_blind = aims_at_workers && !support::keeps_ledger(&self.supervisor);
+        if pids.is_empty() && is_blind && u32::try_from(process.pid().as_raw()).is_ok_and(is_alive) {
+            bail!("no process beneath the supervisor holds its listener, by which its workers are known");
+        }
         Ok(pids)
     }
 

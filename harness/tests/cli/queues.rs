@@ -130,7 +130,7 @@ fn a_server_without_a_ledger_has_its_accept_latency_sampled() {
 }
 
 #[test]
-fn what_a_server_with_its_own_workers_cannot_be_asked_is_unsupported() {
+fn a_server_without_processes_beneath_it_has_no_worker_to_strike() {
     let place = Place::new();
     place.write("own/server.py", OWN_SERVER);
     place.write("own/supervisor.toml", OWN);
@@ -139,7 +139,10 @@ fn what_a_server_with_its_own_workers_cannot_be_asked_is_unsupported() {
     let arguments = ["run", "--out", "out", "./killed.toml", "-s", "./own"];
     place.holdline(&arguments).output().expect("holdline runs");
     let run = result(&place.path("out"));
-    assert_eq!(of(&run, "own").grade, Grade::Unsupported);
+    let own = of(&run, "own");
+    assert_eq!(own.grade, Grade::Inconclusive);
+    let reason = own.reason.as_deref().expect("a reason");
+    assert!(reason.contains("no process beneath the supervisor holds its listener"), "{reason}");
 }
 
 /// Everything that holds of an overflow at a backlog of 16, by whatever transport.
