@@ -6,8 +6,8 @@ use RecordKind::{Accepted, BootFailed, Crash, Drain, Exit, StoppedAccepting};
 use super::*;
 use crate::facts::{ProcessEnd, TrialFacts};
 use crate::ledger::{InjectedDeath, TrialRecords, reconcile};
-use crate::record::{KernelRecord, Listener, NotSent, TcpCounters, WorkerRecord};
-use crate::shm::crash_detail;
+use crate::record::{KernelRecord, Listener, NotSent, TcpCounters};
+use crate::shm::{WorkerRecord, crash_detail};
 use crate::wire::{Peer, client_v4};
 use crate::words::{CrashStep, Transport};
 
