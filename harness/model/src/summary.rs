@@ -11,8 +11,8 @@ use crate::grade::{self, Evidence};
 use crate::latency::Latencies;
 use crate::ledger::{Reconciled, TrialRecords, WorkerLog, reconcile};
 use crate::outage;
-use crate::record::ClientRecord;
-use crate::result::{KernelResult, Outage, TrialResult, WorkersResult};
+use crate::record::{ClientRecord, Listener};
+use crate::result::{KernelResult, ListenerResult, Outage, TrialResult, WorkersResult};
 use crate::scenario::{Arrivals, Scenario};
 use crate::sessions;
 use crate::shm::RecordKind;
@@ -224,12 +224,26 @@ fn kernel_result(records: &TrialRecords<'_>, facts: &TrialFacts) -> KernelResult
     KernelResult {
         listen_overflows: kernel.counters.listen_overflows,
         listen_drops: kernel.counters.listen_drops,
+        listeners: kernel.listeners.iter().map(|listener| listener_result(listener, facts)).collect(),
         queue_max: kernel.listeners.iter().map(|listener| listener.queue_max).max().unwrap_or(0),
         queue_limit: kernel.listeners.last().map_or(0, |listener| listener.limit),
         listeners_closed: u32::try_from(closed).unwrap_or(u32::MAX),
         counters: BTreeMap::new(),
         interval_ns: kernel.interval_ns,
         syn_retransmits: records.client.iter().map(|record| u64::from(record.syn_retransmits)).sum(),
+    }
+}
+
+fn listener_result(listener: &Listener, facts: &TrialFacts) -> ListenerResult {
+    let signed = |ns: u64| i64::try_from(ns).unwrap_or(i64::MAX);
+    let since_start = |ns: u64| signed(ns) - signed(facts.start_ns);
+    ListenerResult {
+        inode: listener.inode,
+        opened_ns: since_start(listener.opened_ns),
+        closed_ns: listener.gone_ns.map(since_start),
+        queue_max: listener.queue_max,
+        limit: listener.limit,
+        drops: listener.drops,
     }
 }
 

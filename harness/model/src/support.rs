@@ -209,6 +209,23 @@ mod tests {
         assert!(lack.ends_with("run holdline as root"), "{lack}");
     }
 
+    #[test]
+    fn a_server_that_speaks_otherwise_than_the_scenario_is_unsupported() {
+        let own = |protocol: &str| format!("{HOLDS}runs = [\"itself\"]\nprotocol = \"{protocol}\"\n");
+        // `[load]` is the table that these keys fall into.
+        let asks = |protocol: &str| format!("protocol = \"{protocol}\"\n");
+        let square = "its own workers speak square, and the scenario asks for http";
+        check(&own("square"), &asks("http"), Some(square));
+        let http = "its own workers speak http, and the scenario asks for square";
+        check(&own("http"), &asks("square"), Some(http));
+        for protocol in ["square", "http"] {
+            check(&own(protocol), &asks(protocol), None);
+            check(&own(protocol), "", None);
+            // Our workers speak both, whatever the description says.
+            check(HOLDS, &asks(protocol), None);
+        }
+    }
+
     fn check_lack(description: &str, scenario: &str, is_root: bool, expected: Option<&str>) {
         let supervisor = format!(
             "name = \"x\"\nabout = \"y\"\nsocket = {{ holder = \"supervisor\", passing = \"stdin\" }}\n\

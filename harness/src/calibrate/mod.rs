@@ -40,8 +40,10 @@ struct Planted {
 enum Reading {
     Fate(Fate),
     Late,
-    /// Drops that the kernel counted for that very listener, or in the namespace.
+    /// Drops that the kernel counted in the namespace.
     ListenDrops,
+    /// Drops that it counted for that very listener.
+    ListenerDrops,
     ListenOverflows,
     QueueMax,
     ListenersClosed,
@@ -93,6 +95,7 @@ const CASES: [Case; 4] = [
             planted("queued, never accepted", 5, Reading::Fate(Fate::TimedOut)),
             planted("SYNs dropped", 7, Reading::Fate(Fate::SynDropped)),
             planted("longest queue", 5, Reading::QueueMax),
+            planted("drops that the listener counted", 7, Reading::ListenerDrops),
             planted("drops that the kernel counted", 7, Reading::ListenDrops),
             planted("overflows that the kernel counted", 7, Reading::ListenOverflows),
         ],
@@ -110,6 +113,8 @@ impl Reading {
             Self::Fate(fate) => result.fates.get(&fate).copied().unwrap_or(0),
             Self::Late => result.strip.iter().map(|bucket| bucket.late).sum(),
             Self::ListenDrops => result.kernel.listen_drops,
+            // Not known is never what was planted.
+            Self::ListenerDrops => result.kernel.listener_drops().unwrap_or(u64::MAX),
             Self::ListenOverflows => result.kernel.listen_overflows,
             Self::QueueMax => result.kernel.queue_max.into(),
             Self::ListenersClosed => result.kernel.listeners_closed.into(),

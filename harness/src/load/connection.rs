@@ -2,36 +2,32 @@
 //!
 //! A connection does as much as it can without waiting and then says what it waits for. It stamps
 //! its instants where they happen, knows nothing of schedules and time-outs, and is driven from
-//! outside. What is said on it is the business of [`talk`](super::talk).
+//! outside. What is said on it is the business of [`talk`](super::talk); here it connects and sends,
+//! in [`reading`] it hears the reply and the end.
 
 use std::os::fd::OwnedFd;
 
 use holdline_fixtures::clock::now_ns;
 use holdline_model::record::{ClientRecord, NotSent, Outcome, RequestRecord};
-use holdline_model::wire::REPLY_BYTES_MAX;
 use holdline_model::words::Stage;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 
 use super::clock::stamp;
 use super::deadlines::Limit;
-use super::errno::{At, outcome_of};
-use super::http;
+use super::errno::At;
 use super::pauses::Pause;
 use super::slab::Token;
 use super::socket::{self, Route};
-use super::talk::{Dialogue, Heard, Talk, judge};
+use super::talk::{Dialogue, Talk};
+
+mod reading;
 
 /// A handshake that took at least this long may have lost a SYN, whose first retransmit comes after
 /// one second (RFC 6298); for shorter ones, asking `TCP_INFO` would cost a syscall for nothing.
 const SUSPICIOUS_HANDSHAKE_NS: u64 = 200_000_000;
 /// Bytes that one `recv` takes. More than a reply has, so that one call is enough.
 pub(super) const SCRATCH_BYTES: usize = 4096;
-/// How often one event reads from a server that has answered and goes on talking.
-const LINGER_READS_MAX: u32 = 16;
-/// The most bytes of a reply that are kept until it is complete.
-const REPLY_KEPT_BYTES_MAX: usize = http::HEAD_BYTES_MAX + http::BODY_BYTES_MAX;
-
 /// One attempt under way.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -332,150 +328,6 @@ impl Connection {
         self.phase = Phase::Pause(pause);
         Some(Step::Pause(pause, now_ns.saturating_add(length_ns)))
     }
-
-    /// Something happened during a pause. A connection that is over is over at once; what is to be read
-    /// waits for the end of the pause, but between two requests nothing is to be read.
-    fn heed(&mut self, pause: Pause, scratch: &mut [u8]) -> Step {
-        loop {
-            let arrived = match pause {
-                Pause::Reading => return Step::Wait,
-                Pause::Sending => socket::peek(&self.socket),
-                Pause::Gap => socket::receive_some(&self.socket, scratch),
-            };
-            match arrived {
-                Ok(0) => return self.end_by_eof(),
-                Ok(bytes) if pause == Pause::Gap => {
-                    // Nobody had asked: the next reply will be found to be wrong.
-                    self.reply.extend_from_slice(&scratch[..bytes]);
-                    if self.reply.len() > REPLY_KEPT_BYTES_MAX {
-                        return Step::Ended(End::now(Outcome::WrongReply));
-                    }
-                }
-                Ok(_) | Err(Errno::EAGAIN) => return Step::Wait,
-                Err(errno) => return self.end_by(errno),
-            }
-        }
-    }
-
-    /// Reads until the reply is complete or nothing is left.
-    fn receive(&mut self, scratch: &mut [u8]) -> Step {
-        loop {
-            match socket::receive_some(&self.socket, scratch) {
-                Ok(0) => return self.end_by_eof(),
-                Ok(bytes) => {
-                    let step = match self.talk {
-                        Talk::OneShot(_) => self.take(&scratch[..bytes]).map(Step::Ended),
-                        Talk::Dialogue(_) => self.hear(&scratch[..bytes], false),
-                    };
-                    if let Some(step) = step {
-                        return step;
-                    }
-                }
-                Err(Errno::EAGAIN) => return Step::Wait,
-                Err(errno) => return self.end_by(errno),
-            }
-        }
-    }
-
-    /// Takes in part of the one reply that is a line. `Some`: it is complete, or too long to be one.
-    fn take(&mut self, bytes: &[u8]) -> Option<End> {
-        let Talk::OneShot(request) = self.talk else { return None };
-        let at_ns = now_ns();
-        let line_end = bytes.iter().position(|&byte| byte == b'\n').map(|index| index + 1);
-        let line_bytes = self.reply.len() + line_end.unwrap_or(bytes.len());
-        if line_bytes > REPLY_BYTES_MAX || (line_end.is_none() && line_bytes == REPLY_BYTES_MAX) {
-            return Some(End { at_ns, ..End::now(Outcome::WrongReply) });
-        }
-        let Some(line_end) = line_end else {
-            self.reply.extend_from_slice(bytes);
-            return None;
-        };
-        let (outcome, version) = if self.reply.is_empty() {
-            judge(&bytes[..line_end], request)
-        } else {
-            self.reply.extend_from_slice(&bytes[..line_end]);
-            judge(&self.reply, request)
-        };
-        self.phase = Phase::Close;
-        Some(End { at_ns, outcome, version, lingers: true })
-    }
-
-    /// Takes in part of the reply to the request in hand. `Some`: it is complete, or cannot become so.
-    fn hear(&mut self, bytes: &[u8], at_end: bool) -> Option<Step> {
-        let Talk::Dialogue(dialogue) = &mut self.talk else { return None };
-        let at_ns = now_ns();
-        self.reply.extend_from_slice(bytes);
-        let (taken, version, keeps) = match dialogue.hear(&self.reply, at_end) {
-            Heard::Part if self.reply.len() <= REPLY_KEPT_BYTES_MAX => return None,
-            Heard::Part | Heard::Wrong => {
-                return Some(Step::Ended(End { at_ns, ..End::now(Outcome::WrongReply) }));
-            }
-            Heard::Right { bytes, version, keeps } => (bytes, version, keeps),
-        };
-        let next_ns = dialogue.answer(at_ns);
-        self.reply.drain(..taken);
-        let was_sent = std::mem::take(&mut self.is_sent);
-        self.sent_bytes = 0;
-        let end = |outcome, lingers| Step::Ended(End { at_ns, outcome, version, lingers });
-        Some(match next_ns {
-            None => {
-                self.phase = Phase::Close;
-                end(Outcome::Replied, dialogue.server_closes() && !at_end)
-            }
-            // A server that answers before it has read everything cannot find the next request.
-            Some(_) if !keeps || !was_sent => end(Outcome::ClosedIdle, false),
-            Some(next_ns) => {
-                self.phase = Phase::Pause(Pause::Gap);
-                Step::Pause(Pause::Gap, next_ns)
-            }
-        })
-    }
-
-    fn await_close(&self, scratch: &mut [u8]) -> Step {
-        for _ in 0..LINGER_READS_MAX {
-            match socket::receive_some(&self.socket, scratch) {
-                Ok(1..) => {}
-                Err(Errno::EAGAIN) => return Step::Wait,
-                Ok(0) | Err(_) => return Step::Closed,
-            }
-        }
-        Step::Closed
-    }
-
-    /// After a reset that `send` has already reported, `recv` reports the end of the stream.
-    fn end_by_eof(&mut self) -> Step {
-        if let Some(errno @ Errno::ECONNRESET) = self.send_error {
-            return self.end_by(errno);
-        }
-        if self.is_idle() {
-            return Step::Ended(End::now(Outcome::ClosedIdle));
-        }
-        if self.reply.is_empty() {
-            return Step::Ended(End::now(Outcome::Closed));
-        }
-        // It may have been what shows the end of the reply.
-        match self.hear(&[], true) {
-            Some(Step::Pause(..)) => Step::Ended(End::now(Outcome::ClosedIdle)),
-            Some(step) => step,
-            None => Step::Ended(End::now(Outcome::Truncated)),
-        }
-    }
-
-    fn end_by(&self, errno: Errno) -> Step {
-        if self.is_idle() {
-            return Step::Ended(End::now(Outcome::ClosedIdle));
-        }
-        Step::Ended(End::now(outcome_of(errno, self.at())))
-    }
-
-    /// Whether nothing is under way: the last request was answered, and of the next one the kernel has
-    /// taken nothing.
-    fn is_idle(&self) -> bool {
-        match &self.talk {
-            Talk::OneShot(_) => false,
-            Talk::Dialogue(dialogue) => dialogue.answered() > 0 && self.sent_bytes == 0,
-        }
-    }
 }
 
 /// Sends as much of a dialogue's request as may be sent and is taken, behind `from` bytes: how much
@@ -499,93 +351,4 @@ fn send_of(dialogue: &Dialogue, socket: &OwnedFd, from: usize) -> Result<(usize,
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Write;
-    use std::net::{TcpListener, TcpStream};
-
-    use holdline_model::wire::{Address, Request};
-
-    use super::*;
-
-    fn record() -> ClientRecord {
-        ClientRecord {
-            attempt: 0,
-            intended_ns: 0,
-            started: None,
-            connected: None,
-            finished: None,
-            outcome: Outcome::NotSent(NotSent::Stopped),
-            poison: false,
-            syn_retransmits: 0,
-            version: 0,
-            requests_answered: 0,
-        }
-    }
-
-    /// A connection whose handshake is over, while it does not know of that and has sent nothing.
-    fn unaware() -> (TcpListener, Route, Connection) {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
-        let address = Address::Tcp(listener.local_addr().expect("an address"));
-        let route = Route::new(&address, true).expect("a route");
-        let mut connection =
-            Connection::open(&route, 0, Talk::OneShot(Request::Square(0))).expect("a socket");
-        assert_eq!(route.connect(&connection.socket), Err(Errno::EINPROGRESS));
-        connection.phase = Phase::Handshake;
-        (listener, route, connection)
-    }
-
-    fn accept(listener: &TcpListener) -> TcpStream {
-        listener.accept().expect("a connection").0
-    }
-
-    #[track_caller]
-    fn check(route: &Route, mut connection: Connection, outcome: Outcome) {
-        let mut record = record();
-        let step = connection.advance(route, &mut record, &mut [0; SCRATCH_BYTES]);
-        let Step::Ended(end) = step else { panic!("{step:?}") };
-        assert_eq!(end.outcome, outcome);
-        assert!(record.connected.is_some());
-    }
-
-    #[test]
-    fn a_reset_before_anything_was_sent_is_no_refusal() {
-        let (listener, route, connection) = unaware();
-        drop(listener);
-        check(&route, connection, Outcome::Reset);
-    }
-
-    #[test]
-    fn what_was_said_before_a_reset_is_read() {
-        let (listener, route, connection) = unaware();
-        let mut stream = accept(&listener);
-        stream.write_all(b"0*").expect("room");
-        let at_once = libc::linger { l_onoff: 1, l_linger: 0 };
-        let linger = nix::sys::socket::sockopt::Linger;
-        nix::sys::socket::setsockopt(&stream, linger, &at_once).expect("an option that all have");
-        drop(stream);
-        check(&route, connection, Outcome::Truncated);
-    }
-
-    #[test]
-    fn a_reply_that_comes_before_the_request_counts() {
-        let (listener, route, connection) = unaware();
-        let mut stream = accept(&listener);
-        stream.write_all(b"0*0=0 version=9\n").expect("room");
-        check(&route, connection, Outcome::Replied);
-    }
-
-    #[test]
-    fn the_longest_line_is_read_and_no_longer_one() {
-        let (_listener, _route, mut connection) = unaware();
-        let longest = [b"0*0=0 ".as_slice(), &[b'x'; REPLY_BYTES_MAX - 7], b"\n"].concat();
-        assert_eq!(longest.len(), REPLY_BYTES_MAX);
-        let (first, rest) = longest.split_at(100);
-        assert_eq!(connection.take(first), None);
-        assert_eq!(connection.take(rest).map(|end| end.outcome), Some(Outcome::Replied));
-
-        let (_listener, _route, mut connection) = unaware();
-        assert_eq!(connection.take(&[b'0'; REPLY_BYTES_MAX - 1]), None);
-        let end = connection.take(b"0").expect("no line can come of this");
-        assert_eq!((end.outcome, end.lingers), (Outcome::WrongReply, false));
-    }
-}
+mod tests;

@@ -174,11 +174,14 @@ fn a_full_queue_drops_what_the_kernel_counts() {
         let dropped = count(trial, Fate::SynDropped);
         if trial.scenario == "backlog/unix" {
             assert_eq!((trial.grade, dropped), (Grade::Delayed, 0), "{:?}", trial.losses);
+            assert_eq!(trial.kernel.listener_drops(), None, "listeners of Unix sockets count no drops");
         } else {
             assert_eq!(trial.grade, Grade::Lossy, "{:?}", trial.losses);
             // Each gave up before its SYN would have been sent again, unless the client was late.
             let drops = dropped + trial.kernel.syn_retransmits;
             assert_eq!((trial.kernel.listen_drops, trial.kernel.listen_overflows), (drops, drops));
+            assert_eq!(trial.kernel.listeners.len(), 1, "{:?}", trial.kernel.listeners);
+            assert_eq!(trial.kernel.listener_drops(), Some(drops));
         }
     }
     let capped = run.trials.iter().find(|trial| trial.scenario == "backlog/somaxconn").expect("a trial");

@@ -78,6 +78,7 @@ pub(crate) struct Row {
     pub(crate) accepted_ns: Option<u64>,
     pub(crate) finished_ns: u64,
     pub(crate) fate: Fate,
+    pub(crate) requests_answered: u64,
 }
 
 /// A trial's files.

@@ -77,6 +77,9 @@ pub(crate) fn kernel(trial: &TrialResult) -> String {
         counted(kernel.listen_drops, "drop"),
         counted(u64::from(kernel.listeners_closed), "listener"),
     );
+    if let Some(drops) = kernel.listener_drops().filter(|drops| *drops > 0) {
+        text.push_str(&format!(", {} that the listener itself counted", counted(drops, "drop")));
+    }
     if kernel.syn_retransmits > 0 {
         text.push_str(&format!(", {} sent again", counted(kernel.syn_retransmits, "SYN")));
     }

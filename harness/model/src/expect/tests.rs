@@ -1,0 +1,241 @@
+//! Expectations as files write them, against a trial with values.
+
+use super::*;
+use crate::result::{
+    CostResult, InheritanceCheck, KernelResult, LatencySet, ListenerResult, Outage, Quantiles, Served,
+    SessionsResult, WorkersResult,
+};
+use crate::words::{Finding, Grade, Verdict};
+
+fn listener(drops: Option<u32>) -> ListenerResult {
+    ListenerResult { drops, ..ListenerResult::default() }
+}
+
+fn trial() -> TrialResult {
+    let accept = Quantiles {
+        count: 20,
+        p50_ns: 1_000,
+        p99_ns: 1_032_000_000,
+        max_ns: 2_000_000_000,
+        ..Quantiles::default()
+    };
+    TrialResult {
+        supervisor: "bare".to_owned(),
+        supervisor_version: String::new(),
+        scenario: "crash".to_owned(),
+        repetition: 0,
+        grade: Grade::Lossy,
+        verdict: Verdict::Fail,
+        violations: Vec::new(),
+        reason: None,
+        attempts: 20,
+        fates: [(Fate::Served, 3), (Fate::Refused, 14), (Fate::NoReply, 1), (Fate::NotSent, 2)].into(),
+        blame: [(Blame::Collateral, 14), (Blame::Poison, 1)].into(),
+        collateral: [(Fate::Refused, 14)].into(),
+        safe_to_retry: 14,
+        ambiguous: 1,
+        latency: LatencySet { accept, ..LatencySet::default() },
+        sessions: None,
+        kernel: KernelResult {
+            listen_overflows: 3,
+            queue_max: 5,
+            listeners: vec![listener(Some(2)), listener(Some(1))],
+            ..KernelResult::default()
+        },
+        outages: vec![
+            Outage { start_ns: 10, end_ns: 500_000_010, attempts: 3 },
+            Outage { start_ns: 600_000_000, end_ns: 700_000_000, attempts: 1 },
+        ],
+        recovery_ns: vec![Some(104_000_000), None],
+        versions: vec![
+            Served { version: 1, served: 2, first_ns: 5, last_ns: 300 },
+            Served { version: 2, served: 1, first_ns: 200, last_ns: 200 },
+        ],
+        workers: WorkersResult {
+            generations: 2,
+            starts: 1,
+            accepted: vec![6, 12, 1],
+            ledger: true,
+            at_end: 1,
+            ..WorkersResult::default()
+        },
+        cost: Some(CostResult { cpu_ns: 30_000_000, ..CostResult::default() }),
+        supervisor_ended: None,
+        books: "balanced".to_owned(),
+        losses: Vec::new(),
+        timeline: Vec::new(),
+        strip: Vec::new(),
+        notes: Vec::new(),
+        folder: String::new(),
+        elapsed_ns: 0,
+        advice: None,
+        throughput_per_second: None,
+    }
+}
+
+fn expectation(name: &str, text: &str) -> Expectation {
+    let metric = metric(name).expect("a metric");
+    let (comparison, value) = comparison(&metric, text).expect("a comparison");
+    Expectation { metric, comparison, value }
+}
+
+#[track_caller]
+fn check_one(name: &str, text: &str, violation: Option<&str>) {
+    let violations = check(&[expectation(name, text)], &trial());
+    assert_eq!(violations.first().map(String::as_str), violation);
+}
+
+#[test]
+fn violations_say_what_was_expected_and_measured() {
+    check_one("collateral", "0", Some("expected collateral = 0, measured 14"));
+    check_one("accept.p99", "< 250ms", Some("expected accept.p99 < 250 ms, measured 1.03 s"));
+    check_one("accept.p99", "< 1032ms", Some("expected accept.p99 < 1.03 s, measured 1032ms"));
+    check_one("outage.max", "<= 400ms", Some("expected outage.max <= 400 ms, measured 500 ms"));
+    check_one("kernel.listen-overflows", "= 0", Some("expected kernel.listen_overflows = 0, measured 3"));
+    check_one("lost", "< 1", Some("expected lost < 1, measured 15"));
+}
+
+#[test]
+fn what_holds_is_not_mentioned() {
+    for (name, text) in [
+        ("collateral", "14"),
+        ("refused", ">= 1"),
+        ("attempts", "20"),
+        ("lost", "!= 0"),
+        ("syn-dropped", "0"),
+        ("in_flight", "0"),
+        ("accept.p50", "< 2us"),
+        ("accept.max", "<= 2s"),
+        ("outages", "2"),
+        ("outage.max", "> 499ms"),
+        ("kernel.queue_max", "== 5"),
+        ("kernel.listener-drops", "3"),
+        ("workers.generations", "> 1"),
+        ("workers.orphans", "0"),
+        ("workers.at-end", "1"),
+        ("versions.newest", "2"),
+        ("versions.overlap", "<= 100ns"),
+        ("workers.starts", "1"),
+        ("workers.share-max", "63"),
+        ("supervisor.ended", "0"),
+        ("cost.cpu", "<= 30ms"),
+    ] {
+        check_one(name, text, None);
+    }
+}
+
+#[test]
+fn what_was_not_measured_is_a_violation_of_its_own() {
+    check_one(
+        "response.p50",
+        "< 1s",
+        Some("expected response.p50 < 1.00 s, not measured: no attempt has a response latency"),
+    );
+    check_one(
+        "recovery.max",
+        "< 1s",
+        Some("expected recovery.max < 1.00 s, never recovered from fault 2 of 2"),
+    );
+    let mut trial = trial();
+    trial.recovery_ns.clear();
+    trial.workers.ledger = false;
+    check_one("workers.at_end", "1", None);
+    trial.cost = None;
+    let both = [
+        expectation("recovery.max", "< 1s"),
+        expectation("workers.leaked_fds", "0"),
+        expectation("workers.share_max", "< 60"),
+        expectation("cost.cpu", "< 1s"),
+    ];
+    assert_eq!(
+        check(&both, &trial),
+        [
+            "expected recovery.max < 1.00 s, not measured: there was no fault",
+            "expected workers.leaked_fds = 0, not measured: the workers kept no ledger",
+            "expected workers.share_max < 60, not measured: the workers kept no ledger",
+            "expected cost.cpu < 1.00 s, not measured: /proc did not tell",
+        ]
+    );
+    trial.workers = WorkersResult { ledger: true, ..WorkersResult::default() };
+    let unshared = "expected workers.share_max < 60, not measured: no worker accepted anything";
+    assert_eq!(check(&both[2..3], &trial), [unshared]);
+    trial.recovery_ns.push(Some(5));
+    assert_eq!(measure(&both[0].metric, &trial), Ok(5));
+}
+
+fn found(what: &str, finding: Finding) -> InheritanceCheck {
+    InheritanceCheck { check: what.to_owned(), finding, detail: String::new() }
+}
+
+#[test]
+fn drops_of_a_listener_that_counts_none_are_not_known() {
+    let mut trial = trial();
+    let expected = [expectation("kernel.listener_drops", "0")];
+    trial.kernel.listeners = vec![listener(None)];
+    let unknown =
+        "expected kernel.listener_drops = 0, not measured: listeners of Unix sockets count no drops";
+    assert_eq!(check(&expected, &trial), [unknown]);
+    // Nobody listened, and nobody dropped anything.
+    trial.kernel.listeners.clear();
+    assert_eq!(check(&expected, &trial), [""; 0]);
+}
+
+#[test]
+fn only_failed_checks_of_what_was_inherited_count() {
+    let mut trial = trial();
+    let metric = metric("workers.conformance-failures").expect("a metric");
+    let unknown = measure(&metric, &trial).expect_err("nothing recorded");
+    assert!(unknown.contains("did not record"), "{unknown}");
+    let findings = [Finding::Failed, Finding::Ok, Finding::Noted, Finding::NotKnown, Finding::Failed];
+    trial.workers.inheritance = findings.map(|finding| found("any", finding)).to_vec();
+    assert_eq!(measure(&metric, &trial), Ok(2));
+}
+
+#[test]
+fn a_new_version_that_never_answered_is_not_the_newest() {
+    let mut trial = trial();
+    trial.versions.pop();
+    let expected = [expectation("versions.newest", "2")];
+    assert_eq!(check(&expected, &trial), ["expected versions.newest = 2, measured 1"]);
+    trial.versions.clear();
+    let unknown = "expected versions.newest = 2, not measured: no reply named a version";
+    assert_eq!(check(&expected, &trial), [unknown]);
+}
+
+#[test]
+fn every_metric_can_be_measured() {
+    let quantiles = Quantiles { count: 1, ..Quantiles::default() };
+    let latency = LatencySet {
+        send_lag: quantiles.clone(),
+        connect: quantiles.clone(),
+        queue_wait: quantiles.clone(),
+        accept: quantiles.clone(),
+        response: quantiles,
+    };
+    let inheritance = vec![found("listener", Finding::Ok)];
+    let workers = WorkersResult { inheritance, sharing_cgroup: Some(0), ..trial().workers };
+    let sessions = Some(SessionsResult::default());
+    let trial = TrialResult { latency, workers, sessions, recovery_ns: vec![Some(1)], ..trial() };
+    for metric in metrics() {
+        assert!(measure(metric, &trial).is_ok(), "{metric}");
+        assert_eq!(super::metric(&metric.name).as_ref(), Ok(metric));
+    }
+}
+
+#[test]
+fn unknown_metrics_name_the_nearest() {
+    assert_eq!(metric("colateral").expect_err("none").nearest.as_deref(), Some("collateral"));
+    assert_eq!(metric("acept-p99").expect_err("none").nearest.as_deref(), Some("accept.p99"));
+}
+
+#[test]
+fn times_need_units_and_counts_have_none() {
+    let error = |name, text| comparison(&metric(name).expect("one"), text).expect_err("wrong");
+    assert!(error("accept.p99", "< 250").contains("`250` has no unit"));
+    assert!(error("accept.p99", "0").contains("`0` has no unit"));
+    assert!(error("accept.p99", "< fast").contains("is not a time"));
+    assert!(error("lost", "< 250ms").contains("is a time"));
+    assert!(error("lost", "few").contains("is no number"));
+    assert!(error("lost", "-1").contains("is no number"));
+    assert!(error("lost", "").contains("is no number"));
+}

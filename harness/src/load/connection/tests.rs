@@ -1,0 +1,89 @@
+//! A connection against a listener that does one thing at a time.
+
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+
+use holdline_model::wire::{Address, REPLY_BYTES_MAX, Request};
+
+use super::*;
+
+fn record() -> ClientRecord {
+    ClientRecord {
+        attempt: 0,
+        intended_ns: 0,
+        started: None,
+        connected: None,
+        finished: None,
+        outcome: Outcome::NotSent(NotSent::Stopped),
+        poison: false,
+        syn_retransmits: 0,
+        version: 0,
+        requests_answered: 0,
+    }
+}
+
+/// A connection whose handshake is over, while it does not know of that and has sent nothing.
+fn unaware() -> (TcpListener, Route, Connection) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let address = Address::Tcp(listener.local_addr().expect("an address"));
+    let route = Route::new(&address, true).expect("a route");
+    let mut connection = Connection::open(&route, 0, Talk::OneShot(Request::Square(0))).expect("a socket");
+    assert_eq!(route.connect(&connection.socket), Err(Errno::EINPROGRESS));
+    connection.phase = Phase::Handshake;
+    (listener, route, connection)
+}
+
+fn accept(listener: &TcpListener) -> TcpStream {
+    listener.accept().expect("a connection").0
+}
+
+#[track_caller]
+fn check(route: &Route, mut connection: Connection, outcome: Outcome) {
+    let mut record = record();
+    let step = connection.advance(route, &mut record, &mut [0; SCRATCH_BYTES]);
+    let Step::Ended(end) = step else { panic!("{step:?}") };
+    assert_eq!(end.outcome, outcome);
+    assert!(record.connected.is_some());
+}
+
+#[test]
+fn a_reset_before_anything_was_sent_is_no_refusal() {
+    let (listener, route, connection) = unaware();
+    drop(listener);
+    check(&route, connection, Outcome::Reset);
+}
+
+#[test]
+fn what_was_said_before_a_reset_is_read() {
+    let (listener, route, connection) = unaware();
+    let mut stream = accept(&listener);
+    stream.write_all(b"0*").expect("room");
+    let at_once = libc::linger { l_onoff: 1, l_linger: 0 };
+    let linger = nix::sys::socket::sockopt::Linger;
+    nix::sys::socket::setsockopt(&stream, linger, &at_once).expect("an option that all have");
+    drop(stream);
+    check(&route, connection, Outcome::Truncated);
+}
+
+#[test]
+fn a_reply_that_comes_before_the_request_counts() {
+    let (listener, route, connection) = unaware();
+    let mut stream = accept(&listener);
+    stream.write_all(b"0*0=0 version=9\n").expect("room");
+    check(&route, connection, Outcome::Replied);
+}
+
+#[test]
+fn the_longest_line_is_read_and_no_longer_one() {
+    let (_listener, _route, mut connection) = unaware();
+    let longest = [b"0*0=0 ".as_slice(), &[b'x'; REPLY_BYTES_MAX - 7], b"\n"].concat();
+    assert_eq!(longest.len(), REPLY_BYTES_MAX);
+    let (first, rest) = longest.split_at(100);
+    assert_eq!(connection.take(first), None);
+    assert_eq!(connection.take(rest).map(|end| end.outcome), Some(Outcome::Replied));
+
+    let (_listener, _route, mut connection) = unaware();
+    assert_eq!(connection.take(&[b'0'; REPLY_BYTES_MAX - 1]), None);
+    let end = connection.take(b"0").expect("no line can come of this");
+    assert_eq!((end.outcome, end.lingers), (Outcome::WrongReply, false));
+}
