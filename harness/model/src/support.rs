@@ -214,9 +214,9 @@ mod tests {
         let own = |protocol: &str| format!("{HOLDS}runs = [\"itself\"]\nprotocol = \"{protocol}\"\n");
         // `[load]` is the table that these keys fall into.
         let asks = |protocol: &str| format!("protocol = \"{protocol}\"\n");
-        let square = "its own workers speak square, and the scenario asks for http";
+        let square = "its workers speak square, and the scenario asks for http";
         check(&own("square"), &asks("http"), Some(square));
-        let http = "its own workers speak http, and the scenario asks for square";
+        let http = "its workers speak http, and the scenario asks for square";
         check(&own("http"), &asks("square"), Some(http));
         for protocol in ["square", "http"] {
             check(&own(protocol), &asks(protocol), None);
