@@ -3,8 +3,10 @@
 //! A receipt runs outside of any sandbox, so it is bounded in time and in what is kept of its output,
 //! and whatever it leaves running in its process group is killed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use holdline_model::supervisor::Supervisor;
@@ -12,9 +14,10 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
+use tokio::sync::{OnceCell, Semaphore};
 
 /// How long a receipt may take.
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(10);
 /// How long what it wrote may take to arrive once it has ended.
 const LATE: Duration = Duration::from_millis(100);
 /// How much of its output is looked at.
@@ -55,23 +58,44 @@ pub async fn version(supervisor: &Supervisor) -> Result<String, Missing> {
     let Some(program) = supervisor.version.first() else {
         return Ok(format!("holdline {}", env!("CARGO_PKG_VERSION")));
     };
-    let missing = |problem| {
+    outcome_of(&supervisor.version).await.map_err(|problem| {
         // What a shell looked for is not its first word.
         let program = if program == "sh" { &supervisor.name } else { program };
         Missing { problem, program: program.clone(), install: supervisor.install.clone() }
+    })
+}
+
+/// The version that a command printed; or what went wrong, `None` if it is not there.
+type Outcome = Result<String, Option<String>>;
+
+/// What is known already. Variants of a supervisor share their command, which is asked once.
+static KNOWN: Mutex<BTreeMap<Vec<String>, Arc<OnceCell<Outcome>>>> = Mutex::new(BTreeMap::new());
+
+/// Commands run side by side make each other slow, and would exceed their time.
+static SIDE_BY_SIDE: Semaphore = Semaphore::const_new(2);
+
+async fn outcome_of(command: &[String]) -> Outcome {
+    let known = {
+        let mut all = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(command.to_vec()).or_default())
     };
-    let words = supervisor.version.join(" ");
-    match ask(&supervisor.version).await {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(missing(None)),
-        Err(error) => Err(missing(Some(format!("`{words}` cannot be run: {error}")))),
+    known.get_or_init(|| ask_for_version(command)).await.clone()
+}
+
+async fn ask_for_version(command: &[String]) -> Outcome {
+    let _permit = SIDE_BY_SIDE.acquire().await.map_err(|closed| Some(closed.to_string()))?;
+    let words = command.join(" ");
+    match ask(command).await {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(None),
+        Err(error) => Err(Some(format!("`{words}` cannot be run: {error}"))),
         Ok(Answer { status: None, .. }) => {
             let limit = LIMIT.as_secs();
-            Err(missing(Some(format!("`{words}` did not end within {limit} s and was killed"))))
+            Err(Some(format!("`{words}` did not end within {limit} s and was killed")))
         }
-        Ok(Answer { status: Some(status), .. }) if status.code() == Some(NOT_FOUND) => Err(missing(None)),
+        Ok(Answer { status: Some(status), .. }) if status.code() == Some(NOT_FOUND) => Err(None),
         Ok(Answer { status: Some(status), output, errors }) if !status.success() => {
             let said = first_line(&errors, &output).map(|line| format!(": {line}")).unwrap_or_default();
-            Err(missing(Some(format!("`{words}` ended with {status}{said}"))))
+            Err(Some(format!("`{words}` ended with {status}{said}")))
         }
         Ok(Answer { output, errors, .. }) => {
             Ok(first_line(&output, &errors).unwrap_or_else(|| "installed, version not known".to_owned()))

@@ -2,13 +2,16 @@
 //! bad, of which the same scenarios must say so.
 
 mod common;
+#[path = "common/lag.rs"]
+mod lag;
 
 use std::path::PathBuf;
 
-use common::{Place, lagged, read_result};
+use common::{Place, read_result};
 use holdline_model::result::TrialResult;
 use holdline_model::versions;
 use holdline_model::words::{Blame, Finding, Grade, Verdict};
+use lag::lagged;
 
 /// Runs a selection; trials for which the machine was too busy are left out.
 #[track_caller]

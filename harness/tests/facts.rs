@@ -4,15 +4,18 @@
 //! duration. A supervisor that is not installed is ignored, as in the tests of the descriptions.
 
 mod common;
+#[path = "common/lag.rs"]
+mod lag;
 #[path = "common/real.rs"]
 mod real;
 
 use std::process::ExitCode;
 
-use common::{Place, lagged, read_result};
+use common::{Place, read_result};
 use holdline::catalogue;
 use holdline_model::result::TrialResult;
 use holdline_model::words::{Fate, Grade};
+use lag::lagged;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// How often a trial is measured again if the load client could not keep up.

@@ -2,12 +2,15 @@
 //! What is checked comes from `events.jsonl`: that each fault struck, when, whom, and that it healed.
 
 mod common;
+#[path = "common/lag.rs"]
+mod lag;
 
 use std::path::Path;
 
-use common::{Place, lagged, read_result};
+use common::{Place, read_result};
 use holdline_model::result::TrialResult;
 use holdline_model::words::{CrashMode, Grade, Verdict};
+use lag::lagged;
 use serde_json::Value;
 
 /// A trial and what it wrote down while it ran.

@@ -8,6 +8,8 @@ mod costs;
 mod deaths;
 mod example;
 mod ladder;
+#[path = "../common/lag.rs"]
+mod lag;
 mod misbehaviour;
 mod queues;
 mod sessions;

@@ -9,7 +9,8 @@ use holdline_model::result::{RunResult, TrialResult};
 use holdline_model::words::{Fate, Grade};
 
 pub(crate) use crate::common::Place;
-use crate::common::{lagged, read_result};
+use crate::common::read_result;
+use crate::lag::lagged;
 
 impl Place {
     pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {

@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
-use holdline_model::result::{RunResult, TrialResult};
-use holdline_model::words::Grade;
+use holdline_model::result::RunResult;
 use tempfile::TempDir;
 
 /// A temporary directory in which holdline runs.
@@ -35,11 +34,4 @@ const LIMIT: std::time::Duration = std::time::Duration::from_secs(300);
 pub(crate) fn read_result(path: &Path) -> RunResult {
     let text = std::fs::read_to_string(path).expect("a file with a result");
     serde_json::from_str(&text).expect("a result")
-}
-
-/// Whether a trial may be tried again: the machine was so busy with other tests that the generator
-/// lagged, and holdline then rightly refuses to judge.
-pub(crate) fn lagged(trial: &TrialResult) -> bool {
-    let says_so = |reason: &String| reason.contains("did not keep up");
-    trial.grade == Grade::Inconclusive && trial.reason.as_ref().is_some_and(says_so)
 }
