@@ -1,0 +1,116 @@
+//! A fact about a supervisor, held against a trial: counts, causes and whether a listener was closed, never a
+//! duration.
+
+use std::process::ExitCode;
+
+use holdline::catalogue;
+use holdline_model::result::TrialResult;
+use holdline_model::supervisor::Supervisor;
+use holdline_model::words::{Fate, Grade};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use super::common::{Place, read_result};
+use super::lag::lagged;
+use super::real;
+
+/// How often a trial is measured again if the load client could not keep up.
+const RETRIES: usize = 2;
+
+/// Something that is true of a supervisor.
+pub(crate) struct Fact {
+    pub(crate) name: &'static str,
+    pub(crate) supervisor: &'static str,
+    pub(crate) scenario: &'static str,
+    pub(crate) holds: fn(&TrialResult) -> Result<(), String>,
+}
+
+/// Runs the tests of facts, and others beside them, one at a time.
+pub(crate) fn hold(group: &str, facts: &'static [Fact], others: Vec<Trial>) -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    let tests = facts.iter().map(|fact| test(group, fact)).chain(others).collect();
+    libtest_mimic::run(&arguments, tests).exit_code()
+}
+
+fn test(group: &str, fact: &'static Fact) -> Trial {
+    Trial::ignorable_test(format!("{group}::{}", fact.name), || {
+        real::if_installed(&named(fact.supervisor)?, || {
+            let trial = measure(fact)?;
+            (fact.holds)(&trial).map_err(|wrong| explained(&trial, &wrong).into())
+        })
+    })
+}
+
+/// The description of this name.
+pub(crate) fn named(name: &str) -> Result<Supervisor, Failed> {
+    let mut entries = catalogue::supervisors()?.into_iter().map(|entry| entry.supervisor);
+    entries
+        .find(|supervisor| supervisor.name == name)
+        .ok_or_else(|| format!("no supervisor is named {name}").into())
+}
+
+fn measure(fact: &Fact) -> Result<TrialResult, Failed> {
+    let mut trial = run(fact)?;
+    for _ in 0..RETRIES {
+        if lagged(&trial) {
+            trial = run(fact)?;
+        }
+    }
+    match trial.books.as_str() {
+        "balanced" => Ok(trial),
+        books => Err(explained(&trial, &format!("the books do not balance: {books}")).into()),
+    }
+}
+
+fn run(fact: &Fact) -> Result<TrialResult, Failed> {
+    let place = Place::new();
+    let options = ["--out", "out", "--export-json", "result.json", "--show-progress", "none"];
+    let arguments = [&["run", fact.scenario, "-s", fact.supervisor], &options[..]].concat();
+    let output = place.holdline(&arguments).output()?;
+    let path = place.path("result.json");
+    if !path.exists() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+    }
+    read_result(&path).trials.into_iter().next().ok_or_else(|| "there was no trial".into())
+}
+
+/// What is wrong, with what a reader needs to see why.
+fn explained(trial: &TrialResult, wrong: &str) -> String {
+    let lines: String =
+        trial.reason.iter().chain(&trial.losses).map(|line| format!("\n    {line}")).collect();
+    format!("{wrong}{lines}")
+}
+
+fn count(trial: &TrialResult, fate: Fate) -> u64 {
+    trial.fates.get(&fate).copied().unwrap_or(0)
+}
+
+pub(crate) fn closes_its_listener(trial: &TrialResult) -> Result<(), String> {
+    let closed = trial.kernel.listeners_closed;
+    if closed > 0 { Ok(()) } else { Err("no listener was closed".to_owned()) }
+}
+
+/// The same socket to the end, so that nobody was refused, and nobody reset in its queue.
+pub(crate) fn keeps_its_listener(trial: &TrialResult) -> Result<(), String> {
+    let closed = trial.kernel.listeners_closed;
+    if closed > 0 {
+        return Err(format!("{closed} listeners were closed"));
+    }
+    exactly(trial, Fate::Refused, 0)?;
+    exactly(trial, Fate::QueueReset, 0)
+}
+
+pub(crate) fn exactly(trial: &TrialResult, fate: Fate, expected: u64) -> Result<(), String> {
+    match count(trial, fate) {
+        found if found == expected => Ok(()),
+        found => Err(format!("{found} attempts were {fate}, not {expected}")),
+    }
+}
+
+pub(crate) fn some(trial: &TrialResult, fate: Fate) -> Result<(), String> {
+    if count(trial, fate) > 0 { Ok(()) } else { Err(format!("no attempt was {fate}")) }
+}
+
+pub(crate) fn is_graded(trial: &TrialResult, grade: Grade) -> Result<(), String> {
+    if trial.grade == grade { Ok(()) } else { Err(format!("it is {}, not {grade}", trial.grade)) }
+}
