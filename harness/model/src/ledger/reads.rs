@@ -14,17 +14,45 @@ use crate::wire::{number_of, sender_of};
 pub(super) fn index(records: &TrialRecords<'_>, books: &mut Books) -> Vec<Option<Taken>> {
     let mut taken: Vec<Option<Taken>> = vec![None; records.attempts as usize];
     let mut strangers = 0;
+    let mut nameless = Vec::new();
     for (worker, record) in reads(records) {
+        if record.peer.is_none() && is_poison(record) {
+            nameless.push((record.at_ns, worker));
+            continue;
+        }
         match attempt_of(record, records.attempts).and_then(|attempt| taken.get_mut(attempt as usize)) {
             Some(slot @ None) => *slot = Some(Taken { accepted: None, worker }),
             Some(Some(_)) => {}
-            None => strangers += u64::from(!is_poison(record)),
+            None => strangers += 1,
+        }
+    }
+    nameless.sort_unstable();
+    for (at_ns, worker) in nameless {
+        match poison_under_way(records, &taken, at_ns) {
+            Some(attempt) => taken[attempt as usize] = Some(Taken { accepted: None, worker }),
+            None => strangers += 1,
         }
     }
     if records.workers.is_some() {
         books.expect("requests that a worker read and no attempt sent", 0, strangers);
     }
     taken
+}
+
+/// The attempt whose poison was read at an instant, where no address tells: the oldest that was under way,
+/// of those that carried some and that nobody is known to have read.
+fn poison_under_way(records: &TrialRecords<'_>, taken: &[Option<Taken>], at_ns: u64) -> Option<u32> {
+    let is_under_way = |record: &&ClientRecord| {
+        record.started.is_some_and(|started| started.get() <= at_ns)
+            && record.finished.is_none_or(|finished| at_ns <= finished.get())
+    };
+    let is_unread = |record: &&ClientRecord| matches!(taken.get(record.attempt as usize), Some(None));
+    let poisons = records.client.iter().filter(|record| record.poison);
+    poisons
+        .filter(is_under_way)
+        .filter(is_unread)
+        .min_by_key(|record| record.started)
+        .map(|record| record.attempt)
 }
 
 /// How many requests were read otherwise than they were sent, or more often.

@@ -39,9 +39,7 @@ proptest! {
         for (attempt, story) in reconciled.attempts.iter().zip(&stories) {
             prop_assert_eq!((attempt.fate, attempt.blame, attempt.retry), expected(*story), "{:?}", story);
             prop_assert!(attempt.accepted.is_none());
-            // Poison has no number by which it could be known.
-            let is_known = story.is_accepted() && (names_clients || *story != Story::Poisoned);
-            prop_assert_eq!(attempt.worker != NO_WORKER, is_known, "{:?}", story);
+            prop_assert_eq!(attempt.worker != NO_WORKER, story.is_accepted(), "{:?}", story);
         }
     }
 
@@ -101,4 +99,23 @@ fn requests_of_a_session_belong_to_it_whoever_the_server_says_the_client_is() {
     let reconciled = reconcile(&applications(&trial, 2));
     assert!(reconciled.books.is_balanced(), "{}", reconciled.books);
     assert!(reconciled.attempts.iter().all(|attempt| attempt.worker != NO_WORKER));
+}
+
+#[test]
+fn poison_that_was_read_did_not_wait_in_the_queue_of_the_listener_that_closed_with_its_worker() {
+    let mut trial = trial(&[Story::Served, Story::QueueReset]);
+    as_applications(&mut trial, false);
+    trial.client[1].poison = true;
+    let (log, start_ns) = (&mut trial.workers[0], trial.client[1].intended_ns);
+    let read = WorkerRecord { at_ns: start_ns + 30, detail: u64::MAX, ..log.records[0] };
+    let detail = crash_detail(CrashStep::Work, CrashMode::Kill);
+    log.records
+        .extend([read, WorkerRecord { kind: RecordKind::Crash, at_ns: start_ns + 50, detail, ..read }]);
+    let reconciled = reconcile(&applications(&trial, 2));
+    assert!(reconciled.books.is_balanced(), "{}", reconciled.books);
+    let attempt = reconciled.attempts[1];
+    assert_eq!((attempt.fate, attempt.blame), (Fate::NoReply, Some(Blame::Poison)));
+    // Read before the only poison set out, it was nobody's.
+    trial.workers[0].records[1].at_ns = start_ns - 30;
+    assert!(!reconcile(&applications(&trial, 2)).books.is_balanced());
 }
