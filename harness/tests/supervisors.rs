@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use common::{Place, read_result};
 use holdline::catalogue::{self, Source, SupervisorEntry};
 use holdline_model::result::TrialResult;
-use holdline_model::supervisor::{Control, Supervisor, WorkerKind};
+use holdline_model::supervisor::{Control, Supervisor};
 use holdline_model::template::{self, Values};
 use holdline_model::words::{Transport, Verb};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -34,9 +34,9 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, tests).exit_code()
 }
 
-/// The others are holdline's own, and the articles' ladder in Python, which tests of their own run.
+/// The others are holdline's own, which tests of their own run.
 fn is_real(supervisor: &Supervisor) -> bool {
-    !supervisor.reference && supervisor.worker != WorkerKind::Python && !supervisor.version.is_empty()
+    !supervisor.reference && !supervisor.version.is_empty()
 }
 
 fn test(entry: SupervisorEntry) -> Trial {

@@ -1,0 +1,173 @@
+//! What is known of servers that bring their own workers, of application servers in Ruby and Node, of
+//! lithos, and of those that hold a listener during development; it must come out when they are measured.
+//!
+//! What is not installed is ignored, as in the tests of the descriptions.
+
+mod common;
+#[path = "common/fact.rs"]
+mod fact;
+#[path = "common/lag.rs"]
+mod lag;
+#[path = "common/real.rs"]
+mod real;
+
+use std::process::ExitCode;
+
+use fact::{Fact, closes_its_listener, exactly, is_graded, keeps_its_listener, some};
+use holdline_model::result::TrialResult;
+use holdline_model::words::{Fate, Grade};
+
+const FACTS: &[Fact] = &[
+    Fact {
+        name: "haproxy-ends-altogether-with-its-worker",
+        supervisor: "haproxy",
+        scenario: "worker-killed",
+        holds: |trial| {
+            has_ended(trial)?;
+            closes_its_listener(trial)?;
+            is_graded(trial, Grade::Down)
+        },
+    },
+    Fact {
+        name: "haproxy-ends-with-its-last-worker-whatever-it-is-told",
+        supervisor: "haproxy-no-exit",
+        scenario: "worker-killed",
+        holds: |trial| {
+            has_ended(trial)?;
+            closes_its_listener(trial)?;
+            is_graded(trial, Grade::Down)
+        },
+    },
+    Fact {
+        name: "haproxy-passes-its-listener-to-a-successor",
+        supervisor: "haproxy-handover",
+        scenario: "upgrade-supervisor",
+        holds: keeps_its_listener,
+    },
+    Fact {
+        name: "nginx-replaces-a-worker-that-is-killed",
+        supervisor: "nginx",
+        scenario: "worker-killed",
+        holds: |trial| {
+            goes_on(trial)?;
+            keeps_its_listener(trial)
+        },
+    },
+    Fact {
+        name: "nginx-passes-its-listener-to-a-successor",
+        supervisor: "nginx",
+        scenario: "upgrade-supervisor",
+        holds: keeps_its_listener,
+    },
+    Fact {
+        name: "unicorn-replaces-a-worker-that-is-killed",
+        supervisor: "unicorn",
+        scenario: "worker-killed",
+        holds: |trial| {
+            goes_on(trial)?;
+            keeps_its_listener(trial)
+        },
+    },
+    Fact {
+        name: "puma-replaces-a-worker-that-is-killed",
+        supervisor: "puma",
+        scenario: "worker-killed",
+        holds: |trial| {
+            goes_on(trial)?;
+            keeps_its_listener(trial)
+        },
+    },
+    Fact {
+        name: "puma-ends-if-it-is-restarted-twice-in-a-row",
+        supervisor: "puma",
+        scenario: "upgrade-supervisor",
+        holds: |trial| {
+            has_ended(trial)?;
+            is_graded(trial, Grade::Down)
+        },
+    },
+    Fact {
+        name: "node-cluster-closes-its-listener-with-its-last-worker",
+        supervisor: "node-cluster",
+        scenario: "worker-killed",
+        holds: |trial| {
+            goes_on(trial)?;
+            closes_its_listener(trial)?;
+            some(trial, Fate::Refused)
+        },
+    },
+    Fact {
+        name: "node-cluster-that-shares-its-listener-closes-it-as-well",
+        supervisor: "node-cluster-none",
+        scenario: "worker-killed",
+        holds: |trial| {
+            goes_on(trial)?;
+            closes_its_listener(trial)?;
+            some(trial, Fate::Refused)
+        },
+    },
+    Fact {
+        name: "lithos-refuses-while-it-changes-to-a-new-image",
+        supervisor: "lithos",
+        scenario: "upgrade",
+        holds: |trial| {
+            closes_its_listener(trial)?;
+            some(trial, Fate::Refused)
+        },
+    },
+    Fact {
+        name: "lithos-keeps-its-listener-where-nothing-has-changed",
+        supervisor: "lithos",
+        scenario: "reload",
+        holds: keeps_its_listener,
+    },
+    Fact {
+        name: "catflap-makes-a-crowd-wait-for-retransmits",
+        supervisor: "catflap",
+        scenario: "crash-queued",
+        holds: |trial| waits_for_retransmits(trial, 1),
+    },
+    Fact {
+        name: "systemfd-makes-a-crowd-wait-for-retransmits",
+        supervisor: "systemfd",
+        scenario: "crash-queued",
+        holds: |trial| waits_for_retransmits(trial, 1),
+    },
+    Fact {
+        name: "systemfd-with-a-backlog-makes-nobody-wait-for-retransmits",
+        supervisor: "systemfd-backlog",
+        scenario: "crash-queued",
+        holds: |trial| match trial.kernel.syn_retransmits {
+            0 => keeps_its_listener(trial),
+            count => Err(format!("{count} SYNs were sent again")),
+        },
+    },
+];
+
+fn main() -> ExitCode {
+    fact::hold("facts_servers", FACTS, Vec::new())
+}
+
+fn has_ended(trial: &TrialResult) -> Result<(), String> {
+    if trial.supervisor_ended.is_some() { Ok(()) } else { Err("it did not end".to_owned()) }
+}
+
+fn goes_on(trial: &TrialResult) -> Result<(), String> {
+    match &trial.supervisor_ended {
+        None => Ok(()),
+        Some(status) => Err(format!("it ended with {status}")),
+    }
+}
+
+/// A queue so short that the kernel drops the SYNs of those who find no place, and nobody is told.
+fn waits_for_retransmits(trial: &TrialResult, backlog: u32) -> Result<(), String> {
+    let limit = trial.kernel.queue_limit;
+    if limit != backlog {
+        return Err(format!("its backlog is {limit}, not {backlog}"));
+    }
+    exactly(trial, Fate::Refused, 0)?;
+    match trial.kernel.syn_retransmits {
+        0 => Err("no SYN was sent again".to_owned()),
+        _ => Ok(()),
+    }
+}
