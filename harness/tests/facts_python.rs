@@ -5,8 +5,8 @@
 mod common;
 #[path = "common/fact.rs"]
 mod fact;
-#[path = "common/lag.rs"]
-mod lag;
+#[path = "common/machine.rs"]
+mod machine;
 #[path = "common/real.rs"]
 mod real;
 
