@@ -109,6 +109,18 @@ fn span(
     Some(Span { from_ns, to_ns: to_ns.max(from_ns) })
 }
 
+/// Whether a connection had left the accept queue by an instant, as far as samples tell. While a listener is
+/// open nothing leaves its queue but by `accept`.
+#[must_use]
+pub(crate) fn left_queue_by(record: &ClientRecord, samples: &AcceptSamples, at_ns: u64) -> bool {
+    let left_ns = match (waiting_of(record.attempt, samples), record.connected) {
+        (Some(waiting), _) => waiting.gone_ns,
+        (None, Some(connected)) => end_of_look_after(connected.get(), samples),
+        (None, None) => None,
+    };
+    left_ns.is_some_and(|left_ns| left_ns <= at_ns)
+}
+
 /// The end of the first look that began at an instant or later: one that began before may have
 /// passed by the place where the connection then appeared.
 fn end_of_look_after(at_ns: u64, samples: &AcceptSamples) -> Option<u64> {
@@ -193,6 +205,19 @@ mod tests {
         check(&record(500, 9000), Fate::QueueReset, waited, None);
         check(&record(500, 9000), Fate::TimedOut, Some(seen(1010, 20_000, None)), None);
         check(&ClientRecord { connected: None, ..record(1, 9000) }, Fate::SynDropped, None, None);
+    }
+
+    #[test]
+    fn what_was_not_seen_waiting_had_left_the_queue() {
+        let left_by = |waiting: Option<Waiting>, at_ns| {
+            left_queue_by(&record(1500, 9000), &samples(waiting.into_iter().collect()), at_ns)
+        };
+        assert!(left_by(None, 2010) && !left_by(None, 2009));
+        let waited = Some(seen(2010, 5000, Some(6010)));
+        assert!(left_by(waited, 6010) && !left_by(waited, 6009));
+        assert!(!left_by(Some(seen(2010, 20_000, None)), u64::MAX), "it was there to the end");
+        let never = ClientRecord { connected: None, ..record(1, 9000) };
+        assert!(!left_queue_by(&never, &samples(Vec::new()), u64::MAX));
     }
 
     #[test]

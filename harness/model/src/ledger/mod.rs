@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 pub use books::{Books, Entry};
 
+use crate::accepts;
 use crate::record::{ClientRecord, KernelRecord, NotSent, Outcome, RequestRecord, Stamp};
 use crate::shm::{RecordKind, WorkerRecord, parse_crash_detail};
 use crate::words::{Blame, Fate, Retry, Stage, Transport};
@@ -340,13 +341,19 @@ fn fate_of(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt)
 
 /// Closed or reset without a byte: `no_reply` if a worker had accepted it, else `queue_reset`.
 /// Where workers do not record accepts, a request that one read tells, an earlier reply in the same
-/// session, or a listener that closed just then.
+/// session, or a listener that closed just then: unless samples show that the connection had left its
+/// queue while it was still open.
 fn fate_without_reply(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt) -> Fate {
-    let no_listener_closed =
-        || record.finished.and_then(|at| closed_listener(records, attempt, at.get())).is_none();
     let accepted = attempt.worker != NO_WORKER
-        || !records.tell_accepts() && (record.requests_answered > 0 || no_listener_closed());
+        || !records.tell_accepts() && (record.requests_answered > 0 || was_taken(records, record, attempt));
     if accepted { Fate::NoReply } else { Fate::QueueReset }
+}
+
+fn was_taken(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt) -> bool {
+    let closed = record.finished.and_then(|at| closed_listener(records, attempt, at.get()));
+    let Some(open_ns) = closed.map(|listener| listener.last_seen_ns) else { return true };
+    let samples = records.kernel.accepts.as_ref();
+    samples.zip(open_ns).is_some_and(|(samples, open_ns)| accepts::left_queue_by(record, samples, open_ns))
 }
 
 /// For each worker, when it crashed by its own fault. Found once: an attempt that was lost must not

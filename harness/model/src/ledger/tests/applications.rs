@@ -1,6 +1,7 @@
 //! The same stories where workers are applications beneath a server, which record what they read.
 
 use super::*;
+use crate::record::{AcceptSamples, Waiting};
 
 /// Takes out of the ledgers what an application is not told; of clients, only `names_clients` tells.
 fn as_applications(trial: &mut Trial, names_clients: bool) {
@@ -118,4 +119,31 @@ fn poison_that_was_read_did_not_wait_in_the_queue_of_the_listener_that_closed_wi
     // Read before the only poison set out, it was nobody's.
     trial.workers[0].records[1].at_ns = start_ns - 30;
     assert!(!reconcile(&applications(&trial, 2)).books.is_balanced());
+}
+
+#[test]
+fn what_had_left_the_queue_before_its_listener_closed_was_accepted() {
+    let mut trial = trial(&[Story::QueueReset, Story::QueueReset]);
+    let fates = |trial: &Trial| {
+        let attempts = reconcile(&TrialRecords { workers: None, ..records(trial, 2) }).attempts;
+        [attempts[0].fate, attempts[1].fate]
+    };
+    assert_eq!(fates(&trial), [Fate::QueueReset, Fate::QueueReset]);
+    // Of the second a look knows that it waited, of the first that it did not; the listeners closed later.
+    let looks = (0..3000).map(|look| (look * 1_000_000, look * 1_000_000 + 10)).collect();
+    let connected_ns = trial.client[1].connected.expect("connected").get();
+    let waiting = vec![Waiting {
+        attempt: 1,
+        first_seen_ns: connected_ns,
+        last_seen_ns: connected_ns + 5_000_000,
+        gone_ns: Some(connected_ns + 6_000_000),
+    }];
+    trial.kernel.accepts =
+        Some(AcceptSamples { waiting, looks, interval_ns: 1_000_000, interval_ns_max: 1_000_000 });
+    for (client, listener) in trial.client.iter_mut().zip(&mut trial.kernel.listeners) {
+        let closed_ns = client.intended_ns + 5_500_000;
+        client.finished = at(closed_ns);
+        (listener.last_seen_ns, listener.gone_ns) = (Some(closed_ns - 1000), Some(closed_ns + 1000));
+    }
+    assert_eq!(fates(&trial), [Fate::NoReply, Fate::QueueReset]);
 }
