@@ -22,6 +22,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 const LATE: Duration = Duration::from_millis(100);
 /// How much of its output is looked at.
 const KEPT_BYTES: usize = 4096;
+/// How many characters of a version command are quoted.
+const WORDS_MAX: usize = 60;
 /// What a shell ends with that did not find a command.
 const NOT_FOUND: i32 = 127;
 
@@ -84,7 +86,7 @@ async fn outcome_of(command: &[String]) -> Outcome {
 
 async fn ask_for_version(command: &[String]) -> Outcome {
     let _permit = SIDE_BY_SIDE.acquire().await.map_err(|closed| Some(closed.to_string()))?;
-    let words = command.join(" ");
+    let words = short(&command.join(" "));
     match ask(command).await {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(None),
         Err(error) => Err(Some(format!("`{words}` cannot be run: {error}"))),
@@ -168,6 +170,14 @@ async fn keep_first(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
     }
 }
 
+/// A command that is a whole script says little in full.
+fn short(words: &str) -> String {
+    match words.char_indices().nth(WORDS_MAX) {
+        Some((end, _)) => format!("{}…", &words[..end]),
+        None => words.to_owned(),
+    }
+}
+
 fn first_line(first: &[u8], second: &[u8]) -> Option<String> {
     [first, second].into_iter().find_map(|bytes| {
         let text = String::from_utf8_lossy(bytes);
@@ -190,6 +200,12 @@ mod tests {
         assert!(answer.status.is_some_and(|status| status.success()));
         assert_eq!(answer.output.len(), KEPT_BYTES);
         assert_eq!(first_line(&answer.output, &answer.errors).as_deref(), Some("version 7"));
+    }
+
+    #[test]
+    fn long_commands_are_quoted_in_part() {
+        assert_eq!(short("circusd --version"), "circusd --version");
+        assert_eq!(short(&"é".repeat(61)), format!("{}…", "é".repeat(60)));
     }
 
     #[tokio::test]

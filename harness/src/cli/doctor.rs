@@ -16,8 +16,9 @@ use crate::manifest::manifest;
 use crate::receipt::{self, Missing};
 use crate::sandbox::{self, IsolationChoice};
 
-/// Where `install.sh` puts what is not a package of the system, unless it is told otherwise.
-const INSTALLED: &str = "/opt/holdline/bin";
+/// Below which `install.sh` puts what is not a package of the system, unless HOLDLINE_SUPERVISORS says
+/// otherwise.
+const INSTALLED: &str = "/opt/holdline";
 
 /// Reports on the machine, or calibrates.
 pub(super) fn main(args: &DoctorArgs) -> Result<u8, Failure> {
@@ -37,7 +38,8 @@ pub(super) fn main(args: &DoctorArgs) -> Result<u8, Failure> {
     let found = look_for(catalogue::supervisors().map_err(Failure::usage)?)?;
     text.push_str("\nSupervisors: version, or the command that installs it\n");
     text.push_str(&table(&found, width));
-    text.push_str(&sum(&found, width, Path::new(INSTALLED)));
+    let installed = std::env::var_os("HOLDLINE_SUPERVISORS").unwrap_or_else(|| INSTALLED.into());
+    text.push_str(&sum(&found, width, &Path::new(&installed).join("bin")));
     print(&text)?;
     Ok(if isolation.is_ok() { exit::PASS } else { exit::ENVIRONMENT })
 }
@@ -112,24 +114,22 @@ fn table(found: &[Found], width: Option<u16>) -> String {
     let mut text = String::new();
     for Found { supervisor, version } in found {
         let (state, what) = match version {
-            Ok(version) => ("ok", plain(version)),
-            Err(Missing { problem, install, program }) => {
-                let install = match install {
-                    Some(install) => install.clone(),
-                    None => format!("{program} is not there, and nobody says how to install it"),
-                };
-                match problem {
-                    None => ("missing", install),
-                    Some(problem) => ("broken", format!("{}; {install}", plain(problem))),
-                }
+            Ok(version) => ("ok", vec![plain(version)]),
+            Err(Missing { problem: None, install: Some(install), .. }) => ("missing", vec![plain(install)]),
+            Err(Missing { problem: None, install: None, program }) => {
+                ("missing", vec![format!("{program} is not there, and nobody says how to install it")])
+            }
+            Err(Missing { problem: Some(problem), install, .. }) => {
+                let install = install.iter().map(|install| format!("install it with: {}", plain(install)));
+                ("broken", std::iter::once(plain(problem)).chain(install).collect())
             }
         };
-        let line = format!("  {state:7}  {:names$}  {what}", supervisor.name);
-        let _ = writeln!(text, "{}", wrap(&line, width, &indent));
         let needs = needs(supervisor);
-        if !needs.is_empty() {
-            let line = format!("{indent}needs {}", needs.join("; "));
-            let _ = writeln!(text, "{}", wrap(&line, width, &indent));
+        let needs = (!needs.is_empty()).then(|| format!("needs {}", needs.join("; ")));
+        let mut head = format!("  {state:7}  {:names$}  ", supervisor.name);
+        for line in what.into_iter().chain(needs) {
+            let _ = writeln!(text, "{}", wrap(&format!("{head}{line}"), width, &indent));
+            head.clone_from(&indent);
         }
     }
     text

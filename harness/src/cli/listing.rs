@@ -174,6 +174,9 @@ fn supervisor_text(entry: &SupervisorEntry, file: bool) -> String {
     if let Some(install) = install {
         let _ = writeln!(text, "  install     {install}");
     }
+    if let Some(needs) = &entry.supervisor.needs {
+        let _ = writeln!(text, "  needs       {needs}");
+    }
     if let Some(backlog) = backlog_default {
         let _ = writeln!(text, "  backlog     {backlog}, by default");
     }

@@ -136,7 +136,8 @@ enum Place {
     reason = "a share of a count that is itself exact in an f64"
 )]
 fn place_of(share: f64, scenario: &Scenario, schedule: &Schedule) -> Place {
-    let of = |count: u64| (share * count as f64).floor() as u64;
+    // 0.57 of 200 is 114, and not what is just below it in binary.
+    let of = |count: u64| (share * count as f64 * (1.0 + f64::EPSILON)).floor() as u64;
     match (schedule, scenario.load.until) {
         (Schedule::Fixed(offsets), _) => {
             let last = offsets.len().saturating_sub(1) as u64;
@@ -256,5 +257,22 @@ pub(super) fn in_words(action: &Action) -> String {
         Action::Pause { whom: target, for_ns: None } => format!("{} is paused", whom(*target)),
         Action::Control { verb, workers: Some(count) } => format!("{verb} to {count} workers"),
         Action::Control { verb, workers: None } => verb.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_the_load_falls_on_the_attempt_that_it_says() {
+        let text =
+            "name = \"x\"\nasks = \"?\"\n[load]\narrivals = { constant = \"100/s\" }\nduration = \"2s\"\n";
+        let scenario = holdline_model::scenario::parse(text, "x.toml").expect("a scenario");
+        let schedule = Schedule::Fixed((0..200).map(|attempt| attempt * 10_000_000).collect());
+        for percent in 0..100 {
+            let place = place_of(f64::from(percent) / 100.0, &scenario, &schedule);
+            assert!(matches!(place, Place::Attempt(number) if number == 2 * percent), "{percent} %");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The supervisor's log: bounded in size, and quoted where something went wrong.
+//! Logs of supervisors and control commands: bounded in size, and quoted where something went wrong.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -41,7 +41,7 @@ impl BoundedLog {
 
     /// A handle for a process that writes to it.
     pub(super) fn writer(&self) -> Result<File> {
-        self.file.try_clone().context("failed to share the supervisor's log")
+        self.file.try_clone().context("failed to share a log")
     }
 
     /// Gives back what is too much. To be called again and again.
@@ -122,7 +122,7 @@ impl Drop for BoundedLog {
 }
 
 /// Opens a file to write behind what is there.
-pub(super) fn append(path: &Path) -> Result<File> {
+fn append(path: &Path) -> Result<File> {
     OpenOptions::new()
         .create(true)
         .append(true)

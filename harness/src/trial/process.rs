@@ -11,10 +11,13 @@ use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
 use super::control::read_pid;
-use super::log::{BoundedLog, append, quoted_tail};
+use super::log::{BoundedLog, quoted_tail};
 use super::ready::is_alive;
 use super::user::Identity;
 use super::workspace::Workspace;
+
+/// How often the log of a control command is looked at.
+const LOG_CUTS: Duration = Duration::from_millis(10);
 
 /// A supervisor that was started.
 #[derive(Debug)]
@@ -132,15 +135,22 @@ pub(super) async fn run_command(
     log: &Path,
     limit: Duration,
 ) -> Result<()> {
-    let output = append(log)?;
-    let errors = output.try_clone().context("failed to share the control log")?;
+    let mut bounded = BoundedLog::open(log)?;
     let mut child = command
         .stdin(Stdio::null())
-        .stdout(output)
-        .stderr(errors)
+        .stdout(bounded.writer()?)
+        .stderr(bounded.writer()?)
         .spawn()
         .with_context(|| format!("failed to start `{words}`"))?;
-    let status = match tokio::time::timeout(limit, child.wait()).await {
+    let ended = tokio::time::timeout(limit, async {
+        loop {
+            tokio::select! {
+                status = child.wait() => return status,
+                () = tokio::time::sleep(LOG_CUTS) => bounded.cut(),
+            }
+        }
+    });
+    let status = match ended.await {
         Ok(status) => status.context("failed to wait for a control command")?,
         Err(_) => bail!("`{words}` did not end within {} s", limit.as_secs()),
     };

@@ -1,5 +1,7 @@
 //! Every command, and the files that a run leaves.
 
+use std::os::unix::fs::PermissionsExt;
+
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
@@ -45,7 +47,9 @@ fn doctor_names_every_supervisor_and_the_sandbox() {
 #[test]
 fn doctor_says_what_is_missing_and_how_to_install_it() {
     let place = Place::new();
-    // Nothing is found here but holdline itself.
+    // Nothing is found here but holdline itself, and a program that does not work.
+    let program = place.write("catflap", "#!/bin/sh\necho no such library >&2\nexit 3\n");
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("a mode");
     let output = place.holdline(&["doctor"]).env("PATH", place.path("")).output().unwrap();
     let shown = stdout(&output);
     let (_, table) = shown.split_once("\nSupervisors").expect("a table");
@@ -56,6 +60,12 @@ fn doctor_says_what_is_missing_and_how_to_install_it() {
         .filter_map(|line| line.split_whitespace().nth(1))
         .collect();
     assert!(names.is_sorted() && names.len() >= 40, "{shown}");
+    let indent = " ".repeat(38);
+    let broken = format!(
+        "  broken   catflap                    `catflap --version` ended with exit status: 3: no such library\n\
+         {indent}install it with: cargo install --locked catflap@1.2.0\n"
+    );
+    assert!(table.contains(&broken), "{shown}");
     for line in [
         format!("  ok       held-socket                holdline {}\n", env!("CARGO_PKG_VERSION")),
         "  missing  circus-fast                pip install circus==0.19.0\n".to_owned(),
