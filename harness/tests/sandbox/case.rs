@@ -88,6 +88,11 @@ impl Case {
         self
     }
 
+    pub(crate) fn real_root(mut self) -> Self {
+        self.spec.real_root = true;
+        self
+    }
+
     pub(crate) fn private(mut self, path: &Path) -> Self {
         self.spec.private.push(path.to_owned());
         self

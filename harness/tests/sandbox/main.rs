@@ -204,6 +204,24 @@ fn ids_are_all_there_for_root_and_one_for_others() {
 }
 
 #[test]
+fn real_root_stays_the_machines_own_in_namespaces_that_are_not() {
+    let Some(case) = Case::full() else { return };
+    let may = Command::new("unshare").args(["-n", "true"]).output();
+    if !(nix::unistd::geteuid().is_root() && may.is_ok_and(|output| output.status.success())) {
+        return;
+    }
+    let inside = case
+        .real_root()
+        .shell("for n in user mnt pid net; do readlink /proc/self/ns/$n; done; echo $$ $PPID $LEVEL; id -u");
+    let lines: Vec<&str> = inside.lines().collect();
+    for (line, name) in lines.iter().zip(["user", "mnt", "pid", "net"]) {
+        let outside = fs::read_link(format!("/proc/self/ns/{name}")).expect("a link");
+        assert_eq!(Path::new(line) == outside, name == "user", "{line}");
+    }
+    assert_eq!(lines[4..], ["2 1 full", "0"]);
+}
+
+#[test]
 fn orphans_that_end_are_reported() {
     let script = "(sh -c 'sleep 0.02; exit 7' &) ; (setsid sh -c 'trap \"\" TERM; sleep 0.05; kill -9 $$' > /dev/null &) ; echo 2";
     let expected = "adopted exit status: 7 lost 0\nadopted signal: 9 (SIGKILL) lost 0\n";
