@@ -218,10 +218,17 @@ fn together(lines: Vec<Line>) -> Vec<String> {
 
 /// The notes of a trial, and how its latencies were obtained where workers did not stamp them.
 pub(crate) fn trial_notes(trial: &TrialResult) -> Vec<String> {
-    let methods = trial.latency.named().into_iter().filter_map(|(name, quantiles)| {
-        let method = quantiles.method.as_ref().filter(|method| *method != STAMPED)?;
-        Some(format!("{} latency: {}", spaced(name), plain(method)))
-    });
+    let mut methods: Vec<(&str, Vec<String>)> = Vec::new();
+    for (name, quantiles) in trial.latency.named() {
+        let Some(method) = quantiles.method.as_deref().filter(|method| *method != STAMPED) else { continue };
+        match methods.iter_mut().find(|(before, _)| *before == method) {
+            Some((_, names)) => names.push(spaced(name)),
+            None => methods.push((method, vec![spaced(name)])),
+        }
+    }
+    let methods = methods
+        .into_iter()
+        .map(|(method, names)| format!("{} latency: {}", names.join(" and "), plain(method)));
     trial.notes.iter().map(|note| plain(note)).chain(methods).collect()
 }
 
