@@ -243,8 +243,17 @@ fn matching<T: Clone>(
         return Ok(all.iter().filter(|entry| !is_opt_in(entry)).cloned().collect());
     }
     if !word.contains(['*', '?', '[', '{']) {
-        let found = all.iter().find(|entry| name(entry) == word).cloned();
-        return found.map(|entry| vec![entry]).ok_or_else(|| SelectError::Unknown {
+        if let Some(entry) = all.iter().find(|entry| name(entry) == word) {
+            return Ok(vec![entry.clone()]);
+        }
+        // A folder of scenarios, as `survivor`, stands for all in it.
+        let is_beneath =
+            |entry: &&T| name(entry).strip_prefix(word).is_some_and(|rest| rest.starts_with('/'));
+        let family: Vec<T> = all.iter().filter(is_beneath).cloned().collect();
+        if !family.is_empty() {
+            return Ok(family);
+        }
+        return Err(SelectError::Unknown {
             what,
             name: word.to_owned(),
             nearest: nearest(word, all.iter().map(|entry| name(entry).as_str())).map(str::to_owned),

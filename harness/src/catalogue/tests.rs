@@ -70,3 +70,11 @@ fn what_is_opt_in_runs_only_where_it_is_named() {
     }
     assert_eq!(selected(&["all"]).len() + long.len(), catalogue().len());
 }
+
+#[test]
+fn a_folder_of_scenarios_stands_for_all_in_it() {
+    assert_eq!(selected(&["survivor"]), ["survivor/catch", "survivor/die", "survivor/leak"]);
+    assert_eq!(selected(&["unix-vs-tcp"]), selected(&["unix-vs-tcp/*"]));
+    assert_eq!(selected(&["drain"]), ["drain"]);
+    assert!(select_scenarios(&["survivo".to_owned()]).is_err());
+}

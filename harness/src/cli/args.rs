@@ -64,7 +64,7 @@ pub enum Command {
 /// Options of `run`.
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
-    /// Scenarios: catalogue names, globs, `all`, or paths of TOML files [default: crash]
+    /// Scenarios: catalogue names, folders of them, globs, `all`, or paths of TOML files [default: crash]
     #[arg(value_name = "SCENARIO")]
     pub scenarios: Vec<String>,
     /// Supervisors: catalogue names, globs, `all`, or paths of supervisor.toml files

@@ -103,7 +103,7 @@ impl Trial {
         dispatch.facts.workers_at_end = self.workers_at_end(process.pid());
         dispatch.facts.cost = meter.and_then(|earlier| {
             let now = Meter::read(&self.inside).ok()?;
-            Some(now.since(earlier, dispatch.facts.end_ns - start_ns))
+            Some(now.since(earlier, dispatch.facts.end_ns.saturating_sub(start_ns)))
         });
         let ended = json!({ "start_ns": start_ns, "still_stopped": self.still_stopped() });
         self.log.write(dispatch.facts.end_ns, "load_ended", ended);

@@ -290,7 +290,8 @@ fn ctrl_c_once_ends_the_trial_and_keeps_what_was_measured() {
     assert!(!run.complete);
     assert_eq!(run.trials.len(), 1);
     assert_eq!(run.trials[0].grade, Grade::Inconclusive);
-    assert!(run.trials[0].reason.as_ref().unwrap().contains("interrupted"));
+    let reason = run.trials[0].reason.as_deref().unwrap();
+    assert!(reason.contains("interrupted"), "{reason}");
     assert!(place.path("out/report.html").exists());
 }
 
