@@ -78,15 +78,6 @@ const FACTS: &[Fact] = &[
         },
     },
     Fact {
-        name: "puma-ends-if-it-is-restarted-twice-in-a-row",
-        supervisor: "puma",
-        scenario: "upgrade-supervisor",
-        holds: |trial| {
-            has_ended(trial)?;
-            is_graded(trial, Grade::Down)
-        },
-    },
-    Fact {
         name: "node-cluster-closes-its-listener-with-its-last-worker",
         supervisor: "node-cluster",
         scenario: "worker-killed",
