@@ -86,7 +86,7 @@ async fn outcome_of(command: &[String]) -> Outcome {
 
 async fn ask_for_version(command: &[String]) -> Outcome {
     let _permit = SIDE_BY_SIDE.acquire().await.map_err(|closed| Some(closed.to_string()))?;
-    let words = short(&command.join(" "));
+    let words = short(&command.join(" ").split_whitespace().collect::<Vec<_>>().join(" "));
     match ask(command).await {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(None),
         Err(error) => Err(Some(format!("`{words}` cannot be run: {error}"))),
