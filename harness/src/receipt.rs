@@ -86,7 +86,7 @@ async fn outcome_of(command: &[String]) -> Outcome {
 
 async fn ask_for_version(command: &[String]) -> Outcome {
     let _permit = SIDE_BY_SIDE.acquire().await.map_err(|closed| Some(closed.to_string()))?;
-    let words = short(&command.join(" ").split_whitespace().collect::<Vec<_>>().join(" "));
+    let words = short(&squeezed(&command.join(" ")));
     match ask(command).await {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(None),
         Err(error) => Err(Some(format!("`{words}` cannot be run: {error}"))),
@@ -178,11 +178,15 @@ fn short(words: &str) -> String {
     }
 }
 
+/// Its words, one blank between them.
+fn squeezed(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 fn first_line(first: &[u8], second: &[u8]) -> Option<String> {
     [first, second].into_iter().find_map(|bytes| {
         let text = String::from_utf8_lossy(bytes);
-        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
-        text.lines().map(words).find(|line| !line.is_empty()).map(|line| line.chars().take(80).collect())
+        text.lines().map(squeezed).find(|line| !line.is_empty()).map(|line| line.chars().take(80).collect())
     })
 }
 

@@ -18,13 +18,12 @@ mod machine;
 
 use std::process::ExitCode;
 
-use common::{Place, read_result};
 use holdline::catalogue::{self, ScenarioEntry};
 use holdline_model::result::TrialResult;
 use holdline_model::scenario::Scenario;
 use holdline_model::words::Grade;
 use libtest_mimic::{Arguments, Failed, Trial};
-use machine::{SIDE_BY_SIDE, alone, beside_others};
+use machine::{SIDE_BY_SIDE, alone, beside_others, settle, trials};
 
 /// Scenarios that use all of the machine that they can get, or compare times.
 const ALONE: [&str; 3] = ["throughput", "unix-vs-tcp/tcp", "unix-vs-tcp/unix"];
@@ -52,47 +51,20 @@ fn test(entry: ScenarioEntry) -> Trial {
 }
 
 fn hold_against_table(scenario: &Scenario) -> Result<(), Failed> {
+    let measure = || trials(&[&scenario.name], &[]);
     let mut trials = match ALONE.contains(&scenario.name.as_str()) {
-        true => alone(|| run(&scenario.name, &[])),
-        false => beside_others(|| run(&scenario.name, &[])),
+        true => alone(measure),
+        false => beside_others(measure),
     }?;
     if trials.len() != scenario.reference.grades.len() {
         return Err(format!("{} trials, expected {}", trials.len(), scenario.reference.grades.len()).into());
     }
     for trial in &mut trials {
-        if differs(scenario, trial).is_some() {
-            alone(|| measure_again(scenario, trial))?;
-        }
+        settle(trial, RETRIES, |trial| differs(scenario, trial).is_some())?;
     }
     let mut wrong: Vec<String> = trials.iter().filter_map(|trial| fault(scenario, trial)).collect();
     wrong.extend(undecided(scenario, &trials));
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
-}
-
-/// Runs a scenario over some supervisors, or, if none is named, over the reference supervisors.
-fn run(scenario: &str, supervisors: &[&str]) -> Result<Vec<TrialResult>, Failed> {
-    let place = Place::new();
-    let mut arguments =
-        vec!["run", scenario, "--out", "out", "--export-json", "result.json", "--show-progress", "none"];
-    arguments.extend(supervisors.iter().flat_map(|name| ["-s", name]));
-    let output = place.holdline(&arguments).output()?;
-    let path = place.path("result.json");
-    if !path.exists() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
-    }
-    Ok(read_result(&path).trials)
-}
-
-/// Measures a cell again, with nobody beside it: other programs may still keep the machine busy.
-fn measure_again(scenario: &Scenario, trial: &mut TrialResult) -> Result<(), Failed> {
-    for _ in 0..RETRIES {
-        let again = run(&trial.scenario, &[&trial.supervisor])?;
-        *trial = again.into_iter().next().ok_or("the trial was not run again")?;
-        if differs(scenario, trial).is_none() {
-            break;
-        }
-    }
-    Ok(())
 }
 
 /// What is wrong with a cell, with what a reader needs to see why.

@@ -14,14 +14,13 @@ mod real;
 use std::error::Error;
 use std::process::ExitCode;
 
-use common::{Place, read_result};
 use holdline::catalogue::{self, Source, SupervisorEntry};
 use holdline_model::result::TrialResult;
 use holdline_model::supervisor::{Control, Supervisor};
 use holdline_model::template::{self, Values};
 use holdline_model::words::{Transport, Verb};
 use libtest_mimic::{Arguments, Failed, Trial};
-use machine::{SIDE_BY_SIDE, alone, beside_others};
+use machine::{SIDE_BY_SIDE, beside_others, settle, trials};
 
 /// How often a trial that does not get its grade is measured again, alone.
 const RETRIES: usize = 3;
@@ -124,40 +123,15 @@ fn values(transport: Transport) -> Values {
 
 fn gets_its_grades(supervisor: &Supervisor) -> Result<(), Failed> {
     let scenarios: Vec<&str> = supervisor.expected.keys().map(String::as_str).collect();
-    let mut trials = beside_others(|| run(&supervisor.name, &scenarios))?;
+    let mut trials = beside_others(|| trials(&scenarios, &[&supervisor.name]))?;
     if trials.len() != scenarios.len() {
         return Err(format!("{} trials of {scenarios:?}", trials.len()).into());
     }
     for trial in &mut trials {
-        if trial.books == "balanced" && fault(supervisor, trial).is_some() {
-            alone(|| measure_again(supervisor, trial))?;
-        }
+        settle(trial, RETRIES, |trial| trial.books == "balanced" && fault(supervisor, trial).is_some())?;
     }
     let wrong: Vec<String> = trials.iter().filter_map(|trial| fault(supervisor, trial)).collect();
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
-}
-
-/// Measures a trial again, with nobody beside it: other programs may still keep the machine busy.
-fn measure_again(supervisor: &Supervisor, trial: &mut TrialResult) -> Result<(), Failed> {
-    for _ in 0..RETRIES {
-        *trial = run(&supervisor.name, &[&trial.scenario])?.remove(0);
-        if trial.books != "balanced" || fault(supervisor, trial).is_none() {
-            break;
-        }
-    }
-    Ok(())
-}
-
-fn run(supervisor: &str, scenarios: &[&str]) -> Result<Vec<TrialResult>, Failed> {
-    let place = Place::new();
-    let options = ["--out", "out", "--export-json", "result.json", "--show-progress", "none"];
-    let arguments = [&["run"], scenarios, &["-s", supervisor], &options].concat();
-    let output = place.holdline(&arguments).output()?;
-    let path = place.path("result.json");
-    if !path.exists() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
-    }
-    Ok(read_result(&path).trials)
 }
 
 /// What is wrong with a trial, with what a reader needs to see why.

@@ -9,8 +9,7 @@ use holdline_model::supervisor::Supervisor;
 use holdline_model::words::{Fate, Grade};
 use libtest_mimic::{Arguments, Failed, Trial};
 
-use super::common::{Place, read_result};
-use super::machine::{SIDE_BY_SIDE, alone, beside_others};
+use super::machine::{SIDE_BY_SIDE, beside_others, settle, trials};
 use super::real;
 
 /// How often a fact that does not hold is measured again, alone.
@@ -38,12 +37,9 @@ pub(crate) fn hold(group: &str, facts: &'static [Fact], others: Vec<Trial>) -> E
 fn test(group: &str, fact: &'static Fact) -> Trial {
     Trial::ignorable_test(format!("{group}::{}", fact.name), || {
         real::if_installed(&named(fact.supervisor)?, || {
-            let mut trial = beside_others(|| run(fact))?;
-            for _ in 0..RETRIES {
-                if is_balanced(&trial).is_ok() && (fact.holds)(&trial).is_err() {
-                    trial = alone(|| run(fact))?;
-                }
-            }
+            let mut measured = beside_others(|| trials(&[fact.scenario], &[fact.supervisor]))?;
+            let mut trial = measured.pop().ok_or("there was no trial")?;
+            settle(&mut trial, RETRIES, |trial| is_balanced(trial).is_ok() && (fact.holds)(trial).is_err())?;
             let held = is_balanced(&trial).and_then(|()| (fact.holds)(&trial));
             held.map_err(|wrong| explained(&trial, &wrong).into())
         })
@@ -63,18 +59,6 @@ fn is_balanced(trial: &TrialResult) -> Result<(), String> {
         "balanced" => Ok(()),
         books => Err(format!("the books do not balance: {books}")),
     }
-}
-
-fn run(fact: &Fact) -> Result<TrialResult, Failed> {
-    let place = Place::new();
-    let options = ["--out", "out", "--export-json", "result.json", "--show-progress", "none"];
-    let arguments = [&["run", fact.scenario, "-s", fact.supervisor], &options[..]].concat();
-    let output = place.holdline(&arguments).output()?;
-    let path = place.path("result.json");
-    if !path.exists() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
-    }
-    read_result(&path).trials.into_iter().next().ok_or_else(|| "there was no trial".into())
 }
 
 /// What is wrong, with what a reader needs to see why.
