@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use holdline::load::{self, LoadPlan, Progress, StopFlag};
-use holdline_fixtures::clock::now_ns;
+use holdline_contract::clock::now_ns;
 use holdline_model::arrivals::Schedule;
 use holdline_model::record::{ClientRecord, Outcome};
 use holdline_model::scenario::{Connection, Timeouts};

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use holdline_fixtures::clock::now_ns;
-use holdline_fixtures::control::ControlPage;
-use holdline_fixtures::ledger::LedgerWriter;
+use holdline_contract::clock::now_ns;
+use holdline_contract::control::ControlPage;
+use holdline_contract::ledger::LedgerWriter;
 use holdline_model::shm::{RecordKind, WorkerRecord};
 use holdline_model::wire::{Address, Peer, ReplyFields, reply_line};
 use nix::libc::linger;

@@ -10,7 +10,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use holdline_fixtures::clock::now_ns;
+use holdline_contract::clock::now_ns;
 use holdline_model::record::{AcceptSamples, Waiting};
 use holdline_model::wire::{Address, Peer};
 use nix::errno::Errno;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
-use holdline_fixtures::clock::now_ns;
+use holdline_contract::clock::now_ns;
 use holdline_model::arrivals::Schedule;
 use holdline_model::record::{ClientRecord, NotSent, Outcome};
 use holdline_model::wire::Address;

@@ -85,7 +85,7 @@ impl Drop for LeastSlack {
 
 #[cfg(test)]
 mod tests {
-    use holdline_fixtures::clock::now_ns;
+    use holdline_contract::clock::now_ns;
 
     use super::*;
 

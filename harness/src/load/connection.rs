@@ -7,7 +7,7 @@
 
 use std::os::fd::OwnedFd;
 
-use holdline_fixtures::clock::now_ns;
+use holdline_contract::clock::now_ns;
 use holdline_model::record::{ClientRecord, NotSent, Outcome, RequestRecord};
 use holdline_model::words::Stage;
 use nix::errno::Errno;

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
-use holdline_fixtures::ledger::read_ledgers;
-use holdline_fixtures::worker::inherit::{self, Inheritance};
+use holdline_contract::inherit::{self, Inheritance};
+use holdline_contract::ledger::read_ledgers;
 use holdline_model::facts::TrialFacts;
 use holdline_model::ledger::{InjectedDeath, TrialRecords, WorkerLog};
 use holdline_model::result::TrialResult;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use holdline_fixtures::clock::now_ns;
+use holdline_contract::clock::now_ns;
 use holdline_model::arrivals::Schedule;
 use holdline_model::ledger::InjectedDeath;
 use holdline_model::scenario::{Action, Fault, Scenario, Target, Trigger, Until};

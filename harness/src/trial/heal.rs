@@ -1,7 +1,7 @@
 //! Healing: every fault that lasts is undone when its time is over, and at the latest when the load
 //! has ended. A trial never ends broken.
 
-use holdline_fixtures::clock::now_ns;
+use holdline_contract::clock::now_ns;
 use holdline_model::words::CrashStep;
 use serde_json::json;
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use holdline_fixtures::control::ControlPage;
+use holdline_contract::control::ControlPage;
 use holdline_model::record::{ClientRecord, RequestRecord};
 use holdline_model::wire::Poison;
 use holdline_model::words::CrashStep;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
-use holdline_fixtures::worker::inherit::{Inheritance, ListenerFound};
+use holdline_contract::inherit::{Inheritance, ListenerFound};
 use holdline_model::facts::TrialFacts;
 use holdline_model::ledger::WorkerLog;
 use holdline_model::result::InheritanceCheck;
@@ -245,7 +245,7 @@ fn list<T: Display>(numbers: &BTreeSet<T>) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use holdline_fixtures::worker::inherit::Descriptor;
+    use holdline_contract::inherit::Descriptor;
     use holdline_model::shm::{RecordKind, WorkerRecord};
 
     use super::*;

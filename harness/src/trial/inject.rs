@@ -4,7 +4,7 @@
 //! [`super::heal`].
 
 use anyhow::{Context, Result, bail};
-use holdline_fixtures::clock::now_ns;
+use holdline_contract::clock::now_ns;
 use holdline_model::facts::FaultFact;
 use holdline_model::record::{ClientRecord, Outcome};
 use holdline_model::scenario::{Action, Target};
@@ -116,7 +116,7 @@ impl Trial {
                 let Some(worker) = self.aim(Target::Worker, process)?.first().copied() else {
                     return Ok(Hit::Nobody);
                 };
-                holdline_fixtures::control::send_idle_signal(worker)?;
+                holdline_contract::control::send_idle_signal(worker)?;
                 Ok(Hit::AndOver(vec![worker]))
             }
             Action::Control { verb, workers } => {

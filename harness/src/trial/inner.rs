@@ -10,7 +10,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use holdline_fixtures::clock::now_ns;
+use holdline_contract::clock::now_ns;
 use holdline_model::scenario::{self, Action, Scenario};
 use holdline_model::shm::RecordKind;
 use holdline_model::summary;

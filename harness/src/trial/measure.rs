@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow};
-use holdline_fixtures::clock::now_ns;
+use holdline_contract::clock::now_ns;
 use holdline_model::arrivals::{Extent, Schedule, schedule};
 use holdline_model::facts::TrialFacts;
 use holdline_model::ledger::InjectedDeath;

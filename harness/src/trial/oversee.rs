@@ -5,7 +5,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use holdline_fixtures::clock::now_ns;
+use holdline_contract::clock::now_ns;
 use holdline_model::facts::{ProcessEnd, TrialFacts};
 use holdline_model::support;
 use nix::unistd::Pid;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use holdline_fixtures::ledger::LedgerReader;
+use holdline_contract::ledger::LedgerReader;
 use holdline_model::shm::{RecordKind, WorkerRecord, parse_crash_detail};
 use holdline_model::words::CrashMode;
 use nix::unistd::Pid;

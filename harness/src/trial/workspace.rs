@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
-use holdline_fixtures::control::ControlPage;
-use holdline_fixtures::worker::config::{WorkerConfig, write_version};
-use holdline_fixtures::{embedded, ledger};
+use holdline_contract::config::{WorkerConfig, write_version};
+use holdline_contract::control::ControlPage;
+use holdline_fixtures::embedded;
 use holdline_model::scenario::Scenario;
 use holdline_model::supervisor::{Passing, Runs, Supervisor, WorkerKind};
 use holdline_model::support;
@@ -54,7 +54,7 @@ impl Workspace {
         for folder in [&home, &dir.join("tmp"), &dir.join("home")] {
             fs::create_dir_all(folder).with_context(|| format!("failed to create {}", folder.display()))?;
         }
-        ledger::create_folder(&home)?;
+        holdline_contract::ledger::create_folder(&home)?;
         // Workers may run as another user than their supervisor: they all write here.
         for folder in [&dir, &home, &dir.join("tmp"), &dir.join("home")] {
             fs::set_permissions(folder, fs::Permissions::from_mode(0o1777))

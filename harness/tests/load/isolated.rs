@@ -5,7 +5,7 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::process::Command;
 
 use holdline::load::{self, LoadError, LoadPlan, Progress, StopFlag};
-use holdline_fixtures::clock::now_ns;
+use holdline_contract::clock::now_ns;
 use holdline_model::arrivals::Schedule;
 use holdline_model::record::{NotSent, Outcome};
 use holdline_model::scenario::{Timeouts, Until};

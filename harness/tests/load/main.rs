@@ -10,7 +10,7 @@ mod sessions;
 use std::collections::BTreeMap;
 
 use holdline::load::{self, Hooks, LoadPlan, Progress, StopFlag};
-use holdline_fixtures::clock::now_ns;
+use holdline_contract::clock::now_ns;
 use holdline_model::arrivals::Schedule;
 use holdline_model::record::{ClientRecord, Outcome};
 use holdline_model::scenario::{Connection, Timeouts};

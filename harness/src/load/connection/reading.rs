@@ -1,6 +1,6 @@
 //! The reading half of an attempt: replies, the server's close, and how the attempt ended by them.
 
-use holdline_fixtures::clock::now_ns;
+use holdline_contract::clock::now_ns;
 use holdline_model::record::Outcome;
 use holdline_model::wire::REPLY_BYTES_MAX;
 use nix::errno::Errno;
