@@ -1,7 +1,7 @@
 //! The layout of what workers and harness share in memory: the worker's ledger and the control page.
 //!
 //! Both are plain files that are mapped shared, so that a record is safe from the moment at which
-//! its last store is done, however the writer dies, and costs no system call. All numbers are
+//! its last store is done, however the writer dies, and needs no system call. All numbers are
 //! little-endian. `fixtures/LEDGER.md` describes the same layout for writers in other languages.
 //!
 //! A worker process has one ledger file to itself, named `<generation>-<pid>.ledger`, in the folder
@@ -87,6 +87,25 @@ impl RecordKind {
             14 => Self::TookOver,
             _ => return None,
         })
+    }
+
+    /// Whether a worker writes it a few times in its life, not for each connection or request: it can then
+    /// afford the system call by which it wakes whoever watches its ledger.
+    #[must_use]
+    pub const fn is_rare(self) -> bool {
+        match self {
+            Self::Accepted | Self::Read | Self::Replied | Self::Closed => false,
+            Self::Boot
+            | Self::Ready
+            | Self::Crash
+            | Self::Drain
+            | Self::Exit
+            | Self::BindFailed
+            | Self::BootFailed
+            | Self::AcceptFailed
+            | Self::StoppedAccepting
+            | Self::TookOver => true,
+        }
     }
 }
 
