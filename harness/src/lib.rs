@@ -10,6 +10,7 @@ pub mod exit;
 pub mod kernel;
 pub mod load;
 pub mod manifest;
+mod proc;
 pub mod receipt;
 pub mod rundir;
 pub mod sandbox;

@@ -216,7 +216,7 @@ mod tests {
     async fn what_it_leaves_running_is_killed_and_not_waited_for() {
         let answer = answer("sleep 1000 & echo $!").await;
         let pid: i32 = String::from_utf8(answer.output).expect("UTF-8").trim().parse().expect("a pid");
-        while std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z")) {
+        while crate::proc::is_alive(Pid::from_raw(pid)) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -5,9 +5,8 @@
 //! we may not read (`PTRACE_MODE_READ`, see proc_pid_fd(5)).
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+
+use crate::proc;
 
 /// The processes that hold the socket with this inode, by the ids that `/proc` gives them here.
 #[must_use]
@@ -20,8 +19,9 @@ pub fn holders(inode: u32) -> Vec<u32> {
 #[must_use]
 pub fn scan(inodes: &[u32]) -> BTreeMap<u32, Vec<u32>> {
     let mut holders: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-    for pid in processes() {
-        for inode in sockets(pid) {
+    for process in proc::all() {
+        let Ok(pid) = u32::try_from(process.as_raw()) else { continue };
+        for inode in proc::sockets(process) {
             let held = holders.get(&inode).is_some_and(|pids| pids.last() == Some(&pid));
             if inodes.contains(&inode) && !held {
                 holders.entry(inode).or_default().push(pid);
@@ -31,28 +31,9 @@ pub fn scan(inodes: &[u32]) -> BTreeMap<u32, Vec<u32>> {
     holders
 }
 
-/// All processes, in ascending order of their ids.
-fn processes() -> Vec<u32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let mut pids: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    pids.sort_unstable();
-    pids
-}
-
-/// The inodes of a process's sockets; none, if it is gone.
-fn sockets(pid: u32) -> impl Iterator<Item = u32> {
-    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    descriptors.filter_map(|entry| socket_inode(&fs::read_link(entry.path()).ok()?))
-}
-
-/// Reads `socket:[INODE]`.
-fn socket_inode(link: &Path) -> Option<u32> {
-    let inode = link.as_os_str().as_bytes().strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
-    std::str::from_utf8(inode).ok()?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::net::TcpListener;
     use std::os::fd::{AsRawFd, OwnedFd};
     use std::os::unix::fs::MetadataExt;
@@ -63,14 +44,6 @@ mod tests {
     fn inode(socket: &impl AsRawFd) -> u32 {
         let metadata = fs::metadata(format!("/proc/self/fd/{}", socket.as_raw_fd())).unwrap();
         u32::try_from(metadata.ino()).unwrap()
-    }
-
-    #[test]
-    fn links_of_sockets_are_told_from_others() {
-        assert_eq!(socket_inode(Path::new("socket:[4711]")), Some(4711));
-        for other in ["pipe:[4711]", "socket:[]", "socket:[4711", "/socket:[1]", "socket:[99999999999]"] {
-            assert_eq!(socket_inode(Path::new(other)), None, "{other}");
-        }
     }
 
     /// Other tests start processes meanwhile, which hold all our sockets until they call `exec`.

@@ -35,7 +35,10 @@ use std::io;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
+
+use crate::proc;
 
 pub use holdline_model::words::Isolation;
 
@@ -43,7 +46,6 @@ pub use self::adoption::{Adopted, Adoptions};
 pub use self::error::{Refusal, SandboxError, Step};
 pub use self::lifeline::Lifeline;
 pub use self::probe::{IsolationChoice, Notice, choose, probe};
-pub(crate) use self::tree::descends_from;
 pub use self::work::{WorkFolder, sweep_stale};
 
 /// What a trial's sandbox is like. It travels to the trial's process as part of its orders.
@@ -97,7 +99,7 @@ impl Inside {
     /// Whether a process belongs to this trial: whether it descends from its init.
     #[must_use]
     pub fn owns(&self, pid: i32) -> bool {
-        descends_from(pid, self.init)
+        proc::descends_from(Pid::from_raw(pid), Pid::from_raw(self.init))
     }
 
     /// The process that adopts the trial's orphans.
@@ -109,7 +111,7 @@ impl Inside {
     /// The trial's processes other than init: the runner, the supervisor and all that they started.
     #[must_use]
     pub fn processes(&self) -> Vec<i32> {
-        tree::descendants_of(self.init).into_iter().collect()
+        proc::descendants(Pid::from_raw(self.init)).into_iter().map(Pid::as_raw).collect()
     }
 
     /// The orphans that init has now: its children other than the runner, in ascending order.
@@ -118,9 +120,9 @@ impl Inside {
     ///
     /// Fails if `/proc` cannot be read.
     pub fn adopted_now(&self) -> io::Result<Vec<i32>> {
-        let own = nix::unistd::getpid().as_raw();
-        let mut orphans = tree::children_of(self.init)?;
-        orphans.retain(|pid| *pid != own);
+        let children = proc::children(Pid::from_raw(self.init)).map_err(io::Error::other)?;
+        let mut orphans: Vec<i32> = children.into_iter().flatten().map(Pid::as_raw).collect();
+        orphans.retain(|pid| *pid != Pid::this().as_raw());
         orphans.sort_unstable();
         orphans.dedup();
         Ok(orphans)

@@ -4,12 +4,12 @@
 //! and `cstime` in proc(5)), so that a sum over all processes that there are holds those that there
 //! were, too. Only the children of a process that ignores SIGCHLD are lost: nobody waits for them.
 
-use std::fs;
 use std::io;
 
 use holdline_model::result::CostResult;
-use nix::unistd::{SysconfVar, getpid, sysconf};
+use nix::unistd::{Pid, SysconfVar, getpid, sysconf};
 
+use crate::proc;
 use crate::sandbox::Inside;
 
 /// The CPU time that a trial's processes have used by now.
@@ -31,8 +31,8 @@ impl Meter {
             .chain([init])
             .filter_map(|pid| {
                 // A process that ended just now is counted where it was waited for, or next time.
-                let ticks = Ticks::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?;
-                Some(ticks.waited + if pid == runner || pid == init { 0 } else { ticks.own })
+                let stat = proc::stat(Pid::from_raw(pid)).ok()??;
+                Some(stat.waited_ticks + if pid == runner || pid == init { 0 } else { stat.own_ticks })
             })
             .sum();
         Ok(Self { cpu_ns: ticks * tick_ns, tick_ns })
@@ -51,36 +51,9 @@ impl Meter {
     }
 }
 
-/// CPU time in clock ticks: fields 14 to 17 of `/proc/PID/stat`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Ticks {
-    /// Of the process itself, user and system.
-    own: u64,
-    /// Of its children that ended and were waited for.
-    waited: u64,
-}
-
-impl Ticks {
-    /// The second field is the command in parentheses, which may hold any character.
-    fn parse(stat: &str) -> Option<Self> {
-        let (_, rest) = stat.rsplit_once(") ")?;
-        let mut fields = rest.split_ascii_whitespace().skip(11).map(str::parse::<u64>);
-        let mut next = || fields.next()?.ok();
-        let (user, system, children_user, children_system) = (next()?, next()?, next()?, next()?);
-        Some(Self { own: user + system, waited: children_user + children_system })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_fields_are_found_behind_any_name() {
-        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 162 512 0 0 12 3 40 5 20 0 1 0 1377 3411968 231";
-        assert_eq!(Ticks::parse(stat), Some(Ticks { own: 15, waited: 45 }));
-        assert_eq!(Ticks::parse("7 (a) S 1 2"), None);
-    }
 
     #[test]
     fn a_meter_never_runs_backwards() {

@@ -5,13 +5,12 @@
 //! one that accepts for its children and hands each of them a connection.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use nix::unistd::Pid;
 
 use super::ready::is_alive;
 use crate::kernel::holders;
-use crate::sandbox::descends_from;
+use crate::proc;
 
 /// Process ids of a supervisor's workers, the oldest first. Once the supervisor has ended they are
 /// orphans: then all that hold the listener and of which `is_ours` says that they are the trial's.
@@ -19,27 +18,25 @@ pub(super) fn of(supervisor: Pid, listeners: &BTreeSet<u32>, is_ours: impl Fn(i3
     let inodes: Vec<u32> = listeners.iter().copied().collect();
     let holding: BTreeSet<u32> = holders::scan(&inodes).into_values().flatten().collect();
     let runs = u32::try_from(supervisor.as_raw()).is_ok_and(is_alive);
-    let is_below = |pid: i32| if runs { descends_from(pid, supervisor.as_raw()) } else { is_ours(pid) };
-    let is_below = |pid: &u32| i32::try_from(*pid).is_ok_and(is_below);
+    let is_below = |pid: Pid| if runs { proc::descends_from(pid, supervisor) } else { is_ours(pid.as_raw()) };
+    let is_below = |pid: &u32| as_pid(*pid).is_some_and(is_below);
     let mut heirs: Vec<(u64, u32)> = holding
         .into_iter()
         .filter(is_below)
         // One that is gone by now is no worker any more.
-        .filter_map(|pid| Some((started_at(pid)?, pid)))
+        .filter_map(|pid| Some((proc::stat(as_pid(pid)?).ok()??.started_ticks, pid)))
         .collect();
     heirs.sort_unstable();
     heirs.into_iter().map(|(_, pid)| pid).collect()
 }
 
-/// When a process started, in clock ticks since boot: the 22nd field of its `stat`, the 20th behind
-/// the command in parentheses, which may hold any character, proc(5).
-fn started_at(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()
+fn as_pid(pid: u32) -> Option<Pid> {
+    i32::try_from(pid).ok().map(Pid::from_raw)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::net::TcpListener;
     use std::os::fd::{AsRawFd, OwnedFd};
     use std::os::unix::fs::MetadataExt;

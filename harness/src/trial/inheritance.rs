@@ -13,6 +13,8 @@ use holdline_model::wire::Address;
 use holdline_model::words::Finding;
 use nix::unistd::Pid;
 
+use crate::proc;
+
 /// The most workers that a detail names.
 const NAMED_MAX: usize = 3;
 
@@ -31,8 +33,7 @@ pub(super) struct Expected<'a> {
 
 /// The cgroups of this process and of the supervisor, as far as they can be read.
 pub(super) fn cgroups_above(supervisor: Pid) -> Vec<String> {
-    let read = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok();
-    ["self".to_owned(), supervisor.to_string()].iter().filter_map(|pid| read(pid)).collect()
+    [Pid::this(), supervisor].into_iter().filter_map(|pid| proc::cgroups(pid).ok().flatten()).collect()
 }
 
 /// Adds to a trial's facts what its workers wrote down. Without any such record nothing is known.

@@ -3,51 +3,38 @@
 //! A worker writes down its process id as `getpid` gives it, which in another namespace is another
 //! number than here, and often that of somebody else. Its process is the one that has its ledger open.
 
-use std::fs;
-use std::io;
+use nix::unistd::Pid;
+
+use crate::proc::{self, Look};
 
 /// The process, as it is numbered here, that has recorded this process id and generation; `None`: it has
 /// ended already.
 pub(super) fn process_of(pid: u32, generation: u32) -> Option<u32> {
     let ledger = format!("/{generation}-{pid}.ledger");
-    match has_open(pid, &ledger) {
-        Ok(true) => return Some(pid),
+    let here = Pid::from_raw(i32::try_from(pid).ok()?);
+    match writes(here, &ledger) {
+        Ok(Some(true)) => return Some(pid),
         // What may not be looked at is taken at its word.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Some(pid),
-        _ => {}
+        Err(error) if error.is_denied() => return Some(pid),
+        Ok(_) | Err(_) => {}
     }
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .find(|process| is_numbered(*process, pid) && has_open(*process, &ledger).unwrap_or(false))
+    let is_it =
+        |process: &Pid| is_numbered(*process, pid) && matches!(writes(*process, &ledger), Ok(Some(true)));
+    proc::all().into_iter().find(is_it).and_then(|process| u32::try_from(process.as_raw()).ok())
 }
 
-/// Whether a process has this number in a PID namespace below ours: the last of several that its
-/// status names, from ours inwards, proc_pid_status(5).
-fn is_numbered(process: u32, pid: u32) -> bool {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    nested_pid(&status) == Some(pid)
+/// Whether a process has this number in a PID namespace below ours: the last of several.
+fn is_numbered(process: Pid, pid: u32) -> bool {
+    proc::numbers(process).ok().flatten().is_some_and(|numbers| innermost(&numbers) == Some(pid))
 }
 
-fn nested_pid(status: &str) -> Option<u32> {
-    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
-    numbers.split_ascii_whitespace().skip(1).last()?.parse().ok()
+fn innermost(numbers: &[u32]) -> Option<u32> {
+    numbers.get(1..)?.last().copied()
 }
 
-/// Whether a process has a file open, or mapped, whose path ends like this.
-fn has_open(process: u32, end: &str) -> io::Result<bool> {
-    // We read all ledgers, and are none of their writers.
-    if process == std::process::id() {
-        return Ok(false);
-    }
-    let maps = fs::read_to_string(format!("/proc/{process}/maps"))?;
-    if maps.lines().any(|line| line.ends_with(end)) {
-        return Ok(true);
-    }
-    let mut descriptors = fs::read_dir(format!("/proc/{process}/fd"))?.flatten();
-    Ok(descriptors.any(|entry| {
-        fs::read_link(entry.path()).is_ok_and(|path| path.to_str().is_some_and(|path| path.ends_with(end)))
-    }))
+/// Whether a process has a ledger open, or mapped. We read all ledgers, and are none of their writers.
+fn writes(process: Pid, ledger: &str) -> Look<bool> {
+    if process == Pid::this() { Ok(Some(false)) } else { proc::has_open(process, ledger) }
 }
 
 #[cfg(test)]
@@ -58,9 +45,9 @@ mod tests {
 
     #[test]
     fn the_innermost_number_counts_where_there_are_several() {
-        assert_eq!(nested_pid("Name:\tsh\nNSpid:\t4711\t12\t2\nNSpgid:\t1\n"), Some(2));
-        assert_eq!(nested_pid("Name:\tsh\nNSpid:\t4711\n"), None);
-        assert_eq!(nested_pid(""), None);
+        assert_eq!(innermost(&[4711, 12, 2]), Some(2));
+        assert_eq!(innermost(&[4711]), None);
+        assert_eq!(innermost(&[]), None);
     }
 
     #[test]
@@ -74,7 +61,7 @@ mod tests {
             std::thread::yield_now();
         }
         // We have it open as well.
-        let read = fs::File::open(&ledger).expect("a file");
+        let read = std::fs::File::open(&ledger).expect("a file");
         let found = [process_of(child.id(), 7), process_of(child.id(), 8)];
         child.kill().expect("a signal");
         child.wait().expect("a status");

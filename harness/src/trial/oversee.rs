@@ -17,6 +17,7 @@ use super::inner::{TICK, Trial};
 use super::measure::Dispatch;
 use super::process::{Supervised, status_in_words};
 use super::ready::is_alive;
+use crate::proc;
 
 /// How a process ends that daemonises, or that was asked to stop.
 const LEFT: &str = "status 0";
@@ -45,7 +46,7 @@ impl Trial {
         self.note_adoptions()?;
         let status = self.adopted.iter().find(|adopted| adopted.pid == watched.as_raw());
         let status = status.map(|adopted| adopted.status);
-        if status.is_none() && std::path::Path::new(&format!("/proc/{watched}")).exists() {
+        if status.is_none() && matches!(proc::stat(watched), Ok(Some(_))) {
             return Ok(());
         }
         let left = status.is_none_or(|status| status.success());

@@ -9,6 +9,7 @@ use holdline_model::words::CrashMode;
 use nix::unistd::Pid;
 
 use super::nested;
+use crate::proc;
 
 /// What is known of a worker while the trial runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,18 +130,12 @@ impl Workers {
 
 /// Whether a process runs; one that is dead but not reaped does not.
 pub(super) fn is_alive(pid: u32) -> bool {
-    !matches!(state_of(i64::from(pid)), None | Some('Z' | 'X'))
+    i32::try_from(pid).is_ok_and(|pid| proc::is_alive(Pid::from_raw(pid)))
 }
 
 /// Whether a signal has stopped a process.
 pub(super) fn is_stopped(pid: Pid) -> bool {
-    state_of(i64::from(pid.as_raw())) == Some('T')
-}
-
-fn state_of(pid: i64) -> Option<char> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The state follows the command in parentheses, which may itself hold any character (proc(5)).
-    stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())
+    proc::is_stopped(pid)
 }
 
 #[cfg(test)]
