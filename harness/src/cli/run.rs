@@ -19,6 +19,7 @@ use super::progress::Progress;
 use super::{print, terminal_width, wants_color};
 use crate::catalogue::{self, ScenarioEntry, SelectError, Source, SupervisorEntry};
 use crate::exit::{self, Failure};
+use crate::load;
 use crate::manifest::manifest;
 use crate::receipt;
 use crate::rundir::{RunDir, RunDirError, to_json, write_atomically};
@@ -42,6 +43,7 @@ pub(super) fn main(args: &RunArgs) -> Result<u8, Failure> {
     if selection.plan.trials.is_empty() {
         return Err(Failure::nothing(anyhow!("nothing is selected: this slice of the trials is empty")));
     }
+    load::check_nofile().context("failed to prepare the load client").map_err(Failure::environment)?;
     let (isolation, notice) = sandbox::choose(args.isolation.into()).map_err(Failure::environment)?;
     let dir = run_dir(args.out.as_deref())?;
     sandbox::sweep_stale();

@@ -13,6 +13,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use super::clock::{Timer, stamp};
 use super::connection::{Connection, End, SCRATCH_BYTES, Step};
 use super::deadlines::Deadlines;
+use super::descriptors::Share;
 use super::errno::{At, outcome_of};
 use super::pacer::{Due, Pacer};
 use super::pauses::Pauses;
@@ -37,6 +38,7 @@ pub(super) struct Client<'a, H> {
     progress: &'a Progress,
     stop: &'a StopFlag,
     route: Route,
+    share: Share,
     manner: Manner,
     in_flight_max: u32,
     pacer: Pacer<'a>,
@@ -78,6 +80,7 @@ impl<'a, H: Hooks> Client<'a, H> {
             progress,
             stop,
             route,
+            share: Share::of_limit()?,
             manner: Manner::new(plan.protocol, plan.connection),
             in_flight_max: match plan.schedule {
                 Schedule::Closed { .. } => u32::MAX,
@@ -187,7 +190,7 @@ impl<'a, H: Hooks> Client<'a, H> {
             return self.record_end(attempt, End::now(Outcome::NotSent(NotSent::InFlightCap)), 0);
         }
         let talk = self.manner.talk(attempt, intended_ns, poison);
-        match Connection::open(&self.route, attempt, talk) {
+        match Connection::open(&self.route, self.share, attempt, talk) {
             Ok(connection) => self.launch(connection),
             Err(errno) => self.record_end(attempt, End::now(outcome_of(errno, At::Socket)), 0),
         }

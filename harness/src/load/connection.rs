@@ -15,6 +15,7 @@ use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 
 use super::clock::stamp;
 use super::deadlines::Limit;
+use super::descriptors::Share;
 use super::errno::At;
 use super::pauses::Pause;
 use super::slab::Token;
@@ -96,8 +97,8 @@ impl End {
 
 impl Connection {
     /// Makes a socket for an attempt, to be connected by [`Self::begin`].
-    pub(super) fn open(route: &Route, attempt: u32, talk: Talk) -> Result<Self, Errno> {
-        let socket = route.open(attempt)?;
+    pub(super) fn open(route: &Route, share: Share, attempt: u32, talk: Talk) -> Result<Self, Errno> {
+        let socket = share.keep(route.open(attempt)?)?;
         Ok(Self {
             attempt,
             socket,

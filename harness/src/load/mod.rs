@@ -45,7 +45,8 @@
 //!
 //! Each connection in flight takes a descriptor, and so does each one that was answered and that the
 //! server has not closed yet; the client waits for that, within the attempt's total time-out, so
-//! that TIME_WAIT stays with the server. See [`raise_nofile`]; beyond the limit, attempts are
+//! that TIME_WAIT stays with the server. See [`raise_nofile`]. A quarter of what the limit allows, 256 at
+//! most, is left to the rest of the process; beyond that, attempts are
 //! [`NotSent::Descriptors`](holdline_model::record::NotSent::Descriptors).
 
 mod client;
@@ -53,6 +54,7 @@ mod clock;
 mod connection;
 mod control;
 mod deadlines;
+mod descriptors;
 mod errno;
 mod http;
 mod pacer;
@@ -69,9 +71,9 @@ use holdline_model::scenario::{Connection, Timeouts, Until};
 use holdline_model::supervisor::Protocol;
 use holdline_model::wire::{ATTEMPTS_MAX, Address, Poison};
 use nix::errno::Errno;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 pub use self::control::{Progress, StopFlag};
+pub use self::descriptors::{DESCRIPTORS_MIN, check_nofile, raise_nofile};
 pub use self::socket::v6_spread_available;
 
 /// How long a stopped load waits for the attempts in flight.
@@ -142,6 +144,12 @@ pub enum LoadError {
     /// There are more attempts than client addresses.
     #[error("make {0} attempts: a trial has at most {ATTEMPTS_MAX}; lower the rate or the duration")]
     TooMany(u64),
+    /// The limit of open descriptors leaves no room for a load.
+    #[error(
+        "make connections with a limit of {0} open descriptors: {DESCRIPTORS_MIN} is the least; raise the \
+         limit (`ulimit -n`)"
+    )]
+    TooFewDescriptors(u64),
     /// A fixed schedule is not in ascending order.
     #[error("follow the schedule: attempt {0} is due before the one that precedes it")]
     Unordered(usize),
@@ -177,19 +185,6 @@ pub fn run(
     plan.validate()?;
     let _slack = clock::LeastSlack::set();
     client::Client::new(plan, start_ns, hooks, progress, stop)?.run()
-}
-
-/// Raises the soft limit of open descriptors to the hard limit, for the whole process, and returns
-/// what the soft limit was: children inherit it, and a server under test should get the old one.
-///
-/// # Errors
-///
-/// If the limit can be neither read nor set.
-pub fn raise_nofile() -> Result<u64, LoadError> {
-    let failed = |errno| LoadError::Setup { what: "limit of open descriptors", errno };
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(failed)?;
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_err(failed)?;
-    Ok(soft)
 }
 
 impl LoadPlan {

@@ -32,6 +32,7 @@ use super::{Message, TrialSpec};
 use crate::kernel::accepts::AcceptSampler;
 use crate::kernel::observer::Observer;
 use crate::kernel::timeline::ListenerEvent;
+use crate::load::LoadError;
 use crate::sandbox::{self, Adopted, Inside};
 
 /// How often ledgers are looked at.
@@ -106,9 +107,16 @@ pub(super) fn tell(message: &Message) -> bool {
 /// Whether every other trial would fail in the same way.
 fn is_fatal(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
-        cause.downcast_ref::<std::io::Error>().is_some_and(|error| {
-            matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::ReadOnlyFilesystem)
-        })
+        let is_limit = cause
+            .downcast_ref::<LoadError>()
+            .is_some_and(|error| matches!(error, LoadError::TooFewDescriptors(_)));
+        is_limit
+            || cause.downcast_ref::<std::io::Error>().is_some_and(|error| {
+                matches!(
+                    error.kind(),
+                    std::io::ErrorKind::StorageFull | std::io::ErrorKind::ReadOnlyFilesystem
+                )
+            })
     })
 }
 

@@ -7,6 +7,7 @@ mod commands;
 mod common;
 mod costs;
 mod deaths;
+mod descriptors;
 mod example;
 mod ladder;
 #[path = "../common/lag.rs"]

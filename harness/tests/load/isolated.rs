@@ -84,7 +84,8 @@ fn without_descriptors_attempts_are_not_sent() {
     // The limit is on numbers, so that higher ones take nothing; one is that of the folder itself.
     let open = numbers.filter(|&number| number < LIMIT).count() - 1;
     let own = ["epoll", "timer"].len();
-    let sent = LIMIT as usize - open - own;
+    // A quarter is left to the rest of the process.
+    let sent = (LIMIT - LIMIT / 4) as usize - open - own;
     let records = run_with(&plan, &mut (), &stop);
     assert_tally(
         &records,
@@ -93,6 +94,10 @@ fn without_descriptors_attempts_are_not_sent() {
             (Outcome::NotSent(NotSent::Descriptors), ATTEMPTS - sent),
         ],
     );
+    setrlimit(Resource::RLIMIT_NOFILE, load::DESCRIPTORS_MIN - 1, hard).expect("a lower limit");
+    let refused = load::run(&plan, now_ns(), &mut (), &Progress::default(), &stop);
+    assert!(matches!(refused, Err(LoadError::TooFewDescriptors(63))), "{refused:?}");
+    setrlimit(Resource::RLIMIT_NOFILE, LIMIT, hard).expect("the limit from before");
     assert_eq!(load::raise_nofile().expect("a limit that may be raised"), LIMIT);
     assert_eq!(getrlimit(Resource::RLIMIT_NOFILE), Ok((hard, hard)));
 }

@@ -27,7 +27,9 @@ fn unaware() -> (TcpListener, Route, Connection) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = Address::Tcp(listener.local_addr().expect("an address"));
     let route = Route::new(&address, true).expect("a route");
-    let mut connection = Connection::open(&route, 0, Talk::OneShot(Request::Square(0))).expect("a socket");
+    let mut connection =
+        Connection::open(&route, Share::of_limit().expect("a limit"), 0, Talk::OneShot(Request::Square(0)))
+            .expect("a socket");
     assert_eq!(route.connect(&connection.socket), Err(Errno::EINPROGRESS));
     connection.phase = Phase::Handshake;
     (listener, route, connection)

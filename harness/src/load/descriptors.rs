@@ -1,0 +1,96 @@
+//! The table of open descriptors, which the load client shares with the rest of its process.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use super::LoadError;
+
+/// The least limit with which a load can be made: what the process needs besides, and some connections.
+pub const DESCRIPTORS_MIN: u64 = 64;
+/// The most descriptors that are left to the rest of the process.
+const RESERVE_MAX: u64 = 256;
+
+/// Which descriptors a load may take: all but the highest numbers, which stay free for the rest of the
+/// process, whatever it does meanwhile (it follows the workers' ledgers, and runs control actions).
+///
+/// The kernel gives each new descriptor the lowest number that is free (`alloc_fd` in fs/file.c), so that
+/// one beyond the share shows that all numbers below it are taken; nothing needs to be counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Share {
+    end: u64,
+}
+
+impl Share {
+    /// The share under the limit as it is now.
+    pub(super) fn of_limit() -> Result<Self, LoadError> {
+        let (soft, _) = limits()?;
+        if soft < DESCRIPTORS_MIN {
+            return Err(LoadError::TooFewDescriptors(soft));
+        }
+        Ok(Self { end: soft - reserve(soft) })
+    }
+
+    /// Gives a descriptor back to the rest of the process, as if the limit were reached, if it is theirs.
+    pub(super) fn keep(self, descriptor: OwnedFd) -> Result<OwnedFd, Errno> {
+        let is_ours = u64::try_from(descriptor.as_raw_fd()).is_ok_and(|number| number < self.end);
+        if is_ours { Ok(descriptor) } else { Err(Errno::EMFILE) }
+    }
+}
+
+/// How many descriptors are left to the rest of the process.
+const fn reserve(limit: u64) -> u64 {
+    if limit / 4 < RESERVE_MAX { limit / 4 } else { RESERVE_MAX }
+}
+
+/// Says whether the limit that [`raise_nofile`] could raise to is enough for a load.
+///
+/// # Errors
+///
+/// If it is lower than [`DESCRIPTORS_MIN`], or cannot be read.
+pub fn check_nofile() -> Result<(), LoadError> {
+    let (_, hard) = limits()?;
+    if hard < DESCRIPTORS_MIN { Err(LoadError::TooFewDescriptors(hard)) } else { Ok(()) }
+}
+
+/// Raises the soft limit of open descriptors to the hard limit, for the whole process, and returns
+/// what the soft limit was: children inherit it, and a server under test should get the old one.
+///
+/// # Errors
+///
+/// If the limit can be neither read nor set.
+pub fn raise_nofile() -> Result<u64, LoadError> {
+    let (soft, hard) = limits()?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_err(failed)?;
+    Ok(soft)
+}
+
+fn limits() -> Result<(u64, u64), LoadError> {
+    getrlimit(Resource::RLIMIT_NOFILE).map_err(failed)
+}
+
+fn failed(errno: Errno) -> LoadError {
+    LoadError::Setup { what: "limit of open descriptors", errno }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    #[test]
+    fn some_are_left_under_any_limit() {
+        assert_eq!([64, 128, 256, 1_024, 1 << 20].map(reserve), [16, 32, 64, 256, 256]);
+    }
+
+    #[test]
+    fn what_lies_beyond_the_share_is_given_back() {
+        let file = || OwnedFd::from(File::open("/dev/null").expect("it is there"));
+        let first = file();
+        let number = first.as_raw_fd() as u64;
+        assert!(Share { end: number + 1 }.keep(first).is_ok());
+        assert_eq!(Share { end: 0 }.keep(file()).err(), Some(Errno::EMFILE));
+    }
+}
