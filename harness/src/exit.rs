@@ -1,7 +1,5 @@
 //! The exit codes: constants, never a count.
 
-use std::error::Error;
-
 /// Every trial met its scenario's expectations.
 pub const PASS: u8 = 0;
 /// An expectation or a gate failed, or the fuzzer found a failure.
@@ -14,8 +12,6 @@ pub const INCONCLUSIVE: u8 = 3;
 pub const NOTHING_SELECTED: u8 = 4;
 /// The environment does not allow the run: namespaces, disk, permissions.
 pub const ENVIRONMENT: u8 = 5;
-/// Interrupted twice, as shells show a process that SIGINT ended.
-pub const INTERRUPTED: u8 = 130;
 
 /// Something that ends the program early: what to say, and the exit code.
 #[derive(Debug)]
@@ -23,35 +19,22 @@ pub struct Failure {
     /// The exit code.
     pub code: u8,
     /// What to say.
-    pub error: Box<dyn Error + Send + Sync>,
+    pub error: anyhow::Error,
 }
 
 impl Failure {
     /// The command line or a file is wrong.
-    pub fn usage(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub fn usage(error: impl Into<anyhow::Error>) -> Self {
         Self { code: USAGE, error: error.into() }
     }
 
     /// The environment does not allow it.
-    pub fn environment(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub fn environment(error: impl Into<anyhow::Error>) -> Self {
         Self { code: ENVIRONMENT, error: error.into() }
     }
 
     /// Nothing is selected.
-    pub fn nothing(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub fn nothing(error: impl Into<anyhow::Error>) -> Self {
         Self { code: NOTHING_SELECTED, error: error.into() }
-    }
-
-    /// The error and what caused it, in one sentence.
-    #[must_use]
-    pub fn in_words(&self) -> String {
-        let mut words = self.error.to_string();
-        let mut cause = self.error.source();
-        while let Some(error) = cause {
-            words.push_str(": ");
-            words.push_str(&error.to_string());
-            cause = error.source();
-        }
-        words
     }
 }

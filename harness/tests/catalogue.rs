@@ -26,7 +26,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use machine::{SIDE_BY_SIDE, alone, beside_others, settle, trials};
 
 /// Scenarios that use all of the machine that they can get, or compare times.
-const ALONE: [&str; 3] = ["throughput", "unix-vs-tcp/tcp", "unix-vs-tcp/unix"];
+const ALONE: [&str; 4] = ["throughput", "throughput-five", "unix-vs-tcp/tcp", "unix-vs-tcp/unix"];
 
 /// How often a cell that differs is measured again, alone.
 const RETRIES: usize = 3;

@@ -67,6 +67,27 @@ const FACTS: &[Fact] = &[
         holds: |trial| has_backlog(trial, 2048),
     },
     Fact {
+        name: "meinheld-leaves-the-backlog-of-an-inherited-listener",
+        supervisor: "chaussette-meinheld",
+        scenario: "crash",
+        holds: |trial| has_backlog(trial, 128),
+    },
+    Fact {
+        name: "four-workers-of-meinheld-go-on-without-the-fifth",
+        supervisor: "chaussette-meinheld",
+        scenario: "crash-hard",
+        holds: |trial| {
+            keeps_its_listener(trial)?;
+            is_graded(trial, Grade::Held)
+        },
+    },
+    Fact {
+        name: "gevent-leaves-the-backlog-of-an-inherited-listener",
+        supervisor: "gevent",
+        scenario: "crash",
+        holds: |trial| has_backlog(trial, 128),
+    },
+    Fact {
         name: "gunicorn-leaves-the-backlog-of-an-inherited-listener",
         supervisor: "gunicorn-fd",
         scenario: "crash",

@@ -13,9 +13,11 @@ mod real;
 
 use std::process::ExitCode;
 
-use fact::{Fact, closes_its_listener, exactly, is_graded, keeps_its_listener, some};
+use fact::{Fact, closes_its_listener, exactly, is_graded, keeps_its_listener, named, some};
 use holdline_model::result::TrialResult;
-use holdline_model::words::{Fate, Grade};
+use holdline_model::words::{Fate, Finding, Grade};
+use libtest_mimic::{Failed, Trial};
+use machine::trials;
 
 const FACTS: &[Fact] = &[
     Fact {
@@ -113,6 +115,18 @@ const FACTS: &[Fact] = &[
         holds: keeps_its_listener,
     },
     Fact {
+        name: "lithos-tells-nobody-its-process-id-unless-it-is-asked-for-activation",
+        supervisor: "lithos",
+        scenario: "inheritance",
+        holds: |trial| found_of_listen_pid(trial, Finding::Failed),
+    },
+    Fact {
+        name: "lithos-tells-a-process-its-id-by-activation",
+        supervisor: "lithos-activation",
+        scenario: "inheritance",
+        holds: |trial| found_of_listen_pid(trial, Finding::Ok),
+    },
+    Fact {
         name: "catflap-makes-a-crowd-wait-for-retransmits",
         supervisor: "catflap",
         scenario: "crash-queued",
@@ -136,7 +150,26 @@ const FACTS: &[Fact] = &[
 ];
 
 fn main() -> ExitCode {
-    fact::hold("facts_servers", FACTS, Vec::new())
+    let no_worker =
+        Trial::ignorable_test("facts_servers::haproxy-without-a-master-has-no-worker-to-be-killed", || {
+            real::if_installed(&named("haproxy-handover")?, has_no_worker_to_be_killed)
+        });
+    fact::hold("facts_servers", FACTS, vec![no_worker])
+}
+
+/// Known before it is tried, so that there are no books.
+fn has_no_worker_to_be_killed() -> Result<(), Failed> {
+    let trial = trials(&["worker-killed"], &["haproxy-handover"])?.pop().ok_or("there was no trial")?;
+    Ok(is_graded(&trial, Grade::Unsupported)?)
+}
+
+/// What came of asking whether LISTEN_PID is the worker's own process id.
+fn found_of_listen_pid(trial: &TrialResult, expected: Finding) -> Result<(), String> {
+    let check = trial.workers.inheritance.iter().find(|check| check.check == "listen-pid");
+    match check {
+        Some(check) if check.finding == expected => Ok(()),
+        other => Err(format!("of LISTEN_PID was found {other:?}, not {expected:?}")),
+    }
 }
 
 fn has_ended(trial: &TrialResult) -> Result<(), String> {

@@ -34,6 +34,5 @@ pub mod support;
 pub mod template;
 pub mod timeline;
 pub mod versions;
-pub mod visible;
 pub mod wire;
 pub mod words;

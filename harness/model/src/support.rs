@@ -1,6 +1,6 @@
 //! Whether a supervisor can do what a scenario asks, as far as its description says.
 
-use crate::scenario::{Action, Drain, Scenario};
+use crate::scenario::{Action, Drain, Scenario, Target};
 use crate::supervisor::{Control, Holder, Protocol, Runs, Supervisor};
 use crate::wire::Poison;
 use crate::words::{CrashMode, CrashStep, Transport, Verb};
@@ -68,9 +68,21 @@ pub fn lack(supervisor: &Supervisor, scenario: &Scenario, is_root: bool) -> Opti
             "its workers do not fail at what they cannot understand, so that no request can crash one"
                 .to_owned(),
         ),
-        _ => None,
+        Action::Signal { to: target, .. } | Action::Pause { whom: target, .. } => {
+            lack_of_target(supervisor, *target)
+        }
+        Action::Poison(_) | Action::Crash { .. } => None,
     });
     lack.or_else(|| lack_of_users(supervisor, scenario, is_root))
+}
+
+fn lack_of_target(supervisor: &Supervisor, target: Target) -> Option<String> {
+    let is_there = match target {
+        Target::Worker | Target::Workers => !supervisor.single_process,
+        Target::Supervisor => true,
+    };
+    (!is_there)
+        .then(|| "it is a single process, which serves by itself: there is no worker to be hit".to_owned())
 }
 
 fn lack_of_verb(supervisor: &Supervisor, verb: Verb, workers: Option<u32>) -> Option<String> {
@@ -197,6 +209,23 @@ mod tests {
             &fault("{ verb = \"scale\", workers = 4 }"),
             Some("at most 3 workers, and is to be scaled"),
         );
+    }
+
+    #[test]
+    fn a_single_process_has_no_worker_to_be_hit() {
+        let single = format!("{HOLDS}runs = [\"itself\"]\nsingle-process = true\n");
+        let fault = |what: &str| format!("[[fault]]\nat = \"0.1s\"\n{what}");
+        let why = Some("there is no worker to be hit");
+        for (what, lack) in [
+            ("signal = { to = \"worker\", name = \"KILL\" }", why),
+            ("signal = { to = \"workers\", name = \"TERM\" }", why),
+            ("pause = { whom = \"worker\", for = \"0.1s\" }", why),
+            ("signal = { to = \"supervisor\", name = \"KILL\" }", None),
+            ("pause = { whom = \"supervisor\", for = \"0.1s\" }", None),
+        ] {
+            check(&single, &fault(what), lack);
+            check(&format!("{HOLDS}runs = [\"itself\"]\n"), &fault(what), None);
+        }
     }
 
     #[test]

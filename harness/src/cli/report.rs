@@ -3,21 +3,14 @@
 use holdline_reports::{Style, table};
 
 use super::args::ReportArgs;
-use super::terminal::{self, print};
+use super::{print, terminal_width, wants_color};
 use crate::exit::{self, Failure};
-use crate::export::Exports;
 use crate::rundir;
 
-/// Prints the report of a run directory, and writes it in other formats.
+/// Prints the report of a run directory.
 pub(super) fn main(args: &ReportArgs) -> Result<u8, Failure> {
     let run = rundir::load(&args.dir).map_err(Failure::usage)?;
-    let exports = Exports::open(args.exports.wanted(), args.dir.canonicalize().ok().as_deref())?;
-    let takes_stdout = exports.take_stdout();
-    exports.write(&run, print)?;
-    if takes_stdout {
-        return Ok(exit::PASS);
-    }
-    let style = Style { color: terminal::wants_color(args.color), width: terminal::width() };
+    let style = Style { color: wants_color(args.color), width: terminal_width() };
     let mut text = table::terminal(&run, &style);
     if args.trials {
         for trial in &run.trials {

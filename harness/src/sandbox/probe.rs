@@ -13,12 +13,12 @@ use super::{mounts, namespaces, network, process};
 /// What the user asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum IsolationChoice {
-    /// Full where the kernel allows it, else none, and the results say so
+    /// Full isolation where it can be had, and none where not, with a notice.
     #[default]
     Auto,
-    /// User, network, PID, mount, IPC and UTS namespaces; an error where they are refused
+    /// Full isolation, or an error.
     Full,
-    /// No namespaces: counters are host-wide, sysctls stay as they are
+    /// No isolation.
     None,
 }
 

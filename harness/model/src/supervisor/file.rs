@@ -82,6 +82,10 @@ pub struct SupervisorFile {
     /// Whether it can run its workers as the user {user}. Default: false.
     #[serde(default)]
     pub can_drop: bool,
+    /// Whether it is a single process, which serves by itself and has no worker for a fault to hit.
+    /// Default: false.
+    #[serde(default)]
+    pub single_process: bool,
 }
 
 /// Who holds the listener, and how workers get it.

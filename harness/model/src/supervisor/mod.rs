@@ -72,6 +72,8 @@ pub struct Supervisor {
     pub pid_file: Option<String>,
     /// Whether it can run its workers as another user than its own, `{user}`.
     pub can_drop: bool,
+    /// Whether it is a single process, which serves by itself and has no worker for a fault to hit.
+    pub single_process: bool,
 }
 
 /// What a supervisor can run.

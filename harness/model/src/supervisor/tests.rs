@@ -86,7 +86,8 @@ fn defaults_are_as_documented() {
     assert_eq!(t.ready, Ready { listening: true, workers: true, spares: 0, timeout_ns: 10_000_000_000 });
     assert_eq!(t.stop, Control::Signal { signal: "TERM".to_owned(), to: SignalTo::Supervisor });
     assert!(t.files.is_empty() && t.control.is_empty() && t.env.is_empty() && t.expected.is_empty());
-    assert!(t.pid_file.is_none() && !t.can_drop);
+    assert!(t.pid_file.is_none() && !t.can_drop && !t.single_process);
+    assert!(right(&with("single-process = true")).single_process);
 }
 
 #[test]

@@ -73,6 +73,7 @@ fn supervisor(file: SupervisorFile) -> Result<Supervisor, Problem> {
         needs: file.needs,
         pid_file: file.pid_file.as_ref().map(pid_file).transpose()?,
         can_drop: file.can_drop,
+        single_process: file.single_process,
         runs,
     })
 }
