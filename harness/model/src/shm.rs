@@ -31,64 +31,74 @@ pub const LEDGER_WINDOW_OFFSET: usize = 16;
 /// By how many records a ledger file grows.
 pub const LEDGER_CHUNK_RECORDS: usize = 16 * 1024;
 
-/// What a worker's record says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[repr(u32)]
-pub enum RecordKind {
-    /// The process runs. Detail: the worker's version.
-    Boot = 1,
-    /// It can accept from now on. Detail: inode of the listener, 0 where it has none.
-    Ready = 2,
-    /// `accept` returned a connection.
-    Accepted = 3,
-    /// A request was read completely. Detail: its number, `u64::MAX` for poison.
-    Read = 4,
-    /// A reply was handed to the kernel completely. Detail: its number.
-    Replied = 5,
-    /// The connection was closed by the worker.
-    Closed = 6,
-    /// The worker is about to fail as it was told. Detail: see [`crash_detail`].
-    Crash = 7,
-    /// It was asked to stop and accepts nothing more.
-    Drain = 8,
-    /// It is about to exit of its own will. Detail: the exit code.
-    Exit = 9,
-    /// `bind` or `listen` failed. Detail: errno.
-    BindFailed = 10,
-    /// It fails to boot, as it was told.
-    BootFailed = 11,
-    /// `accept` failed for another reason than having nothing to accept. Detail: errno.
-    AcceptFailed = 12,
-    /// It was told to accept nothing more, and goes on living.
-    StoppedAccepting = 13,
-    /// A spare took over: it accepts from now on.
-    TookOver = 14,
+/// An enumeration whose values are written as these numbers: they stand here once, and never change.
+macro_rules! codes {
+    ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $code:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        #[repr(u32)]
+        pub enum $name {
+            $($(#[$variant_meta])* $variant = $code,)+
+        }
+
+        impl $name {
+            /// Every one, in order of its number.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The number that is written.
+            #[must_use]
+            pub const fn code(self) -> u32 {
+                self as u32
+            }
+
+            /// Reads a number back.
+            #[must_use]
+            pub const fn from_code(code: u32) -> Option<Self> {
+                match code {
+                    $($code => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// What a worker's record says.
+    RecordKind {
+        /// The process runs. Detail: the worker's version.
+        Boot = 1,
+        /// It can accept from now on. Detail: inode of the listener, 0 where it has none.
+        Ready = 2,
+        /// `accept` returned a connection.
+        Accepted = 3,
+        /// A request was read completely. Detail: its number, `u64::MAX` for poison.
+        Read = 4,
+        /// A reply was handed to the kernel completely. Detail: its number.
+        Replied = 5,
+        /// The connection was closed by the worker.
+        Closed = 6,
+        /// The worker is about to fail as it was told. Detail: see [`crash_detail`].
+        Crash = 7,
+        /// It was asked to stop and accepts nothing more.
+        Drain = 8,
+        /// It is about to exit of its own will. Detail: the exit code.
+        Exit = 9,
+        /// `bind` or `listen` failed. Detail: errno.
+        BindFailed = 10,
+        /// It fails to boot, as it was told.
+        BootFailed = 11,
+        /// `accept` failed for another reason than having nothing to accept. Detail: errno.
+        AcceptFailed = 12,
+        /// It was told to accept nothing more, and goes on living.
+        StoppedAccepting = 13,
+        /// A spare took over: it accepts from now on.
+        TookOver = 14,
+    }
 }
 
 impl RecordKind {
-    /// The kind with this number.
-    #[must_use]
-    pub const fn from_u32(number: u32) -> Option<Self> {
-        Some(match number {
-            1 => Self::Boot,
-            2 => Self::Ready,
-            3 => Self::Accepted,
-            4 => Self::Read,
-            5 => Self::Replied,
-            6 => Self::Closed,
-            7 => Self::Crash,
-            8 => Self::Drain,
-            9 => Self::Exit,
-            10 => Self::BindFailed,
-            11 => Self::BootFailed,
-            12 => Self::AcceptFailed,
-            13 => Self::StoppedAccepting,
-            14 => Self::TookOver,
-            _ => return None,
-        })
-    }
-
     /// Whether a worker writes it a few times in its life, not for each connection or request: it can then
     /// afford the system call by which it wakes whoever watches its ledger.
     #[must_use]
@@ -109,18 +119,53 @@ impl RecordKind {
     }
 }
 
+/// The number of a step in records.
+#[must_use]
+pub const fn step_code(step: CrashStep) -> u8 {
+    match step {
+        CrashStep::Boot => 0,
+        CrashStep::Idle => 1,
+        CrashStep::Accept => 2,
+        CrashStep::Read => 3,
+        CrashStep::Work => 4,
+        CrashStep::Reply => 5,
+        CrashStep::Close => 6,
+        CrashStep::Drain => 7,
+    }
+}
+
+/// The number of a mode in records. On the control page it is one more.
+#[must_use]
+pub const fn mode_code(mode: CrashMode) -> u8 {
+    match mode {
+        CrashMode::Exit => 0,
+        CrashMode::Panic => 1,
+        CrashMode::Abort => 2,
+        CrashMode::Segv => 3,
+        CrashMode::Kill => 4,
+        CrashMode::Hang => 5,
+        CrashMode::StopAccepting => 6,
+        CrashMode::LeakFds => 7,
+        CrashMode::Allocate => 8,
+        CrashMode::Catch => 9,
+    }
+}
+
+fn mode_of_code(code: u64) -> Option<CrashMode> {
+    CrashMode::ALL.iter().copied().find(|mode| u64::from(mode_code(*mode)) == code)
+}
+
 /// Packs step and mode of a deliberate crash into a record's detail.
 #[must_use]
 pub fn crash_detail(step: CrashStep, mode: CrashMode) -> u64 {
-    (step as u64) << 8 | mode as u64
+    u64::from(step_code(step)) << 8 | u64::from(mode_code(mode))
 }
 
 /// Reads back what [`crash_detail`] packed.
 #[must_use]
 pub fn parse_crash_detail(detail: u64) -> Option<(CrashStep, CrashMode)> {
-    let step = CrashStep::ALL.get(usize::try_from(detail >> 8).ok()?)?;
-    let mode = CrashMode::ALL.get(usize::try_from(detail & 0xff).ok()?)?;
-    Some((*step, *mode))
+    let step = CrashStep::ALL.iter().copied().find(|step| u64::from(step_code(*step)) == detail >> 8)?;
+    Some((step, mode_of_code(detail & 0xff)?))
 }
 
 /// One line of a worker's ledger.
@@ -142,17 +187,21 @@ pub struct WorkerRecord {
     pub peer: Option<Peer>,
 }
 
-const FAMILY_NONE: u16 = 0;
-const FAMILY_UNIX: u16 = 1;
-const FAMILY_V4: u16 = 2;
-const FAMILY_V6: u16 = 10;
+/// No client, or one whose address is not known.
+pub const FAMILY_NONE: u16 = 0;
+/// A Unix client, known by its attempt.
+pub const FAMILY_UNIX: u16 = 1;
+/// An IPv4 client.
+pub const FAMILY_V4: u16 = 2;
+/// An IPv6 client.
+pub const FAMILY_V6: u16 = 10;
 
 impl WorkerRecord {
     /// The record as bytes. The writer stores the first four, the kind, last.
     #[must_use]
     pub fn encode(&self) -> [u8; RECORD_BYTES] {
         let mut bytes = [0; RECORD_BYTES];
-        bytes[0..4].copy_from_slice(&(self.kind as u32).to_le_bytes());
+        bytes[0..4].copy_from_slice(&self.kind.code().to_le_bytes());
         bytes[4..8].copy_from_slice(&self.pid.to_le_bytes());
         bytes[8..12].copy_from_slice(&self.generation.to_le_bytes());
         bytes[12..16].copy_from_slice(&self.connection.to_le_bytes());
@@ -176,7 +225,7 @@ impl WorkerRecord {
             return Ok(None);
         }
         Ok(Some(Self {
-            kind: RecordKind::from_u32(kind).ok_or(DamagedRecord::Kind(kind))?,
+            kind: RecordKind::from_code(kind).ok_or(DamagedRecord::Kind(kind))?,
             pid: u32_at(bytes, 4),
             generation: u32_at(bytes, 8),
             connection: u32_at(bytes, 12),
@@ -273,16 +322,16 @@ pub mod control {
         SLOTS_OFFSET + slot * 8
     }
 
-    /// A mode as a word of the page: its place in [`CrashMode::ALL`], from 1.
+    /// A mode as a word of the page: its number in records plus 1.
     #[must_use]
     pub const fn mode_word(mode: CrashMode) -> u32 {
-        mode as u32 + 1
+        super::mode_code(mode) as u32 + 1
     }
 
     /// Reads back what [`mode_word`] wrote; 0 and unknown words are `None`.
     #[must_use]
     pub fn parse_mode_word(word: u32) -> Option<CrashMode> {
-        CrashMode::ALL.get(usize::try_from(word).ok()?.checked_sub(1)?).copied()
+        super::mode_of_code(u64::from(word.checked_sub(1)?))
     }
 
     /// Offset of the word that arms a crash step that no request carries.
@@ -292,7 +341,9 @@ pub mod control {
             CrashStep::Boot => Some(BOOT_MODE_OFFSET),
             CrashStep::Idle => Some(IDLE_MODE_OFFSET),
             CrashStep::Drain => Some(DRAIN_MODE_OFFSET),
-            _ => None,
+            CrashStep::Accept | CrashStep::Read | CrashStep::Work | CrashStep::Reply | CrashStep::Close => {
+                None
+            }
         }
     }
 }
@@ -319,7 +370,7 @@ mod tests {
         fn records_read_back(
             kind in 1..=14_u32, pid: u32, generation: u32, connection: u32, at_ns: u64, detail: u64, peer in peers(),
         ) {
-            let kind = RecordKind::from_u32(kind).expect("a kind");
+            let kind = RecordKind::from_code(kind).expect("a kind");
             let record = WorkerRecord { kind, pid, generation, connection, at_ns, detail, peer };
             prop_assert_eq!(WorkerRecord::decode(&record.encode()), Ok(Some(record)));
         }
@@ -328,6 +379,25 @@ mod tests {
         fn damaged_records_are_found_or_read_never_fatal(bytes: [u8; RECORD_BYTES]) {
             let _ = WorkerRecord::decode(&bytes);
         }
+    }
+
+    #[test]
+    fn a_record_has_the_bytes_that_it_always_had() {
+        let record = WorkerRecord {
+            kind: RecordKind::Crash,
+            pid: 0x0102_0304,
+            generation: 5,
+            connection: 6,
+            at_ns: 0x1112_1314_1516_1718,
+            detail: crash_detail(CrashStep::Drain, CrashMode::Catch),
+            peer: Some(Peer::Ip(Ipv4Addr::new(127, 0, 0, 40).into(), 0x2122)),
+        };
+        let mut expected = [0; RECORD_BYTES];
+        expected[0..16].copy_from_slice(&[7, 0, 0, 0, 4, 3, 2, 1, 5, 0, 0, 0, 6, 0, 0, 0]);
+        expected[16..24].copy_from_slice(&[0x18, 0x17, 0x16, 0x15, 0x14, 0x13, 0x12, 0x11]);
+        expected[24..26].copy_from_slice(&[9, 7]);
+        expected[32..40].copy_from_slice(&[2, 0, 0x22, 0x21, 127, 0, 0, 40]);
+        assert_eq!(record.encode(), expected);
     }
 
     #[test]

@@ -219,7 +219,10 @@ impl CrashStep {
     /// Whether a request carries this fault to the worker, so that the request itself is poison.
     #[must_use]
     pub const fn is_carried_by_request(self) -> bool {
-        matches!(self, Self::Accept | Self::Read | Self::Work | Self::Reply | Self::Close)
+        match self {
+            Self::Accept | Self::Read | Self::Work | Self::Reply | Self::Close => true,
+            Self::Boot | Self::Idle | Self::Drain => false,
+        }
     }
 }
 
@@ -253,7 +256,10 @@ impl CrashMode {
     /// Whether the worker process ends by this fault.
     #[must_use]
     pub const fn ends_process(self) -> bool {
-        matches!(self, Self::Exit | Self::Panic | Self::Abort | Self::Segv | Self::Kill | Self::Allocate)
+        match self {
+            Self::Exit | Self::Panic | Self::Abort | Self::Segv | Self::Kill | Self::Allocate => true,
+            Self::Hang | Self::StopAccepting | Self::LeakFds | Self::Catch => false,
+        }
     }
 }
 

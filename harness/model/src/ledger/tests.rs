@@ -313,7 +313,7 @@ proptest! {
             trial.client.last_mut().expect("told").poison = poison;
         }
         for (attempt, generation, kind) in accepted {
-            let Some(kind) = RecordKind::from_u32(u32::from(kind % 15)) else { continue };
+            let Some(kind) = RecordKind::from_code(u32::from(kind % 15)) else { continue };
             let mut log = log(generation);
             log.window_open = attempt % 2 == 0;
             log.records.push(WorkerRecord {
