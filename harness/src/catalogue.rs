@@ -3,19 +3,28 @@
 //! The catalogue is embedded in the executable, so that an installed holdline needs no other file.
 //! A path (anything with a slash, or that ends in `.toml`) overrides it.
 
+mod files;
+mod select;
+mod templates;
+
 use std::path::{Path, PathBuf};
 
-use globset::Glob;
 use holdline_model::file::FileError;
 use holdline_model::scenario::{self, Scenario};
 use holdline_model::supervisor::{self, Supervisor};
-use holdline_model::words::nearest;
 use include_dir::{Dir, DirEntry, include_dir};
+
+pub use self::files::ReadError;
+use self::files::read;
+pub use self::select::{SelectError, is_description, is_path, select_scenarios, select_supervisors};
+pub use self::templates::{TemplateProblem, check_templates};
 
 static SCENARIOS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../scenarios");
 
 /// The scenario that runs where none is named.
 pub const DEFAULT_SCENARIO: &str = "crash";
+/// The name of a supervisor's description in its folder.
+const DESCRIPTION: &str = "supervisor.toml";
 
 /// A scenario and where it comes from.
 #[derive(Debug, Clone)]
@@ -50,48 +59,6 @@ pub enum Source {
     Folder(PathBuf),
 }
 
-/// Why a selection cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum SelectError {
-    /// No scenario or supervisor has this name.
-    #[error("no {what} is named `{name}`{}\n  `holdline list {what}s` shows them all", .nearest.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
-    Unknown {
-        /// `scenario` or `supervisor`.
-        what: &'static str,
-        /// What was asked for.
-        name: String,
-        /// The most similar name.
-        nearest: Option<String>,
-    },
-    /// A pattern that is no glob.
-    #[error("`{pattern}` is not a pattern: {error}")]
-    Glob {
-        /// The pattern.
-        pattern: String,
-        /// Why.
-        error: globset::Error,
-    },
-    /// A pattern that matches nothing.
-    #[error("no {what} matches `{pattern}`")]
-    NoMatch {
-        /// `scenario` or `supervisor`.
-        what: &'static str,
-        /// The pattern.
-        pattern: String,
-    },
-    /// A file that cannot be read.
-    #[error("failed to read {path}: {error}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        error: std::io::Error,
-    },
-    /// A file that is wrong.
-    #[error("{0}")]
-    File(#[from] Box<FileError>),
-}
-
 /// Every scenario of the catalogue, by name.
 ///
 /// # Errors
@@ -120,8 +87,53 @@ fn collect_scenarios(dir: &Dir<'_>, entries: &mut Vec<ScenarioEntry>) -> Result<
 }
 
 fn scenario_entry(text: String, origin: String) -> Result<ScenarioEntry, SelectError> {
-    let scenario = scenario::parse(&text, &origin).map_err(Box::new)?;
-    Ok(ScenarioEntry { text, origin, scenario })
+    Ok(ScenarioEntry::parse(text, origin)?)
+}
+
+impl ScenarioEntry {
+    /// An entry of a scenario's text; `origin` names it in messages.
+    ///
+    /// # Errors
+    ///
+    /// The text is wrong.
+    pub fn parse(text: String, origin: String) -> Result<Self, Box<FileError>> {
+        let scenario = scenario::parse(&text, &origin)?;
+        Ok(Self { text, origin, scenario })
+    }
+
+    /// Reads a scenario's file.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or is wrong.
+    pub fn read(path: &Path) -> Result<Self, SelectError> {
+        scenario_entry(read(path)?, path.display().to_string())
+    }
+}
+
+impl SupervisorEntry {
+    /// An entry of a description's text; `origin` names it in messages.
+    ///
+    /// # Errors
+    ///
+    /// The text is wrong.
+    pub fn parse(text: String, origin: String, source: Source) -> Result<Self, Box<FileError>> {
+        let supervisor = supervisor::parse(&text, &origin)?;
+        Ok(Self { text, origin, source, supervisor })
+    }
+
+    /// Reads a description, from its file or from the folder of its supervisor.toml.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or is wrong.
+    pub fn read(path: &Path) -> Result<Self, SelectError> {
+        let file = if path.is_dir() { path.join(DESCRIPTION) } else { path.to_owned() };
+        let text = read(&file)?;
+        let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder.canonicalize().map_err(|error| ReadError::io(folder, error))?;
+        Ok(Self::parse(text, file.display().to_string(), Source::Folder(folder))?)
+    }
 }
 
 /// Every supervisor of the catalogue: the reference supervisors first, each group by name.
@@ -135,8 +147,7 @@ pub fn supervisors() -> Result<Vec<SupervisorEntry>, SelectError> {
         for file in folder.files().filter(|file| file.path().extension().is_some_and(|e| e == "toml")) {
             let text = file.contents_utf8().unwrap_or_default().to_owned();
             let origin = format!("fixtures/supervisors/{}", file.path().display());
-            let supervisor = supervisor::parse(&text, &origin).map_err(Box::new)?;
-            entries.push(SupervisorEntry { text, origin, source: Source::Embedded(folder), supervisor });
+            entries.push(SupervisorEntry::parse(text, origin, Source::Embedded(folder))?);
         }
     }
     entries.sort_by(|a, b| key(&a.supervisor).cmp(&key(&b.supervisor)));
@@ -159,114 +170,6 @@ fn key(supervisor: &Supervisor) -> (bool, usize, &str) {
     ];
     let step = LADDER.iter().position(|name| *name == supervisor.name).unwrap_or(LADDER.len());
     (!supervisor.reference, step, &supervisor.name)
-}
-
-/// The scenarios that these words select, each once, in the order of the words. Those that are opt-in
-/// must be named.
-///
-/// # Errors
-///
-/// An unknown name, a pattern that matches nothing, a file that is wrong.
-pub fn select_scenarios(words: &[String]) -> Result<Vec<ScenarioEntry>, SelectError> {
-    let default = [DEFAULT_SCENARIO.to_owned()];
-    let words = if words.is_empty() { &default } else { words };
-    let all = scenarios()?;
-    let mut selected: Vec<ScenarioEntry> = Vec::new();
-    for word in words {
-        let found = if is_path(word) {
-            vec![scenario_entry(read(Path::new(word))?, word.clone())?]
-        } else {
-            matching("scenario", word, &all, |entry| &entry.scenario.name, |entry| entry.scenario.opt_in)?
-        };
-        for entry in found {
-            if !selected.iter().any(|other| other.scenario.name == entry.scenario.name) {
-                selected.push(entry);
-            }
-        }
-    }
-    Ok(selected)
-}
-
-/// The supervisors that these words select, each once, in the order of the words.
-///
-/// # Errors
-///
-/// An unknown name, a pattern that matches nothing, a file that is wrong.
-pub fn select_supervisors(words: &[String]) -> Result<Vec<SupervisorEntry>, SelectError> {
-    let all = supervisors()?;
-    if words.is_empty() {
-        return Ok(all.into_iter().filter(|entry| entry.supervisor.reference).collect());
-    }
-    let mut selected: Vec<SupervisorEntry> = Vec::new();
-    for word in words {
-        let found = if is_path(word) {
-            vec![supervisor_from_path(Path::new(word))?]
-        } else {
-            matching("supervisor", word, &all, |entry| &entry.supervisor.name, |_| false)?
-        };
-        for entry in found {
-            if !selected.iter().any(|other| other.supervisor.name == entry.supervisor.name) {
-                selected.push(entry);
-            }
-        }
-    }
-    Ok(selected)
-}
-
-fn supervisor_from_path(path: &Path) -> Result<SupervisorEntry, SelectError> {
-    let file = if path.is_dir() { path.join("supervisor.toml") } else { path.to_owned() };
-    let text = read(&file)?;
-    let origin = file.display().to_string();
-    let supervisor = supervisor::parse(&text, &origin).map_err(Box::new)?;
-    let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let folder =
-        folder.canonicalize().map_err(|error| SelectError::Read { path: folder.to_owned(), error })?;
-    Ok(SupervisorEntry { text, origin, source: Source::Folder(folder), supervisor })
-}
-
-fn read(path: &Path) -> Result<String, SelectError> {
-    std::fs::read_to_string(path).map_err(|error| SelectError::Read { path: path.to_owned(), error })
-}
-
-fn is_path(word: &str) -> bool {
-    word.starts_with(['.', '/']) || word.ends_with(".toml")
-}
-
-fn matching<T: Clone>(
-    what: &'static str,
-    word: &str,
-    all: &[T],
-    name: impl Fn(&T) -> &String,
-    is_opt_in: impl Fn(&T) -> bool,
-) -> Result<Vec<T>, SelectError> {
-    if word == "all" {
-        return Ok(all.iter().filter(|entry| !is_opt_in(entry)).cloned().collect());
-    }
-    if !word.contains(['*', '?', '[', '{']) {
-        if let Some(entry) = all.iter().find(|entry| name(entry) == word) {
-            return Ok(vec![entry.clone()]);
-        }
-        // A folder of scenarios, as `survivor`, stands for all in it.
-        let is_beneath =
-            |entry: &&T| name(entry).strip_prefix(word).is_some_and(|rest| rest.starts_with('/'));
-        let family: Vec<T> = all.iter().filter(is_beneath).cloned().collect();
-        if !family.is_empty() {
-            return Ok(family);
-        }
-        return Err(SelectError::Unknown {
-            what,
-            name: word.to_owned(),
-            nearest: nearest(word, all.iter().map(|entry| name(entry).as_str())).map(str::to_owned),
-        });
-    }
-    let glob = Glob::new(word).map_err(|error| SelectError::Glob { pattern: word.to_owned(), error })?;
-    let matcher = glob.compile_matcher();
-    let found: Vec<T> =
-        all.iter().filter(|entry| !is_opt_in(entry) && matcher.is_match(name(entry))).cloned().collect();
-    if found.is_empty() {
-        return Err(SelectError::NoMatch { what, pattern: word.to_owned() });
-    }
-    Ok(found)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The exit codes: constants, never a count.
 
+use std::error::Error;
+
 /// Every trial met its scenario's expectations.
 pub const PASS: u8 = 0;
 /// An expectation or a gate failed, or the fuzzer found a failure.
@@ -12,6 +14,8 @@ pub const INCONCLUSIVE: u8 = 3;
 pub const NOTHING_SELECTED: u8 = 4;
 /// The environment does not allow the run: namespaces, disk, permissions.
 pub const ENVIRONMENT: u8 = 5;
+/// Interrupted twice, as shells show a process that SIGINT ended.
+pub const INTERRUPTED: u8 = 130;
 
 /// Something that ends the program early: what to say, and the exit code.
 #[derive(Debug)]
@@ -19,22 +23,35 @@ pub struct Failure {
     /// The exit code.
     pub code: u8,
     /// What to say.
-    pub error: anyhow::Error,
+    pub error: Box<dyn Error + Send + Sync>,
 }
 
 impl Failure {
     /// The command line or a file is wrong.
-    pub fn usage(error: impl Into<anyhow::Error>) -> Self {
+    pub fn usage(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { code: USAGE, error: error.into() }
     }
 
     /// The environment does not allow it.
-    pub fn environment(error: impl Into<anyhow::Error>) -> Self {
+    pub fn environment(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { code: ENVIRONMENT, error: error.into() }
     }
 
     /// Nothing is selected.
-    pub fn nothing(error: impl Into<anyhow::Error>) -> Self {
+    pub fn nothing(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { code: NOTHING_SELECTED, error: error.into() }
+    }
+
+    /// The error and what caused it, in one sentence.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let mut words = self.error.to_string();
+        let mut cause = self.error.source();
+        while let Some(error) = cause {
+            words.push_str(": ");
+            words.push_str(&error.to_string());
+            cause = error.source();
+        }
+        words
     }
 }

@@ -32,7 +32,8 @@ pub fn manifest(seed: u64, isolation: Isolation, planned: u32) -> Manifest {
         isolation,
         started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         cpu_model: cpu_model(),
-        command: std::env::args().skip(1).collect(),
+        // An argument may be any bytes but NUL.
+        command: std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect(),
         planned,
         sysctls: sysctls(),
         counters_host_wide: isolation == Isolation::None,

@@ -16,7 +16,7 @@ pub const RUN_JSON: &str = "run.json";
 #[derive(Debug, thiserror::Error)]
 pub enum RunDirError {
     /// It cannot be created or written to.
-    #[error("failed to write to the run directory {path}: {error}; name another with --out")]
+    #[error("failed to write to the run directory {}: {error}{}; name another with --out", .path.display(), hint(.error))]
     Write {
         /// The file or folder.
         path: PathBuf,
@@ -24,10 +24,13 @@ pub enum RunDirError {
         error: io::Error,
     },
     /// It holds another run already.
-    #[error("{0} holds a run already; name an empty or a new directory with --out")]
+    #[error("{} holds a run already; name an empty or a new directory with --out", .0.display())]
     Occupied(PathBuf),
+    /// It holds something else.
+    #[error("{} is not empty; name an empty or a new directory with --out", .0.display())]
+    NotEmpty(PathBuf),
     /// It cannot be read.
-    #[error("failed to read {path}: {error}")]
+    #[error("failed to read {}: {error}", .path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -35,7 +38,7 @@ pub enum RunDirError {
         error: io::Error,
     },
     /// It does not hold a result of this version.
-    #[error("{path} is not a result of holdline ({SCHEMA}): {why}")]
+    #[error("{} is not a result of holdline ({SCHEMA}): {why}", .path.display())]
     NotAResult {
         /// The file.
         path: PathBuf,
@@ -44,10 +47,22 @@ pub enum RunDirError {
     },
 }
 
+/// The limit behind an error whose own words do not name it.
+pub(crate) fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::FileTooLarge => " (see `ulimit -f`)",
+        _ => "",
+    }
+}
+
 /// A run directory.
 #[derive(Debug, Clone)]
 pub struct RunDir {
     path: PathBuf,
+    /// The symbolic link that is to point to it.
+    latest: Option<PathBuf>,
+    /// Whether it was not there before.
+    is_new: bool,
 }
 
 impl RunDir {
@@ -55,41 +70,84 @@ impl RunDir {
     ///
     /// # Errors
     ///
-    /// It cannot be created or written to, or holds a run already.
+    /// It cannot be created or written to, or is not empty.
     pub fn create(path: &Path) -> Result<Self, RunDirError> {
+        let is_new = !path.exists();
         let fail = |error| RunDirError::Write { path: path.to_owned(), error };
         std::fs::create_dir_all(path).map_err(fail)?;
         let path = path.canonicalize().map_err(fail)?;
-        if path.join(RUN_JSON).exists() {
-            return Err(RunDirError::Occupied(path));
+        if std::fs::read_dir(&path).map_err(fail)?.next().is_some() {
+            let is_run = path.join(RUN_JSON).exists();
+            return Err(if is_run { RunDirError::Occupied(path) } else { RunDirError::NotEmpty(path) });
         }
+        let dir = Self { path, latest: None, is_new };
         // An unnamed file with a block of data proves permission and space, and leaves nothing.
-        let mut probe = tempfile::tempfile_in(&path).map_err(fail)?;
-        probe.write_all(&[0; 65536]).and_then(|()| probe.sync_data()).map_err(fail)?;
-        Ok(Self { path })
+        let probed = tempfile::tempfile_in(&dir.path)
+            .and_then(|mut probe| probe.write_all(&[0; 65536]).and_then(|()| probe.sync_data()));
+        match probed.map_err(fail) {
+            Ok(()) => Ok(dir),
+            Err(error) => {
+                dir.discard();
+                Err(error)
+            }
+        }
     }
 
-    /// Creates `holdline-out/<time>` in the current directory, with `latest` pointing to it.
+    /// Creates `holdline-out/<time>` in the current directory; [`publish`](Self::publish) then makes
+    /// `latest` point to it.
     ///
     /// # Errors
     ///
     /// It cannot be created or written to.
     pub fn create_default(time: &str) -> Result<Self, RunDirError> {
         let parent = Path::new("holdline-out");
+        let fail = |path: &Path| {
+            let path = path.to_owned();
+            move |error| RunDirError::Write { path, error }
+        };
+        std::fs::create_dir_all(parent).map_err(fail(parent))?;
         let mut path = parent.join(time);
-        for n in 2.. {
-            if !path.exists() {
-                break;
+        // Another run may have begun in the same second.
+        let mut n = 1;
+        loop {
+            match std::fs::create_dir(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    n += 1;
+                    path = parent.join(format!("{time}-{n}"));
+                }
+                done => break done.map_err(fail(&path))?,
             }
-            path = parent.join(format!("{time}-{n}"));
         }
         let dir = Self::create(&path)?;
-        let latest = parent.join("latest");
+        let latest = dir.path.with_file_name("latest");
+        Ok(Self { latest: Some(latest), is_new: true, ..dir })
+    }
+
+    /// Makes `latest` point to it, where it is a default one.
+    ///
+    /// # Errors
+    ///
+    /// The link cannot be made.
+    pub fn publish(&self) -> Result<(), RunDirError> {
+        let Some(latest) = &self.latest else { return Ok(()) };
         let fail = |error| RunDirError::Write { path: latest.clone(), error };
-        let fresh = parent.join(format!(".latest-{}", std::process::id()));
-        std::os::unix::fs::symlink(dir.path.file_name().unwrap_or_default(), &fresh).map_err(fail)?;
-        std::fs::rename(&fresh, &latest).map_err(fail)?;
-        Ok(dir)
+        let fresh = latest.with_file_name(format!(".latest-{}", std::process::id()));
+        std::os::unix::fs::symlink(self.path.file_name().unwrap_or_default(), &fresh).map_err(fail)?;
+        std::fs::rename(&fresh, latest).map_err(|error| {
+            let _ = std::fs::remove_file(&fresh);
+            fail(error)
+        })
+    }
+
+    /// Leaves nothing of a directory in which no run began.
+    pub fn discard(self) {
+        if self.is_new {
+            // Only what is empty goes.
+            let _ = std::fs::remove_dir(&self.path);
+            if let (Some(_), Some(parent)) = (&self.latest, self.path.parent()) {
+                let _ = std::fs::remove_dir(parent);
+            }
+        }
     }
 
     /// The directory.
@@ -98,25 +156,14 @@ impl RunDir {
         &self.path
     }
 
-    /// Creates the folder of a trial and returns its path relative to the run directory.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be created.
-    pub fn trial_folder(&self, name: &str) -> Result<String, RunDirError> {
-        let relative = format!("trials/{name}");
-        let path = self.path.join(&relative);
-        std::fs::create_dir_all(&path).map_err(|error| RunDirError::Write { path, error })?;
-        Ok(relative)
-    }
-
     /// Writes a file, whole or not at all.
     ///
     /// # Errors
     ///
     /// It cannot be written; an older file of that name is then still there.
     pub fn write(&self, name: &str, contents: &[u8]) -> Result<(), RunDirError> {
-        write_atomically(&self.path.join(name), contents)
+        let path = self.path.join(name);
+        write_atomically(&path, contents).map_err(|error| RunDirError::Write { path, error })
     }
 
     /// Writes `run.json`.
@@ -127,6 +174,18 @@ impl RunDir {
     pub fn save(&self, run: &RunResult) -> Result<(), RunDirError> {
         self.write(RUN_JSON, to_json(run).as_bytes())
     }
+}
+
+/// Creates the folder of a trial and returns its path relative to the run directory.
+///
+/// # Errors
+///
+/// It cannot be created.
+pub fn trial_folder(run: &Path, name: &str) -> Result<String, RunDirError> {
+    let relative = format!("trials/{name}");
+    let path = run.join(&relative);
+    std::fs::create_dir_all(&path).map_err(|error| RunDirError::Write { path, error })?;
+    Ok(relative)
 }
 
 /// A result as JSON, with a newline at its end.
@@ -141,21 +200,19 @@ pub fn to_json(run: &RunResult) -> String {
     text
 }
 
-/// Writes a file, whole or not at all.
+/// Writes a file, whole or not at all: what has the name is never half a file.
 ///
 /// # Errors
 ///
 /// It cannot be written; an older file of that name is then still there.
-pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<(), RunDirError> {
-    let fail = |error| RunDirError::Write { path: path.to_owned(), error };
+pub fn write_atomically(path: &Path, contents: &[u8]) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
         .prefix(".holdline-")
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-        .tempfile_in(parent)
-        .map_err(fail)?;
-    file.write_all(contents).map_err(fail)?;
-    file.persist(path).map_err(|error| fail(error.error))?;
+        .tempfile_in(parent)?;
+    file.write_all(contents)?;
+    file.persist(path)?;
     Ok(())
 }
 

@@ -34,5 +34,6 @@ pub mod support;
 pub mod template;
 pub mod timeline;
 pub mod versions;
+pub mod visible;
 pub mod wire;
 pub mod words;

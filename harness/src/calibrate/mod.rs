@@ -6,19 +6,45 @@
 pub mod plant;
 
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use holdline_model::file::FileError;
+use holdline_model::plan::TrialPlan;
 use holdline_model::result::TrialResult;
-use holdline_model::scenario;
-use holdline_model::summary::TrialName;
-use holdline_model::supervisor::WorkerKind;
-use holdline_model::words::{Fate, Isolation};
-use tokio::sync::watch;
+use holdline_model::scenario::Scenario;
+use holdline_model::words::{Fate, Grade, Isolation};
 
-use crate::sandbox::{SandboxSpec, WorkFolder};
-use crate::trial::outer::{self, Ended};
-use crate::trial::{FileText, SourceSpec, TrialSpec};
+use crate::catalogue::{ScenarioEntry, Source, SupervisorEntry};
+use crate::run::{Event, Options, Plan, RunError, Runner};
+use crate::sandbox::IsolationChoice;
+
+/// A calibration that could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum CalibrationError {
+    /// Its trials' files have no place.
+    #[error("failed to create a temporary directory: {0}; TMPDIR names another folder for temporary files")]
+    Temporary(io::Error),
+    /// A planted server's own file is wrong.
+    #[error(transparent)]
+    File(#[from] Box<FileError>),
+    /// Its trials could not be run.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A trial ended without a result to compare.
+    #[error("the calibration against `{case}` is {grade}: {reason}")]
+    NoResult {
+        /// Which planted server.
+        case: String,
+        /// What its trial ended as.
+        grade: Grade,
+        /// Why.
+        reason: String,
+    },
+    /// It was interrupted.
+    #[error("the calibration was interrupted")]
+    Interrupted,
+}
 
 /// One planted server, and what must be reported of it.
 struct Case {
@@ -168,76 +194,88 @@ impl fmt::Display for Calibration {
     }
 }
 
+/// Plans a trial of every planted server.
+///
+/// # Errors
+///
+/// The isolation that was asked for cannot be had.
+pub fn plan(isolation: IsolationChoice) -> Result<Plan, CalibrationError> {
+    let entries = CASES.iter().map(|case| {
+        let scenario =
+            ScenarioEntry::parse(case.scenario.to_owned(), format!("calibration/{}.toml", case.name))?;
+        let origin = format!("calibration/{}/supervisor.toml", case.name);
+        let supervisor =
+            SupervisorEntry::parse(description(case.name), origin, Source::Folder(PathBuf::from("/")))?;
+        Ok((scenario, supervisor))
+    });
+    let entries: Vec<(ScenarioEntry, SupervisorEntry)> = entries.collect::<Result<_, Box<FileError>>>()?;
+    let trials = (0..).zip(&entries).map(|(index, (ScenarioEntry { scenario, .. }, supervisor))| {
+        let Scenario { name, .. } = scenario;
+        let supervisor = supervisor.supervisor.name.clone();
+        TrialPlan { index, supervisor, scenario: name.clone(), repetition: 0, seed: 1 }
+    });
+    let trials = trials.collect();
+    let (scenarios, supervisors) = entries.into_iter().unzip();
+    Ok(Plan::new(scenarios, supervisors, trials, Options { seed: 1, isolation, ..Options::default() })?)
+}
+
 /// Runs every planted server.
 ///
 /// # Errors
 ///
-/// If a trial cannot be run at all.
-pub fn run(isolation: Isolation) -> Result<Calibration> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("failed to start the runtime")?;
+/// If a trial cannot be run at all, or is in doubt.
+pub fn run(plan: &Plan) -> Result<Calibration, CalibrationError> {
+    let folder = tempfile::tempdir().map_err(CalibrationError::Temporary)?;
     let mut lines = Vec::new();
-    for case in &CASES {
-        let result = runtime.block_on(trial(case, isolation))?;
-        if let Some(reason) = &result.reason
-            && result.grade == holdline_model::words::Grade::Inconclusive
+    let mut cases = CASES.iter();
+    let mut compare = |event: &Event<'_>| {
+        if let Event::TrialEnded { trial, .. } = event
+            && let Some(case) = cases.next()
         {
-            bail!("the calibration against `{}` is inconclusive: {reason}", case.name);
+            lines.extend(case.compare(trial, plan.isolation())?);
         }
-        lines.extend(case.planted.iter().map(|planted| {
-            Line {
-                case: case.name.to_owned(),
-                what: planted.what.to_owned(),
-                planted: planted.how_many,
-                reported: (isolation == Isolation::Full || !planted.reading.needs_namespace())
-                    .then(|| planted.reading.read(&result)),
-            }
-        }));
+        Ok(())
+    };
+    let ended = Runner::new(plan, folder.path())?.run(&mut [&mut compare]);
+    if ended.map_err(unwrapped)?.interrupted {
+        return Err(CalibrationError::Interrupted);
     }
     Ok(Calibration { lines })
 }
 
-async fn trial(case: &Case, isolation: Isolation) -> Result<TrialResult> {
-    let folder = tempfile::tempdir().context("failed to create a temporary directory")?;
-    let work = WorkFolder::create()?;
-    let origin = format!("calibration/{}.toml", case.name);
-    scenario::parse(case.scenario, &origin)?;
-    let spec = TrialSpec {
-        name: TrialName { supervisor: "planted".into(), scenario: case.name.into(), ..TrialName::default() },
-        seed: 1,
-        scenario: FileText { text: case.scenario.to_owned(), origin },
-        supervisor: FileText {
-            text: description(case.name),
-            origin: "calibration/supervisor.toml".to_owned(),
+/// What a sink of ours failed with.
+fn unwrapped(error: RunError) -> CalibrationError {
+    match error {
+        RunError::Sink(error) => match error.downcast::<CalibrationError>() {
+            Ok(ours) => *ours,
+            Err(other) => RunError::Sink(other).into(),
         },
-        source: SourceSpec::Folder(PathBuf::from("/")),
-        worker: WorkerKind::Rust,
-        sandbox: SandboxSpec {
-            isolation,
-            work: work.path().to_owned(),
-            private: Vec::new(),
-            sysctls: Default::default(),
-            real_root: false,
-            connection_table: None,
-            keep: vec![folder.path().to_owned()],
-            lifeline: Some(0),
-        },
-        folder: folder.path().to_owned(),
-        executable: std::env::current_exe().context("failed to find holdline's own executable")?,
-    };
-    let (_stop, stopped) = watch::channel(false);
-    match outer::run(&spec, stopped, |_| {}).await? {
-        Ended::Result(result) => Ok(*result),
-        Ended::Failed { reason, .. } => bail!("the calibration against `{}` failed: {reason}", case.name),
+        other => other.into(),
+    }
+}
+
+impl Case {
+    /// Planted against reported, a line each.
+    fn compare(&self, result: &TrialResult, isolation: Isolation) -> Result<Vec<Line>, CalibrationError> {
+        if let (Grade::Inconclusive | Grade::Unsupported, Some(reason)) = (result.grade, &result.reason) {
+            let (case, reason) = (self.name.to_owned(), reason.clone());
+            return Err(CalibrationError::NoResult { case, grade: result.grade, reason });
+        }
+        let lines = self.planted.iter().map(|planted| Line {
+            case: self.name.to_owned(),
+            what: planted.what.to_owned(),
+            planted: planted.how_many,
+            reported: (isolation == Isolation::Full || !planted.reading.needs_namespace())
+                .then(|| planted.reading.read(result)),
+        });
+        Ok(lines.collect())
     }
 }
 
 fn description(case: &str) -> String {
     format!(
         r#"
-name = "planted"
+name = "planted-{case}"
 about = "A server with planted faults"
 reference = true
 runs = ["command"]

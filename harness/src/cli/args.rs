@@ -1,13 +1,16 @@
 //! What can be typed. Parsing touches nothing; the commands turn it into what will run.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use holdline_fixtures::{supervise::SuperviseArgs, worker::WorkerArgs};
 use holdline_model::plan::Partition;
 use holdline_model::supervisor::WorkerKind;
 
+use crate::export::Format;
 use crate::sandbox::IsolationChoice;
 
 /// Does your server hold the line while its workers crash, restart and are redeployed?
@@ -66,11 +69,11 @@ pub enum Command {
 pub struct RunArgs {
     /// Scenarios: catalogue names, folders of them, globs, `all`, or paths of TOML files [default: crash]
     #[arg(value_name = "SCENARIO")]
-    pub scenarios: Vec<String>,
+    pub scenarios: Vec<OsString>,
     /// Supervisors: catalogue names, globs, `all`, or paths of supervisor.toml files
     /// [default: the reference supervisors]
     #[arg(short, long = "supervisor", value_name = "SUPERVISOR", num_args = 1)]
-    pub supervisors: Vec<String>,
+    pub supervisors: Vec<OsString>,
     /// How often each trial is repeated
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub repetitions: u32,
@@ -78,11 +81,31 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     /// Which worker to run under supervisors that can run any command
-    #[arg(long, value_name = "KIND")]
-    pub worker: Option<WorkerChoice>,
+    #[arg(long, value_name = "KIND", value_parser = worker_kinds())]
+    pub worker: Option<WorkerKind>,
     /// Run directory; by default `holdline-out/<time>`, with `latest` beside it
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Files to write the result to.
+    #[command(flatten)]
+    pub exports: ExportArgs,
+    /// Namespaces of each trial: full, none, or full where the kernel allows it
+    #[arg(long, value_name = "MODE", default_value = "auto")]
+    pub isolation: IsolationChoice,
+    /// Run only a part of the trials: slice:M/N, M from 1
+    #[arg(long, value_name = "slice:M/N")]
+    pub partition: Option<Partition>,
+    /// How progress is shown on standard error
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    pub show_progress: ShowProgress,
+    /// When to use colour
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorWhen,
+}
+
+/// Files into which a result is written, of `run` and `report` alike.
+#[derive(Debug, Clone, Args)]
+pub struct ExportArgs {
     /// Write the result as JSON (holdline.run/1); `-` is standard output
     #[arg(long, value_name = "FILE")]
     pub export_json: Option<PathBuf>,
@@ -95,60 +118,32 @@ pub struct RunArgs {
     /// Write verdicts as JUnit XML
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
-    /// Namespaces of each trial: full, none, or full where the kernel allows it
-    #[arg(long, value_name = "MODE", default_value = "auto")]
-    pub isolation: IsolationMode,
-    /// Run only a part of the trials: slice:M/N, M from 1
-    #[arg(long, value_name = "slice:M/N")]
-    pub partition: Option<Partition>,
-    /// How progress is shown on standard error
-    #[arg(long, value_name = "HOW", default_value = "auto")]
-    pub show_progress: ShowProgress,
-    /// When to use colour
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub color: ColorWhen,
 }
 
-/// Which worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum WorkerChoice {
-    /// The worker that is part of holdline
-    Rust,
-    /// The same worker in Python
-    Python,
-    /// The same as an asyncio server, which survives an error in one request
-    Asyncio,
-}
-
-impl From<WorkerChoice> for WorkerKind {
-    fn from(choice: WorkerChoice) -> Self {
-        match choice {
-            WorkerChoice::Rust => Self::Rust,
-            WorkerChoice::Python => Self::Python,
-            WorkerChoice::Asyncio => Self::Asyncio,
-        }
+impl ExportArgs {
+    /// Which format goes where.
+    pub(super) fn wanted(&self) -> Vec<(Format, PathBuf)> {
+        let path = |format| match format {
+            Format::Json => &self.export_json,
+            Format::Markdown => &self.export_markdown,
+            Format::Html => &self.export_html,
+            Format::Junit => &self.junit,
+        };
+        Format::all().filter_map(|format| Some((format, path(format).clone()?))).collect()
     }
 }
 
-/// Namespaces of each trial.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum IsolationMode {
-    /// Full where the kernel allows it, else none, and the results say so
-    Auto,
-    /// User, network, PID, mount, IPC and UTS namespaces; an error where they are refused
-    Full,
-    /// No namespaces: counters are host-wide, sysctls stay as they are
-    None,
-}
+/// The kinds of workers, by their words in supervisors' descriptions.
+const WORKERS: [(WorkerKind, &str, &str); 3] = [
+    (WorkerKind::Rust, "rust", "The worker that is part of holdline"),
+    (WorkerKind::Python, "python", "The same worker in Python"),
+    (WorkerKind::Asyncio, "asyncio", "The same as an asyncio server, which survives an error in one request"),
+];
 
-impl From<IsolationMode> for IsolationChoice {
-    fn from(mode: IsolationMode) -> Self {
-        match mode {
-            IsolationMode::Auto => Self::Auto,
-            IsolationMode::Full => Self::Full,
-            IsolationMode::None => Self::None,
-        }
-    }
+fn worker_kinds() -> impl TypedValueParser<Value = WorkerKind> {
+    PossibleValuesParser::new(WORKERS.map(|(_, word, help)| PossibleValue::new(word).help(help)))
+        .map(|given| WORKERS.iter().find(|(_, word, _)| *word == given).map(|(kind, _, _)| *kind))
+        .try_map(|kind| kind.ok_or("no such worker"))
 }
 
 /// How progress is shown.
@@ -184,6 +179,9 @@ pub struct ReportArgs {
     /// Show every trial in detail: what happened when, latencies, kernel counters, books
     #[arg(long)]
     pub trials: bool,
+    /// Files to write the result to.
+    #[command(flatten)]
+    pub exports: ExportArgs,
     /// When to use colour
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: ColorWhen,
@@ -209,7 +207,7 @@ pub enum ListWhat {
 #[derive(Debug, Args)]
 pub struct ShowArgs {
     /// A scenario or a supervisor, by name or path
-    pub name: String,
+    pub name: OsString,
     /// Print its file instead
     #[arg(long)]
     pub file: bool,
@@ -224,7 +222,7 @@ pub struct DoctorArgs {
     pub calibrate: bool,
     /// Namespaces of the calibration's trials
     #[arg(long, value_name = "MODE", default_value = "auto")]
-    pub isolation: IsolationMode,
+    pub isolation: IsolationChoice,
 }
 
 /// Options of `schema`.
@@ -241,4 +239,18 @@ pub enum SchemaWhat {
     Scenario,
     /// Supervisor descriptions
     Supervisor,
+}
+
+#[cfg(test)]
+mod tests {
+    use holdline_model::words::word_of;
+
+    use super::*;
+
+    #[test]
+    fn workers_are_named_as_in_descriptions() {
+        for (kind, word, _) in WORKERS {
+            assert_eq!(word_of(&kind), word);
+        }
+    }
 }

@@ -8,13 +8,14 @@ use holdline_model::words::Isolation;
 use holdline_reports::text::{counted, plain, wrap};
 
 use super::args::DoctorArgs;
-use super::{print, terminal_width};
+use super::terminal::{self, print_text};
 use crate::calibrate;
 use crate::catalogue::{self, SupervisorEntry};
 use crate::exit::{self, Failure};
 use crate::manifest::manifest;
 use crate::receipt::{self, Missing};
-use crate::sandbox::{self, IsolationChoice};
+use crate::run::check_limits;
+use crate::sandbox;
 
 /// Below which `install.sh` puts what is not a package of the system, unless HOLDLINE_SUPERVISORS says
 /// otherwise.
@@ -25,7 +26,8 @@ pub(super) fn main(args: &DoctorArgs) -> Result<u8, Failure> {
     if args.calibrate {
         return calibrate(args);
     }
-    let width = terminal_width();
+    check_limits()?;
+    let width = terminal::width();
     let isolation = sandbox::probe();
     let mut text = machine();
     text.push_str("\nSandbox\n");
@@ -40,7 +42,7 @@ pub(super) fn main(args: &DoctorArgs) -> Result<u8, Failure> {
     text.push_str(&table(&found, width));
     let installed = std::env::var_os("HOLDLINE_SUPERVISORS").unwrap_or_else(|| INSTALLED.into());
     text.push_str(&sum(&found, width, &Path::new(&installed).join("bin")));
-    print(&text)?;
+    print_text(&text)?;
     Ok(if isolation.is_ok() { exit::PASS } else { exit::ENVIRONMENT })
 }
 
@@ -86,7 +88,7 @@ fn look_for(entries: Vec<SupervisorEntry>) -> Result<Vec<Found>, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::environment(anyhow::anyhow!("failed to start the runtime: {error}")))?;
+        .map_err(|error| Failure::environment(format!("failed to start the runtime: {error}")))?;
     let mut found: Vec<Found> = runtime.block_on(async {
         let asked: Vec<_> = entries
             .into_iter()
@@ -161,12 +163,11 @@ fn sum(found: &[Found], width: Option<u16>, installed: &Path) -> String {
 }
 
 fn calibrate(args: &DoctorArgs) -> Result<u8, Failure> {
-    let choice = IsolationChoice::from(args.isolation);
-    let (isolation, notice) = sandbox::choose(choice).map_err(Failure::environment)?;
-    if let Some(notice) = notice {
-        eprintln!("note: {notice}");
+    let plan = calibrate::plan(args.isolation)?;
+    if let Some(notice) = plan.notice() {
+        terminal::say(&format!("note: {notice}"));
     }
-    let report = calibrate::run(isolation).map_err(Failure::environment)?;
-    print(&report.to_string())?;
+    let report = calibrate::run(&plan)?;
+    print_text(&report.to_string())?;
     Ok(if report.is_right() { exit::PASS } else { exit::FAILED })
 }

@@ -1,15 +1,15 @@
 //! `holdline list` and `holdline show`: what there is, and what it is for.
 
 use std::fmt::Write;
+use std::path::Path;
 
-use anyhow::anyhow;
 use holdline_model::duration::show_ns;
 use holdline_model::scenario::{Arrivals, Load, Scenario, Until};
 use holdline_model::supervisor::{Control, Supervisor};
 use holdline_model::words::{Verb, word_of};
 
 use super::args::{ListArgs, ListWhat, ShowArgs};
-use super::print;
+use super::terminal::{print_file, print_text};
 use crate::catalogue::{self, ScenarioEntry, SelectError, SupervisorEntry};
 use crate::exit::{self, Failure};
 
@@ -34,7 +34,7 @@ pub(super) fn list(args: &ListArgs) -> Result<u8, Failure> {
             text.push_str(&columns(rows.map(|s| (s.name.as_str(), s.about.as_str()))));
         }
     }
-    print(&text)?;
+    print_text(&text)?;
     Ok(exit::PASS)
 }
 
@@ -53,31 +53,54 @@ fn columns<'a>(rows: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> String
 
 /// Explains one scenario or supervisor.
 pub(super) fn show(args: &ShowArgs) -> Result<u8, Failure> {
-    let word = std::slice::from_ref(&args.name);
-    let text = match catalogue::select_scenarios(word) {
-        Ok(found) => found.iter().map(|e| scenario_text(e, args.file)).collect::<Vec<_>>().join("\n"),
-        Err(SelectError::Unknown { .. } | SelectError::NoMatch { .. }) => {
-            let found = catalogue::select_supervisors(word).map_err(|error| unknown(&args.name, error))?;
-            found.iter().map(|e| supervisor_text(e, args.file)).collect::<Vec<_>>().join("\n")
+    let found = find(args)?;
+    let texts: Vec<String> = match &found {
+        Found::Scenarios(entries) => entries.iter().map(|entry| scenario_text(entry, args.file)).collect(),
+        Found::Supervisors(entries) => {
+            entries.iter().map(|entry| supervisor_text(entry, args.file)).collect()
         }
-        Err(error) if !args.name.ends_with(".toml") => return Err(Failure::usage(error)),
-        // A path may be of either kind: if it is no scenario, it may be a supervisor.
-        Err(scenario_error) => match catalogue::select_supervisors(word) {
-            Ok(found) => found.iter().map(|e| supervisor_text(e, args.file)).collect::<Vec<_>>().join("\n"),
-            Err(_) => return Err(Failure::usage(scenario_error)),
-        },
     };
-    print(&text)?;
+    let text = texts.join("\n");
+    if args.file {
+        print_file(&text)?;
+    } else {
+        print_text(&text)?;
+    }
     Ok(exit::PASS)
 }
 
-fn unknown(name: &str, error: SelectError) -> Failure {
-    let SelectError::Unknown { nearest, .. } = &error else { return Failure::usage(error) };
+/// What is to be shown.
+enum Found {
+    Scenarios(Vec<ScenarioEntry>),
+    Supervisors(Vec<SupervisorEntry>),
+}
+
+/// A path is what its file is; a name may be of either kind.
+fn find(args: &ShowArgs) -> Result<Found, Failure> {
+    let word = std::slice::from_ref(&args.name);
+    if catalogue::is_path(&args.name) {
+        return Ok(match catalogue::is_description(Path::new(&args.name)) {
+            true => Found::Supervisors(catalogue::select_supervisors(word)?),
+            false => Found::Scenarios(catalogue::select_scenarios(word)?),
+        });
+    }
+    match catalogue::select_scenarios(word) {
+        Ok(found) => Ok(Found::Scenarios(found)),
+        Err(SelectError::Unknown { .. } | SelectError::NoMatch { .. }) => {
+            let found = catalogue::select_supervisors(word).map_err(unknown)?;
+            Ok(Found::Supervisors(found))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn unknown(error: SelectError) -> Failure {
+    let SelectError::Unknown { name, nearest, .. } = &error else { return Failure::usage(error) };
     let scenarios = catalogue::scenarios().unwrap_or_default();
     let scenario = holdline_model::words::nearest(name, scenarios.iter().map(|e| e.scenario.name.as_str()));
     let hint = nearest.clone().or_else(|| scenario.map(str::to_owned));
     let hint = hint.map_or(String::new(), |hint| format!("; did you mean `{hint}`?"));
-    Failure::usage(anyhow!(
+    Failure::usage(format!(
         "no scenario or supervisor is named `{name}`{hint}\n  `holdline list` shows them all"
     ))
 }

@@ -2,18 +2,22 @@
 
 mod args;
 mod doctor;
+mod failures;
 mod listing;
 mod progress;
 mod report;
 mod run;
+mod terminal;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use clap_complete::Shell;
 use holdline_model::schema;
 
 pub use args::Cli;
-use args::{ColorWhen, Command, SchemaArgs, SchemaWhat};
+use args::{Command, SchemaArgs, SchemaWhat};
+use terminal::print;
 
 use crate::exit::{self, Failure};
 
@@ -21,6 +25,7 @@ use crate::exit::{self, Failure};
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    crate::run::survive_file_size_limit();
     let done = match cli.command {
         None => run::main(&cli.run),
         Some(Command::Run(args)) => run::main(&args),
@@ -29,23 +34,21 @@ pub fn main() -> ExitCode {
         Some(Command::Show(args)) => listing::show(&args),
         Some(Command::Doctor(args)) => doctor::main(&args),
         Some(Command::Schema(args)) => print_schema(&args),
-        Some(Command::Completions { shell }) => {
-            clap_complete::generate(shell, &mut Cli::command(), "holdline", &mut std::io::stdout());
-            Ok(exit::PASS)
-        }
+        Some(Command::Completions { shell }) => print_completions(shell),
         Some(Command::Trial { spec }) => Ok(crate::trial::inner::main(&spec)),
         Some(Command::Worker(args)) => return holdline_fixtures::worker::main(args),
         Some(Command::Supervise(args)) => return holdline_fixtures::supervise::main(args),
         Some(Command::Plant(args)) => return crate::calibrate::plant::main(&args),
     };
-    ExitCode::from(done.unwrap_or_else(|failure| say(&failure)))
+    ExitCode::from(done.unwrap_or_else(|failure| terminal::say_failure(&failure)))
 }
 
-/// Says what went wrong, once, on standard error.
-fn say(failure: &Failure) -> u8 {
-    let style = anstyle::AnsiColor::Red.on_default().bold();
-    anstream::eprintln!("{style}error{style:#}: {:#}", failure.error);
-    failure.code
+fn print_completions(shell: Shell) -> Result<u8, Failure> {
+    // clap would panic where nobody reads to the end.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "holdline", &mut script);
+    print(&String::from_utf8_lossy(&script))?;
+    Ok(exit::PASS)
 }
 
 fn print_schema(args: &SchemaArgs) -> Result<u8, Failure> {
@@ -55,30 +58,4 @@ fn print_schema(args: &SchemaArgs) -> Result<u8, Failure> {
     };
     print(&format!("{schema:#}\n"))?;
     Ok(exit::PASS)
-}
-
-/// Whether standard output gets colour.
-fn wants_color(when: ColorWhen) -> bool {
-    match when {
-        ColorWhen::Always => true,
-        ColorWhen::Never => false,
-        ColorWhen::Auto => anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never,
-    }
-}
-
-/// The width of the terminal on standard output, in columns.
-fn terminal_width() -> Option<u16> {
-    console::Term::stdout().size_checked().map(|(_, columns)| columns)
-}
-
-/// Prints to standard output. A reader that has gone, as `head` does, is no error.
-fn print(text: &str) -> Result<(), Failure> {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::environment(
-            anyhow::Error::from(error).context("failed to write to standard output"),
-        )),
-        _ => Ok(()),
-    }
 }

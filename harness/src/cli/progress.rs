@@ -3,14 +3,23 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use holdline_model::plan::TrialPlan;
 use holdline_model::result::TrialResult;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::ShowProgress;
+use super::terminal::say;
+use crate::run::{Event, Sink, SinkError};
 use crate::trial::outer::LoadProgress;
 
 /// Shows how far a run is.
-pub(super) enum Progress {
+pub(super) struct Progress {
+    how: How,
+    ended: usize,
+}
+
+/// How it is shown.
+enum How {
     /// A bar.
     Bar(ProgressBar),
     /// A line for each trial.
@@ -20,32 +29,25 @@ pub(super) enum Progress {
 }
 
 impl Progress {
-    pub(super) fn new(how: ShowProgress, trials: u64) -> Self {
-        match how {
-            ShowProgress::None => Self::Silent,
-            ShowProgress::Counter => Self::Lines,
-            ShowProgress::Auto if !std::io::stderr().is_terminal() => Self::Lines,
-            ShowProgress::Auto | ShowProgress::Bar => {
-                let bar = ProgressBar::with_draw_target(Some(trials), ProgressDrawTarget::stderr());
-                let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {elapsed} {msg}")
-                    .unwrap_or_else(|_| ProgressStyle::default_bar());
-                bar.set_style(style);
-                bar.enable_steady_tick(Duration::from_millis(200));
-                Self::Bar(bar)
-            }
+    pub(super) fn new(how: ShowProgress) -> Self {
+        let how = match how {
+            ShowProgress::None => How::Silent,
+            ShowProgress::Counter => How::Lines,
+            ShowProgress::Auto if !std::io::stderr().is_terminal() => How::Lines,
+            ShowProgress::Auto | ShowProgress::Bar if !can_start_thread() => How::Lines,
+            ShowProgress::Auto | ShowProgress::Bar => How::Bar(bar()),
+        };
+        Self { how, ended: 0 }
+    }
+
+    fn trial_began(&self, title: String) {
+        if let How::Bar(bar) = &self.how {
+            bar.set_message(title);
         }
     }
 
-    /// A trial begins.
-    pub(super) fn begin(&self, title: &str) {
-        if let Self::Bar(bar) = self {
-            bar.set_message(title.to_owned());
-        }
-    }
-
-    /// Its load goes on.
-    pub(super) fn load(&self, title: &str, load: LoadProgress) {
-        if let Self::Bar(bar) = self {
+    fn load(&self, title: &str, load: LoadProgress) {
+        if let How::Bar(bar) = &self.how {
             let planned = load.planned.map_or(String::new(), |planned| format!("/{planned}"));
             bar.set_message(format!(
                 "{title}: {}{planned} attempts, {} not served",
@@ -54,34 +56,72 @@ impl Progress {
         }
     }
 
-    /// It ended.
-    pub(super) fn end(&self, index: usize, count: usize, title: &str, result: &TrialResult) {
-        match self {
-            Self::Bar(bar) => bar.inc(1),
-            Self::Lines => {
+    fn trial_ended(&mut self, count: u32, result: &TrialResult) {
+        self.ended += 1;
+        match &self.how {
+            How::Bar(bar) => bar.inc(1),
+            How::Lines => {
                 let elapsed = Duration::from_nanos(result.elapsed_ns).as_secs_f64();
-                eprintln!(
-                    "{index:>width$}/{count} {title}: {} ({elapsed:.2} s)",
+                say(&format!(
+                    "{:>width$}/{count} {} × {}: {} ({elapsed:.2} s)",
+                    self.ended,
+                    result.supervisor,
+                    result.scenario,
                     result.grade,
                     width = count.to_string().len()
-                );
+                ));
             }
-            Self::Silent => {}
+            How::Silent => {}
         }
     }
 
     /// Something that the user should know at once.
-    pub(super) fn say(&self, text: &str) {
-        match self {
-            Self::Bar(bar) => bar.suspend(|| eprintln!("{text}")),
-            Self::Lines | Self::Silent => eprintln!("{text}"),
+    fn say(&self, text: &str) {
+        match &self.how {
+            How::Bar(bar) => bar.suspend(|| say(text)),
+            How::Lines | How::Silent => say(text),
         }
     }
+}
 
-    /// The run is over.
-    pub(super) fn finish(&self) {
-        if let Self::Bar(bar) = self {
-            bar.finish_and_clear();
+impl Sink for Progress {
+    fn take(&mut self, event: &Event<'_>) -> Result<(), SinkError> {
+        let title = |plan: &TrialPlan| format!("{} × {}", plan.supervisor, plan.scenario);
+        match event {
+            Event::RunBegan { so_far, notice } => {
+                if let How::Bar(bar) = &self.how {
+                    bar.set_length(so_far.manifest.planned.into());
+                }
+                if let Some(notice) = notice {
+                    self.say(&format!("note: {notice}"));
+                }
+            }
+            Event::TrialBegan { plan } => self.trial_began(title(plan)),
+            Event::Load { plan, load } => self.load(&title(plan), *load),
+            Event::TrialEnded { trial, so_far } => self.trial_ended(so_far.manifest.planned, trial),
+            Event::Interrupted => {
+                self.say("interrupted: ending this trial and writing the report; once more to stop at once");
+            }
+            Event::RunEnded { .. } => {
+                if let How::Bar(bar) = &self.how {
+                    bar.finish_and_clear();
+                }
+            }
         }
+        Ok(())
     }
+}
+
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {elapsed} {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.set_style(style);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// A bar has a thread, and panics where the limit of processes (RLIMIT_NPROC) forbids it.
+fn can_start_thread() -> bool {
+    std::thread::Builder::new().spawn(|| {}).is_ok_and(|thread| thread.join().is_ok())
 }

@@ -3,14 +3,21 @@
 use holdline_reports::{Style, table};
 
 use super::args::ReportArgs;
-use super::{print, terminal_width, wants_color};
+use super::terminal::{self, print};
 use crate::exit::{self, Failure};
+use crate::export::Exports;
 use crate::rundir;
 
-/// Prints the report of a run directory.
+/// Prints the report of a run directory, and writes it in other formats.
 pub(super) fn main(args: &ReportArgs) -> Result<u8, Failure> {
     let run = rundir::load(&args.dir).map_err(Failure::usage)?;
-    let style = Style { color: wants_color(args.color), width: terminal_width() };
+    let exports = Exports::open(args.exports.wanted(), args.dir.canonicalize().ok().as_deref())?;
+    let takes_stdout = exports.take_stdout();
+    exports.write(&run, print)?;
+    if takes_stdout {
+        return Ok(exit::PASS);
+    }
+    let style = Style { color: terminal::wants_color(args.color), width: terminal::width() };
     let mut text = table::terminal(&run, &style);
     if args.trials {
         for trial in &run.trials {

@@ -13,12 +13,12 @@ use super::{mounts, namespaces, network, process};
 /// What the user asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum IsolationChoice {
-    /// Full isolation where it can be had, and none where not, with a notice.
+    /// Full where the kernel allows it, else none, and the results say so
     #[default]
     Auto,
-    /// Full isolation, or an error.
+    /// User, network, PID, mount, IPC and UTS namespaces; an error where they are refused
     Full,
-    /// No isolation.
+    /// No namespaces: counters are host-wide, sysctls stay as they are
     None,
 }
 

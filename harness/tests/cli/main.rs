@@ -9,10 +9,14 @@ mod costs;
 mod deaths;
 mod descriptors;
 mod example;
+mod exports;
 mod ladder;
 #[path = "../common/lag.rs"]
 mod lag;
+mod limits;
 mod misbehaviour;
+mod paths;
+mod pipes;
 mod queues;
 mod sessions;
 mod support;

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use serde::de::DeserializeOwned;
 
+use crate::visible::visible;
 use crate::words;
 
 /// What is wrong with a scenario or supervisor file.
@@ -35,18 +36,12 @@ impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let line = self.line.to_string();
         let margin = " ".repeat(line.len());
-        writeln!(f, "{}", self.message)?;
+        let Excerpt { text, indent, width } = self.excerpt();
+        writeln!(f, "{}", shortened(&self.message))?;
         writeln!(f, "{margin}--> {}:{}:{}", self.origin, self.line, self.column)?;
         writeln!(f, "{margin} |")?;
-        writeln!(f, "{line} | {}", self.source_line)?;
-        // Tabs stay tabs, so that the caret stands below what it means.
-        let indent: String = self
-            .source_line
-            .chars()
-            .take(self.column as usize - 1)
-            .map(|c| if c == '\t' { c } else { ' ' })
-            .collect();
-        write!(f, "{margin} | {indent}{}", "^".repeat(self.width as usize))?;
+        writeln!(f, "{line} | {text}")?;
+        write!(f, "{margin} | {indent}{}", "^".repeat(width))?;
         if let Some(expected) = &self.expected {
             write!(f, "\nexpected {expected}")?;
         }
@@ -58,6 +53,48 @@ impl fmt::Display for FileError {
 }
 
 impl std::error::Error for FileError {}
+
+/// How many characters of a line are shown before its offending place, and from there on.
+const BEFORE: usize = 60;
+const FROM_THERE: usize = 120;
+/// How long a message may be, which may quote what is wrong.
+const MESSAGE_MAX: usize = 400;
+
+/// The part of a line that is shown.
+struct Excerpt {
+    text: String,
+    /// What stands below it, up to the caret. Tabs stay tabs, so that the caret stands below what it
+    /// means.
+    indent: String,
+    width: usize,
+}
+
+impl FileError {
+    /// The offending place with what stands around it; of a long line, not all.
+    fn excerpt(&self) -> Excerpt {
+        let at = self.column as usize - 1;
+        let first = at.saturating_sub(BEFORE);
+        let part = |from: usize, count: usize| -> String {
+            visible(&self.source_line.chars().skip(from).take(count).collect::<String>())
+        };
+        let before = format!("{}{}", if first > 0 { "…" } else { "" }, part(first, at - first));
+        let meant = part(at, FROM_THERE.min(self.width as usize)).chars().count().max(1);
+        let is_cut = self.source_line.chars().nth(at + FROM_THERE).is_some();
+        Excerpt {
+            indent: before.chars().map(|c| if c == '\t' { c } else { ' ' }).collect(),
+            text: format!("{before}{}{}", part(at, FROM_THERE), if is_cut { "…" } else { "" }),
+            width: meant,
+        }
+    }
+}
+
+/// A message may quote a whole file.
+fn shortened(message: &str) -> String {
+    match message.char_indices().nth(MESSAGE_MAX) {
+        Some((end, _)) => visible(&format!("{}…", &message[..end])),
+        None => visible(message),
+    }
+}
 
 /// Something wrong at a place of a file whose text is not at hand.
 #[derive(Debug)]
@@ -210,6 +247,19 @@ mod tests {
             error.to_string(),
             "no\n --> x.toml:2:7\n  |\n2 | \tbä = \"wörk\"\n  | \t     ^^^^^^\nexpected work\ndid you mean `work`?"
         );
+    }
+
+    #[test]
+    fn of_a_long_line_only_what_stands_around_is_shown() {
+        let text = format!("a = \"{}\u{1b}[2J{}\"", "x".repeat(5_000), "y".repeat(500_000));
+        let start = text.find('\u{1b}').expect("there");
+        let source = Source { text: &text, origin: "x.toml" };
+        let shown = source.locate(Problem::new(start..text.len(), text.clone())).to_string();
+        assert!(shown.chars().count() < 1_500, "{}", shown.chars().count());
+        assert!(!shown.contains('\u{1b}') && shown.contains("…xxx") && shown.contains("yyy…"), "{shown}");
+        let lines: Vec<&str> = shown.lines().collect();
+        let caret = lines[4].chars().position(|c| c == '^');
+        assert_eq!(caret, lines[3].chars().position(|c| c == '\\'), "{shown}");
     }
 
     #[test]

@@ -1,0 +1,72 @@
+//! Which exit code an error has.
+
+use crate::calibrate::CalibrationError;
+use crate::catalogue::SelectError;
+use crate::exit::{self, Failure};
+use crate::export::ExportError;
+use crate::run::RunError;
+use crate::rundir::RunDirError;
+
+impl From<SelectError> for Failure {
+    fn from(error: SelectError) -> Self {
+        match error {
+            SelectError::NoMatch { .. } => Self::nothing(error),
+            SelectError::Unknown { .. }
+            | SelectError::Glob { .. }
+            | SelectError::Read(_)
+            | SelectError::File(_)
+            | SelectError::Twice { .. } => Self::usage(error),
+        }
+    }
+}
+
+impl From<RunDirError> for Failure {
+    fn from(error: RunDirError) -> Self {
+        match error {
+            RunDirError::Occupied(_) | RunDirError::NotEmpty(_) => Self::usage(error),
+            RunDirError::Write { .. } | RunDirError::Read { .. } | RunDirError::NotAResult { .. } => {
+                Self::environment(error)
+            }
+        }
+    }
+}
+
+impl From<ExportError> for Failure {
+    fn from(error: ExportError) -> Self {
+        if error.is_usage() { Self::usage(error) } else { Self::environment(error) }
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Empty => Self::nothing(error),
+            RunError::NotPlanned { .. } | RunError::Template(_) => Self::usage(error),
+            RunError::InterruptedTwice => Self { code: exit::INTERRUPTED, error: error.into() },
+            RunError::Dir(error) => error.into(),
+            RunError::Sandbox(_)
+            | RunError::Temporary { .. }
+            | RunError::NotUtf8 { .. }
+            | RunError::Executable(_)
+            | RunError::Load(_)
+            | RunError::Descriptors { .. }
+            | RunError::Runtime(_)
+            | RunError::Signals(_)
+            | RunError::Trial(_)
+            | RunError::Fatal(_)
+            | RunError::Sink(_) => Self::environment(error),
+        }
+    }
+}
+
+impl From<CalibrationError> for Failure {
+    fn from(error: CalibrationError) -> Self {
+        match error {
+            CalibrationError::Run(error) => error.into(),
+            CalibrationError::Temporary(_)
+            | CalibrationError::File(_)
+            | CalibrationError::NoResult { .. }
+            | CalibrationError::Interrupted => Self::environment(error),
+        }
+    }
+}

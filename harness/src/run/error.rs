@@ -1,0 +1,85 @@
+//! Why a run cannot begin, or did not go on.
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+
+use crate::catalogue::TemplateProblem;
+use crate::load::LoadError;
+use crate::rundir::RunDirError;
+use crate::sandbox::SandboxError;
+
+/// Why a run cannot begin, or did not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The plan has no trials.
+    #[error("nothing is selected: this slice of the trials is empty")]
+    Empty,
+    /// A trial of the plan names what the plan does not hold.
+    #[error("the plan has a trial of {what} `{name}`, but not that {what} itself")]
+    NotPlanned {
+        /// `scenario` or `supervisor`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A template is missing or wrong.
+    #[error(transparent)]
+    Template(#[from] TemplateProblem),
+    /// The sandbox cannot be had.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// Where trials keep their files cannot be used.
+    #[error("{error}; TMPDIR names another folder for temporary files")]
+    Temporary {
+        /// Which folder, and why.
+        error: Box<dyn Error + Send + Sync>,
+    },
+    /// The run directory cannot be written to.
+    #[error(transparent)]
+    Dir(#[from] RunDirError),
+    /// A path that reaches a trial's processes in JSON, and templates as text.
+    #[error("{what} {path:?} is not UTF-8, which configuration templates need; {remedy}")]
+    NotUtf8 {
+        /// What is there.
+        what: &'static str,
+        /// The path.
+        path: PathBuf,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// holdline does not know its own executable.
+    #[error("failed to find holdline's own executable: {0}")]
+    Executable(io::Error),
+    /// There are too few descriptors for a load.
+    #[error("failed to prepare the load client: failed to {0}")]
+    Load(#[from] LoadError),
+    /// A limit of this process is too low.
+    #[error(
+        "at most {limit} descriptors may be open here, and holdline needs {needed} (remedy: `ulimit -n {needed}` or more)"
+    )]
+    Descriptors {
+        /// The limit.
+        limit: u64,
+        /// How many it takes.
+        needed: u64,
+    },
+    /// The runtime cannot be had.
+    #[error("failed to start the runtime: {0}")]
+    Runtime(io::Error),
+    /// Signals cannot be waited for.
+    #[error("failed to handle signals: {0}")]
+    Signals(io::Error),
+    /// A trial could not even be started.
+    #[error(transparent)]
+    Trial(Box<dyn Error + Send + Sync>),
+    /// A trial could not be run, and no other can.
+    #[error("{0}")]
+    Fatal(String),
+    /// Whoever takes what is recorded could not.
+    #[error(transparent)]
+    Sink(Box<dyn Error + Send + Sync>),
+    /// Interrupted a second time.
+    #[error("interrupted twice; what had been recorded is kept")]
+    InterruptedTwice,
+}

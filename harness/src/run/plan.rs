@@ -1,0 +1,138 @@
+//! From what is valid to what will run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use holdline_model::plan::{Partition, RunPlan, TrialPlan};
+use holdline_model::supervisor::WorkerKind;
+
+use super::{RunError, limits};
+use crate::catalogue::{self, ScenarioEntry, Source, SupervisorEntry};
+use crate::sandbox::{self, Isolation, IsolationChoice, Notice};
+
+/// What all trials of a run have in common.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Seed of everything that is drawn.
+    pub seed: u64,
+    /// Which worker runs under supervisors that can run any; else each runs its own.
+    pub worker: Option<WorkerKind>,
+    /// Namespaces of each trial.
+    pub isolation: IsolationChoice,
+}
+
+/// What a user asked for, valid: every file was read and is right, and nothing was started.
+#[derive(Debug, Clone)]
+pub struct RunRequest {
+    /// Scenarios, no two of the same name.
+    pub scenarios: Vec<ScenarioEntry>,
+    /// Supervisors, no two of the same name.
+    pub supervisors: Vec<SupervisorEntry>,
+    /// How often each trial is repeated.
+    pub repetitions: u32,
+    /// The part of the trials that runs here.
+    pub partition: Option<Partition>,
+    /// What all trials have in common.
+    pub options: Options,
+}
+
+impl RunRequest {
+    /// Plans every supervisor × every scenario × every repetition.
+    ///
+    /// # Errors
+    ///
+    /// As [`Plan::new`].
+    pub fn plan(self) -> Result<Plan, RunError> {
+        let supervisors: Vec<String> = self.supervisors.iter().map(|e| e.supervisor.name.clone()).collect();
+        let scenarios: Vec<String> = self.scenarios.iter().map(|e| e.scenario.name.clone()).collect();
+        let plan =
+            RunPlan::new(&supervisors, &scenarios, self.repetitions, self.options.seed, self.partition);
+        Plan::new(self.scenarios, self.supervisors, plan.trials, self.options)
+    }
+}
+
+/// What will run: trials in their order, and everything that they need.
+#[derive(Debug)]
+pub struct Plan {
+    pub(super) scenarios: BTreeMap<String, ScenarioEntry>,
+    pub(super) supervisors: BTreeMap<String, SupervisorEntry>,
+    pub(super) trials: Vec<TrialPlan>,
+    pub(super) seed: u64,
+    pub(super) worker: Option<WorkerKind>,
+    pub(super) isolation: Isolation,
+    pub(super) notice: Option<Notice>,
+    pub(super) executable: PathBuf,
+}
+
+impl Plan {
+    /// A plan of these trials, in this order, each of a scenario and a supervisor of these.
+    ///
+    /// # Errors
+    ///
+    /// There is no trial, one names what is not there, a template is missing or wrong, a path is not
+    /// UTF-8, or the isolation that was asked for cannot be had.
+    pub fn new(
+        scenarios: Vec<ScenarioEntry>,
+        supervisors: Vec<SupervisorEntry>,
+        trials: Vec<TrialPlan>,
+        options: Options,
+    ) -> Result<Self, RunError> {
+        let scenarios: BTreeMap<_, _> =
+            scenarios.into_iter().map(|entry| (entry.scenario.name.clone(), entry)).collect();
+        let supervisors: BTreeMap<_, _> =
+            supervisors.into_iter().map(|entry| (entry.supervisor.name.clone(), entry)).collect();
+        check(&scenarios, &supervisors, &trials)?;
+        let executable = std::env::current_exe().map_err(RunError::Executable)?;
+        utf8(&executable, "holdline's own executable", "move it")?;
+        limits::check()?;
+        let (isolation, notice) = sandbox::choose(options.isolation)?;
+        let Options { seed, worker, .. } = options;
+        Ok(Self { scenarios, supervisors, trials, seed, worker, isolation, notice, executable })
+    }
+
+    /// The isolation that trials have.
+    #[must_use]
+    pub fn isolation(&self) -> Isolation {
+        self.isolation
+    }
+
+    /// What the user has to be told of it.
+    #[must_use]
+    pub fn notice(&self) -> Option<&Notice> {
+        self.notice.as_ref()
+    }
+}
+
+/// Finds whatever is wrong before anything is started.
+fn check(
+    scenarios: &BTreeMap<String, ScenarioEntry>,
+    supervisors: &BTreeMap<String, SupervisorEntry>,
+    trials: &[TrialPlan],
+) -> Result<(), RunError> {
+    if trials.is_empty() {
+        return Err(RunError::Empty);
+    }
+    let lack = |what, name: &str| RunError::NotPlanned { what, name: name.to_owned() };
+    let mut placed = BTreeSet::new();
+    for trial in trials {
+        let scenario = scenarios.get(&trial.scenario).ok_or_else(|| lack("scenario", &trial.scenario))?;
+        let supervisor =
+            supervisors.get(&trial.supervisor).ok_or_else(|| lack("supervisor", &trial.supervisor))?;
+        let transport = scenario.scenario.listen.transport;
+        if placed.insert((&trial.supervisor, transport.as_str())) {
+            catalogue::check_templates(supervisor, transport)?;
+        }
+        if let Source::Folder(path) = &supervisor.source {
+            utf8(path, "the supervisor's folder", "give it another name")?;
+        }
+    }
+    Ok(())
+}
+
+/// Fails unless the path is UTF-8, as all is that a trial's processes are told.
+pub(super) fn utf8(path: &Path, what: &'static str, remedy: &'static str) -> Result<(), RunError> {
+    match path.to_str() {
+        Some(_) => Ok(()),
+        None => Err(RunError::NotUtf8 { what, path: path.to_owned(), remedy }),
+    }
+}

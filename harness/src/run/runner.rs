@@ -1,0 +1,257 @@
+//! Runs a plan: trials one after the other, each handed to the sinks as it ends.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use holdline_model::plan::TrialPlan;
+use holdline_model::result::{RunResult, SCHEMA, TrialResult};
+use holdline_model::summary::{TrialName, not_run};
+use holdline_model::support;
+use holdline_model::words::Grade;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use super::plan::utf8;
+use super::{Event, Plan, RunError, Sink};
+use crate::catalogue::{ScenarioEntry, Source, SupervisorEntry};
+use crate::manifest::manifest;
+use crate::receipt;
+use crate::rundir::trial_folder;
+use crate::sandbox::{self, SandboxSpec, WorkFolder};
+use crate::trial::outer;
+use crate::trial::{self, FileText, SourceSpec, TrialSpec};
+
+/// Where connections are sampled, the table of them has this many places: few enough to be walked in
+/// some 15 µs, and enough for what a trial leaves in TIME_WAIT.
+const CONNECTION_TABLE: u32 = 1 << 14;
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// What came of it.
+    pub result: RunResult,
+    /// Whether the user ended it early.
+    pub interrupted: bool,
+}
+
+/// Runs a plan, and keeps its trials' files.
+#[derive(Debug, Clone, Copy)]
+pub struct Runner<'a> {
+    plan: &'a Plan,
+    folder: &'a Path,
+}
+
+impl<'a> Runner<'a> {
+    /// Will run this plan, with the files of its trials below this folder, which is an absolute path.
+    ///
+    /// # Errors
+    ///
+    /// The folder's path is not UTF-8, or folders for temporary files cannot be made.
+    pub fn new(plan: &'a Plan, folder: &'a Path) -> Result<Self, RunError> {
+        work_folder()?;
+        utf8(folder, "the run directory", "name another with --out")?;
+        Ok(Self { plan, folder })
+    }
+
+    /// Runs every trial. SIGINT and SIGTERM end the run after the trial that is on, which is summed up
+    /// as it is; a second one ends it at once.
+    ///
+    /// # Errors
+    ///
+    /// No other trial could be run, or a sink failed. Sinks are told of the run's end all the same.
+    pub fn run(&self, sinks: &mut [&mut dyn Sink]) -> Result<Ended, RunError> {
+        sandbox::sweep_stale();
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
+        let sinks = Sinks(RefCell::new(sinks));
+        let planned = u32::try_from(self.plan.trials.len()).unwrap_or(u32::MAX);
+        let mut result = RunResult {
+            schema: SCHEMA.to_owned(),
+            manifest: manifest(self.plan.seed, self.plan.isolation, planned),
+            complete: false,
+            trials: Vec::new(),
+        };
+        let began = Event::RunBegan { so_far: &result, notice: self.plan.notice() };
+        sinks.tell(&began)?;
+        let interrupted = runtime.block_on(self.until_interrupted(&mut result, &sinks));
+        drop(runtime);
+        let told = sinks.tell(&Event::RunEnded { so_far: &result });
+        let interrupted = interrupted?;
+        told?;
+        Ok(Ended { result, interrupted })
+    }
+
+    /// Whether it was interrupted.
+    async fn until_interrupted(
+        &self,
+        result: &mut RunResult,
+        sinks: &Sinks<'_, '_>,
+    ) -> Result<bool, RunError> {
+        let mut interrupts = Interrupts::new()?;
+        let (stop, stopped) = watch::channel(false);
+        let trials = self.trials(result, sinks, &stopped);
+        tokio::pin!(trials);
+        let mut asked = false;
+        loop {
+            tokio::select! {
+                done = &mut trials => return done.map(|()| asked),
+                () = interrupts.next() => {}
+            }
+            if asked {
+                return Err(RunError::InterruptedTwice);
+            }
+            asked = true;
+            sinks.tell(&Event::Interrupted)?;
+            let _ = stop.send(true);
+        }
+    }
+
+    async fn trials(
+        &self,
+        result: &mut RunResult,
+        sinks: &Sinks<'_, '_>,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<(), RunError> {
+        for (index, plan) in self.plan.trials.iter().enumerate() {
+            if *stop.borrow() {
+                return Ok(());
+            }
+            sinks.tell(&Event::TrialBegan { plan })?;
+            let trial = self.trial(index, plan, sinks, stop.clone()).await?;
+            result.trials.push(trial);
+            result.complete = index + 1 == self.plan.trials.len() && !*stop.borrow();
+            sinks.tell(&Event::TrialEnded { trial: &result.trials[index], so_far: result })?;
+        }
+        Ok(())
+    }
+
+    async fn trial(
+        &self,
+        index: usize,
+        plan: &TrialPlan,
+        sinks: &Sinks<'_, '_>,
+        stop: watch::Receiver<bool>,
+    ) -> Result<TrialResult, RunError> {
+        let supervisor = &self.plan.supervisors[&plan.supervisor];
+        let scenario = &self.plan.scenarios[&plan.scenario];
+        let folder = format!("{index:04}-{}-{}", plan.scenario.replace('/', "-"), plan.supervisor);
+        let mut name = TrialName {
+            supervisor: plan.supervisor.clone(),
+            supervisor_version: String::new(),
+            scenario: plan.scenario.clone(),
+            repetition: plan.repetition,
+            folder: trial_folder(self.folder, &folder)?,
+        };
+        match receipt_or_lack(supervisor, scenario).await {
+            Err(reason) => return Ok(not_run(&name, Grade::Unsupported, reason)),
+            Ok(version) => name.supervisor_version = version,
+        }
+        let work = work_folder()?;
+        let spec = self.spec(name.clone(), plan.seed, scenario, supervisor, &work);
+        let mut failed = None;
+        let ended = outer::run(&spec, stop, |load| {
+            failed = failed.take().or(sinks.tell(&Event::Load { plan, load }).err());
+        });
+        let ended = ended.await.map_err(|error| RunError::Trial(error.into()))?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        match ended {
+            outer::Ended::Result(result) => Ok(*result),
+            outer::Ended::Failed { reason, fatal: false } => Ok(not_run(&name, Grade::Inconclusive, reason)),
+            outer::Ended::Failed { reason, fatal: true } => Err(RunError::Fatal(reason)),
+        }
+    }
+
+    fn spec(
+        &self,
+        name: TrialName,
+        seed: u64,
+        scenario: &ScenarioEntry,
+        supervisor: &SupervisorEntry,
+        work: &WorkFolder,
+    ) -> TrialSpec {
+        let folder = self.folder.join(&name.folder);
+        TrialSpec {
+            name,
+            seed,
+            scenario: FileText { text: scenario.text.clone(), origin: scenario.origin.clone() },
+            supervisor: FileText { text: supervisor.text.clone(), origin: supervisor.origin.clone() },
+            source: match &supervisor.source {
+                Source::Embedded(dir) => SourceSpec::Embedded(dir.path().display().to_string()),
+                Source::Folder(path) => SourceSpec::Folder(path.clone()),
+            },
+            worker: self.plan.worker.unwrap_or(supervisor.supervisor.worker),
+            sandbox: SandboxSpec {
+                isolation: self.plan.isolation,
+                work: work.path().to_owned(),
+                private: supervisor.supervisor.private.iter().map(PathBuf::from).collect(),
+                sysctls: scenario.scenario.sysctls.clone(),
+                real_root: supervisor.supervisor.needs_root,
+                connection_table: support::samples_accepts(&supervisor.supervisor, &scenario.scenario)
+                    .then_some(CONNECTION_TABLE),
+                keep: vec![self.folder.to_owned()],
+                lifeline: Some(0),
+            },
+            folder,
+            executable: self.plan.executable.clone(),
+        }
+    }
+}
+
+/// The supervisor's version, or why it cannot run this scenario here.
+async fn receipt_or_lack(supervisor: &SupervisorEntry, scenario: &ScenarioEntry) -> Result<String, String> {
+    let is_root = nix::unistd::geteuid().is_root();
+    let lack = support::lack(&supervisor.supervisor, &scenario.scenario, is_root);
+    if let Some(reason) = lack.or_else(|| trial::lack_of_user(&scenario.scenario)) {
+        return Err(reason);
+    }
+    receipt::version(&supervisor.supervisor).await.map_err(|missing| missing.to_string())
+}
+
+fn work_folder() -> Result<WorkFolder, RunError> {
+    let work = WorkFolder::create().map_err(|error| {
+        let cause = std::error::Error::source(&error).map_or(String::new(), |cause| format!(": {cause}"));
+        RunError::Temporary { error: format!("{error}{cause}").into() }
+    })?;
+    utf8(work.path(), "the folder for temporary files", "name another with TMPDIR")?;
+    Ok(work)
+}
+
+/// The signals by which users end a run.
+struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupts {
+    fn new() -> Result<Self, RunError> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).map_err(RunError::Signals)?,
+            terminate: signal(SignalKind::terminate()).map_err(RunError::Signals)?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Those who are told, in their order.
+struct Sinks<'s, 'd>(RefCell<&'s mut [&'d mut dyn Sink]>);
+
+impl Sinks<'_, '_> {
+    /// Tells all of them, also where one fails; the first failure is what counts.
+    fn tell(&self, event: &Event<'_>) -> Result<(), RunError> {
+        let mut failed = None;
+        for sink in self.0.borrow_mut().iter_mut() {
+            if let Err(error) = sink.take(event) {
+                failed.get_or_insert(error);
+            }
+        }
+        failed.map_or(Ok(()), |error| Err(RunError::Sink(error)))
+    }
+}

@@ -1,0 +1,59 @@
+//! Limits of the process and places for temporary files: an error that names them, and no panic.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::process::{Command, Output};
+
+use crate::support::{Place, stderr};
+
+/// Runs holdline from a shell that has set a limit before.
+fn limited(place: &Place, limit: &str, arguments: &str) -> Output {
+    let script = format!("ulimit {limit} && exec \"$0\" {arguments}");
+    let program = env!("CARGO_BIN_EXE_holdline");
+    Command::new("sh").args(["-c", &script, program]).current_dir(place.path("")).output().unwrap()
+}
+
+#[track_caller]
+fn names(output: &Output, code: i32, word: &str) {
+    let error = stderr(output);
+    assert_eq!(output.status.code(), Some(code), "{error}");
+    assert!(error.starts_with("error: ") && error.contains(word) && !error.contains("panicked"), "{error}");
+}
+
+#[test]
+fn too_few_descriptors_are_named() {
+    let place = Place::new();
+    // With fewer, the program is not even loaded.
+    for count in 4..=20 {
+        for arguments in ["run -s held-socket --out out", "doctor", "doctor --calibrate"] {
+            let output = limited(&place, &format!("-n {count}"), arguments);
+            names(&output, 5, "ulimit -n");
+        }
+    }
+    assert!(!place.path("out").exists());
+}
+
+#[test]
+fn a_limit_of_file_sizes_is_named() {
+    let place = Place::new();
+    for blocks in [0, 8] {
+        let output = limited(&place, &format!("-f {blocks}"), "run -s held-socket --out out");
+        names(&output, 5, "ulimit -f");
+    }
+    assert!(!place.path("out").exists());
+}
+
+#[test]
+fn a_folder_for_temporary_files_that_cannot_be_used_is_named() {
+    let place = Place::new();
+    let odd = place.path("").join(OsStr::from_bytes(b"t\xff"));
+    std::fs::create_dir(&odd).unwrap();
+    for folder in [odd.as_os_str(), OsStr::new("/no/such/folder"), OsStr::new("/proc")] {
+        for arguments in [&["run", "-s", "bare", "--out", "out"][..], &["doctor", "--calibrate"]] {
+            let output = place.holdline(arguments).env("TMPDIR", folder).output().unwrap();
+            names(&output, 5, "TMPDIR");
+        }
+    }
+    assert!(!place.path("out").exists());
+    assert_eq!(odd.read_dir().unwrap().count(), 0);
+}
