@@ -1,16 +1,16 @@
 //! The planted server: fails as it is told, by attempt number, and keeps a ledger like any worker.
 
-use std::io::{Read, Write};
+use std::error::Error;
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use holdline_contract::clock::now_ns;
-use holdline_contract::control::ControlPage;
-use holdline_contract::ledger::LedgerWriter;
+use holdline_contract::control::{ControlError, ControlPage};
+use holdline_contract::ledger::{LedgerError, LedgerWriter};
 use holdline_model::shm::{RecordKind, WorkerRecord};
 use holdline_model::wire::{Address, Peer, ReplyFields, reply_line};
 use nix::libc::linger;
@@ -18,7 +18,7 @@ use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, listen, setsockopt, socket, sockopt,
 };
 
-use crate::kernel::diag::Diag;
+use crate::kernel::diag::{Diag, DiagError};
 
 /// Attempts that are answered right, late ones included.
 pub(super) const SERVED: u64 = 14 + LATE;
@@ -38,6 +38,33 @@ pub(super) const SILENT: u64 = 2;
 /// How long a late answer takes: longer than the deadline of `replies.toml`, shorter than its
 /// time-out.
 const DELAY: Duration = Duration::from_millis(700);
+
+/// What went wrong with a planted server; its log says so.
+#[derive(Debug, thiserror::Error)]
+enum PlantError {
+    /// A step failed.
+    #[error("failed to {what}: {error}")]
+    Failed { what: &'static str, error: Box<dyn Error + Send + Sync> },
+    /// A reply could not be written.
+    #[error("failed to reply: {0}")]
+    Reply(#[from] io::Error),
+    /// The control page could not be used.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The ledger could not be made.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The queue could not be looked at.
+    #[error(transparent)]
+    Diag(#[from] DiagError),
+    /// It was not asked as it expects to be.
+    #[error("{0}")]
+    Unfit(&'static str),
+}
+
+fn failed<E: Into<Box<dyn Error + Send + Sync>>>(what: &'static str) -> impl FnOnce(E) -> PlantError {
+    move |error| PlantError::Failed { what, error: error.into() }
+}
 
 /// Options of the planted server.
 #[derive(Debug, Args)]
@@ -114,7 +141,7 @@ pub fn main(args: &PlantArgs) -> ExitCode {
     match Server::new(args).and_then(|server| server.run(args.plan)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("planted server: {error:#}");
+            eprintln!("planted server: {error}");
             ExitCode::FAILURE
         }
     }
@@ -130,8 +157,10 @@ struct Server {
 }
 
 impl Server {
-    fn new(args: &PlantArgs) -> Result<Self> {
-        let Address::Tcp(address) = args.address else { bail!("only TCP is planted") };
+    fn new(args: &PlantArgs) -> Result<Self, PlantError> {
+        let Address::Tcp(address) = args.address else {
+            return Err(PlantError::Unfit("only TCP is planted"));
+        };
         let generation = ControlPage::open(&args.home)?.begin();
         let pid = std::process::id();
         let ledger = LedgerWriter::create(&args.home, pid, generation)?;
@@ -149,7 +178,7 @@ impl Server {
         Ok(server)
     }
 
-    fn run(mut self, plan: Plan) -> Result<()> {
+    fn run(mut self, plan: Plan) -> Result<(), PlantError> {
         match plan {
             Plan::Replies => loop {
                 self.accept_one(reply_to, |_| false)?;
@@ -176,15 +205,19 @@ impl Server {
 
     /// Accepts one connection and does to it what is planted. Where `closes` says so, the listener
     /// is closed before the answer.
-    fn accept_one(&mut self, planted: impl Fn(u32) -> Reply, closes: impl Fn(u32) -> bool) -> Result<()> {
-        let listener = self.listener.as_ref().context("the listener is closed")?;
+    fn accept_one(
+        &mut self,
+        planted: impl Fn(u32) -> Reply,
+        closes: impl Fn(u32) -> bool,
+    ) -> Result<(), PlantError> {
+        let listener = self.listener.as_ref().ok_or(PlantError::Unfit("the listener is closed"))?;
         self.ledger.window(true);
-        let (stream, from) = listener.accept().context("failed to accept")?;
+        let (stream, from) = listener.accept().map_err(failed("accept"))?;
         let peer = Peer::Ip(from.ip(), from.port());
         self.connections += 1;
         self.record(RecordKind::Accepted, Some(peer), 0)?;
         self.ledger.window(false);
-        let attempt = peer.attempt().context("a connection that no attempt made")?;
+        let attempt = peer.attempt().ok_or(PlantError::Unfit("a connection that no attempt made"))?;
         if closes(attempt) {
             self.listener = None;
         }
@@ -192,14 +225,14 @@ impl Server {
         self.record(RecordKind::Closed, Some(peer), 0)
     }
 
-    fn answer(&mut self, mut stream: TcpStream, attempt: u32, reply: Reply) -> Result<()> {
+    fn answer(&mut self, mut stream: TcpStream, attempt: u32, reply: Reply) -> Result<(), PlantError> {
         read_line(&mut stream)?;
         self.record(RecordKind::Read, None, u64::from(attempt))?;
         let line = reply_line(u64::from(attempt), &ReplyFields::default());
         match reply {
             Reply::Close => {}
             Reply::Reset => setsockopt(&stream, sockopt::Linger, &linger { l_onoff: 1, l_linger: 0 })
-                .context("failed to set SO_LINGER")?,
+                .map_err(failed("set SO_LINGER"))?,
             Reply::Truncate => stream.write_all(&line.as_bytes()[..line.len() / 2])?,
             Reply::Wrong => {
                 stream.write_all(reply_line(u64::from(attempt) + 1, &ReplyFields::default()).as_bytes())?;
@@ -219,7 +252,7 @@ impl Server {
         Ok(())
     }
 
-    fn wait_for_queue(&self, length: u32) -> Result<()> {
+    fn wait_for_queue(&self, length: u32) -> Result<(), PlantError> {
         let mut diag = Diag::open()?;
         while diag.listeners(&self.address)?.iter().all(|listener| listener.queue < length) {
             std::thread::sleep(Duration::from_millis(1));
@@ -229,7 +262,7 @@ impl Server {
         Ok(())
     }
 
-    fn record(&mut self, kind: RecordKind, peer: Option<Peer>, detail: u64) -> Result<()> {
+    fn record(&mut self, kind: RecordKind, peer: Option<Peer>, detail: u64) -> Result<(), PlantError> {
         let record = WorkerRecord {
             kind,
             pid: self.pid,
@@ -239,29 +272,28 @@ impl Server {
             detail,
             peer,
         };
-        self.ledger.append(&record).context("failed to write the ledger")
+        self.ledger.append(&record).map_err(failed("write the ledger"))
     }
 }
 
-fn listen_at(address: SocketAddr, backlog: i32) -> Result<TcpListener> {
+fn listen_at(address: SocketAddr, backlog: i32) -> Result<TcpListener, PlantError> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let fd =
-        socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).context("failed to open a socket")?;
-    setsockopt(&fd, sockopt::ReuseAddr, &true).context("failed to set SO_REUSEADDR")?;
-    bind(std::os::fd::AsRawFd::as_raw_fd(&fd), &SockaddrStorage::from(address))
-        .with_context(|| format!("failed to bind to {address}"))?;
-    listen(&fd, Backlog::new(backlog).context("an impossible backlog")?).context("failed to listen")?;
+        socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).map_err(failed("open a socket"))?;
+    setsockopt(&fd, sockopt::ReuseAddr, &true).map_err(failed("set SO_REUSEADDR"))?;
+    bind(std::os::fd::AsRawFd::as_raw_fd(&fd), &SockaddrStorage::from(address)).map_err(failed("bind"))?;
+    listen(&fd, Backlog::new(backlog).map_err(failed("use that backlog"))?).map_err(failed("listen"))?;
     Ok(TcpListener::from(fd))
 }
 
-fn read_line(stream: &mut TcpStream) -> Result<()> {
+fn read_line(stream: &mut TcpStream) -> Result<(), PlantError> {
     let mut byte = [0];
-    while stream.read(&mut byte).context("failed to read a request")? == 1 {
+    while stream.read(&mut byte).map_err(failed("read a request"))? == 1 {
         if byte[0] == b'\n' {
             return Ok(());
         }
     }
-    bail!("a client left before it had asked")
+    Err(PlantError::Unfit("a client left before it had asked"))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use nix::libc::O_NONBLOCK;
+use libc::O_NONBLOCK;
 
 /// More than anybody writes by hand.
 const BYTES_MAX: u64 = 1 << 20;

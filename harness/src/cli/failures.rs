@@ -52,6 +52,7 @@ impl From<RunError> for Failure {
             | RunError::Descriptors { .. }
             | RunError::Runtime(_)
             | RunError::Signals(_)
+            | RunError::Processes
             | RunError::Trial(_)
             | RunError::Fatal(_)
             | RunError::Sink(_) => Self::environment(error),
@@ -63,10 +64,10 @@ impl From<CalibrationError> for Failure {
     fn from(error: CalibrationError) -> Self {
         match error {
             CalibrationError::Run(error) => error.into(),
+            CalibrationError::Interrupted => Self { code: exit::INCONCLUSIVE, error: error.into() },
             CalibrationError::Temporary(_)
             | CalibrationError::File(_)
-            | CalibrationError::NoResult { .. }
-            | CalibrationError::Interrupted => Self::environment(error),
+            | CalibrationError::NoResult { .. } => Self::environment(error),
         }
     }
 }

@@ -70,6 +70,11 @@ pub enum RunError {
     /// Signals cannot be waited for.
     #[error("failed to handle signals: {0}")]
     Signals(io::Error),
+    /// Another process cannot be started.
+    #[error(
+        "failed to start a trial's process: no more are allowed here (remedy: a higher limit of processes, see `ulimit -u`)"
+    )]
+    Processes,
     /// A trial could not even be started.
     #[error(transparent)]
     Trial(Box<dyn Error + Send + Sync>),
@@ -82,4 +87,23 @@ pub enum RunError {
     /// Interrupted a second time.
     #[error("interrupted twice; what had been recorded is kept")]
     InterruptedTwice,
+}
+
+impl RunError {
+    /// Why a trial could not even be started.
+    pub(super) fn not_started(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let error = error.into();
+        let mut cause: Option<&(dyn Error + 'static)> = Some(error.as_ref());
+        while let Some(link) = cause {
+            // fork(2): RLIMIT_NPROC, or the whole machine's limit.
+            let is_refused = link
+                .downcast_ref::<io::Error>()
+                .is_some_and(|error| error.raw_os_error() == Some(libc::EAGAIN));
+            if is_refused {
+                return Self::Processes;
+            }
+            cause = link.source();
+        }
+        Self::Trial(error)
+    }
 }

@@ -1,6 +1,6 @@
 //! The limits of this process that would end a run in the middle.
 
-use nix::libc::c_int;
+use libc::c_int;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 

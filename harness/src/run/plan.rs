@@ -85,9 +85,15 @@ impl Plan {
         let executable = std::env::current_exe().map_err(RunError::Executable)?;
         utf8(&executable, "holdline's own executable", "move it")?;
         limits::check()?;
-        let (isolation, notice) = sandbox::choose(options.isolation)?;
+        let (isolation, notice) = choose(options.isolation)?;
         let Options { seed, worker, .. } = options;
         Ok(Self { scenarios, supervisors, trials, seed, worker, isolation, notice, executable })
+    }
+
+    /// The same plan, run by another holdline than the program that this is part of.
+    #[must_use]
+    pub fn with_executable(self, executable: PathBuf) -> Self {
+        Self { executable, ..self }
     }
 
     /// The isolation that trials have.
@@ -100,6 +106,14 @@ impl Plan {
     #[must_use]
     pub fn notice(&self) -> Option<&Notice> {
         self.notice.as_ref()
+    }
+}
+
+/// The isolation that can be had. Where not even a process can be, there is no run.
+fn choose(choice: IsolationChoice) -> Result<(Isolation, Option<Notice>), RunError> {
+    match sandbox::choose(choice)? {
+        (_, Some(Notice { cause })) if cause.is_lack_of_processes() => Err(cause.into()),
+        chosen => Ok(chosen),
     }
 }
 

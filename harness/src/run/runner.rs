@@ -152,7 +152,7 @@ impl<'a> Runner<'a> {
         let ended = outer::run(&spec, stop, |load| {
             failed = failed.take().or(sinks.tell(&Event::Load { plan, load }).err());
         });
-        let ended = ended.await.map_err(|error| RunError::Trial(error.into()))?;
+        let ended = ended.await.map_err(RunError::not_started)?;
         if let Some(error) = failed {
             return Err(error);
         }

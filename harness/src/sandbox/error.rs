@@ -82,6 +82,12 @@ pub enum SandboxError {
 }
 
 impl SandboxError {
+    /// Whether no further process can be started, with whatever isolation.
+    #[must_use]
+    pub fn is_lack_of_processes(&self) -> bool {
+        matches!(self, Self::Refused(Refusal { step: Step::Fork, errno: Errno::EAGAIN, .. }))
+    }
+
     pub(super) fn refused(step: Step, errno: Errno) -> Self {
         Self::Refused(Refusal { step, errno, remedy: remedy(step, errno, Host::look()) })
     }
@@ -102,6 +108,8 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.step.as_str(), self.errno)?;
         match self.remedy {
+            // Without namespaces just as many processes are started.
+            Some(remedy) if self.step == Step::Fork => write!(f, " (remedy: {remedy})"),
             Some(remedy) => write!(f, " (remedy: {remedy}; or `--isolation none`)"),
             None => Ok(()),
         }
@@ -182,6 +190,8 @@ impl Host {
 fn remedy(step: Step, errno: Errno, host: Host) -> Option<&'static str> {
     let permission = matches!(errno, Errno::EPERM | Errno::EACCES);
     match step {
+        // fork(2): RLIMIT_NPROC, or the whole machine's limit.
+        Step::Fork if errno == Errno::EAGAIN => Some("a higher limit of processes, see `ulimit -u`"),
         Step::Fork | Step::Pipe | Step::Signals | Step::Route => None,
         Step::Unshare if matches!(errno, Errno::ENOSYS | Errno::EINVAL) => {
             Some("a kernel with user, network, PID, mount, IPC and UTS namespaces")
@@ -247,7 +257,13 @@ mod tests {
 
     #[test]
     fn a_refusal_without_a_known_remedy_just_says_so() {
-        let error = SandboxError::refused(Step::Fork, Errno::EAGAIN);
-        assert_eq!(error.to_string(), "failed to fork a process of the trial: EAGAIN: Try again");
+        let error = SandboxError::refused(Step::Fork, Errno::ENOMEM);
+        assert_eq!(error.to_string(), format!("failed to fork a process of the trial: {}", Errno::ENOMEM));
+    }
+
+    #[test]
+    fn too_few_processes_are_as_few_without_isolation() {
+        let text = SandboxError::refused(Step::Fork, Errno::EAGAIN).to_string();
+        assert!(text.contains("ulimit -u") && !text.contains("--isolation"), "{text}");
     }
 }

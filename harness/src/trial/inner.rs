@@ -114,7 +114,10 @@ fn is_fatal(error: &anyhow::Error) -> bool {
             || cause.downcast_ref::<std::io::Error>().is_some_and(|error| {
                 matches!(
                     error.kind(),
-                    std::io::ErrorKind::StorageFull | std::io::ErrorKind::ReadOnlyFilesystem
+                    std::io::ErrorKind::StorageFull
+                        | std::io::ErrorKind::QuotaExceeded
+                        | std::io::ErrorKind::FileTooLarge
+                        | std::io::ErrorKind::ReadOnlyFilesystem
                 )
             })
     })

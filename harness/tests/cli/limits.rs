@@ -2,9 +2,13 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
 use crate::support::{Place, stderr};
+
+/// A user of whom no process is running.
+const NOBODY: &str = "54321";
 
 /// Runs holdline from a shell that has set a limit before.
 fn limited(place: &Place, limit: &str, arguments: &str) -> Output {
@@ -39,6 +43,31 @@ fn a_limit_of_file_sizes_is_named() {
     for blocks in [0, 8] {
         let output = limited(&place, &format!("-f {blocks}"), "run -s held-socket --out out");
         names(&output, 5, "ulimit -f");
+    }
+    assert!(!place.path("out").exists());
+}
+
+#[test]
+fn too_few_processes_are_named() {
+    // Root has no limit of processes.
+    let place = Place::new();
+    std::fs::set_permissions(place.path(""), PermissionsExt::from_mode(0o777)).unwrap();
+    let program = place.path("holdline");
+    std::fs::copy(env!("CARGO_BIN_EXE_holdline"), &program).unwrap();
+    let is_root = nix::unistd::geteuid().is_root();
+    let prefix: &[&str] = if is_root { &["setpriv", "--reuid", NOBODY, "--clear-groups"] } else { &[] };
+    for arguments in
+        ["run -s held-socket --out out", "doctor --calibrate", "run --show-progress bar --out out"]
+    {
+        let script = format!("ulimit -u 0 && exec \"$0\" {arguments}");
+        let words: Vec<&str> = prefix.iter().copied().chain(["bash", "-c", &script]).collect();
+        let output = Command::new(words[0])
+            .args(&words[1..])
+            .arg(&program)
+            .current_dir(place.path(""))
+            .output()
+            .unwrap();
+        names(&output, 5, "ulimit -u");
     }
     assert!(!place.path("out").exists());
 }

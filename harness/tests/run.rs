@@ -1,0 +1,125 @@
+//! The library as verbs use it: a plan made of values, run without the command line, and what its sinks
+//! are told.
+
+use std::path::{Path, PathBuf};
+
+use holdline::catalogue::{ScenarioEntry, SupervisorEntry, select_supervisors};
+use holdline::run::{Event, Options, Plan, Recorder, RunError, Runner, Sink};
+use holdline::rundir::{self, RunDir};
+use holdline::sandbox::IsolationChoice;
+use holdline_model::plan::TrialPlan;
+use holdline_model::result::TrialResult;
+
+const SCENARIO: &str = "name = \"least\"\nasks = \"?\"\n[workers]\nboot = \"0ms\"\n\
+    [load]\narrivals = { sequential = \"1ms\" }\nattempts = 3\n";
+
+fn scenario(name: &str) -> ScenarioEntry {
+    ScenarioEntry::parse(SCENARIO.replace("least", name), format!("{name}.toml")).expect("a scenario")
+}
+
+fn supervisors(names: &[&str]) -> Vec<SupervisorEntry> {
+    select_supervisors(names).expect("supervisors of the catalogue")
+}
+
+fn trials(pairs: &[(&str, &str)]) -> Vec<TrialPlan> {
+    let trial = |(index, (supervisor, scenario)): (u32, &(&str, &str))| TrialPlan {
+        index,
+        supervisor: (*supervisor).to_owned(),
+        scenario: (*scenario).to_owned(),
+        repetition: index,
+        seed: 7,
+    };
+    (0..).zip(pairs).map(trial).collect()
+}
+
+/// A plan of trials in an order of its own, as a comparison would draw it.
+fn plan(pairs: &[(&str, &str)]) -> Result<Plan, RunError> {
+    let scenarios = vec![scenario("one"), scenario("two")];
+    let plan =
+        Plan::new(scenarios, supervisors(&["bare", "held-socket"]), trials(pairs), Options::default())?;
+    Ok(plan.with_executable(PathBuf::from(env!("CARGO_BIN_EXE_holdline"))))
+}
+
+const ORDER: [(&str, &str); 3] = [("held-socket", "two"), ("bare", "one"), ("held-socket", "one")];
+
+/// An event's name.
+fn name(event: &Event<'_>) -> &'static str {
+    match event {
+        Event::RunBegan { .. } => "run began",
+        Event::TrialBegan { .. } => "trial began",
+        Event::Load { .. } => "load",
+        Event::TrialEnded { .. } => "trial ended",
+        Event::Interrupted => "interrupted",
+        Event::RunEnded { .. } => "run ended",
+    }
+}
+
+fn identity(trial: &TrialResult) -> (String, String, u32) {
+    (trial.supervisor.clone(), trial.scenario.clone(), trial.repetition)
+}
+
+#[test]
+fn a_plan_of_values_runs_in_its_order_and_each_trial_is_handed_on_as_it_ends() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = RunDir::create(&folder.path().join("out")).expect("a run directory");
+    let mut recorder = Recorder::new(dir);
+    let path = recorder.path().to_owned();
+    let (mut seen, mut told) = (Vec::new(), Vec::new());
+    let mut listen = |event: &Event<'_>| {
+        if let Event::TrialEnded { trial, so_far } = event {
+            assert_eq!(so_far.trials.last(), Some(*trial));
+            assert!(rundir::load(&path).is_ok(), "what is recorded can be read at any time");
+            seen.push(identity(trial));
+        }
+        told.push(name(event));
+        Ok(())
+    };
+    let plan = plan(&ORDER).expect("a plan");
+    let ended = Runner::new(&plan, &folder.path().join("out"))
+        .expect("a runner")
+        .run(&mut [&mut recorder, &mut listen])
+        .expect("a run");
+    assert!(ended.result.complete && !ended.interrupted);
+    assert_eq!(rundir::load(&path).expect("run.json"), ended.result);
+    assert_eq!(ended.result.trials.iter().map(identity).collect::<Vec<_>>(), seen);
+    let order: Vec<(&str, &str)> = seen.iter().map(|(s, c, _)| (s.as_str(), c.as_str())).collect();
+    assert_eq!(order, ORDER);
+    told.retain(|name| *name != "load");
+    let expected = ["run began", "trial began", "trial ended", "trial began", "trial ended"];
+    assert_eq!(told[..5], expected);
+    assert_eq!(told[5..], ["trial began", "trial ended", "run ended"]);
+}
+
+#[test]
+fn a_sink_that_fails_ends_the_run_and_all_are_told_of_its_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let plan = plan(&ORDER).expect("a plan");
+    let mut told = Vec::new();
+    let mut fail = |event: &Event<'_>| match event {
+        Event::TrialEnded { .. } => Err("enough".into()),
+        _ => Ok(()),
+    };
+    let mut listen = |event: &Event<'_>| {
+        told.push((
+            name(event),
+            if let Event::RunEnded { so_far } = event { so_far.trials.len() } else { 0 },
+        ));
+        Ok(())
+    };
+    let sinks: &mut [&mut dyn Sink] = &mut [&mut fail, &mut listen];
+    let error = Runner::new(&plan, folder.path()).expect("a runner").run(sinks).expect_err("it ends");
+    assert!(matches!(&error, RunError::Sink(why) if why.to_string() == "enough"), "{error}");
+    assert_eq!(told.iter().filter(|(name, _)| *name == "trial ended").count(), 1);
+    assert_eq!(told.last(), Some(&("run ended", 1)), "the trial that had ended is kept");
+}
+
+#[test]
+fn what_cannot_run_is_no_plan() {
+    assert!(matches!(plan(&[]), Err(RunError::Empty)));
+    assert!(matches!(plan(&[("bare", "three")]), Err(RunError::NotPlanned { what: "scenario", .. })));
+    assert!(matches!(plan(&[("circus", "one")]), Err(RunError::NotPlanned { what: "supervisor", .. })));
+    let none = Options { isolation: IsolationChoice::None, ..Options::default() };
+    let plan = Plan::new(vec![scenario("one")], supervisors(&["bare"]), trials(&[("bare", "one")]), none);
+    assert!(plan.expect("a plan").notice().is_none(), "it was asked for");
+    assert!(Runner::new(&self::plan(&ORDER).expect("a plan"), Path::new("/")).is_ok());
+}
