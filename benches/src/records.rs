@@ -94,6 +94,7 @@ impl Trial {
             kernel: &self.kernel,
             deaths: &[],
             foreign_connects_expected: false,
+            end_ns: u64::MAX,
         };
         let summary = summarise(&TrialName::default(), &self.scenario, &records, &self.facts);
         assert_eq!(summary.result.books, "balanced");

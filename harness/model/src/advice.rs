@@ -246,6 +246,7 @@ mod tests {
             kernel: &kernel,
             deaths: &[],
             foreign_connects_expected: false,
+            end_ns: u64::MAX,
         };
         assert_eq!(advice(asked, &records, &reconciled, MS).as_deref(), expected);
     }

@@ -329,6 +329,7 @@ mod tests {
             kernel: &kernel,
             deaths: &[],
             foreign_connects_expected: false,
+            end_ns: u64::MAX,
         };
         let by = |worker| Attempt {
             waited_ns: 0,

@@ -8,7 +8,7 @@
 //! the listening hash table of 16 384 buckets that 24 GiB of memory make, after a pause of 1 ms).
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -37,6 +37,11 @@ pub const SAMPLES_MAX: usize = 100_000;
 const INHERITED_NS: u64 = 20_000_000;
 /// More looks than this that fail in a row at the end are an error.
 const FAILED_LAST_MAX: u64 = 100;
+
+/// The longest wait for a look, in nanoseconds.
+const LOOK_NS_MAX: u64 = 1_000_000_000;
+/// How often it is asked whether there was one.
+const LOOK_POLL: Duration = Duration::from_micros(200);
 
 /// Why a listener cannot be watched, or was not.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +87,8 @@ pub struct Observer {
 struct Shared {
     ticker: Ticker,
     listening: AtomicBool,
+    /// When the last look began that succeeded, in CLOCK_MONOTONIC nanoseconds.
+    looked_ns: AtomicU64,
 }
 
 /// The counters before and after the load.
@@ -109,7 +116,8 @@ impl Observer {
         let counters = CounterFiles::open()?;
         let readings = Mutex::new(Readings { begin: counters.read()?.counters, end: None });
         let ticker = Ticker::new().map_err(|errno| ObserverError::Start(errno.into()))?;
-        let shared = Arc::new(Shared { ticker, listening: AtomicBool::new(false) });
+        let shared =
+            Arc::new(Shared { ticker, listening: AtomicBool::new(false), looked_ns: AtomicU64::new(0) });
         let (ready, is_ready) = mpsc::channel();
         let thread = {
             let shared = Arc::clone(&shared);
@@ -145,8 +153,9 @@ impl Observer {
         Ok(())
     }
 
-    /// Reads the counters to which the record counts. To be called when the load is over; without it
-    /// the record counts to its end.
+    /// Reads the counters to which the record counts, and waits until the listeners have been looked at
+    /// once more: what is found gone after that was closed later than this was called. To be called when
+    /// the load is over, before the supervisor is asked to stop; without it the record counts to its end.
     ///
     /// # Errors
     ///
@@ -154,7 +163,18 @@ impl Observer {
     pub fn end(&self) -> Result<(), ObserverError> {
         let reading = self.counters.read()?.counters;
         self.readings().end = Some(reading);
+        self.await_look();
         Ok(())
+    }
+
+    /// Waits for a look that began after the call. Where none succeeds for long, the record says so in the
+    /// end.
+    fn await_look(&self) {
+        let asked_ns = now_ns();
+        let until_ns = asked_ns + LOOK_NS_MAX;
+        while self.shared.looked_ns.load(Ordering::Acquire) < asked_ns && now_ns() < until_ns {
+            thread::sleep(LOOK_POLL);
+        }
     }
 
     /// Looks once more, stops, and returns what was seen. `exclusive` says whether the network
@@ -167,7 +187,7 @@ impl Observer {
     pub fn finish(mut self, exclusive: bool) -> Result<KernelRecord, ObserverError> {
         let watched = self.join()?;
         if self.readings().end.is_none() {
-            self.end()?;
+            self.readings().end = Some(self.counters.read()?.counters);
         }
         let readings = self.readings();
         let counters = readings.end.unwrap_or_default().since(&readings.begin);
@@ -270,6 +290,7 @@ impl<E: Fn(ListenerEvent)> Watch<E> {
         let ended_ns = now_ns();
         let events = self.watched.tracker.feed(Look { began_ns, ended_ns, seen });
         self.shared.listening.store(!seen.is_empty(), Ordering::Release);
+        self.shared.looked_ns.store(began_ns, Ordering::Release);
         let mut opened = Vec::new();
         for event in events {
             if let ListenerEvent::Opened { inode, at_ns, .. } = event {

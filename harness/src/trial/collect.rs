@@ -61,6 +61,7 @@ pub(super) fn collect(
         deaths,
         // Real supervisors may have control connections of their own.
         foreign_connects_expected: !trial.supervisor.reference,
+        end_ns: facts.end_ns,
     };
     let mut summary = summarise(&trial.spec.name, &trial.scenario, &records, &facts);
     if exclusive {

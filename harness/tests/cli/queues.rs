@@ -129,6 +129,32 @@ fn a_server_without_a_ledger_has_its_accept_latency_sampled() {
     assert!(stdout(&output).contains("accept latency: sampled every"), "{}", stdout(&output));
 }
 
+/// A server that accepts everybody and answers nobody. It ends at once when it is asked to stop.
+const RUDE_SERVER: &str = r#"
+import os, signal, socket, sys
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=128)
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+while True:
+    server.accept()[0].close()
+"#;
+
+#[test]
+fn what_holdline_closes_by_stopping_a_server_reset_nobody() {
+    let place = Place::new();
+    place.write("own/server.py", RUDE_SERVER);
+    place.write("own/supervisor.toml", OWN);
+    place.write(
+        "last.toml",
+        "name = \"last\"\nasks = \"Who hung up?\"\n[load]\narrivals = { constant = \"1000/s\" }\n\
+         attempts = 50\nsend-lag = \"2s\"\n",
+    );
+    let (_, run) = conclusive(&place, &["./last.toml", "-s", "./own", "-r", "10"]);
+    for trial in &run.trials {
+        let fates = (count(trial, Fate::NoReply), count(trial, Fate::QueueReset));
+        assert_eq!(fates, (50, 0), "{:?}", trial.losses);
+    }
+}
+
 #[test]
 fn a_server_without_processes_beneath_it_has_no_worker_to_strike() {
     let place = Place::new();

@@ -106,6 +106,7 @@ impl Case {
             kernel: &self.kernel,
             deaths: &self.deaths,
             foreign_connects_expected: false,
+            end_ns: u64::MAX,
         };
         let reconciled = reconcile(&records);
         let story = Story {

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 pub use books::{Books, Entry};
 
 use crate::accepts;
-use crate::record::{ClientRecord, KernelRecord, NotSent, Outcome, RequestRecord, Stamp};
+use crate::record::{ClientRecord, KernelRecord, Listener, NotSent, Outcome, RequestRecord, Stamp};
 use crate::shm::{RecordKind, WorkerRecord, parse_crash_detail};
 use crate::words::{Blame, Fate, Retry, Stage, Transport};
 
@@ -89,6 +89,9 @@ pub struct TrialRecords<'a> {
     pub deaths: &'a [InjectedDeath],
     /// Connections that the supervisor itself is known to make over TCP; usually 0.
     pub foreign_connects_expected: bool,
+    /// When the load had ended, in CLOCK_MONOTONIC nanoseconds: every attempt had, the listeners were
+    /// looked at once more, and only then was the supervisor asked to stop.
+    pub end_ns: u64,
 }
 
 impl TrialRecords<'_> {
@@ -298,25 +301,33 @@ fn ended_empty_ns(records: &TrialRecords<'_>, attempt: &Attempt) -> Option<u64> 
 /// The listener whose closing can have ended this attempt, of several the last that closed: open when
 /// it connected, and not seen any more by its end.
 ///
+/// The kernel takes a listener off the list that sock_diag reads before it resets what waits in its
+/// queue (`tcp_close`, then `inet_csk_listen_stop`; `unix_release_sock`), so that one which was seen after
+/// the attempt had ended did not end it. What closes after the load is closed by holdline, which stops the
+/// supervisor then: between the last attempt and that, the observer has looked.
+///
 /// Where a ledger proves that nobody had accepted it, the client may have heard of the close as late
 /// as it will: a busy machine lets it wait. Otherwise no later than a thread was ever kept waiting.
 pub(crate) fn closed_listener<'a>(
     records: &TrialRecords<'a>,
     attempt: &Attempt,
     ended_ns: u64,
-) -> Option<&'a crate::record::Listener> {
+) -> Option<&'a Listener> {
     let record = records.client.get(attempt.record as usize)?;
     let connected_ns = record.connected.or(record.started)?.get();
     // The observer looks once per interval; a close is known only to within two looks.
     let slack_ns = records.kernel.interval_ns.saturating_mul(2) + 1_000_000;
     let late_ns = if records.tell_accepts() { u64::MAX } else { slack_ns + records.kernel.interval_ns_max };
-    let explains = |listener: &&crate::record::Listener| {
+    let explains = |listener: &&Listener| {
         let (Some(last_seen_ns), Some(gone_ns)) = (listener.last_seen_ns, listener.gone_ns) else {
             return false;
         };
-        listener.opened_ns <= connected_ns + slack_ns
+        // One that was seen once only was seen at some instant of that look, which its end names.
+        let seen_slack_ns = if last_seen_ns == listener.opened_ns { slack_ns } else { 0 };
+        gone_ns <= records.end_ns
+            && listener.opened_ns <= connected_ns + slack_ns
             && connected_ns <= gone_ns + slack_ns
-            && last_seen_ns <= ended_ns + slack_ns
+            && last_seen_ns <= ended_ns + seen_slack_ns
             && ended_ns <= gone_ns.saturating_add(late_ns)
     };
     records.kernel.listeners.iter().filter(explains).max_by_key(|listener| listener.last_seen_ns)

@@ -7,7 +7,7 @@ use std::num::NonZeroU64;
 use proptest::prelude::*;
 
 use super::*;
-use crate::record::{Listener, TcpCounters};
+use crate::record::TcpCounters;
 use crate::shm::crash_detail;
 use crate::wire::{Peer, client_v4};
 use crate::words::{CrashMode, CrashStep};
@@ -196,6 +196,7 @@ fn records<'a>(trial: &'a Trial, attempts: usize) -> TrialRecords<'a> {
         kernel: &trial.kernel,
         deaths: &[],
         foreign_connects_expected: false,
+        end_ns: u64::MAX,
     }
 }
 
@@ -402,6 +403,63 @@ fn a_client_may_hear_of_a_reset_as_late_as_the_observer_looked() {
     assert_eq!(fate(&trial), Fate::NoReply);
     trial.kernel.interval_ns_max = 6_000_000;
     assert_eq!(fate(&trial), Fate::QueueReset);
+}
+
+/// A listener without a ledger, last seen and found gone so long after an attempt had ended, in
+/// nanoseconds; and so the load's end.
+#[track_caller]
+fn check_close(seen_ns: i64, gone_ns: i64, load_ended_ns: i64, expected: Fate) {
+    let mut trial = trial(&[Story::Served, Story::QueueReset]);
+    let ended_ns = trial.client[1].finished.expect("it ended").get();
+    let after = |ns: i64| ended_ns.saturating_add_signed(ns);
+    let listener = trial.kernel.listeners.last_mut().expect("a listener");
+    (listener.last_seen_ns, listener.gone_ns) = (Some(after(seen_ns)), Some(after(gone_ns)));
+    let records = TrialRecords { workers: None, end_ns: after(load_ended_ns), ..records(&trial, 2) };
+    assert_eq!(reconcile(&records).attempts[1].fate, expected, "{seen_ns} {gone_ns} {load_ended_ns}");
+}
+
+#[test]
+fn a_listener_that_holdline_closed_by_stopping_the_supervisor_reset_nobody() {
+    // Seen after the attempt had ended, and closed by the stop.
+    check_close(100_000, 1_100_000, 200_000, Fate::NoReply);
+    // No look fell between: it was found gone only after the stop was asked for.
+    check_close(-900_000, 1_100_000, 200_000, Fate::NoReply);
+    // Closed right before the load's end, as the look after the last attempt found.
+    check_close(-900_000, 100_000, 200_000, Fate::QueueReset);
+    check_close(-900_000, 200_000, 200_000, Fate::QueueReset);
+    check_close(0, 100_000, i64::MAX, Fate::QueueReset);
+}
+
+#[test]
+fn a_listener_that_was_seen_after_an_attempt_did_not_end_it() {
+    check_close(1, 1_000_000, 1_000_000_000, Fate::NoReply);
+    check_close(-1, 1_000_000, 1_000_000_000, Fate::QueueReset);
+}
+
+proptest! {
+    /// Whatever the looks fall on: a close before the stop explains what ended after it, and never what
+    /// ended before it or what holdline's stop closed.
+    #[test]
+    fn only_closes_before_the_stop_reset_a_queue(
+        looks in prop::collection::btree_set(0..3_000_000_i64, 2..12),
+        closed_at in -1_000_000..3_000_000_i64,
+        until_stop in 1..2_000_000_i64,
+    ) {
+        // The attempt ends at 0, a look comes before the stop, and others at random.
+        let before_stop = until_stop / 2;
+        let mut looks: Vec<i64> = looks.into_iter().map(|look| look - 1_000_000).collect();
+        looks.extend([-1_000_001, before_stop, 3_000_000]);
+        looks.sort_unstable();
+        let seen = looks.iter().copied().filter(|look| *look < closed_at).max().expect("the first");
+        let gone = looks.iter().copied().filter(|look| *look >= closed_at).min().expect("the last");
+        let is_reset = closed_at <= 0;
+        let is_stop = closed_at > until_stop;
+        let ambiguous = !is_reset && seen <= 0 && gone <= until_stop;
+        if is_reset || is_stop || !ambiguous {
+            let expected = if is_reset { Fate::QueueReset } else { Fate::NoReply };
+            check_close(seen, gone, until_stop, expected);
+        }
+    }
 }
 
 #[test]
