@@ -74,7 +74,7 @@ fn fault(scenario: &Scenario, trial: &TrialResult) -> Option<String> {
 
 fn unbalanced(trial: &TrialResult) -> Option<String> {
     let TrialResult { supervisor, grade, books, .. } = trial;
-    let is_off = *grade != Grade::Unsupported && books != "balanced";
+    let is_off = *grade != Grade::Unsupported && !books.is_balanced();
     is_off.then(|| format!("{supervisor}: the books do not balance: {books}"))
 }
 

@@ -8,7 +8,7 @@ mod lag;
 use std::path::PathBuf;
 
 use common::{Place, read_result};
-use holdline_model::result::TrialResult;
+use holdline_model::result::{Check, MomentKind, TrialResult};
 use holdline_model::versions;
 use holdline_model::words::{Blame, Finding, Grade, Verdict};
 use lag::lagged;
@@ -75,9 +75,9 @@ fn deploys_of_rolling_and_handover_lose_nothing() {
                 trial.violations
             );
             assert_eq!(trial.blame[&Blame::Collateral], 0, "{supervisor}: {:?}", trial.losses);
-            assert_eq!(trial.books, "balanced", "{supervisor}");
+            assert!(trial.books.is_balanced(), "{supervisor}");
             assert_eq!(trial.kernel.listeners_closed, 0, "{supervisor}");
-            let struck = trial.timeline.iter().filter(|entry| entry.kind == "fault").count();
+            let struck = trial.timeline.iter().filter(|entry| entry.kind == MomentKind::Fault).count();
             assert_eq!(struck, faults, "{supervisor}: {:#?}", trial.timeline);
         }
     }
@@ -178,12 +178,12 @@ fn stray_descriptors_and_a_wrong_listen_pid_are_found_and_nothing_else() {
     let (good, bad) = (passes_socket(&place, "good"), passes_socket(&place, "leak"));
     let trials = run(&place, &["inheritance", "-s", &good, "-s", &bad]);
     for trial in &trials {
-        let failed: Vec<&str> = trial
+        let failed: Vec<Check> = trial
             .workers
             .inheritance
             .iter()
             .filter(|check| check.finding == Finding::Failed)
-            .map(|check| check.check.as_str())
+            .map(|check| check.check)
             .collect();
         let ok = trial.workers.inheritance.iter().filter(|check| check.finding == Finding::Ok).count();
         if trial.supervisor == "good" {
@@ -197,7 +197,7 @@ fn stray_descriptors_and_a_wrong_listen_pid_are_found_and_nothing_else() {
         } else {
             assert_eq!(
                 (failed, ok),
-                (vec!["listen-pid", "descriptors"], 3),
+                (vec![Check::ListenPid, Check::Descriptors], 3),
                 "{:#?}",
                 trial.workers.inheritance
             );
@@ -227,7 +227,7 @@ fn privileged_ports_are_for_those_who_open_them_as_root() {
         }
         let nobody = nix::unistd::User::from_name("nobody").expect("users").expect("nobody").uid.as_raw();
         assert_eq!(trial.workers.uids, [nobody], "{name}");
-        assert_eq!(trial.books, "balanced", "{name}");
+        assert!(trial.books.is_balanced(), "{name}");
         if name == "held-socket" {
             assert_eq!((trial.grade, trial.verdict), (Grade::Held, Verdict::Pass), "{:?}", trial.violations);
         } else {

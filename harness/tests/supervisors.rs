@@ -128,7 +128,7 @@ fn gets_its_grades(supervisor: &Supervisor) -> Result<(), Failed> {
         return Err(format!("{} trials of {scenarios:?}", trials.len()).into());
     }
     for trial in &mut trials {
-        settle(trial, RETRIES, |trial| trial.books == "balanced" && fault(supervisor, trial).is_some())?;
+        settle(trial, RETRIES, |trial| trial.books.is_balanced() && fault(supervisor, trial).is_some())?;
     }
     let wrong: Vec<String> = trials.iter().filter_map(|trial| fault(supervisor, trial)).collect();
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
@@ -138,7 +138,7 @@ fn gets_its_grades(supervisor: &Supervisor) -> Result<(), Failed> {
 fn fault(supervisor: &Supervisor, trial: &TrialResult) -> Option<String> {
     let TrialResult { scenario, grade, books, .. } = trial;
     let expected = supervisor.expected[scenario];
-    if *grade == expected && books == "balanced" {
+    if *grade == expected && books.is_balanced() {
         return None;
     }
     let reasons: String =

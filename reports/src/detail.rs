@@ -138,7 +138,7 @@ fn position(at_ns: i64, end_ns: u64, cells: usize) -> usize {
 
 /// The timeline as a list, numbered as on the strip.
 fn events(trial: &TrialResult, style: Style) -> String {
-    let kinds: Vec<String> = trial.timeline.iter().map(|entry| plain(&entry.kind)).collect();
+    let kinds: Vec<String> = trial.timeline.iter().map(|entry| entry.kind.to_string()).collect();
     let widest = kinds.iter().map(|kind| columns(kind)).max().unwrap_or(0).min(12);
     let lines = trial.timeline.iter().zip(&kinds).enumerate().map(|(index, (entry, kind))| {
         let pad = " ".repeat(widest.saturating_sub(columns(kind)));
@@ -172,7 +172,7 @@ fn facts(trial: &TrialResult, style: Style) -> String {
     .chain(prose::cost(trial).map(|text| ("cost", text)))
     .chain(trial.supervisor_ended.as_ref().map(|how| ("supervisor", format!("ended with {}", plain(how)))))
     .chain(trial.throughput_per_second.map(|rate| ("throughput", per_second_text(rate))))
-    .chain([("books", plain(&trial.books)), ("took", duration(trial.elapsed_ns))])
+    .chain([("books", plain(&trial.books.to_string())), ("took", duration(trial.elapsed_ns))])
     .collect();
     let line = |(name, text): &(&str, String)| {
         let indent = " ".repeat(12);
@@ -220,7 +220,7 @@ fn list(head: &str, lines: &[String], style: Style) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use holdline_model::result::{InheritanceCheck, Served};
+    use holdline_model::result::{Check, InheritanceCheck, Served};
     use holdline_model::words::Finding;
     use proptest::prelude::*;
 
@@ -274,15 +274,19 @@ response       19   208 µs   416 µs   104 ms   104 ms   106 ms
     #[test]
     fn what_workers_inherited_is_listed_with_failures_first() {
         let mut trial = sample::held("prefork", "inheritance");
-        let check = |check: &str, finding, detail: &str| InheritanceCheck {
-            check: check.to_owned(),
+        let check = |check: Check, finding, detail: &str| InheritanceCheck {
+            check,
             finding,
             detail: detail.to_owned(),
         };
         trial.workers.inheritance = vec![
-            check("listener", Finding::Ok, "descriptor 0 listens"),
-            check("cgroup", Finding::NotKnown, "workers could not read theirs"),
-            check("descriptors", Finding::Failed, "worker 4 inherited what nobody told it of: 7 (/dev/null)"),
+            check(Check::Listener, Finding::Ok, "descriptor 0 listens"),
+            check(Check::Cgroup, Finding::NotKnown, "workers could not read theirs"),
+            check(
+                Check::Descriptors,
+                Finding::Failed,
+                "worker 4 inherited what nobody told it of: 7 (/dev/null)",
+            ),
         ];
         let expected = "\
 inherited by workers (3 lines)

@@ -94,7 +94,7 @@ fn status(trial: &TrialResult) -> TestCaseStatus {
         Verdict::Inconclusive => {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
             status.set_type("inconclusive");
-            status.set_message(reason.unwrap_or_else(|| plain(&trial.books)));
+            status.set_message(reason.unwrap_or_else(|| plain(&trial.books.to_string())));
             status
         }
     }

@@ -3,8 +3,8 @@
 //! Everything here is plain text on one line each; how it is set is for the reports. What is said of
 //! a single trial stands in [`trial`].
 
-use holdline_model::accepts::STAMPED;
-use holdline_model::result::{RunResult, TrialResult};
+use holdline_model::result::{Loss, RunResult, TrialResult};
+use holdline_model::told::{Alike, Phrase, Told, alike};
 use holdline_model::words::{Grade, Verdict};
 
 mod trial;
@@ -45,31 +45,30 @@ pub(crate) struct Line {
 
 /// One line for each kind of loss.
 pub(crate) fn losses(run: &RunResult) -> Vec<Line> {
-    lines(run, |trial| trial.losses.iter().map(|loss| plain(loss)).collect())
+    lines(run, |trial| told(&trial.losses, &trial.causes, |loss| loss.kind))
 }
 
 /// The backlog that loads would have needed.
 pub(crate) fn advice(run: &RunResult) -> Vec<Line> {
-    lines(run, |trial| trial.advice.iter().map(|advice| plain(advice)).collect())
+    lines(run, |trial| told::<Loss, ()>(trial.advice.as_slice(), &[], |_| ()))
 }
 
 /// Why trials are unsupported, inconclusive or down, with the books where those are off. What is
 /// quoted of a log stands on lines of its own.
 pub(crate) fn reasons(run: &RunResult) -> Vec<Line> {
     lines(run, |trial| {
-        let reason = trial.reason.iter().map(|reason| {
-            let lines: Vec<String> = reason.lines().map(plain).collect();
-            format!("{}: {}", trial.grade, lines.join("\n"))
-        });
-        let books = (trial.attempts > 0 && !is_balanced(trial))
-            .then(|| format!("the books do not balance: {}", plain(&trial.books)));
+        let text = trial.reason.as_slice();
+        let reason = told(text, trial.why.as_slice(), std::mem::discriminant).into_iter();
+        let reason = reason.map(|(kind, said)| (kind, Phrase::new(format!("{}: ", trial.grade)).then(said)));
+        let books = (trial.attempts > 0 && !trial.books.is_balanced())
+            .then(|| (None, Phrase::new(format!("the books do not balance: {}", trial.books))));
         reason.chain(books).collect()
     })
 }
 
 /// The expectations that did not hold.
 pub(crate) fn violations(run: &RunResult) -> Vec<Line> {
-    lines(run, |trial| trial.violations.iter().map(|violation| plain(violation)).collect())
+    lines(run, |trial| told::<Loss, ()>(&trial.violations, &[], |_| ()))
 }
 
 /// How much was tried in a scenario: `10 trials of 20 attempts`.
@@ -83,11 +82,6 @@ pub(crate) fn size(section: &Section<'_>) -> String {
         [attempts] => format!("{} of {}", counted(trials, "trial"), counted(attempts, "attempt")),
         _ => format!("{}, {} in all", counted(trials, "trial"), counted(sum, "attempt")),
     }
-}
-
-/// Whether client, worker and kernel agree.
-pub(crate) fn is_balanced(trial: &TrialResult) -> bool {
-    trial.books == "balanced"
 }
 
 /// The supervisor's name; with the scenario if the run has several.
@@ -104,13 +98,23 @@ pub(crate) fn has_many_scenarios(run: &RunResult) -> bool {
     run.trials.iter().any(|trial| trial.scenario != run.trials[0].scenario)
 }
 
-/// What `of` says of each trial, the same said of several repetitions only once.
-fn lines(run: &RunResult, of: impl Fn(&TrialResult) -> Vec<String>) -> Vec<Line> {
+/// Sentences with their kinds, where the result has them as values: else they are only text.
+fn told<T: Told, K>(texts: &[String], values: &[T], kind: impl Fn(&T) -> K) -> Vec<(Option<K>, Phrase)> {
+    if texts.len() == values.len() {
+        return values.iter().map(|value| (Some(kind(value)), value.phrase())).collect();
+    }
+    texts.iter().map(|text| (None, Phrase::new(text))).collect()
+}
+
+/// What `of` says of each trial; what is said of several repetitions and differs in numbers alone is
+/// said once, with the range. What is quoted stands on lines of its own.
+fn lines<K: PartialEq>(run: &RunResult, of: impl Fn(&TrialResult) -> Vec<(Option<K>, Phrase)>) -> Vec<Line> {
     let sections = sections(run);
     let rows = sections.iter().flat_map(|section| &section.rows);
     rows.flat_map(|row| {
         let who = who(run, row.trials[0]);
-        let mut texts = with_counts(row.trials.iter().flat_map(|trial| of(trial)));
+        let all = alike(row.trials.iter().flat_map(|trial| of(trial)));
+        let mut texts: Vec<String> = all.iter().map(with_count).collect();
         if texts.len() > LINES_MAX + 1 {
             let more = texts.len() - LINES_MAX;
             texts.truncate(LINES_MAX);
@@ -121,17 +125,10 @@ fn lines(run: &RunResult, of: impl Fn(&TrialResult) -> Vec<String>) -> Vec<Line>
     .collect()
 }
 
-/// Each text once, in order of first appearance, with how often where that is more than once.
-fn with_counts(texts: impl Iterator<Item = String>) -> Vec<String> {
-    let mut seen: Vec<(String, usize)> = Vec::new();
-    for text in texts {
-        match seen.iter_mut().find(|(before, _)| *before == text) {
-            Some((_, times)) => *times += 1,
-            None => seen.push((text, 1)),
-        }
-    }
-    let shown = |(text, times)| if times == 1 { text } else { format!("{text} (in {times} trials)") };
-    seen.into_iter().map(shown).collect()
+/// The sentence, with how often where that is more than once.
+fn with_count<K>(alike: &Alike<K>) -> String {
+    let text = alike.to_string().lines().map(plain).collect::<Vec<_>>().join("\n");
+    if alike.times == 1 { text } else { format!("{text} (in {} trials)", alike.times) }
 }
 
 /// `6 of 10 trials met the scenario's expectations; 4 did not: bare, …`
@@ -194,7 +191,10 @@ pub(crate) fn notes(run: &RunResult) -> Vec<String> {
             ));
         }
     }
-    notes.extend(together(lines(run, trial_notes)));
+    notes.extend(together(lines(run, |trial| {
+        let noted = told(&trial.notes, &trial.noted, std::mem::discriminant);
+        noted.into_iter().chain(methods(trial).into_iter().map(|method| (None, method))).collect()
+    })));
     notes
 }
 
@@ -218,18 +218,24 @@ fn together(lines: Vec<Line>) -> Vec<String> {
 
 /// The notes of a trial, and how its latencies were obtained where workers did not stamp them.
 pub(crate) fn trial_notes(trial: &TrialResult) -> Vec<String> {
-    let mut methods: Vec<(&str, Vec<String>)> = Vec::new();
+    let methods = methods(trial).into_iter().map(|method| plain(&method.to_string()));
+    trial.notes.iter().map(|note| plain(note)).chain(methods).collect()
+}
+
+/// How latencies were obtained where workers did not stamp them.
+fn methods(trial: &TrialResult) -> Vec<Phrase> {
+    let mut methods: Vec<(Phrase, Vec<String>)> = Vec::new();
     for (name, quantiles) in trial.latency.named() {
-        let Some(method) = quantiles.method.as_deref().filter(|method| *method != STAMPED) else { continue };
+        let Some(method) = quantiles.obtained() else { continue };
         match methods.iter_mut().find(|(before, _)| *before == method) {
             Some((_, names)) => names.push(spaced(name)),
             None => methods.push((method, vec![spaced(name)])),
         }
     }
-    let methods = methods
-        .into_iter()
-        .map(|(method, names)| format!("{} latency: {}", names.join(" and "), plain(method)));
-    trial.notes.iter().map(|note| plain(note)).chain(methods).collect()
+    let said = |(method, names): (Phrase, Vec<String>)| {
+        Phrase::new(format!("{} latency: ", names.join(" and "))).then(method)
+    };
+    methods.into_iter().map(said).collect()
 }
 
 fn incomplete(run: &RunResult) -> String {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use holdline_model::result::{
-    CostResult, KernelResult, LatencySet, Manifest, Outage, Quantiles, RunResult, SCHEMA, Served,
-    StripBucket, TimelineEntry, TrialResult, WorkersResult,
+    BooksResult, CostResult, KernelResult, LatencySet, Manifest, MomentKind, Outage, Quantiles, RunResult,
+    SCHEMA, Served, StripBucket, TimelineEntry, TrialResult, WorkersResult,
 };
 use holdline_model::words::{Blame, Fate, Grade, Isolation, Verdict};
 use proptest::prelude::*;
@@ -80,7 +80,9 @@ impl Losses {
             grade,
             verdict: verdict(grade),
             violations: self.violations(),
+            violated: Vec::new(),
             reason: None,
+            why: None,
             attempts: 20,
             fates,
             blame: BTreeMap::from([
@@ -114,11 +116,14 @@ impl Losses {
                 method: "/proc of every process, to within 10 ms each".into(),
             }),
             supervisor_ended: (grade == Grade::Down).then(|| "status 101".into()),
-            books: "balanced".into(),
+            books: BooksResult::Balanced,
+            off: Vec::new(),
             losses: self.losses(),
+            causes: Vec::new(),
             timeline: self.timeline(),
             strip: self.strip(),
             notes: Vec::new(),
+            noted: Vec::new(),
             folder: format!("trials/{scenario}-{supervisor}-0"),
             elapsed_ns: 1_400 * MS,
             advice: None,
@@ -150,6 +155,7 @@ impl Losses {
             p999_ns: tail,
             max_ns: tail + tail / 50,
             method: None,
+            how: None,
         };
         let served = 20 - self.lost();
         LatencySet {
@@ -196,21 +202,22 @@ impl Losses {
     }
 
     fn timeline(self) -> Vec<TimelineEntry> {
-        let entry = |at_ms: u64, kind: &str, text: &str| TimelineEntry {
+        let entry = |at_ms: u64, kind: MomentKind, text: &str| TimelineEntry {
             at_ns: i64::try_from(at_ms * MS).expect("small"),
-            kind: kind.into(),
+            kind,
+            what: None,
             text: text.into(),
         };
         let mut entries = vec![
-            entry(0, "listener", "listener 4711 opened, backlog 128"),
-            entry(50, "fault", "attempt 5 carries poison: panic at step work"),
-            entry(51, "worker", "worker 1 (generation 0) died: exit status 101"),
+            entry(0, MomentKind::Listener, "listener 4711 opened, backlog 128"),
+            entry(50, MomentKind::Fault, "attempt 5 carries poison: panic at step work"),
+            entry(51, MomentKind::Worker, "worker 1 (generation 0) died: exit status 101"),
         ];
         if self.refused > 0 {
-            entries.push(entry(51, "listener", "listener 4711 was closed"));
+            entries.push(entry(51, MomentKind::Listener, "listener 4711 was closed"));
         }
         if self.outage_ms > 0 {
-            entries.push(entry(50 + self.outage_ms, "worker", "worker 1 (generation 1) accepts"));
+            entries.push(entry(50 + self.outage_ms, MomentKind::Worker, "worker 1 (generation 1) accepts"));
         }
         entries
     }
@@ -279,7 +286,7 @@ pub(crate) fn unsupported(supervisor: &str, scenario: &str) -> TrialResult {
 pub(crate) fn inconclusive(supervisor: &str, scenario: &str) -> TrialResult {
     TrialResult {
         reason: Some("send lag: the 99th percentile was 31.0 ms, its limit is 10.0 ms".into()),
-        books: "accepts: workers 19, clients 20".into(),
+        books: BooksResult::Off("accepts: workers 19, clients 20".into()),
         ..Losses::default().trial(supervisor, scenario, Grade::Inconclusive)
     }
 }
@@ -354,12 +361,11 @@ pub(crate) fn hostile() -> RunResult {
     trial.violations = vec![evil.into()];
     trial.losses = vec![evil.into()];
     trial.notes = vec![evil.into()];
-    trial.books = evil.into();
+    trial.books = BooksResult::Off(evil.into());
     trial.supervisor_version = evil.into();
     trial.folder = evil.into();
     for entry in &mut trial.timeline {
         entry.text = evil.into();
-        entry.kind = evil.into();
     }
     trial.latency.accept.method = Some(evil.into());
     trial.kernel.counters.insert(evil.into(), 3);
@@ -411,7 +417,12 @@ fn any_trial() -> impl Strategy<Value = TrialResult> {
             trial.outages.push(Outage { start_ns: a, end_ns: b, attempts: 3 });
             trial.latency.accept.max_ns = a.max(b);
             trial.recovery_ns.push(Some(b));
-            trial.timeline.push(TimelineEntry { at_ns, kind: "heal".into(), text: "healed".into() });
+            trial.timeline.push(TimelineEntry {
+                at_ns,
+                kind: MomentKind::Heal,
+                what: None,
+                text: "healed".into(),
+            });
             trial
         },
     )
@@ -433,7 +444,8 @@ pub(crate) fn busy(supervisor: &str, scenario: &str) -> TrialResult {
     for index in 0..6_u64 {
         trial.timeline.push(TimelineEntry {
             at_ns: i64::try_from((100 + index * 230) * MS).expect("small"),
-            kind: "fault".into(),
+            kind: MomentKind::Fault,
+            what: None,
             text: format!("worker {index} (generation 0) was killed at step work"),
         });
     }

@@ -15,13 +15,10 @@
 
 use std::num::NonZeroU64;
 
-use crate::duration::show_ns;
 use crate::ledger::{Attempt, Reconciled};
 use crate::record::{AcceptSamples, ClientRecord, KernelRecord, Waiting};
+use crate::sampling::{Method, end_of_look_after, waiting_of};
 use crate::words::Fate;
-
-/// How accept instants are known where workers keep a ledger.
-pub const STAMPED: &str = "stamped by the worker";
 
 /// The span of time in which a connection was accepted, in CLOCK_MONOTONIC nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +55,7 @@ pub fn spans(client: &[ClientRecord], reconciled: &Reconciled, samples: &AcceptS
 
 /// Enters the middle of each span as the instant of the accept, where nothing better is known. Says how
 /// the instants were obtained, if any was.
-pub fn enter(client: &[ClientRecord], reconciled: &mut Reconciled, kernel: &KernelRecord) -> Option<String> {
+pub fn enter(client: &[ClientRecord], reconciled: &mut Reconciled, kernel: &KernelRecord) -> Option<Method> {
     let samples = kernel.accepts.as_ref()?;
     let spans = spans(client, reconciled, samples);
     let mut resolution_ns = 0;
@@ -68,18 +65,8 @@ pub fn enter(client: &[ClientRecord], reconciled: &mut Reconciled, kernel: &Kern
             resolution_ns = resolution_ns.max(span.resolution_ns());
         }
     }
-    spans.iter().any(Option::is_some).then(|| {
-        format!(
-            "sampled every {} from sock_diag (connections without an inode), to within {}",
-            show_ns(samples.interval_ns),
-            show_ns(resolution_ns)
-        )
-    })
-}
-
-fn waiting_of(attempt: u32, samples: &AcceptSamples) -> Option<&Waiting> {
-    let index = samples.waiting.binary_search_by_key(&attempt, |waiting| waiting.attempt).ok()?;
-    samples.waiting.get(index)
+    let interval_ns = samples.interval_ns;
+    spans.iter().any(Option::is_some).then_some(Method::Sampled { interval_ns, resolution_ns })
 }
 
 fn span(
@@ -109,25 +96,6 @@ fn span(
     Some(Span { from_ns, to_ns: to_ns.max(from_ns) })
 }
 
-/// Whether a connection had left the accept queue by an instant, as far as samples tell. While a listener is
-/// open nothing leaves its queue but by `accept`.
-#[must_use]
-pub(crate) fn left_queue_by(record: &ClientRecord, samples: &AcceptSamples, at_ns: u64) -> bool {
-    let left_ns = match (waiting_of(record.attempt, samples), record.connected) {
-        (Some(waiting), _) => waiting.gone_ns,
-        (None, Some(connected)) => end_of_look_after(connected.get(), samples),
-        (None, None) => None,
-    };
-    left_ns.is_some_and(|left_ns| left_ns <= at_ns)
-}
-
-/// The end of the first look that began at an instant or later: one that began before may have
-/// passed by the place where the connection then appeared.
-fn end_of_look_after(at_ns: u64, samples: &AcceptSamples) -> Option<u64> {
-    let next = samples.looks.partition_point(|(began_ns, _)| *began_ns < at_ns);
-    samples.looks.get(next).map(|(_, ended_ns)| *ended_ns)
-}
-
 /// The earliest instant at which an attempt can have been accepted, for those that were.
 pub fn earliest(client: &[ClientRecord], reconciled: &Reconciled, kernel: &KernelRecord) -> Vec<u64> {
     match &kernel.accepts {
@@ -145,6 +113,7 @@ mod tests {
     use super::*;
     use crate::ledger::{Books, NO_WORKER};
     use crate::record::{Outcome, Stamp};
+    use crate::sampling::left_queue_by;
 
     fn stamp(at_ns: u64) -> Stamp {
         NonZeroU64::new(at_ns)
@@ -237,7 +206,7 @@ mod tests {
         let kernel = KernelRecord { accepts, ..KernelRecord::default() };
         let method = enter(&client, &mut reconciled, &kernel).expect("a method");
         assert_eq!(
-            method,
+            method.to_string(),
             "sampled every 1.00 µs from sock_diag (connections without an inode), to within 505 ns"
         );
         assert_eq!(reconciled.attempts[0].accepted, stamp(5505));

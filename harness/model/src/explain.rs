@@ -8,7 +8,9 @@ use crate::ledger::{Attempt, NO_WORKER, WorkerLog, closed_listener, not_sent_cau
 use crate::outage::{Service, service};
 use crate::overflow;
 use crate::record::{ClientRecord, Listener, Outcome};
+use crate::result::{Loss, LossKind};
 use crate::shm::{RecordKind, parse_crash_detail};
+use crate::told::Phrase;
 use crate::words::{Blame, CrashMode, Fate, Stage};
 
 mod story;
@@ -18,32 +20,33 @@ pub(crate) use story::errno_in_words;
 
 /// One line for each kind of loss, and one for those that waited too long.
 #[must_use]
-pub fn losses(story: &Story<'_>) -> Vec<String> {
-    let mut lines = Vec::new();
-    lines.extend(poison(story));
-    lines.extend(in_flight(story));
-    lines.extend(refused(story));
-    lines.extend(queue_resets(story));
-    lines.extend(syn_dropped(story));
-    lines.extend(cut_short(story));
-    lines.extend(closed_idle(story));
-    lines.extend(timed_out(story));
-    lines.extend(wrong_replies(story));
-    lines.extend(unknown_errnos(story));
-    lines.extend(sent_again(story));
-    lines.extend(overflow(story));
-    lines.extend(not_sent(story));
-    lines.extend(late(story));
+pub fn losses(story: &Story<'_>) -> Vec<Loss> {
+    let mut lines: Vec<Loss> = Vec::new();
+    let mut tell = |kind, said: Vec<Phrase>| lines.extend(said.into_iter().map(|said| Loss { kind, said }));
+    tell(LossKind::Poison, poison(story).into_iter().collect());
+    tell(LossKind::InFlight, in_flight(story).into_iter().collect());
+    tell(LossKind::Refused, refused(story).into_iter().collect());
+    tell(LossKind::QueueReset, queue_resets(story).into_iter().collect());
+    tell(LossKind::SynDropped, syn_dropped(story).into_iter().collect());
+    tell(LossKind::CutShort, cut_short(story).into_iter().collect());
+    tell(LossKind::ClosedIdle, closed_idle(story).into_iter().collect());
+    tell(LossKind::TimedOut, timed_out(story).into_iter().collect());
+    tell(LossKind::WrongReply, wrong_replies(story).into_iter().collect());
+    tell(LossKind::Errno, unknown_errnos(story).into_iter().collect());
+    tell(LossKind::SentAgain, sent_again(story).into_iter().collect());
+    tell(LossKind::QueueFull, overflow(story).into_iter().collect());
+    tell(LossKind::NotSent, not_sent(story).into_iter().collect());
+    tell(LossKind::Late, late(story).into_iter().collect());
     lines
 }
 
-/// Joins the parts of a sentence that are there.
-fn sentence(parts: &[&str]) -> String {
-    let parts: Vec<&str> = parts.iter().copied().filter(|part| !part.is_empty()).collect();
-    parts.join(" ")
+/// A sentence that begins with how many.
+fn count(count: u64, text: impl Into<String>) -> Phrase {
+    Phrase::default().count(count).text(text)
 }
 
-fn poison(story: &Story<'_>) -> Vec<String> {
+fn poison(story: &Story<'_>) -> Vec<Phrase> {
+    let one = |attempt: u32| count(1, " poison: attempt ").id(attempt);
     story
         .lost(Blame::Poison, None)
         .iter()
@@ -54,34 +57,35 @@ fn poison(story: &Story<'_>) -> Vec<String> {
                 Some((log.pid, parse_crash_detail(crash.detail)?))
             });
             match crash {
-                Some((pid, (step, CrashMode::Catch))) => format!(
-                    "1 poison: attempt {number} failed at step {step}; worker {pid} caught the error and went on"
-                ),
+                Some((pid, (step, CrashMode::Catch))) => one(number)
+                    .text(format!(" failed at step {step}; worker "))
+                    .id(pid)
+                    .text(" caught the error and went on"),
                 Some((pid, (step, mode))) => {
-                    format!("1 poison: attempt {number} made worker {pid} fail ({mode} at step {step})")
+                    one(number).text(" made worker ").id(pid).text(format!(" fail ({mode} at step {step})"))
                 }
                 None if attempt.fate == Fate::WrongReply => {
-                    format!("1 poison: attempt {number} carried the fault and got an error for a reply")
+                    one(number).text(" carried the fault and got an error for a reply")
                 }
-                None => format!("1 poison: attempt {number} carried the fault and got no reply"),
+                None => one(number).text(" carried the fault and got no reply"),
             }
         })
         .collect()
 }
 
-fn in_flight(story: &Story<'_>) -> Vec<String> {
+fn in_flight(story: &Story<'_>) -> Vec<Phrase> {
     by_worker(story, &story.lost(Blame::InFlight, None))
         .into_iter()
-        .map(|(log, count)| match log {
-            Some(log) => {
-                format!("{count} in flight: accepted by worker {}, which died before it replied", log.pid)
-            }
-            None => format!("{count} in flight: open when a worker died"),
+        .map(|(log, lost)| match log {
+            Some(log) => count(lost, " in flight: accepted by worker ")
+                .id(log.pid)
+                .text(", which died before it replied"),
+            None => count(lost, " in flight: open when a worker died"),
         })
         .collect()
 }
 
-fn refused(story: &Story<'_>) -> Vec<String> {
+fn refused(story: &Story<'_>) -> Vec<Phrase> {
     let lost = story.lost(Blame::Collateral, Some(Fate::Refused));
     let slack_ns = story.slack_ns();
     let mut unexplained = lost.len();
@@ -91,29 +95,29 @@ fn refused(story: &Story<'_>) -> Vec<String> {
             let at_ns = record.finished.map_or(record.intended_ns, NonZeroU64::get);
             at_ns + slack_ns >= from_ns && to_ns.is_none_or(|to_ns| at_ns <= to_ns + slack_ns)
         };
-        let count = lost.iter().filter(|(_, record)| within(record)).count().min(unexplained);
-        if count == 0 {
+        let refused = lost.iter().filter(|(_, record)| within(record)).count().min(unexplained);
+        if refused == 0 {
             continue;
         }
-        unexplained -= count;
-        let span = match to_ns {
-            Some(to_ns) => format!("for {}", show_ns(to_ns - from_ns)),
-            None => format!("from {} to the end", story.since_start(from_ns)),
+        unexplained -= refused;
+        let head = count(refused as u64, " refused: nobody listened ");
+        let head = match to_ns {
+            Some(to_ns) => head.text("for ").ns(to_ns - from_ns),
+            None => head.text("from ").ns(story.since_start_ns(from_ns)).text(" to the end"),
         };
-        let head = format!("{count} refused: nobody listened {span}");
-        let cause = sentence(&[&head, &story.cause(from_ns)]);
-        lines.push(format!("{cause}{}", story.failed_starts(from_ns, to_ns)));
+        lines.push(head.and(story.cause(from_ns)).then(story.failed_starts(from_ns, to_ns)));
     }
     if unexplained > 0 && story.records.kernel.listeners.is_empty() {
-        let head = format!("{unexplained} refused: nobody ever listened");
-        lines.push(sentence(&[&head, &story.why_nobody_ever_listened()]));
+        let head = count(unexplained as u64, " refused: nobody ever listened");
+        lines.push(head.and(story.why_nobody_ever_listened()));
     } else if unexplained > 0 {
-        lines.push(format!("{unexplained} refused, although a listener was seen open at the time"));
+        let text = " refused, although a listener was seen open at the time";
+        lines.push(count(unexplained as u64, text));
     }
     lines
 }
 
-fn queue_resets(story: &Story<'_>) -> Vec<String> {
+fn queue_resets(story: &Story<'_>) -> Vec<Phrase> {
     let lost = story.lost(Blame::Collateral, Some(Fate::QueueReset));
     let listeners = &story.records.kernel.listeners;
     let mut by_listener: BTreeMap<Option<usize>, u64> = BTreeMap::new();
@@ -125,38 +129,38 @@ fn queue_resets(story: &Story<'_>) -> Vec<String> {
     }
     by_listener
         .into_iter()
-        .map(|(listener, count)| match listener.and_then(|index| listeners.get(index)) {
+        .map(|(listener, lost)| match listener.and_then(|index| listeners.get(index)) {
             Some(listener) => {
                 let closed_ns = listener.last_seen_ns.unwrap_or(listener.opened_ns);
-                let head = format!(
-                    "{count} reset in the queue: the listener (inode {}) was closed at {}",
-                    listener.inode,
-                    story.since_start(closed_ns)
-                );
-                sentence(&[&head, &story.cause(closed_ns)])
+                let head = count(lost, " reset in the queue: the listener (inode ").id(listener.inode);
+                let head = head.text(") was closed at ").ns(story.since_start_ns(closed_ns));
+                head.and(story.cause(closed_ns))
             }
-            None => format!(
-                "{count} reset in the queue: it was full, and the kernel was told to reset what overflows"
+            None => count(
+                lost,
+                " reset in the queue: it was full, and the kernel was told to reset what overflows",
             ),
         })
         .collect()
 }
 
-fn syn_dropped(story: &Story<'_>) -> Option<String> {
-    let count = story.lost(Blame::Collateral, Some(Fate::SynDropped)).len();
-    let kernel = story.records.kernel;
-    let fullest = kernel.listeners.iter().max_by_key(|listener| listener.queue_max);
+fn syn_dropped(story: &Story<'_>) -> Option<Phrase> {
+    let lost = story.lost(Blame::Collateral, Some(Fate::SynDropped)).len() as u64;
+    let fullest = story.records.kernel.listeners.iter().max_by_key(|listener| listener.queue_max);
     let queue = fullest.map(|listener| {
-        let drops =
-            listener.drops.map_or(String::new(), |drops| format!(", and that listener dropped {drops} SYNs"));
-        format!(": the accept queue held {} with a limit of {}{drops}", listener.queue_max, listener.limit)
+        let held = Phrase::new(": the accept queue held ").count(listener.queue_max.into());
+        let held = held.text(" with a limit of ").count(listener.limit.into());
+        match listener.drops {
+            Some(drops) => held.text(", and that listener dropped ").count(drops.into()).text(" SYNs"),
+            None => held,
+        }
     });
-    (count > 0).then(|| format!("{count} never connected{}", queue.unwrap_or_default()))
+    (lost > 0).then(|| count(lost, " never connected").then(queue.unwrap_or_default()))
 }
 
 /// Handshakes that took longer since their SYN had to be sent again: an effect of a full queue that
 /// clients feel, and that no server sees.
-fn sent_again(story: &Story<'_>) -> Option<String> {
+fn sent_again(story: &Story<'_>) -> Option<Phrase> {
     let again: Vec<&ClientRecord> = story
         .records
         .client
@@ -166,20 +170,22 @@ fn sent_again(story: &Story<'_>) -> Option<String> {
     let times =
         |record: &&ClientRecord| record.connected.map(|at| at.get().saturating_sub(record.intended_ns));
     let took_ns: Vec<u64> = again.iter().filter_map(times).collect();
-    let (least, most) = (show_ns(*took_ns.iter().min()?), show_ns(*took_ns.iter().max()?));
-    let took = if least == most { least } else { format!("{least} to {most}") };
-    let who = if again.len() == 1 { "1 connect".to_owned() } else { format!("{} connects", again.len()) };
-    Some(format!("{who} took {took}: their SYN was dropped and sent again"))
+    let (least_ns, most_ns) = (*took_ns.iter().min()?, *took_ns.iter().max()?);
+    let who = if again.len() == 1 { " connect took " } else { " connects took " };
+    let took = count(again.len() as u64, who).ns(least_ns);
+    let is_one = show_ns(least_ns) == show_ns(most_ns);
+    let took = if is_one { took } else { took.text(" to ").ns(most_ns) };
+    Some(took.text(": their SYN was dropped and sent again"))
 }
 
 /// Queues that were full, wherever somebody had to suffer for it.
-fn overflow(story: &Story<'_>) -> Vec<String> {
+fn overflow(story: &Story<'_>) -> Vec<Phrase> {
     let kernel = story.records.kernel;
     let has_dropped = |listener: &Listener| listener.drops.is_none_or(|drops| drops > 0);
     if !kernel.listeners.iter().any(has_dropped) {
         return Vec::new();
     }
-    overflow::in_words(kernel, story.facts.end_ns, |ns| story.since_start(ns))
+    overflow::in_words(kernel, story.facts.end_ns, |ns| story.since_start_ns(ns))
 }
 
 fn by_worker<'a>(
@@ -194,7 +200,7 @@ fn by_worker<'a>(
     counts.into_iter().map(|(worker, count)| (logs.get(worker as usize), count)).collect()
 }
 
-fn cut_short(story: &Story<'_>) -> Vec<String> {
+fn cut_short(story: &Story<'_>) -> Vec<Phrase> {
     let mut lost = story.lost(Blame::Collateral, Some(Fate::NoReply));
     lost.extend(story.lost(Blame::Collateral, Some(Fate::Truncated)));
     let mut groups: BTreeMap<u32, Vec<&ClientRecord>> = BTreeMap::new();
@@ -206,17 +212,18 @@ fn cut_short(story: &Story<'_>) -> Vec<String> {
     groups.into_iter().map(|(worker, lost)| cut_by(logs.get(worker as usize), &lost, stamped)).collect()
 }
 
-fn cut_by(log: Option<&WorkerLog>, lost: &[&ClientRecord], stamped: bool) -> String {
-    let count = lost.len();
+fn cut_by(log: Option<&WorkerLog>, lost: &[&ClientRecord], stamped: bool) -> Phrase {
+    let cut = lost.len() as u64;
     let after = match lost.iter().filter(|record| record.requests_answered > 0).count() {
-        0 => String::new(),
-        _ if count == 1 => "; it had got replies before".to_owned(),
-        sessions => format!("; {sessions} of them had got replies before"),
+        0 => Phrase::default(),
+        _ if cut == 1 => Phrase::new("; it had got replies before"),
+        sessions => Phrase::new("; ").count(sessions as u64).text(" of them had got replies before"),
     };
-    let Some(log) = log else { return format!("{count} closed without a complete reply{after}") };
+    let Some(log) = log else { return count(cut, " closed without a complete reply").then(after) };
     // An application cannot tell whether its server closed the connection, or ended.
     if !stamped {
-        return format!("{count} read by worker {}, and closed without a complete reply{after}", log.pid);
+        let read = count(cut, " read by worker ").id(log.pid);
+        return read.text(", and closed without a complete reply").then(after);
     }
     let attempts = lost.iter().map(|record| record.attempt).collect();
     let how = match log.records.last().map(|record| record.kind) {
@@ -225,7 +232,7 @@ fn cut_by(log: Option<&WorkerLog>, lost: &[&ClientRecord], stamped: bool) -> Str
         Some(RecordKind::Drain) => "which was stopped while it drained",
         _ => "which ended before it replied",
     };
-    format!("{count} accepted by worker {}, {how}{after}", log.pid)
+    count(cut, " accepted by worker ").id(log.pid).text(format!(", {how}")).then(after)
 }
 
 /// Whether a worker recorded that it closed the connections of all these attempts.
@@ -245,54 +252,58 @@ fn closed_by_itself(log: &WorkerLog, attempts: &BTreeSet<u32>) -> bool {
 }
 
 /// Sessions that were ended between two requests: no loss, but clients must connect anew.
-fn closed_idle(story: &Story<'_>) -> Option<String> {
+fn closed_idle(story: &Story<'_>) -> Option<Phrase> {
     let ended = |record: &&ClientRecord| record.outcome == Outcome::ClosedIdle;
-    let count = story.records.client.iter().filter(ended).count();
-    let sessions = if count == 1 { "session" } else { "sessions" };
-    (count > 0).then(|| {
-        format!("{count} {sessions} ended by the server between two requests: nothing was lost, the rest needs a new connection")
-    })
+    let ended = story.records.client.iter().filter(ended).count() as u64;
+    let sessions = if ended == 1 { " session" } else { " sessions" };
+    let text = " ended by the server between two requests: nothing was lost, the rest needs a new connection";
+    (ended > 0).then(|| count(ended, sessions).text(text))
 }
 
-fn timed_out(story: &Story<'_>) -> Vec<String> {
+fn timed_out(story: &Story<'_>) -> Vec<Phrase> {
     let lost = story.lost(Blame::Collateral, Some(Fate::TimedOut));
     let stage = |wanted| lost.iter().filter(|(_, r)| r.outcome == Outcome::TimedOut(wanted)).count();
     let waiting = lost.iter().filter(|(attempt, _)| attempt.worker == NO_WORKER).count();
     let known = story.records.tell_accepts();
     let mut lines = Vec::new();
     if known && waiting > 0 {
-        let head = format!("{waiting} timed out in the queue: connected, but nobody accepted them");
-        lines.push(format!("{head}{}", why_nobody_accepted(story, &lost)));
+        let head = count(waiting as u64, " timed out in the queue: connected, but nobody accepted them");
+        lines.push(head.then(why_nobody_accepted(story, &lost)));
     }
     let rest = lost.len() - if known { waiting } else { 0 };
     if rest > 0 {
         let partly = stage(Stage::Reply);
-        let detail = if partly > 0 { format!(" ({partly} with part of the reply)") } else { String::new() };
         let head = if known { "accepted, but no reply came in time" } else { "no reply came in time" };
-        lines.push(format!("{rest} timed out: {head}{detail}"));
+        let line = count(rest as u64, format!(" timed out: {head}"));
+        lines.push(match partly {
+            0 => line,
+            _ => line.text(" (").count(partly as u64).text(" with part of the reply)"),
+        });
     }
     lines
 }
 
 /// Who lived and did not accept, or how often nobody came to be; the end of a sentence.
-fn why_nobody_accepted(story: &Story<'_>, lost: &[(&Attempt, &ClientRecord)]) -> String {
+fn why_nobody_accepted(story: &Story<'_>, lost: &[(&Attempt, &ClientRecord)]) -> Phrase {
     let stuck = story.stuck_workers();
     if !stuck.is_empty() {
-        return format!("; {}", stuck.join(", "));
+        let join = |so_far: Phrase, (index, one): (usize, Phrase)| {
+            so_far.text(if index > 0 { ", " } else { "; " }).then(one)
+        };
+        return stuck.into_iter().enumerate().fold(Phrase::default(), join);
     }
     let waiting = || lost.iter().filter(|(attempt, _)| attempt.worker == NO_WORKER).map(|(_, record)| record);
     let from_ns = waiting().map(|record| record.intended_ns).min().unwrap_or(0);
     let to_ns = waiting().filter_map(|record| record.finished).map(NonZeroU64::get).max();
-    let (cause, failed) = (story.cause(from_ns), story.failed_starts(from_ns, to_ns));
-    format!("{}{cause}{failed}", if cause.is_empty() { "" } else { " " })
+    Phrase::default().and(story.cause(from_ns)).then(story.failed_starts(from_ns, to_ns))
 }
 
-fn wrong_replies(story: &Story<'_>) -> Option<String> {
-    let count = story.lost(Blame::Collateral, Some(Fate::WrongReply)).len();
-    (count > 0).then(|| format!("{count} got a reply that was not the answer to what they asked"))
+fn wrong_replies(story: &Story<'_>) -> Option<Phrase> {
+    let wrong = story.lost(Blame::Collateral, Some(Fate::WrongReply)).len() as u64;
+    (wrong > 0).then(|| count(wrong, " got a reply that was not the answer to what they asked"))
 }
 
-fn unknown_errnos(story: &Story<'_>) -> Vec<String> {
+fn unknown_errnos(story: &Story<'_>) -> Vec<Phrase> {
     let mut counts: BTreeMap<(i32, Stage), u64> = BTreeMap::new();
     for record in story.records.client {
         if let Outcome::Errno(errno, stage) = record.outcome {
@@ -301,18 +312,22 @@ fn unknown_errnos(story: &Story<'_>) -> Vec<String> {
     }
     counts
         .into_iter()
-        .map(|((errno, stage), count)| format!("{count} of these ended with errno {errno} at stage {stage}"))
+        .map(|((errno, stage), ended)| {
+            count(ended, format!(" of these ended with errno {errno} at stage {stage}"))
+        })
         .collect()
 }
 
-fn not_sent(story: &Story<'_>) -> Vec<String> {
+fn not_sent(story: &Story<'_>) -> Vec<Phrase> {
     not_sent_causes(story.records.client)
         .into_iter()
-        .map(|(cause, count)| format!("{count} not sent: {} (not the server's fault)", cause.in_words()))
+        .map(|(cause, unsent)| {
+            count(unsent, format!(" not sent: {} (not the server's fault)", cause.in_words()))
+        })
         .collect()
 }
 
-fn late(story: &Story<'_>) -> Option<String> {
+fn late(story: &Story<'_>) -> Option<Phrase> {
     let late: Vec<(&Attempt, &ClientRecord)> = story
         .reconciled
         .attempts
@@ -321,35 +336,29 @@ fn late(story: &Story<'_>) -> Option<String> {
         .filter(|(attempt, _)| service(attempt, story.deadline_ns) == Service::Late)
         .collect();
     let (attempt, record) = late.iter().max_by_key(|(attempt, _)| attempt.waited_ns)?;
-    let deadline = show_ns(story.deadline_ns);
-    Some(format!(
-        "{} served late (deadline {deadline}): the longest took {}{}",
-        late.len(),
-        show_ns(attempt.waited_ns),
-        longest_part(attempt, record)
-    ))
+    let head = count(late.len() as u64, " served late (deadline ").ns(story.deadline_ns);
+    Some(head.text("): the longest took ").ns(attempt.waited_ns).then(longest_part(attempt, record)))
 }
 
 /// In which part of its life an attempt spent most of its time.
-fn longest_part(attempt: &Attempt, record: &ClientRecord) -> String {
+fn longest_part(attempt: &Attempt, record: &ClientRecord) -> Phrase {
     let stamps = [record.started, record.connected, attempt.accepted, record.finished];
-    let parts = ["before it was sent", "to connect", "in the queue", "with the worker"];
+    // Where workers keep no ledger, waiting and work cannot be told apart.
+    let last = if attempt.accepted.is_none() { "once connected" } else { "with the worker" };
+    let parts = ["before it was sent", "to connect", "in the queue", last];
     let mut before_ns = record.intended_ns;
     let mut spent = Vec::new();
     for (stamp, part) in stamps.into_iter().zip(parts) {
-        // Where workers keep no ledger, waiting and work cannot be told apart.
         let Some(at_ns) = stamp.map(NonZeroU64::get) else { continue };
-        let part =
-            if attempt.accepted.is_none() && part == "with the worker" { "once connected" } else { part };
         spent.push((at_ns.saturating_sub(before_ns), part));
         before_ns = before_ns.max(at_ns);
     }
     let longest = spent.into_iter().max_by_key(|(ns, _)| *ns);
-    longest.map_or(String::new(), |(ns, part)| {
+    longest.map_or_else(Phrase::default, |(ns, part)| {
         // The client's own pauses, as in a slow post, are no wait, but pass wherever it is meanwhile.
         match ns <= attempt.waited_ns {
-            true => format!(", {} of it {part}", show_ns(ns)),
-            false => format!("; {} passed {part}, its own pauses included", show_ns(ns)),
+            true => Phrase::new(", ").ns(ns).text(format!(" of it {part}")),
+            false => Phrase::new("; ").ns(ns).text(format!(" passed {part}, its own pauses included")),
         }
     })
 }

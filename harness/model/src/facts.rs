@@ -1,7 +1,10 @@
 //! What the trial runner itself knows of a trial, beside what client, workers and kernel recorded.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use crate::reason::{Note, Reason};
 use crate::result::{CostResult, InheritanceCheck};
 
 /// What the runner did and saw.
@@ -29,10 +32,14 @@ pub struct TrialFacts {
     pub inheritance: Vec<InheritanceCheck>,
     /// What the supervisor and its workers cost, where it could be measured.
     pub cost: Option<CostResult>,
+    /// What the kernel counted, by its own names; empty where that is the whole host's.
+    pub counters: BTreeMap<String, u64>,
+    /// How long the trial has taken up to its summing up, sandbox included.
+    pub elapsed_ns: u64,
     /// What makes the trial inconclusive, whatever the records say.
-    pub environment: Option<String>,
+    pub environment: Option<Reason>,
     /// What a reader should know about how the numbers came about.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 /// A fault as it was injected.

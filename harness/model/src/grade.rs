@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::duration::show_ns;
 use crate::ledger::{Reconciled, not_sent_causes};
 use crate::outage::Service;
+use crate::reason::Reason;
 use crate::record::{ClientRecord, NotSent};
+use crate::violation::Violation;
 use crate::words::{Blame, Grade, Verdict};
 
 /// A grade, and why where the word alone does not say it.
@@ -14,7 +15,7 @@ pub struct Graded {
     /// The mark.
     pub grade: Grade,
     /// Why it is down or inconclusive.
-    pub reason: Option<String>,
+    pub reason: Option<Reason>,
 }
 
 /// What a grade rests on.
@@ -33,7 +34,7 @@ pub struct Evidence<'a> {
     /// What the scenario allows for it.
     pub send_lag_max_ns: u64,
     /// What makes the trial inconclusive, whatever the records say.
-    pub environment: Option<&'a str>,
+    pub environment: Option<&'a Reason>,
 }
 
 /// Grades a trial that ran. Doubt comes first: an inconclusive trial has no other mark.
@@ -58,27 +59,22 @@ pub fn grade(evidence: &Evidence<'_>) -> Graded {
     Graded { grade, reason: None }
 }
 
-fn doubt(evidence: &Evidence<'_>) -> Option<String> {
+fn doubt(evidence: &Evidence<'_>) -> Option<Reason> {
     if let Some(environment) = evidence.environment {
-        return Some(environment.to_owned());
+        return Some(environment.clone());
     }
     if evidence.reconciled.attempts.is_empty() {
-        return Some("no attempt was made".to_owned());
+        return Some(Reason::NoAttempt);
     }
     if !evidence.reconciled.books.is_balanced() {
-        return Some(format!("the books do not balance: {}", evidence.reconciled.books));
+        return Some(Reason::BooksOff { lines: evidence.reconciled.books.off().collect() });
     }
-    (evidence.send_lag_p99_ns > evidence.send_lag_max_ns).then(|| {
-        format!(
-            "the load client did not keep up: 99 % of attempts began within {} of their time, the scenario allows {}",
-            show_ns(evidence.send_lag_p99_ns),
-            show_ns(evidence.send_lag_max_ns)
-        )
-    })
+    let (p99_ns, max_ns) = (evidence.send_lag_p99_ns, evidence.send_lag_max_ns);
+    (p99_ns > max_ns).then_some(Reason::SendLag { p99_ns, max_ns })
 }
 
 /// Nothing that was due after the last fault was ever served, and something was due.
-fn never_recovered(evidence: &Evidence<'_>) -> Option<String> {
+fn never_recovered(evidence: &Evidence<'_>) -> Option<Reason> {
     let since_ns = evidence.last_fault_ns.unwrap_or(0);
     let after = evidence.order.iter().filter(|(intended_ns, _)| *intended_ns > since_ns);
     let (mut due, mut served) = (0_u64, 0_u64);
@@ -89,22 +85,22 @@ fn never_recovered(evidence: &Evidence<'_>) -> Option<String> {
             Service::NotSent => {}
         }
     }
-    let when = if evidence.last_fault_ns.is_some() { " after the last fault" } else { "" };
-    (due > 0 && served == 0).then(|| format!("none of the {due} attempts{when} was served"))
+    let after_fault = evidence.last_fault_ns.is_some();
+    (due > 0 && served == 0).then_some(Reason::NeverServed { attempts: due, after_fault })
 }
 
 /// Losses that were seen are losses, but where none were seen, attempts that the client could not
 /// make for want of its own resources might have been lost.
-fn generator_fell_short(client: &[ClientRecord]) -> Option<String> {
+fn generator_fell_short(client: &[ClientRecord]) -> Option<Reason> {
     let causes: BTreeMap<NotSent, u64> = not_sent_causes(client);
     let (cause, count) =
         causes.iter().find(|(cause, _)| !matches!(cause, NotSent::InFlightCap | NotSent::Stopped))?;
-    Some(format!("{count} attempts were not sent: {}", cause.in_words()))
+    Some(Reason::NotSent { cause: *cause, attempts: *count })
 }
 
 /// The verdict that follows from a grade and the violated expectations.
 #[must_use]
-pub fn verdict(grade: Grade, violations: &[String]) -> Verdict {
+pub fn verdict(grade: Grade, violations: &[Violation]) -> Verdict {
     match grade {
         Grade::Inconclusive => Verdict::Inconclusive,
         Grade::Unsupported => Verdict::Unsupported,
@@ -116,8 +112,9 @@ pub fn verdict(grade: Grade, violations: &[String]) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{Attempt, Books, NO_WORKER};
+    use crate::ledger::{Attempt, Books, Entry, Line, NO_WORKER};
     use crate::record::Outcome;
+    use crate::violation::{Comparison, Found, Unit};
     use crate::words::{Fate, Retry};
 
     fn attempt(fate: Fate, blame: Option<Blame>) -> Attempt {
@@ -145,8 +142,8 @@ mod tests {
             environment: None,
         };
         assert_eq!(grade(&evidence).grade, expected, "{services:?}");
-        let doubted = grade(&Evidence { environment: Some("power cut"), ..evidence });
-        assert_eq!((doubted.grade, doubted.reason.as_deref()), (Grade::Inconclusive, Some("power cut")));
+        let doubted = grade(&Evidence { environment: Some(&Reason::Interrupted), ..evidence });
+        assert_eq!((doubted.grade, doubted.reason), (Grade::Inconclusive, Some(Reason::Interrupted)));
         assert_eq!(grade(&Evidence { send_lag_p99_ns: 6, ..evidence }).grade, Grade::Inconclusive);
     }
 
@@ -168,7 +165,7 @@ mod tests {
     #[test]
     fn unbalanced_books_are_inconclusive_and_say_which_line() {
         let mut books = Books::default();
-        books.expect("eggs", 12, 11);
+        books.expect(Line::Accepts, 12, 11);
         let reconciled = Reconciled { attempts: vec![attempt(Fate::Served, None)], books };
         let graded = grade(&Evidence {
             client: &[],
@@ -179,7 +176,8 @@ mod tests {
             send_lag_max_ns: 1,
             environment: None,
         });
-        let reason = Some("the books do not balance: eggs: 11, must be 12".to_owned());
+        let lines = vec![Entry { line: Line::Accepts, min: 12, max: 12, found: 11 }];
+        let reason = Some(Reason::BooksOff { lines });
         assert_eq!(graded, Graded { grade: Grade::Inconclusive, reason });
     }
 
@@ -211,13 +209,19 @@ mod tests {
             environment: None,
         });
         assert_eq!(graded.grade, Grade::Inconclusive);
-        let reason = graded.reason.expect("a reason");
-        assert_eq!(reason, "1 attempts were not sent: the load client had no descriptors left");
+        let cause = NotSent::Descriptors;
+        assert_eq!(graded.reason, Some(Reason::NotSent { cause, attempts: 1 }));
     }
 
     #[test]
     fn doubt_and_lack_are_no_failures() {
-        let violated = ["expected collateral = 0, measured 3".to_owned()];
+        let violated = [Violation {
+            metric: "collateral".to_owned(),
+            comparison: Comparison::Eq,
+            expected: 0,
+            unit: Unit::Count,
+            found: Found::Measured(3),
+        }];
         assert_eq!(verdict(Grade::Held, &[]), Verdict::Pass);
         assert_eq!(verdict(Grade::Lossy, &violated), Verdict::Fail);
         assert_eq!(verdict(Grade::Inconclusive, &violated), Verdict::Inconclusive);

@@ -7,16 +7,13 @@ use hdrhistogram::Histogram;
 use crate::ledger::{Attempt, Reconciled};
 use crate::record::{ClientRecord, RequestRecord, Stamp};
 use crate::result::{LatencySet, Quantiles};
+use crate::sampling::Method;
 use crate::words::Fate;
 
 /// The largest latency that a histogram tells apart, in nanoseconds: one hour.
 pub const LATENCY_NS_MAX: u64 = 3_600_000_000_000;
 /// Significant decimal digits of a histogram.
 pub const SIGNIFICANT_DIGITS: u8 = 3;
-
-/// How response latencies come about where connections carry several requests, or clients pause.
-pub const BY_REQUEST: &str =
-    "timing each answered request from its own intended start, less the client's own pauses";
 
 /// A histogram of the kind that all results use: 1 ns to 1 h with 3 significant digits.
 ///
@@ -44,6 +41,7 @@ pub fn quantiles(histogram: &Histogram<u64>) -> Quantiles {
         p999_ns: at(0.999),
         max_ns: histogram.max(),
         method: None,
+        how: None,
     }
 }
 
@@ -125,7 +123,8 @@ impl Latencies {
             queue_wait: quantiles(&self.queue_wait),
             accept: quantiles(&self.accept),
             response: Quantiles {
-                method: self.by_request.then(|| BY_REQUEST.to_owned()),
+                method: self.by_request.then(|| Method::ByRequest.to_string()),
+                how: self.by_request.then_some(Method::ByRequest),
                 ..quantiles(&self.response)
             },
         }

@@ -5,8 +5,8 @@
 //! net/unix/af_unix.c). A TCP listener then drops SYNs, which the client's kernel sends again; a
 //! Unix listener lets `connect` wait. What came and went between two looks is not here.
 
-use crate::duration::show_ns;
 use crate::record::{KernelRecord, Listener};
+use crate::told::Phrase;
 
 /// Spans with less than this between them are one: a queue that is being drained while others push in
 /// is full and not full a thousand times a second.
@@ -63,27 +63,27 @@ pub fn full_spans(kernel: &KernelRecord, listener: &Listener, end_ns: u64) -> Ve
     spans
 }
 
-/// A line for each listener whose queue was full, in words. `since_start` shows an instant.
+/// A line for each listener whose queue was full, in words. `since_start_ns` counts an instant from the load's start.
 #[must_use]
-pub fn in_words(kernel: &KernelRecord, end_ns: u64, since_start: impl Fn(u64) -> String) -> Vec<String> {
+pub fn in_words(kernel: &KernelRecord, end_ns: u64, since_start_ns: impl Fn(u64) -> u64) -> Vec<Phrase> {
     let line = |listener: &Listener| {
         let spans = full_spans(kernel, listener, end_ns);
         let first = spans.first()?;
         let held = spans.iter().map(|span| span.queue_max).max().unwrap_or(0);
         let length_ns: u64 = spans.iter().map(FullSpan::length_ns).sum();
-        let times = if spans.len() == 1 { String::new() } else { format!(", {} times", spans.len()) };
-        let effect = match listener.drops {
-            Some(1) => "; it dropped 1 SYN".to_owned(),
-            Some(drops) => format!("; it dropped {drops} SYNs"),
-            None => "; whoever connected then had to wait for room".to_owned(),
+        let line = Phrase::new("the accept queue (inode ").id(listener.inode).text(") was full, with ");
+        let line = line.count(held.into()).text(" in it and a limit of ").count(first.limit.into());
+        let line = line.text(", for ").ns(length_ns);
+        let line = match spans.len() {
+            1 => line,
+            times => line.text(", ").count(times as u64).text(" times"),
         };
-        Some(format!(
-            "the accept queue (inode {}) was full, with {held} in it and a limit of {}, for {}{times} from {}{effect}",
-            listener.inode,
-            first.limit,
-            show_ns(length_ns),
-            since_start(first.from_ns),
-        ))
+        let line = line.text(" from ").ns(since_start_ns(first.from_ns));
+        Some(match listener.drops {
+            Some(1) => line.text("; it dropped 1 SYN"),
+            Some(drops) => line.text("; it dropped ").count(drops.into()).text(" SYNs"),
+            None => line.text("; whoever connected then had to wait for room"),
+        })
     };
     kernel.listeners.iter().filter_map(line).collect()
 }
@@ -146,7 +146,7 @@ mod tests {
     fn words_say_which_how_full_and_how_long() {
         let words = |samples, drops| {
             let kernel = kernel(samples, None, drops);
-            in_words(&kernel, 1000 * MS, show_ns)
+            in_words(&kernel, 1000 * MS, |ns| ns).iter().map(Phrase::to_string).collect::<Vec<_>>()
         };
         assert_eq!(
             words(&[(1, 5), (2, 4), (500, 5), (600, 0)], Some(1)),

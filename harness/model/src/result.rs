@@ -4,16 +4,29 @@
 //! nanoseconds and end in `_ns`. Instants end in `_ns` too and count from the trial's start.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::ledger::Entry;
+use crate::reason::{Note, Reason};
+use crate::sampling::Method;
+use crate::told::{Phrase, Told};
+use crate::violation::Violation;
 use crate::words::{Blame, Fate, Finding, Grade, Isolation, Verdict};
+
+mod books;
+mod kinds;
+
+pub use books::BooksResult;
+pub use kinds::{Check, LossKind, MomentKind, What};
 
 /// The value of `schema`.
 pub const SCHEMA: &str = "holdline.run/1";
 
 /// A run: a set of trials with one manifest.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunResult {
     /// Always [`SCHEMA`].
     pub schema: String,
@@ -26,7 +39,7 @@ pub struct RunResult {
 }
 
 /// How a run came about.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Manifest {
     /// The seed from which everything that is drawn was drawn.
     pub seed: u64,
@@ -53,7 +66,7 @@ pub struct Manifest {
 }
 
 /// One supervisor × one scenario × one repetition.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TrialResult {
     /// Name of the supervisor.
     pub supervisor: String,
@@ -69,8 +82,14 @@ pub struct TrialResult {
     pub verdict: Verdict,
     /// Expectations that did not hold, in words.
     pub violations: Vec<String>,
+    /// The same as values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub violated: Vec<Violation>,
     /// Why it is unsupported or inconclusive, or why the supervisor is down.
     pub reason: Option<String>,
+    /// The same as a value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<Reason>,
     /// Attempts that the load client set out to make.
     pub attempts: u64,
     /// How many attempts had each fate. Every fate is present; the sum is `attempts`.
@@ -107,15 +126,24 @@ pub struct TrialResult {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supervisor_ended: Option<String>,
     /// `balanced`, or the lines that are off.
-    pub books: String,
+    pub books: BooksResult,
+    /// Those lines as values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub off: Vec<Entry>,
     /// One line for each kind of loss, in plain words.
     pub losses: Vec<String>,
+    /// The same as values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<Loss>,
     /// Faults and listener changes in order of time.
     pub timeline: Vec<TimelineEntry>,
     /// Served within the deadline, served late, and lost, over time.
     pub strip: Vec<StripBucket>,
     /// What a reader should know about how these numbers came about.
     pub notes: Vec<String>,
+    /// The same as values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub noted: Vec<Note>,
     /// The trial's folder, relative to the run directory.
     pub folder: String,
     /// How long the trial took, sandbox included.
@@ -130,7 +158,7 @@ pub struct TrialResult {
 }
 
 /// The latencies of a trial, each from the intended start but for `queue_wait`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LatencySet {
     /// started − intended start.
     pub send_lag: Quantiles,
@@ -142,6 +170,48 @@ pub struct LatencySet {
     pub accept: Quantiles,
     /// finished − intended start, of served attempts; in sessions, of each request that was answered.
     pub response: Quantiles,
+}
+
+impl TrialResult {
+    /// Attempts that were sent and not served.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        let is_lost = |fate: &Fate| !matches!(fate, Fate::Served | Fate::NotSent);
+        self.fates.iter().filter(|(fate, _)| is_lost(fate)).map(|(_, count)| count).sum()
+    }
+
+    /// The longest outage in nanoseconds, 0 if there was none.
+    #[must_use]
+    pub fn longest_outage_ns(&self) -> u64 {
+        self.outages.iter().map(|outage| outage.end_ns.saturating_sub(outage.start_ns)).max().unwrap_or(0)
+    }
+
+    /// Whether anything was done to the system.
+    #[must_use]
+    pub fn had_fault(&self) -> bool {
+        self.timeline.iter().any(|entry| entry.kind == MomentKind::Fault)
+    }
+}
+
+/// A kind of loss, with how many.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Loss {
+    /// Which.
+    pub kind: LossKind,
+    /// The sentence, with the numbers in it apart.
+    pub said: Phrase,
+}
+
+impl Told for Loss {
+    fn phrase(&self) -> Phrase {
+        self.said.clone()
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.said.fmt(f)
+    }
 }
 
 impl WorkersResult {
@@ -170,7 +240,7 @@ impl LatencySet {
 }
 
 /// A latency's distribution. The whole of it is in the trial's `.hlog` and `.hgrm` files.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Quantiles {
     /// How many values. With 0, all others are 0 and mean nothing.
     pub count: u64,
@@ -187,11 +257,31 @@ pub struct Quantiles {
     /// How the values were obtained, where there is more than one way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
+    /// The same as a value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub how: Option<Method>,
+}
+
+impl Quantiles {
+    /// How the values were obtained, in a sentence; `None` where that needs no saying, since workers wrote
+    /// down when they accepted or there is only one way.
+    #[must_use]
+    pub fn obtained(&self) -> Option<Phrase> {
+        match (self.how, &self.method) {
+            (Some(Method::Stamped), _) | (None, None) => None,
+            (Some(how @ (Method::ByRequest | Method::Sampled { .. })), _) => Some(how.phrase()),
+            // Of a result that holds only the words.
+            (None, Some(words)) => {
+                let said = Phrase::new(words);
+                (said != Method::Stamped.phrase()).then_some(said)
+            }
+        }
+    }
 }
 
 /// What became of sessions: attempts whose connection carries several requests. The rest of
 /// `planned` was not sent, or lost before a worker had accepted it, or timed out, or got a wrong reply.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SessionsResult {
     /// Attempts that were to be sessions.
     pub planned: u64,
@@ -208,7 +298,7 @@ pub struct SessionsResult {
 }
 
 /// What the kernel counted in a trial.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct KernelResult {
     /// `ListenOverflows`.
     pub listen_overflows: u64,
@@ -245,7 +335,7 @@ impl KernelResult {
 }
 
 /// A socket that listened at the service's address.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListenerResult {
     /// Its inode.
     pub inode: u32,
@@ -263,7 +353,7 @@ pub struct ListenerResult {
 }
 
 /// A longest run of attempts none of which was served in time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Outage {
     /// Intended start of its first attempt.
     pub start_ns: u64,
@@ -274,7 +364,7 @@ pub struct Outage {
 }
 
 /// What became of the workers.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkersResult {
     /// Workers that started, counting each incarnation.
     pub generations: u32,
@@ -313,10 +403,10 @@ pub struct WorkersResult {
 }
 
 /// One thing about what workers inherited, over all workers of a trial.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InheritanceCheck {
-    /// What was checked: a word such as `listener`.
-    pub check: String,
+    /// What was checked.
+    pub check: Check,
     /// What came of it.
     pub finding: Finding,
     /// What was found, in words.
@@ -324,7 +414,7 @@ pub struct InheritanceCheck {
 }
 
 /// A version of the worker, as far as it answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Served {
     /// Which version, as its replies named it.
     pub version: u16,
@@ -337,7 +427,7 @@ pub struct Served {
 }
 
 /// What the supervisor and its workers cost the machine while the load ran.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CostResult {
     /// CPU time, user and system, of the supervisor, all that it started, and control commands; the
     /// load client and the harness do not count.
@@ -349,18 +439,21 @@ pub struct CostResult {
 }
 
 /// Something that happened at an instant of a trial.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TimelineEntry {
     /// When, from the start of the load; negative before it.
     pub at_ns: i64,
-    /// `fault`, `heal`, `listener`, `worker` or `supervisor`.
-    pub kind: String,
+    /// What it happened to.
+    pub kind: MomentKind,
+    /// What happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub what: Option<What>,
     /// What happened, in words.
     pub text: String,
 }
 
 /// A part of the trial's time, for drawing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StripBucket {
     /// Its beginning, from the start of the load.
     pub start_ns: u64,

@@ -4,7 +4,7 @@
 use schemars::SchemaGenerator;
 use serde_json::{Value, json};
 
-use crate::expect;
+use crate::metric;
 use crate::scenario::bounds;
 use crate::scenario::file::ScenarioFile;
 use crate::supervisor::file::SupervisorFile;
@@ -14,7 +14,7 @@ use crate::words::{Grade, Verb};
 #[must_use]
 pub fn scenario_schema() -> Value {
     let mut schema = SchemaGenerator::default().into_root_schema_for::<ScenarioFile>().to_value();
-    let names = expect::metrics().iter().map(|metric| metric.name.as_str());
+    let names = metric::metrics().map(|metric| metric.name);
     let dashed = names.clone().filter(|name| name.contains('_')).map(|name| name.replace('_', "-"));
     let metrics: Vec<String> = names.map(str::to_owned).chain(dashed).collect();
     name_keys(&mut schema, "means", &grades());

@@ -9,15 +9,18 @@ use crate::explain::{self, Story};
 use crate::facts::TrialFacts;
 use crate::grade::{self, Evidence};
 use crate::latency::Latencies;
-use crate::ledger::{Reconciled, TrialRecords, WorkerLog, reconcile};
-use crate::outage;
+use crate::ledger::{Books, Reconciled, TrialRecords, WorkerLog, reconcile};
+use crate::outage::{self, Service};
+use crate::reason::{Note, Reason};
 use crate::record::{ClientRecord, Listener};
-use crate::result::{KernelResult, ListenerResult, Outage, TrialResult, WorkersResult};
-use crate::scenario::{Arrivals, Scenario};
+use crate::result::{BooksResult, KernelResult, ListenerResult, Loss, Outage, TrialResult, WorkersResult};
+use crate::sampling::Method;
+use crate::scenario::{Arrivals, Expectation, Scenario};
 use crate::sessions;
 use crate::shm::RecordKind;
 use crate::timeline;
 use crate::versions;
+use crate::violation::Violation;
 use crate::words::{Blame, Fate, Grade, Retry, Verdict};
 
 /// Into how many parts reports cut a trial's time.
@@ -59,7 +62,7 @@ pub fn summarise(
 ) -> Summary {
     let mut reconciled = reconcile(records);
     let method = if records.tell_accepts() {
-        Some(accepts::STAMPED.to_owned())
+        Some(Method::Stamped)
     } else {
         accepts::enter(records.client, &mut reconciled, records.kernel)
     };
@@ -73,61 +76,98 @@ pub fn summarise(
         last_fault_ns: faults_ns.iter().copied().max(),
         send_lag_p99_ns: crate::latency::quantiles(&latencies.send_lag).p99_ns,
         send_lag_max_ns: scenario.load.send_lag_max_ns,
-        environment: facts.environment.as_deref(),
+        environment: facts.environment.as_ref(),
     });
-    let mut result = empty_result(name, graded.grade, graded.reason);
-    fill_counts(&mut result, &reconciled);
-    result.latency = latencies.quantiles();
-    for quantiles in [&mut result.latency.accept, &mut result.latency.queue_wait] {
-        quantiles.method = method.clone().filter(|_| quantiles.count > 0);
-    }
-    result.sessions = sessions::count(&scenario.load.connection, records.client, &reconciled);
-    result.kernel = kernel_result(records, facts);
-    result.outages = outage::outages(&order, facts.end_ns)
-        .into_iter()
-        .map(|outage| Outage {
-            start_ns: outage.start_ns.saturating_sub(facts.start_ns),
-            end_ns: outage.end_ns.saturating_sub(facts.start_ns),
-            ..outage
-        })
-        .collect();
-    result.recovery_ns = recoveries(records, &reconciled, &faults_ns);
-    result.workers = workers_result(records, &reconciled, facts);
-    result.versions = versions::served(records.client, facts.start_ns);
-    result.cost.clone_from(&facts.cost);
-    result.supervisor_ended = ended_for_good(facts);
-    result.books = reconciled.books.to_string();
     let story = Story { records, reconciled: &reconciled, facts, deadline_ns: scenario.load.deadline_ns };
-    result.losses = explain::losses(&story);
-    result.timeline = timeline::timeline(records, facts);
-    result.strip = outage::strip(&order, records.kernel, facts.start_ns, facts.end_ns, STRIP_BUCKETS);
-    result.advice = advice::advice(scenario.listen.backlog, records, &reconciled, facts.start_ns);
-    result.throughput_per_second = throughput(scenario, records.client, &result, facts.start_ns);
-    result.notes.clone_from(&facts.notes);
-    result.violations = expect::check(&scenario.expect, &result);
-    result.verdict = grade::verdict(result.grade, &result.violations);
-    Summary { result, reconciled, latencies }
+    let causes = explain::losses(&story);
+    let mut latency = latencies.quantiles();
+    for quantiles in [&mut latency.accept, &mut latency.queue_wait] {
+        quantiles.how = method.filter(|_| quantiles.count > 0);
+        quantiles.method = quantiles.how.as_ref().map(Method::to_string);
+    }
+    let counts = Counts::of(&reconciled);
+    let result = TrialResult {
+        grade: graded.grade,
+        reason: graded.reason.as_ref().map(Reason::to_string),
+        why: graded.reason,
+        attempts: reconciled.attempts.len() as u64,
+        throughput_per_second: throughput(scenario, records.client, counts.served(), facts.start_ns),
+        fates: counts.fates,
+        blame: counts.blame,
+        collateral: counts.collateral,
+        safe_to_retry: counts.safe_to_retry,
+        ambiguous: counts.ambiguous,
+        latency,
+        sessions: sessions::count(&scenario.load.connection, records.client, &reconciled),
+        kernel: kernel_result(records, facts),
+        outages: outages(&order, facts),
+        recovery_ns: recoveries(records, &reconciled, &faults_ns),
+        workers: workers_result(records, &reconciled, facts),
+        versions: versions::served(records.client, facts.start_ns),
+        cost: facts.cost.clone(),
+        supervisor_ended: ended_for_good(facts),
+        books: books_result(&reconciled.books),
+        off: reconciled.books.off().collect(),
+        losses: causes.iter().map(Loss::to_string).collect(),
+        causes,
+        timeline: timeline::timeline(records, facts),
+        strip: outage::strip(&order, records.kernel, facts.start_ns, facts.end_ns, STRIP_BUCKETS),
+        advice: advice::advice(scenario.listen.backlog, records, &reconciled, facts.start_ns),
+        notes: facts.notes.iter().map(Note::to_string).collect(),
+        noted: facts.notes.clone(),
+        ..blank(name, facts.elapsed_ns)
+    };
+    Summary { result: judged(result, &scenario.expect), reconciled, latencies }
 }
 
-/// The result of a trial that did not run, with the reason.
+/// The result with what its expectations make of it.
+fn judged(result: TrialResult, expectations: &[Expectation]) -> TrialResult {
+    let violated = expect::check(expectations, &result);
+    TrialResult {
+        verdict: grade::verdict(result.grade, &violated),
+        violations: violated.iter().map(Violation::to_string).collect(),
+        violated,
+        ..result
+    }
+}
+
+/// The result of a trial that did not run: it is unsupported or inconclusive, as the reason says.
 #[must_use]
 pub fn not_run(name: &TrialName, grade: Grade, reason: String) -> TrialResult {
-    let mut result = empty_result(name, grade, Some(reason));
-    result.verdict = grade::verdict(grade, &[]);
-    "nothing to balance: the trial did not run".clone_into(&mut result.books);
-    result
+    not_ready(name, grade, reason, 0)
 }
 
-fn empty_result(name: &TrialName, grade: Grade, reason: Option<String>) -> TrialResult {
+/// [`not_run`], of a trial that took so long before it was known.
+#[must_use]
+pub fn not_ready(name: &TrialName, grade: Grade, reason: String, elapsed_ns: u64) -> TrialResult {
+    let why = match grade {
+        Grade::Unsupported => Reason::Lacks { what: reason },
+        Grade::Held | Grade::Delayed | Grade::Lossy | Grade::Down | Grade::Inconclusive => {
+            Reason::NotRun { what: reason }
+        }
+    };
+    TrialResult {
+        grade,
+        verdict: grade::verdict(grade, &[]),
+        reason: Some(why.to_string()),
+        why: Some(why),
+        ..blank(name, elapsed_ns)
+    }
+}
+
+/// The result of a trial of which nothing is known but which it is.
+fn blank(name: &TrialName, elapsed_ns: u64) -> TrialResult {
     TrialResult {
         supervisor: name.supervisor.clone(),
         supervisor_version: name.supervisor_version.clone(),
         scenario: name.scenario.clone(),
         repetition: name.repetition,
-        grade,
+        grade: Grade::Inconclusive,
         verdict: Verdict::Inconclusive,
         violations: Vec::new(),
-        reason,
+        violated: Vec::new(),
+        reason: None,
+        why: None,
         attempts: 0,
         fates: Fate::ALL.iter().map(|fate| (*fate, 0)).collect(),
         blame: Blame::ALL.iter().map(|blame| (*blame, 0)).collect(),
@@ -143,32 +183,73 @@ fn empty_result(name: &TrialName, grade: Grade, reason: Option<String>) -> Trial
         versions: Vec::new(),
         cost: None,
         supervisor_ended: None,
-        books: String::new(),
+        books: BooksResult::Nothing,
+        off: Vec::new(),
         losses: Vec::new(),
+        causes: Vec::new(),
         timeline: Vec::new(),
         strip: Vec::new(),
         notes: Vec::new(),
+        noted: Vec::new(),
         folder: name.folder.clone(),
-        elapsed_ns: 0,
+        elapsed_ns,
         advice: None,
         throughput_per_second: None,
     }
 }
 
-fn fill_counts(result: &mut TrialResult, reconciled: &Reconciled) {
-    result.attempts = reconciled.attempts.len() as u64;
-    result.fates = reconciled.fates();
-    for attempt in reconciled.attempts.iter().filter(|attempt| attempt.is_lost()) {
-        if let Some(blame) = attempt.blame {
-            *result.blame.entry(blame).or_default() += 1;
+fn books_result(books: &Books) -> BooksResult {
+    if books.is_balanced() { BooksResult::Balanced } else { BooksResult::Off(books.to_string()) }
+}
+
+/// The outages, from the load's start.
+fn outages(order: &[(u64, Service)], facts: &TrialFacts) -> Vec<Outage> {
+    let since_start = |ns: u64| ns.saturating_sub(facts.start_ns);
+    outage::outages(order, facts.end_ns)
+        .into_iter()
+        .map(|Outage { start_ns, end_ns, attempts }| Outage {
+            start_ns: since_start(start_ns),
+            end_ns: since_start(end_ns),
+            attempts,
+        })
+        .collect()
+}
+
+/// How many attempts had which fate, and who is to blame for those that were lost.
+struct Counts {
+    fates: BTreeMap<Fate, u64>,
+    blame: BTreeMap<Blame, u64>,
+    collateral: BTreeMap<Fate, u64>,
+    safe_to_retry: u64,
+    ambiguous: u64,
+}
+
+impl Counts {
+    fn of(reconciled: &Reconciled) -> Self {
+        let mut counts = Self {
+            fates: reconciled.fates(),
+            blame: Blame::ALL.iter().map(|blame| (*blame, 0)).collect(),
+            collateral: BTreeMap::new(),
+            safe_to_retry: 0,
+            ambiguous: 0,
+        };
+        for attempt in reconciled.attempts.iter().filter(|attempt| attempt.is_lost()) {
+            if let Some(blame) = attempt.blame {
+                *counts.blame.entry(blame).or_default() += 1;
+            }
+            if attempt.blame == Some(Blame::Collateral) {
+                *counts.collateral.entry(attempt.fate).or_default() += 1;
+            }
+            match attempt.retry {
+                Some(Retry::Safe) => counts.safe_to_retry += 1,
+                Some(Retry::Ambiguous) | None => counts.ambiguous += 1,
+            }
         }
-        if attempt.blame == Some(Blame::Collateral) {
-            *result.collateral.entry(attempt.fate).or_default() += 1;
-        }
-        match attempt.retry {
-            Some(Retry::Safe) => result.safe_to_retry += 1,
-            _ => result.ambiguous += 1,
-        }
+        counts
+    }
+
+    fn served(&self) -> u64 {
+        self.fates.get(&Fate::Served).copied().unwrap_or(0)
     }
 }
 
@@ -205,15 +286,9 @@ fn recoveries(records: &TrialRecords<'_>, reconciled: &Reconciled, faults_ns: &[
 }
 
 /// Served attempts per second of a closed loop.
-fn throughput(
-    scenario: &Scenario,
-    client: &[ClientRecord],
-    result: &TrialResult,
-    start_ns: u64,
-) -> Option<f64> {
+fn throughput(scenario: &Scenario, client: &[ClientRecord], served: u64, start_ns: u64) -> Option<f64> {
     let Arrivals::Closed { .. } = scenario.load.arrivals else { return None };
     let end_ns = client.iter().filter_map(|record| record.finished).max()?.get();
-    let served = result.fates.get(&Fate::Served).copied().unwrap_or(0);
     Some(served as f64 * 1e9 / end_ns.saturating_sub(start_ns).max(1) as f64)
 }
 
@@ -228,7 +303,7 @@ fn kernel_result(records: &TrialRecords<'_>, facts: &TrialFacts) -> KernelResult
         queue_max: kernel.listeners.iter().map(|listener| listener.queue_max).max().unwrap_or(0),
         queue_limit: kernel.listeners.last().map_or(0, |listener| listener.limit),
         listeners_closed: u32::try_from(closed).unwrap_or(u32::MAX),
-        counters: BTreeMap::new(),
+        counters: facts.counters.clone(),
         interval_ns: kernel.interval_ns,
         syn_retransmits: records.client.iter().map(|record| u64::from(record.syn_retransmits)).sum(),
     }
@@ -290,7 +365,7 @@ fn failed_to_boot(log: &WorkerLog, end_ns: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{Attempt, Books};
+    use crate::ledger::Attempt;
     use crate::record::KernelRecord;
     use crate::shm::WorkerRecord;
     use crate::words::Transport;

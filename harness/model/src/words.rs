@@ -317,6 +317,8 @@ words! {
     }
 }
 
+pub(crate) use words;
+
 #[cfg(test)]
 mod tests {
     use super::*;

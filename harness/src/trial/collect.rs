@@ -4,10 +4,12 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
+use holdline_contract::clock::now_ns;
 use holdline_contract::inherit::{self, Inheritance};
 use holdline_contract::ledger::read_ledgers;
 use holdline_model::facts::TrialFacts;
 use holdline_model::ledger::{InjectedDeath, TrialRecords, WorkerLog};
+use holdline_model::reason::Note;
 use holdline_model::result::TrialResult;
 use holdline_model::summary::summarise;
 use holdline_model::support;
@@ -45,9 +47,7 @@ pub(super) fn collect(
     };
     inheritance::fill(&mut facts, &inherited, &logs, &expected);
     if !exclusive {
-        facts
-            .notes
-            .push("no isolation: the kernel's counters are the whole host's and were not checked".into());
+        facts.notes.push(Note::HostCounters);
     }
     let attempts = u32::try_from(client.attempts.len()).context("more attempts than can be counted")?;
     let records = TrialRecords {
@@ -63,10 +63,11 @@ pub(super) fn collect(
         foreign_connects_expected: !trial.supervisor.reference,
         end_ns: facts.end_ns,
     };
-    let mut summary = summarise(&trial.spec.name, &trial.scenario, &records, &facts);
     if exclusive {
-        summary.result.kernel.counters = counters::as_map(&kernel.counters);
+        facts.counters = counters::as_map(&kernel.counters);
     }
+    facts.elapsed_ns = now_ns().saturating_sub(trial.began_ns);
+    let summary = summarise(&trial.spec.name, &trial.scenario, &records, &facts);
     let files = TrialFiles {
         folder: &trial.spec.folder,
         start_ns: facts.start_ns,

@@ -2,10 +2,12 @@
 //! has ended. A trial never ends broken.
 
 use holdline_contract::clock::now_ns;
+use holdline_model::reason::Note;
 use holdline_model::words::CrashStep;
 use serde_json::json;
 
 use super::faults::{self, Pause};
+use super::inject::ordinal;
 use super::inner::Trial;
 use super::measure::Dispatch;
 
@@ -42,9 +44,8 @@ impl Trial {
         }
         for armed in std::mem::take(&mut dispatch.armed) {
             if armed.step != CrashStep::Idle && self.has_struck_nobody(armed) {
-                let (fault, step) = (armed.fault + 1, armed.step);
-                let text = faults::in_words(&self.scenario.faults[armed.fault].action);
-                let note = format!("fault {fault} ({text}) hit nobody: no worker came to its {step}");
+                let action = faults::in_words(&self.scenario.faults[armed.fault].action);
+                let note = Note::NobodyCame { fault: ordinal(armed.fault), action, step: armed.step };
                 dispatch.facts.notes.push(note);
             }
             self.workspace.control.disarm(armed.step)?;

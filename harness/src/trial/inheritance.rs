@@ -7,7 +7,7 @@ use std::fmt::Display;
 use holdline_contract::inherit::{Inheritance, ListenerFound};
 use holdline_model::facts::TrialFacts;
 use holdline_model::ledger::WorkerLog;
-use holdline_model::result::InheritanceCheck;
+use holdline_model::result::{Check, InheritanceCheck};
 use holdline_model::supervisor::Passing;
 use holdline_model::wire::Address;
 use holdline_model::words::Finding;
@@ -65,21 +65,21 @@ pub(super) fn fill(
     .collect();
 }
 
-fn check(check: &str, finding: Finding, detail: impl Into<String>) -> InheritanceCheck {
-    InheritanceCheck { check: check.to_owned(), finding, detail: detail.into() }
+fn check(check: Check, finding: Finding, detail: impl Into<String>) -> InheritanceCheck {
+    InheritanceCheck { check, finding, detail: detail.into() }
 }
 
 /// Failed with what is wrong with the first few workers, or ok with the words given.
-fn judge(name: &str, wrong: &[(u32, String)], right: impl Into<String>) -> InheritanceCheck {
+fn judge(what: Check, wrong: &[(u32, String)], right: impl Into<String>) -> InheritanceCheck {
     if wrong.is_empty() {
-        return check(name, Finding::Ok, right);
+        return check(what, Finding::Ok, right);
     }
     let mut parts: Vec<String> =
         wrong.iter().take(NAMED_MAX).map(|(pid, what)| format!("worker {pid} {what}")).collect();
     if let Some(more) = wrong.len().checked_sub(NAMED_MAX + 1) {
         parts.push(format!("and {} more", more + 1));
     }
-    check(name, Finding::Failed, parts.join("; "))
+    check(what, Finding::Failed, parts.join("; "))
 }
 
 /// Passed, listening, and at the right place. Workers that bind it themselves inherit none.
@@ -99,8 +99,8 @@ fn listener(found: &[&Inheritance], expected: &Expected<'_>) -> Option<Inheritan
     let Some((first, listener)) = found.iter().find_map(|worker| Some((worker, worker.listener.as_ref()?)))
     else {
         return Some(match wrong.as_slice() {
-            [] => check("listener", Finding::NotKnown, "no worker lived to receive one"),
-            wrong => judge("listener", wrong, ""),
+            [] => check(Check::Listener, Finding::NotKnown, "no worker lived to receive one"),
+            wrong => judge(Check::Listener, wrong, ""),
         });
     };
     let mode = if listener.nonblocking { "non-blocking" } else { "blocking" };
@@ -108,7 +108,7 @@ fn listener(found: &[&Inheritance], expected: &Expected<'_>) -> Option<Inheritan
         "descriptor {} listens at {}, {mode} as worker {} found it",
         listener.fd, expected.address, first.pid
     );
-    Some(judge("listener", &wrong, right))
+    Some(judge(Check::Listener, &wrong, right))
 }
 
 fn flaw_of(listener: &ListenerFound, expected: &Address) -> Option<String> {
@@ -143,7 +143,7 @@ fn listen_pid(found: &[&Inheritance], passing: Passing) -> Option<InheritanceChe
         None => None,
     };
     let wrong: Vec<(u32, String)> = found.iter().filter_map(flaw).collect();
-    Some(judge("listen-pid", &wrong, "each worker was told its own process id"))
+    Some(judge(Check::ListenPid, &wrong, "each worker was told its own process id"))
 }
 
 /// sd_listen_fds_with_names(3): as many names as descriptors, parted by colons.
@@ -152,7 +152,7 @@ fn listen_fdnames(found: &[&Inheritance], passing: Passing) -> Option<Inheritanc
     if !found.iter().any(|worker| named(&worker)) {
         let is_used = matches!(passing, Passing::ListenFds | Passing::ListenFdsAnyPid);
         return is_used
-            .then(|| check("listen-fdnames", Finding::Noted, "not set: descriptors have no names"));
+            .then(|| check(Check::ListenFdnames, Finding::Noted, "not set: descriptors have no names"));
     }
     let flaw = |worker: &&Inheritance| {
         let descriptors = worker.env.get("LISTEN_FDS").map_or("", String::as_str);
@@ -162,7 +162,7 @@ fn listen_fdnames(found: &[&Inheritance], passing: Passing) -> Option<Inheritanc
     };
     let wrong: Vec<(u32, String)> = found.iter().filter(named).filter_map(flaw).collect();
     let names = found.iter().find(named).map_or("", |worker| worker.env["LISTEN_FDNAMES"].as_str());
-    Some(judge("listen-fdnames", &wrong, format!("a name for each descriptor: {names}")))
+    Some(judge(Check::ListenFdnames, &wrong, format!("a name for each descriptor: {names}")))
 }
 
 fn descriptors(found: &[&Inheritance]) -> InheritanceCheck {
@@ -177,7 +177,7 @@ fn descriptors(found: &[&Inheritance]) -> InheritanceCheck {
         (!stray.is_empty()).then_some((worker.pid, what))
     };
     let wrong: Vec<(u32, String)> = found.iter().filter_map(flaw).collect();
-    judge("descriptors", &wrong, "none but those that workers were told of")
+    judge(Check::Descriptors, &wrong, "none but those that workers were told of")
 }
 
 fn standard_streams(found: &[&Inheritance]) -> InheritanceCheck {
@@ -187,19 +187,19 @@ fn standard_streams(found: &[&Inheritance]) -> InheritanceCheck {
         (!closed.is_empty()).then(|| (worker.pid, format!("started with {} closed", closed.join(", "))))
     };
     let wrong: Vec<(u32, String)> = found.iter().filter_map(flaw).collect();
-    judge("standard-streams", &wrong, "0, 1 and 2 are open")
+    judge(Check::StandardStreams, &wrong, "0, 1 and 2 are open")
 }
 
 fn user(found: &[&Inheritance], expected: Option<u32>) -> InheritanceCheck {
     let Some(expected) = expected else {
         let uids: BTreeSet<u32> = found.iter().map(|worker| worker.uid).collect();
-        return check("user", Finding::Noted, format!("workers ran as {}", list(&uids)));
+        return check(Check::User, Finding::Noted, format!("workers ran as {}", list(&uids)));
     };
     let flaw = |worker: &&Inheritance| {
         (worker.uid != expected).then(|| (worker.pid, format!("ran as user {}", worker.uid)))
     };
     let wrong: Vec<(u32, String)> = found.iter().filter_map(flaw).collect();
-    judge("user", &wrong, format!("workers ran as user {expected}"))
+    judge(Check::User, &wrong, format!("workers ran as user {expected}"))
 }
 
 /// The workers whose cgroup was also the supervisor's, the harness's or that of a worker that lived
@@ -226,13 +226,13 @@ fn sharing_cgroup(found: &[&Inheritance], logs: &[WorkerLog], above: &[String]) 
 
 fn cgroup(found: &[&Inheritance], sharing: Option<Vec<u32>>) -> InheritanceCheck {
     match sharing {
-        None => check("cgroup", Finding::NotKnown, "workers could not read theirs"),
-        Some(sharing) if sharing.is_empty() => check("cgroup", Finding::Ok, "each worker had its own"),
+        None => check(Check::Cgroup, Finding::NotKnown, "workers could not read theirs"),
+        Some(sharing) if sharing.is_empty() => check(Check::Cgroup, Finding::Ok, "each worker had its own"),
         Some(sharing) => {
             let all = found.len();
             let what =
                 format!("{} of {all} workers shared one with the supervisor or each other", sharing.len());
-            check("cgroup", Finding::Noted, what)
+            check(Check::Cgroup, Finding::Noted, what)
         }
     }
 }
@@ -370,13 +370,13 @@ mod tests {
         let mut bound = worker(10);
         (bound.listener, bound.listen_pid_matches, bound.env) = (None, None, BTreeMap::new());
         let facts = facts_of(&[bound], Passing::Bind, None);
-        let checks: Vec<(&str, Finding)> =
-            facts.inheritance.iter().map(|check| (check.check.as_str(), check.finding)).collect();
+        let checks: Vec<(Check, Finding)> =
+            facts.inheritance.iter().map(|check| (check.check, check.finding)).collect();
         let expected = [
-            ("descriptors", Finding::Ok),
-            ("standard-streams", Finding::Ok),
-            ("user", Finding::Noted),
-            ("cgroup", Finding::Ok),
+            (Check::Descriptors, Finding::Ok),
+            (Check::StandardStreams, Finding::Ok),
+            (Check::User, Finding::Noted),
+            (Check::Cgroup, Finding::Ok),
         ];
         assert_eq!(checks, expected);
         assert_eq!((facts.uids.as_slice(), facts.sharing_cgroup), ([65534].as_slice(), Some(0)));

@@ -6,6 +6,7 @@
 use anyhow::{Context, Result, bail};
 use holdline_contract::clock::now_ns;
 use holdline_model::facts::FaultFact;
+use holdline_model::reason::{Note, Reason};
 use holdline_model::record::{ClientRecord, Outcome};
 use holdline_model::scenario::{Action, Target};
 use holdline_model::support;
@@ -61,10 +62,7 @@ impl Trial {
         let hit = self.act(fault, &action, process, dispatch);
         let mut text = faults::in_words(&action);
         if let Ok(Hit::Nobody) = hit {
-            dispatch
-                .facts
-                .notes
-                .push(format!("fault {} ({text}) hit nobody: no such process ran", fault + 1));
+            dispatch.facts.notes.push(Note::HitNobody { fault: ordinal(fault), action: text.clone() });
             text.push_str(": hit nobody");
         }
         let pids = hit.as_ref().map_or_else(|_| Vec::new(), Hit::pids);
@@ -210,45 +208,45 @@ impl Trial {
     pub(super) fn check_faults(&self, dispatch: &mut Dispatch, client: &[ClientRecord]) {
         let failed = dispatch.facts.faults.iter().find_map(|fact| {
             let error = fact.error.as_ref()?;
-            Some(format!("fault {} ({}) could not be injected: {error}", fact.fault + 1, fact.text))
+            let (action, error) = (fact.text.clone(), error.clone());
+            Some(Reason::FaultFailed { fault: ordinal(fact.fault), action, error })
         });
         let missed = self.missed_fault(dispatch);
         let facts = &mut dispatch.facts;
         let unsent = facts.faults.iter().filter_map(|fact| fact.poison).find(|attempt| {
             client.iter().any(|r| r.attempt == *attempt && matches!(r.outcome, Outcome::NotSent(_)))
         });
-        let unsent = unsent.map(|attempt| format!("the poison of attempt {attempt} could not be sent"));
-        facts.environment = if dispatch.stopped {
-            Some("interrupted before the load had ended".to_owned())
-        } else {
-            failed.or(missed).or(unsent)
-        };
+        let unsent = unsent.map(|attempt| Reason::PoisonNotSent { attempt });
+        facts.environment =
+            if dispatch.stopped { Some(Reason::Interrupted) } else { failed.or(missed).or(unsent) };
     }
 
     /// The first fault that should have struck and did not. One that waited for the supervisor's
     /// doing is noted only: whether starts fail or workers drain is up to the supervisor.
-    fn missed_fault(&self, dispatch: &mut Dispatch) -> Option<String> {
+    fn missed_fault(&self, dispatch: &mut Dispatch) -> Option<Reason> {
         let facts = &mut dispatch.facts;
         let has_struck: Vec<bool> = (0..self.scenario.faults.len())
             .map(|index| facts.faults.iter().any(|fact| fact.fault == index))
             .collect();
         let mut missed = None;
         for index in (0..has_struck.len()).filter(|index| !has_struck[*index]) {
-            let text = faults::in_words(&self.scenario.faults[index].action);
-            let name = format!("fault {} ({text})", index + 1);
+            let (fault, action) = (ordinal(index), faults::in_words(&self.scenario.faults[index].action));
             match dispatch.plan.waits_for(index).filter(|other| has_struck[*other]) {
                 Some(other) => {
-                    facts.notes.push(format!("{name} never struck: fault {} was not over", other + 1));
+                    facts.notes.push(Note::NeverStruck { fault, action, waited_for: ordinal(other) });
                 }
                 None => {
-                    missed.get_or_insert_with(|| {
-                        format!("{name} never struck: the load ended before it was due")
-                    });
+                    missed.get_or_insert(Reason::FaultNeverDue { fault, action });
                 }
             }
         }
         missed
     }
+}
+
+/// The number by which people call the fault with this index.
+pub(super) fn ordinal(fault: usize) -> u64 {
+    fault as u64 + 1
 }
 
 impl Dispatch {

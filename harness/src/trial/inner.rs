@@ -55,6 +55,8 @@ pub(super) enum Event {
 
 /// A trial that is set up.
 pub(super) struct Trial {
+    /// When it began, in CLOCK_MONOTONIC nanoseconds.
+    pub(super) began_ns: u64,
     pub(super) spec: TrialSpec,
     pub(super) inside: Inside,
     pub(super) scenario: Scenario,
@@ -146,25 +148,24 @@ fn keep_inherited_descriptors_from_children() {
 
 async fn conduct(spec: TrialSpec, inside: Inside) -> Result<Message> {
     let began_ns = now_ns();
-    let mut trial = Trial::set_up(spec, inside)?;
+    let mut trial = Trial::set_up(spec, inside, began_ns)?;
     let mut process = trial.start_supervisor()?;
-    let mut result = match trial.wait_until_ready(&mut process).await {
+    let result = match trial.wait_until_ready(&mut process).await {
         // It never will be; but why is clear, and what clients get from it can be measured.
         Ok(Readiness::Denied) => trial.measure(process).await?,
         Err(reason) => {
             let reason = format!("{reason:#}");
             trial.log.write(now_ns(), "not_ready", json!({ "reason": reason }));
             trial.observer.finish(false).ok();
-            summary::not_run(&trial.spec.name, Grade::Inconclusive, reason)
+            summary::not_ready(&trial.spec.name, Grade::Inconclusive, reason, now_ns() - began_ns)
         }
         Ok(Readiness::Ready) => trial.measure(process).await?,
     };
-    result.elapsed_ns = now_ns() - began_ns;
     Ok(Message::Done(Box::new(result)))
 }
 
 impl Trial {
-    fn set_up(spec: TrialSpec, inside: Inside) -> Result<Self> {
+    fn set_up(spec: TrialSpec, inside: Inside, began_ns: u64) -> Result<Self> {
         let scenario = scenario::parse(&spec.scenario.text, &spec.scenario.origin)?;
         let supervisor = supervisor::parse(&spec.supervisor.text, &spec.supervisor.origin)?;
         if scenario.listen.transport == Transport::Tcp6 && !inside.client_v6 {
@@ -195,6 +196,7 @@ impl Trial {
         );
         let workers = Workers::follow(&workspace.home);
         Ok(Self {
+            began_ns,
             spec,
             inside,
             scenario,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use holdline_contract::clock::now_ns;
 use holdline_model::facts::{ProcessEnd, TrialFacts};
+use holdline_model::reason::Note;
 use holdline_model::support;
 use nix::unistd::Pid;
 use serde_json::json;
@@ -60,8 +61,7 @@ impl Trial {
         let at_ns = now_ns();
         let hint = self.hint_of_background();
         if successor.is_none() && status == LEFT && !hint.is_empty() {
-            let note = format!("the supervisor ended with {status} while the load ran{hint}");
-            dispatch.facts.notes.push(note);
+            dispatch.facts.notes.push(Note::LeftBehind { status: status.to_owned(), hint });
         }
         dispatch.successor = successor;
         let successor = successor.and_then(|pid| u32::try_from(pid.as_raw()).ok());
@@ -103,15 +103,9 @@ impl Trial {
         orphans.dedup();
         let error = asked.err().map(|error| format!("{error:#}"));
         if !in_time {
-            let limit = limit.as_secs();
-            let asked = match &error {
-                None => "of being asked to".to_owned(),
-                Some(error) => format!("of a stop that failed: {error}"),
-            };
-            facts.notes.push(format!("the supervisor did not stop within {limit} s {asked}; it was killed"));
+            facts.notes.push(Note::Killed { limit_s: limit.as_secs(), error: error.clone() });
         } else if let Some(status) = process.has_ended().filter(|status| lives && is_unclean(*status)) {
-            let status = status_in_words(status);
-            facts.notes.push(format!("the supervisor ended with {status} when it was asked to stop"));
+            facts.notes.push(Note::DiedOfStop { status: status_in_words(status) });
         }
         let event = json!({ "asked": lives, "in_time": in_time, "error": error, "left_behind": orphans });
         self.log.write(now_ns(), "stopped", event);

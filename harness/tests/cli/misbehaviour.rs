@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Output;
 
+use holdline_model::reason::Note;
 use holdline_model::result::TrialResult;
 use holdline_model::words::{Fate, Grade, Verdict};
 use predicates::prelude::*;
@@ -51,7 +52,7 @@ fn run(place: &Place, supervisor: &str, more: &[&str]) -> (Output, TrialResult) 
 #[track_caller]
 fn assert_served(trial: &TrialResult) {
     assert_eq!((trial.grade, trial.fates[&Fate::Served]), (Grade::Held, 10), "{:?}", trial.reason);
-    assert_eq!(trial.books, "balanced");
+    assert!(trial.books.is_balanced());
 }
 
 #[test]
@@ -188,8 +189,7 @@ fn one_that_dies_of_being_stopped_is_noted() {
     let supervisor = plant(&place, "frail", "", script);
     let (_, trial) = run(&place, &supervisor, &[]);
     assert_served(&trial);
-    let note = "the supervisor ended with SIGKILL when it was asked to stop";
-    assert!(trial.notes.iter().any(|text| text == note), "{:?}", trial.notes);
+    assert_eq!(trial.noted, [Note::DiedOfStop { status: "SIGKILL".to_owned() }]);
 }
 
 #[test]
@@ -200,9 +200,9 @@ fn one_that_ignores_its_stop_is_killed_and_noted() {
     let supervisor = plant(&place, "stubborn", "", script);
     let (output, trial) = run(&place, &supervisor, &["--isolation", "none"]);
     assert_served(&trial);
-    let note = "the supervisor did not stop within 10 s of being asked to; it was killed";
-    assert!(trial.notes.iter().any(|text| text == note), "{:?}", trial.notes);
-    assert!(stdout(&output).contains(note), "{}", stdout(&output));
+    let note = Note::Killed { limit_s: 10, error: None };
+    assert!(trial.noted.contains(&note), "{:?}", trial.noted);
+    assert!(stdout(&output).contains(&note.to_string()), "{}", stdout(&output));
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn without_isolation_other_scenarios_work_or_say_what_they_need() {
     );
     let (_, run) = conclusive_at_once(&place, &["./short.toml", "-s", "held-socket", "--isolation", "none"]);
     let trial = &run.trials[0];
-    assert_eq!((trial.books.as_str(), trial.supervisor_ended.as_deref()), ("balanced", Some("SIGKILL")));
+    assert_eq!((trial.books.is_balanced(), trial.supervisor_ended.as_deref()), (true, Some("SIGKILL")));
     assert_eq!(trial.fates[&Fate::Served], 10, "{:?}", trial.losses);
     place.write(
         "sysctl.toml",

@@ -55,10 +55,8 @@ pub(crate) fn named(name: &str) -> Result<Supervisor, Failed> {
 }
 
 fn is_balanced(trial: &TrialResult) -> Result<(), String> {
-    match trial.books.as_str() {
-        "balanced" => Ok(()),
-        books => Err(format!("the books do not balance: {books}")),
-    }
+    let books = &trial.books;
+    if books.is_balanced() { Ok(()) } else { Err(format!("the books do not balance: {books}")) }
 }
 
 /// What is wrong, with what a reader needs to see why.

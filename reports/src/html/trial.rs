@@ -164,7 +164,7 @@ impl Plot {
 
 impl Event {
     fn of(entry: &TimelineEntry) -> Self {
-        Self { at: instant(entry.at_ns), kind: clipped(&entry.kind), text: clipped(&entry.text) }
+        Self { at: instant(entry.at_ns), kind: entry.kind.to_string(), text: clipped(&entry.text) }
     }
 }
 
@@ -200,7 +200,7 @@ fn facts(trial: &TrialResult) -> Vec<(&'static str, String)> {
     facts.extend(prose::cost(trial).map(|text| ("Cost", text)));
     let ended = trial.supervisor_ended.as_ref().map(|how| format!("ended with {}", clipped(how)));
     facts.extend(ended.map(|text| ("Supervisor", text)));
-    facts.extend([("Books", clipped(&trial.books)), ("Took", duration(trial.elapsed_ns))]);
+    facts.extend([("Books", clipped(&trial.books.to_string())), ("Took", duration(trial.elapsed_ns))]);
     if let Some(rate) = trial.throughput_per_second {
         facts.push(("Throughput", per_second_text(rate)));
     }

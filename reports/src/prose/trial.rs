@@ -50,8 +50,7 @@ pub(crate) fn recovery(trial: &TrialResult) -> String {
         .map(|ns| ns.map_or_else(|| "never".to_owned(), duration))
         .chain((trial.recovery_ns.len() > 8).then(|| format!("{} more", trial.recovery_ns.len() - 8)))
         .collect();
-    let had_fault = trial.timeline.iter().any(|entry| entry.kind == "fault");
-    match (texts.is_empty(), had_fault) {
+    match (texts.is_empty(), trial.had_fault()) {
         (false, _) => texts.join(", "),
         (true, true) => "not known: nobody recorded when connections were accepted".to_owned(),
         (true, false) => "no fault to recover from".to_owned(),
@@ -175,12 +174,12 @@ pub(crate) fn starts(trial: &TrialResult) -> Option<String> {
 pub(crate) fn inheritance(trial: &TrialResult) -> Vec<String> {
     let mut checks: Vec<&InheritanceCheck> = trial.workers.inheritance.iter().collect();
     checks.sort_by_key(|check| check.finding != Finding::Failed);
-    let widest = checks.iter().map(|check| check.check.chars().count()).max().unwrap_or(0);
+    let widest = checks.iter().map(|check| check.check.as_str().len()).max().unwrap_or(0);
     checks
         .into_iter()
         .map(|check| {
             let finding = spaced(check.finding.as_str());
-            format!("{finding:<9}  {:<widest$}  {}", plain(&check.check), plain(&check.detail))
+            format!("{finding:<9}  {:<widest$}  {}", check.check.as_str(), plain(&check.detail))
         })
         .collect()
 }
@@ -188,7 +187,7 @@ pub(crate) fn inheritance(trial: &TrialResult) -> Vec<String> {
 /// The checks of what workers inherited that failed, a line each.
 pub(crate) fn inherited_wrongly(trial: &TrialResult) -> Vec<String> {
     let failed = trial.workers.inheritance.iter().filter(|check| check.finding == Finding::Failed);
-    failed.map(|check| format!("{}: {}", plain(&check.check), plain(&check.detail))).collect()
+    failed.map(|check| format!("{}: {}", check.check.as_str(), plain(&check.detail))).collect()
 }
 
 /// What the supervisor and its workers cost, and whether the supervisor gave up.

@@ -1,11 +1,13 @@
 //! Expectations as files write them, against a trial with values.
 
 use super::*;
+use crate::metric::{metric, metrics};
 use crate::result::{
-    CostResult, InheritanceCheck, KernelResult, LatencySet, ListenerResult, Outage, Quantiles, Served,
-    SessionsResult, WorkersResult,
+    BooksResult, Check, CostResult, InheritanceCheck, KernelResult, LatencySet, ListenerResult, Outage,
+    Quantiles, Served, SessionsResult, WorkersResult,
 };
-use crate::words::{Finding, Grade, Verdict};
+use crate::violation::Unmeasured;
+use crate::words::{Blame, Fate, Finding, Grade, Verdict};
 
 fn listener(drops: Option<u32>) -> ListenerResult {
     ListenerResult { drops, ..ListenerResult::default() }
@@ -27,7 +29,9 @@ fn trial() -> TrialResult {
         grade: Grade::Lossy,
         verdict: Verdict::Fail,
         violations: Vec::new(),
+        violated: Vec::new(),
         reason: None,
+        why: None,
         attempts: 20,
         fates: [(Fate::Served, 3), (Fate::Refused, 14), (Fate::NoReply, 1), (Fate::NotSent, 2)].into(),
         blame: [(Blame::Collateral, 14), (Blame::Poison, 1)].into(),
@@ -61,11 +65,14 @@ fn trial() -> TrialResult {
         },
         cost: Some(CostResult { cpu_ns: 30_000_000, ..CostResult::default() }),
         supervisor_ended: None,
-        books: "balanced".to_owned(),
+        books: BooksResult::Balanced,
+        off: Vec::new(),
         losses: Vec::new(),
+        causes: Vec::new(),
         timeline: Vec::new(),
         strip: Vec::new(),
         notes: Vec::new(),
+        noted: Vec::new(),
         folder: String::new(),
         elapsed_ns: 0,
         advice: None,
@@ -79,10 +86,14 @@ fn expectation(name: &str, text: &str) -> Expectation {
     Expectation { metric, comparison, value }
 }
 
+fn said(expectations: &[Expectation], trial: &TrialResult) -> Vec<String> {
+    check(expectations, trial).iter().map(Violation::to_string).collect()
+}
+
 #[track_caller]
 fn check_one(name: &str, text: &str, violation: Option<&str>) {
     let violations = check(&[expectation(name, text)], &trial());
-    assert_eq!(violations.first().map(String::as_str), violation);
+    assert_eq!(violations.first().map(Violation::to_string).as_deref(), violation);
 }
 
 #[test]
@@ -148,7 +159,7 @@ fn what_was_not_measured_is_a_violation_of_its_own() {
         expectation("cost.cpu", "< 1s"),
     ];
     assert_eq!(
-        check(&both, &trial),
+        said(&both, &trial),
         [
             "expected recovery.max < 1.00 s, not measured: there was no fault",
             "expected workers.leaked_fds = 0, not measured: the workers kept no ledger",
@@ -158,13 +169,13 @@ fn what_was_not_measured_is_a_violation_of_its_own() {
     );
     trial.workers = WorkersResult { ledger: true, ..WorkersResult::default() };
     let unshared = "expected workers.share_max < 60, not measured: no worker accepted anything";
-    assert_eq!(check(&both[2..3], &trial), [unshared]);
+    assert_eq!(said(&both[2..3], &trial), [unshared]);
     trial.recovery_ns.push(Some(5));
-    assert_eq!(measure(&both[0].metric, &trial), Ok(5));
+    assert_eq!(both[0].metric.measure(&trial), Ok(5));
 }
 
-fn found(what: &str, finding: Finding) -> InheritanceCheck {
-    InheritanceCheck { check: what.to_owned(), finding, detail: String::new() }
+fn found(finding: Finding) -> InheritanceCheck {
+    InheritanceCheck { check: Check::Listener, finding, detail: String::new() }
 }
 
 #[test]
@@ -174,21 +185,20 @@ fn drops_of_a_listener_that_counts_none_are_not_known() {
     trial.kernel.listeners = vec![listener(None)];
     let unknown =
         "expected kernel.listener_drops = 0, not measured: listeners of Unix sockets count no drops";
-    assert_eq!(check(&expected, &trial), [unknown]);
+    assert_eq!(said(&expected, &trial), [unknown]);
     // Nobody listened, and nobody dropped anything.
     trial.kernel.listeners.clear();
-    assert_eq!(check(&expected, &trial), [""; 0]);
+    assert_eq!(said(&expected, &trial), [""; 0]);
 }
 
 #[test]
 fn only_failed_checks_of_what_was_inherited_count() {
     let mut trial = trial();
-    let metric = metric("workers.conformance-failures").expect("a metric");
-    let unknown = measure(&metric, &trial).expect_err("nothing recorded");
-    assert!(unknown.contains("did not record"), "{unknown}");
+    let failures = metric("workers.conformance-failures").expect("a metric");
+    assert_eq!(failures.measure(&trial), Err(Unmeasured::NoInheritance));
     let findings = [Finding::Failed, Finding::Ok, Finding::Noted, Finding::NotKnown, Finding::Failed];
-    trial.workers.inheritance = findings.map(|finding| found("any", finding)).to_vec();
-    assert_eq!(measure(&metric, &trial), Ok(2));
+    trial.workers.inheritance = findings.map(|finding| found(finding)).to_vec();
+    assert_eq!(failures.measure(&trial), Ok(2));
 }
 
 #[test]
@@ -196,10 +206,10 @@ fn a_new_version_that_never_answered_is_not_the_newest() {
     let mut trial = trial();
     trial.versions.pop();
     let expected = [expectation("versions.newest", "2")];
-    assert_eq!(check(&expected, &trial), ["expected versions.newest = 2, measured 1"]);
+    assert_eq!(said(&expected, &trial), ["expected versions.newest = 2, measured 1"]);
     trial.versions.clear();
     let unknown = "expected versions.newest = 2, not measured: no reply named a version";
-    assert_eq!(check(&expected, &trial), [unknown]);
+    assert_eq!(said(&expected, &trial), [unknown]);
 }
 
 #[test]
@@ -212,13 +222,13 @@ fn every_metric_can_be_measured() {
         accept: quantiles.clone(),
         response: quantiles,
     };
-    let inheritance = vec![found("listener", Finding::Ok)];
+    let inheritance = vec![found(Finding::Ok)];
     let workers = WorkersResult { inheritance, sharing_cgroup: Some(0), ..trial().workers };
     let sessions = Some(SessionsResult::default());
     let trial = TrialResult { latency, workers, sessions, recovery_ns: vec![Some(1)], ..trial() };
-    for metric in metrics() {
-        assert!(measure(metric, &trial).is_ok(), "{metric}");
-        assert_eq!(super::metric(&metric.name).as_ref(), Ok(metric));
+    for one in metrics() {
+        assert!(one.measure(&trial).is_ok(), "{one}");
+        assert_eq!(metric(one.name).as_ref(), Ok(one));
     }
 }
 

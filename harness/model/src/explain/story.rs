@@ -1,10 +1,10 @@
 //! A trial as its losses are told of: who listened when, who ended when, who was stuck.
 
-use crate::duration::show_ns;
 use crate::facts::TrialFacts;
 use crate::ledger::{Attempt, Reconciled, TrialRecords, WorkerLog};
 use crate::record::ClientRecord;
 use crate::shm::{RecordKind, WorkerRecord, parse_crash_detail};
+use crate::told::Phrase;
 use crate::words::{Blame, CrashMode, Fate};
 
 /// A trial, as far as words for its losses need it.
@@ -34,8 +34,8 @@ impl<'a> Story<'a> {
         self.records.workers?.get(attempt.worker as usize)
     }
 
-    pub(super) fn since_start(&self, at_ns: u64) -> String {
-        show_ns(at_ns.saturating_sub(self.facts.start_ns))
+    pub(super) fn since_start_ns(&self, at_ns: u64) -> u64 {
+        at_ns.saturating_sub(self.facts.start_ns)
     }
 
     /// Times when nobody listened: from the last sight of the last listener to the first of the
@@ -58,26 +58,26 @@ impl<'a> Story<'a> {
     }
 
     /// Whose end came last before an instant, with some slack for the observer's interval.
-    pub(super) fn cause(&self, at_ns: u64) -> String {
+    pub(super) fn cause(&self, at_ns: u64) -> Phrase {
         let by_ns = at_ns + self.slack_ns();
         // A worker that nobody supervises is its own supervisor: its own records say more.
         let is_worker = |pid| self.records.workers.unwrap_or_default().iter().any(|log| log.pid == pid);
         let exits =
             self.facts.supervisor_exits.iter().filter(|end| end.successor.is_none() && !is_worker(end.pid));
-        let supervisor =
-            exits.map(|end| (end.at_ns, format!("after the supervisor ended with {}", end.status)));
+        let supervisor = exits
+            .map(|end| (end.at_ns, Phrase::new(format!("after the supervisor ended with {}", end.status))));
         let workers = self.records.workers.unwrap_or_default().iter().filter_map(end_of_worker);
         let killed = self
             .records
             .deaths
             .iter()
-            .map(|death| (death.at_ns, format!("after worker {} was killed from outside", death.pid)));
+            .map(|death| (death.at_ns, after_worker(death.pid, " was killed from outside")));
         let ends = supervisor.chain(workers).chain(killed).filter(|(end_ns, _)| *end_ns <= by_ns);
         ends.max_by_key(|(end_ns, _)| *end_ns).map(|(_, text)| text).unwrap_or_default()
     }
 
     /// The last worker that could not listen, whatever others did after it; else whose end came last.
-    pub(super) fn why_nobody_ever_listened(&self) -> String {
+    pub(super) fn why_nobody_ever_listened(&self) -> Phrase {
         let failure = |log: &WorkerLog| {
             let record = log.records.iter().find(|record| record.kind == RecordKind::BindFailed)?;
             Some(bind_failure(log, record))
@@ -94,7 +94,7 @@ impl Story<'_> {
     }
 
     /// How many workers failed to boot between two instants, as the end of a sentence.
-    pub(super) fn failed_starts(&self, from_ns: u64, to_ns: Option<u64>) -> String {
+    pub(super) fn failed_starts(&self, from_ns: u64, to_ns: Option<u64>) -> Phrase {
         let is_failure = |record: &&WorkerRecord| {
             matches!(record.kind, RecordKind::BootFailed | RecordKind::BindFailed)
                 && record.at_ns + self.slack_ns() >= from_ns
@@ -102,17 +102,19 @@ impl Story<'_> {
         };
         let logs = self.records.workers.unwrap_or_default();
         match logs.iter().filter(|log| log.records.iter().any(|record| is_failure(&record))).count() {
-            0 => String::new(),
-            1 => "; 1 start failed meanwhile".to_owned(),
-            count => format!("; {count} starts failed meanwhile"),
+            0 => Phrase::default(),
+            1 => Phrase::new("; 1 start failed meanwhile"),
+            count => Phrase::new("; ").count(count as u64).text(" starts failed meanwhile"),
         }
     }
 
     /// Which workers live and accept nothing, and why: they do not end, so nobody starts others.
-    pub(super) fn stuck_workers(&self) -> Vec<String> {
+    pub(super) fn stuck_workers(&self) -> Vec<Phrase> {
         let logs = self.records.workers.unwrap_or_default().iter();
-        logs.filter_map(|log| Some(format!("worker {} {}", log.pid, stuck(log, self.facts.end_ns)?)))
-            .collect()
+        logs.filter_map(|log| {
+            Some(Phrase::new("worker ").id(log.pid).text(format!(" {}", stuck(log, self.facts.end_ns)?)))
+        })
+        .collect()
     }
 }
 
@@ -133,7 +135,12 @@ fn stuck(log: &WorkerLog, end_ns: u64) -> Option<String> {
     })
 }
 
-fn end_of_worker(log: &WorkerLog) -> Option<(u64, String)> {
+/// `after worker 12 exited`, with what it did.
+fn after_worker(pid: u32, what: impl Into<String>) -> Phrase {
+    Phrase::new("after worker ").id(pid).text(what)
+}
+
+fn end_of_worker(log: &WorkerLog) -> Option<(u64, Phrase)> {
     // A worker that cannot listen says so, and then that it exits.
     if let [.., cause, _] | [.., cause] = log.records.as_slice()
         && cause.kind == RecordKind::BindFailed
@@ -144,16 +151,16 @@ fn end_of_worker(log: &WorkerLog) -> Option<(u64, String)> {
     let text = match last.kind {
         RecordKind::Crash | RecordKind::BootFailed => {
             let (step, mode) = parse_crash_detail(last.detail).filter(|(_, mode)| mode.ends_process())?;
-            format!("after worker {} died ({mode} at step {step})", log.pid)
+            after_worker(log.pid, format!(" died ({mode} at step {step})"))
         }
-        RecordKind::Exit => format!("after worker {} exited", log.pid),
+        RecordKind::Exit => after_worker(log.pid, " exited"),
         _ => return None,
     };
     Some((last.at_ns, text))
 }
 
-fn bind_failure(log: &WorkerLog, record: &WorkerRecord) -> String {
-    format!("after worker {} could not listen ({})", log.pid, errno_in_words(record.detail))
+fn bind_failure(log: &WorkerLog, record: &WorkerRecord) -> Phrase {
+    after_worker(log.pid, format!(" could not listen ({})", errno_in_words(record.detail)))
 }
 
 /// The errnos of `bind` and `accept` that have a remedy. The numbers are those of

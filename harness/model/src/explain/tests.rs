@@ -115,7 +115,8 @@ impl Case {
             facts: &self.facts,
             deadline_ns: DEADLINE_NS,
         };
-        assert_eq!(losses(&story), expected);
+        let said: Vec<String> = losses(&story).iter().map(Loss::to_string).collect();
+        assert_eq!(said, expected);
     }
 }
 

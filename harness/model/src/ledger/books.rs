@@ -4,16 +4,86 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Add;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::log::{self, Misfits};
 use super::{Attempt, NO_WORKER, TrialRecords, reads};
 use crate::record::{ClientRecord, Outcome};
+use crate::told::{Phrase, Told};
 use crate::words::{Fate, Stage, Transport};
 
+/// What a line of the books counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "Line::in_words says what each counts")]
+pub enum Line {
+    MissingRecords,
+    DoubledRecords,
+    UnplannedRecords,
+    DoubledAccepts,
+    StrangeAccepts,
+    OneFateEach,
+    ServedByNobody,
+    AcceptedUnsent,
+    UnexplainedResets,
+    MisreadRequests,
+    UnrecordedReplies,
+    RecordsAstray,
+    ServedUnread,
+    ReadUnsent,
+    StrangeReads,
+    UnloggedRequests,
+    ActiveOpens,
+    PassiveOpens,
+    Accepts,
+    SynDrops,
+    Retransmits,
+    Resets,
+}
+
+impl Line {
+    /// What is counted, in words.
+    #[must_use]
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::MissingRecords => "client records that are missing",
+            Self::DoubledRecords => "client records that are doubled",
+            Self::UnplannedRecords => "client records of attempts that were never planned",
+            Self::DoubledAccepts => "accepts that workers recorded twice",
+            Self::StrangeAccepts => "accepts of connections that no attempt made",
+            Self::OneFateEach => "every attempt has one fate",
+            Self::ServedByNobody => "served attempts that no worker accepted",
+            Self::AcceptedUnsent => "accepted attempts that the client never connected",
+            Self::UnexplainedResets => "queue resets while no listener closed",
+            Self::MisreadRequests => "requests that a worker read otherwise than they were sent",
+            Self::UnrecordedReplies => "replies that a client got and no worker recorded",
+            Self::RecordsAstray => "worker records that name no open connection",
+            Self::ServedUnread => "served attempts that no worker read",
+            Self::StrangeReads => "requests that a worker read and no attempt sent",
+            Self::ReadUnsent => "requests of attempts that the client never connected",
+            Self::UnloggedRequests => "attempts whose answered requests are not all on record",
+            Self::ActiveOpens => "connects that the kernel counted (ActiveOpens)",
+            Self::PassiveOpens => "handshakes that the kernel completed (PassiveOpens)",
+            Self::Accepts => "accepted connections",
+            Self::SynDrops => "SYN drops that the kernel counted",
+            Self::Retransmits => "SYNs that were sent again, of all segments that were (RetransSegs)",
+            Self::Resets => "resets that the kernel sent (OutRsts)",
+        }
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.in_words())
+    }
+}
+
 /// One line of the books.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
     /// What is counted.
-    pub name: &'static str,
+    pub line: Line,
     /// The least that it must be.
     pub min: u64,
     /// The most that it may be.
@@ -32,11 +102,18 @@ impl Entry {
 
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, min, max, found } = self;
-        match (min == max, *max) {
-            (true, _) => write!(f, "{name}: {found}, must be {min}"),
-            (false, u64::MAX) => write!(f, "{name}: {found}, must be at least {min}"),
-            (false, _) => write!(f, "{name}: {found}, must be from {min} to {max}"),
+        self.phrase().fmt(f)
+    }
+}
+
+impl Told for Entry {
+    fn phrase(&self) -> Phrase {
+        let Self { line, min, max, found } = *self;
+        let phrase = Phrase::new(line.in_words()).text(": ").count(found);
+        match (min == max, max) {
+            (true, _) => phrase.text(", must be ").count(min),
+            (false, u64::MAX) => phrase.text(", must be at least ").count(min),
+            (false, _) => phrase.text(", must be from ").count(min).text(" to ").count(max),
         }
     }
 }
@@ -50,13 +127,13 @@ pub struct Books {
 
 impl Books {
     /// Enters a line that must be exactly `expected`.
-    pub fn expect(&mut self, name: &'static str, expected: u64, found: u64) {
-        self.expect_between(name, expected, expected, found);
+    pub fn expect(&mut self, line: Line, expected: u64, found: u64) {
+        self.expect_between(line, expected, expected, found);
     }
 
     /// Enters a line that must lie between two bounds, both included.
-    pub fn expect_between(&mut self, name: &'static str, min: u64, max: u64, found: u64) {
-        self.entries.push(Entry { name, min, max, found });
+    pub fn expect_between(&mut self, line: Line, min: u64, max: u64, found: u64) {
+        self.entries.push(Entry { line, min, max, found });
     }
 
     /// Whether every line adds up.
@@ -66,8 +143,8 @@ impl Books {
     }
 
     /// The lines that do not add up.
-    pub fn off(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(|entry| !entry.is_balanced())
+    pub fn off(&self) -> impl Iterator<Item = Entry> {
+        self.entries.iter().filter(|entry| !entry.is_balanced()).copied()
     }
 }
 
@@ -76,7 +153,7 @@ impl fmt::Display for Books {
         if self.is_balanced() {
             return f.write_str("balanced");
         }
-        let off: Vec<String> = self.off().map(Entry::to_string).collect();
+        let off: Vec<String> = self.off().map(|entry| entry.to_string()).collect();
         f.write_str(&off.join("; "))
     }
 }
@@ -95,8 +172,8 @@ pub(super) fn check_workers(records: &TrialRecords<'_>, attempts: &[Attempt], bo
         served_by_nobody += u64::from(attempt.fate == Fate::Served && attempt.accepted.is_none());
         accepted_unsent += u64::from(attempt.worker != NO_WORKER && never_left(record));
     }
-    books.expect("served attempts that no worker accepted", 0, served_by_nobody);
-    books.expect("accepted attempts that the client never connected", 0, accepted_unsent);
+    books.expect(Line::ServedByNobody, 0, served_by_nobody);
+    books.expect(Line::AcceptedUnsent, 0, accepted_unsent);
     let unexplained = attempts
         .iter()
         .filter(|attempt| attempt.fate == Fate::QueueReset)
@@ -104,12 +181,12 @@ pub(super) fn check_workers(records: &TrialRecords<'_>, attempts: &[Attempt], bo
         .filter(|(attempt, ended_ns)| super::closed_listener(records, attempt, *ended_ns).is_none())
         .count() as u64;
     let overflow_resets = records.kernel.counters.listen_overflows;
-    books.expect_between("queue resets while no listener closed", 0, overflow_resets, unexplained);
+    books.expect_between(Line::UnexplainedResets, 0, overflow_resets, unexplained);
     let misfits =
         workers.iter().map(|log| log::check(records, log, attempts)).fold(Misfits::default(), Misfits::add);
-    books.expect("requests that a worker read otherwise than they were sent", 0, misfits.misread);
-    books.expect("replies that a client got and no worker recorded", 0, misfits.unanswered);
-    books.expect("worker records that name no open connection", 0, misfits.astray);
+    books.expect(Line::MisreadRequests, 0, misfits.misread);
+    books.expect(Line::UnrecordedReplies, 0, misfits.unanswered);
+    books.expect(Line::RecordsAstray, 0, misfits.astray);
     check_requests(records, books);
 }
 
@@ -120,14 +197,14 @@ fn check_applications(records: &TrialRecords<'_>, attempts: &[Attempt], books: &
         .iter()
         .filter(|attempt| attempt.fate == Fate::Served && attempt.worker == NO_WORKER)
         .filter(|attempt| client(attempt).is_some_and(|record| record.requests_answered > 0));
-    books.expect("served attempts that no worker read", 0, unread.count() as u64);
+    books.expect(Line::ServedUnread, 0, unread.count() as u64);
     let unsent = attempts
         .iter()
         .filter(|attempt| attempt.worker != NO_WORKER && client(attempt).is_some_and(never_left));
-    books.expect("requests of attempts that the client never connected", 0, unsent.count() as u64);
+    books.expect(Line::ReadUnsent, 0, unsent.count() as u64);
     let sent = |attempt: u32| client(attempts.get(attempt as usize)?).copied();
     let misread = reads::misread(records, sent);
-    books.expect("requests that a worker read otherwise than they were sent", 0, misread);
+    books.expect(Line::MisreadRequests, 0, misread);
     check_requests(records, books);
 }
 
@@ -143,7 +220,7 @@ fn check_requests(records: &TrialRecords<'_>, books: &mut Books) {
         .iter()
         .filter(|record| logged.get(&record.attempt).is_some_and(|count| *count != answered(record)))
         .count() as u64;
-    books.expect("attempts whose answered requests are not all on record", 0, differing);
+    books.expect(Line::UnloggedRequests, 0, differing);
 }
 
 /// Whether nothing of this attempt can have reached a server.
@@ -162,12 +239,7 @@ pub(super) fn check_kernel(records: &TrialRecords<'_>, attempts: &[Attempt], boo
         |test: &dyn Fn(&ClientRecord) -> bool| records.client.iter().filter(|r| test(r)).count() as u64;
     let sent = count(&|r| r.started.is_some() && !matches!(r.outcome, Outcome::NotSent(_)));
     let foreign_max = if records.foreign_connects_expected { u64::MAX - sent } else { 0 };
-    books.expect_between(
-        "connects that the kernel counted (ActiveOpens)",
-        sent,
-        sent + foreign_max,
-        counters.active_opens,
-    );
+    books.expect_between(Line::ActiveOpens, sent, sent + foreign_max, counters.active_opens);
     let foreign = counters.active_opens.saturating_sub(sent);
     let connected = count(&|r| r.connected.is_some());
     let given_up = count(&|r| r.outcome == Outcome::TimedOut(Stage::Connect));
@@ -180,26 +252,21 @@ pub(super) fn check_kernel(records: &TrialRecords<'_>, attempts: &[Attempt], boo
     // Where the listener closes before the ACK arrives, nothing is made of it but a reset.
     let reset = count(&|r| r.connected.is_some() && r.outcome == Outcome::Reset);
     books.expect_between(
-        "handshakes that the kernel completed (PassiveOpens)",
+        Line::PassiveOpens,
         connected.saturating_sub(counters.listen_overflows + reset),
         (connected + given_up).saturating_add(foreign).saturating_mul(2),
         counters.passive_opens,
     );
     let accepted = attempts.iter().filter(|attempt| attempt.worker != NO_WORKER).count() as u64;
-    books.expect_between("accepted connections", 0, counters.passive_opens, accepted);
+    books.expect_between(Line::Accepts, 0, counters.passive_opens, accepted);
     let dropped = attempts.iter().filter(|attempt| attempt.fate == Fate::SynDropped).count() as u64;
     let drops = counters.listen_drops + counters.req_q_full_drop;
-    books.expect_between(
-        "SYN drops that the kernel counted",
-        dropped,
-        u64::MAX,
-        drops.max(listener_drops(records)),
-    );
+    books.expect_between(Line::SynDrops, dropped, u64::MAX, drops.max(listener_drops(records)));
     let sent_again: u64 = records.client.iter().map(|record| u64::from(record.syn_retransmits)).sum();
-    let retransmits = "SYNs that were sent again, of all segments that were (RetransSegs)";
+    let retransmits = Line::Retransmits;
     books.expect_between(retransmits, 0, counters.retrans_segs, sent_again);
     let refused = count(&|r| r.outcome == Outcome::Refused);
-    books.expect_between("resets that the kernel sent (OutRsts)", refused, u64::MAX, counters.out_rsts);
+    books.expect_between(Line::Resets, refused, u64::MAX, counters.out_rsts);
 }
 
 fn listener_drops(records: &TrialRecords<'_>) -> u64 {

@@ -10,10 +10,10 @@ mod reads;
 
 use std::collections::BTreeMap;
 
-pub use books::{Books, Entry};
+pub use books::{Books, Entry, Line};
 
-use crate::accepts;
 use crate::record::{ClientRecord, KernelRecord, Listener, NotSent, Outcome, RequestRecord, Stamp};
+use crate::sampling::left_queue_by;
 use crate::shm::{RecordKind, WorkerRecord, parse_crash_detail};
 use crate::words::{Blame, Fate, Retry, Stage, Transport};
 
@@ -193,7 +193,7 @@ pub fn reconcile(records: &TrialRecords<'_>) -> Reconciled {
     }
     books::check_workers(records, &attempts, &mut books);
     books::check_kernel(records, &attempts, &mut books);
-    books.expect("every attempt has one fate", u64::from(records.attempts), attempts.len() as u64);
+    books.expect(Line::OneFateEach, u64::from(records.attempts), attempts.len() as u64);
     Reconciled { attempts, books }
 }
 
@@ -209,9 +209,9 @@ fn index_client(records: &TrialRecords<'_>, books: &mut Books) -> Vec<u32> {
         }
     }
     let missing = by_attempt.iter().filter(|index| **index == u32::MAX).count();
-    books.expect("client records that are missing", 0, missing as u64);
-    books.expect("client records that are doubled", 0, doubled);
-    books.expect("client records of attempts that were never planned", 0, nowhere);
+    books.expect(Line::MissingRecords, 0, missing as u64);
+    books.expect(Line::DoubledRecords, 0, doubled);
+    books.expect(Line::UnplannedRecords, 0, nowhere);
     by_attempt
 }
 
@@ -236,8 +236,8 @@ fn index_accepts(records: &TrialRecords<'_>, books: &mut Books) -> Vec<Option<Ta
             None => strangers += 1,
         }
     }
-    books.expect("accepts that workers recorded twice", 0, doubled);
-    books.expect("accepts of connections that no attempt made", 0, strangers);
+    books.expect(Line::DoubledAccepts, 0, doubled);
+    books.expect(Line::StrangeAccepts, 0, strangers);
     accepts
 }
 
@@ -364,7 +364,7 @@ fn was_taken(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attemp
     let closed = record.finished.and_then(|at| closed_listener(records, attempt, at.get()));
     let Some(open_ns) = closed.map(|listener| listener.last_seen_ns) else { return true };
     let samples = records.kernel.accepts.as_ref();
-    samples.zip(open_ns).is_some_and(|(samples, open_ns)| accepts::left_queue_by(record, samples, open_ns))
+    samples.zip(open_ns).is_some_and(|(samples, open_ns)| left_queue_by(record, samples, open_ns))
 }
 
 /// For each worker, when it crashed by its own fault. Found once: an attempt that was lost must not

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Books, Taken, TrialRecords};
+use super::{Books, Line, Taken, TrialRecords};
 use crate::record::ClientRecord;
 use crate::shm::{RecordKind, WorkerRecord};
 use crate::wire::{number_of, sender_of};
@@ -34,7 +34,7 @@ pub(super) fn index(records: &TrialRecords<'_>, books: &mut Books) -> Vec<Option
         }
     }
     if records.workers.is_some() {
-        books.expect("requests that a worker read and no attempt sent", 0, strangers);
+        books.expect(Line::StrangeReads, 0, strangers);
     }
     taken
 }

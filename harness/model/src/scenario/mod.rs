@@ -12,7 +12,9 @@ pub use validate::parse;
 
 use std::collections::BTreeMap;
 
+use crate::metric::Metric;
 use crate::supervisor::Protocol;
+use crate::violation::Comparison;
 use crate::wire::Poison;
 use crate::words::{CrashMode, CrashStep, Grade, Transport, Verb};
 
@@ -295,32 +297,6 @@ pub struct Expectation {
     pub comparison: Comparison,
     /// With what: a count, or nanoseconds for times.
     pub value: u64,
-}
-
-/// Something that a trial measures.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Metric {
-    /// Its name as scenario files write it.
-    pub name: String,
-    /// Whether it is a time.
-    pub is_time: bool,
-}
-
-/// How an expectation compares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Comparison {
-    /// Equal.
-    Eq,
-    /// Not equal.
-    Ne,
-    /// Less.
-    Lt,
-    /// Less or equal.
-    Le,
-    /// Greater.
-    Gt,
-    /// Greater or equal.
-    Ge,
 }
 
 #[cfg(test)]

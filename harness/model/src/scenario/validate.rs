@@ -184,7 +184,7 @@ fn expectations(table: &Table<ExpectFile>) -> Result<Vec<Expectation>, Problem> 
 }
 
 fn expectation(name: &At<String>, value: &At<ExpectFile>) -> Result<Expectation, Problem> {
-    let metric = expect::metric(&name.value).map_err(|word| {
+    let metric = crate::metric::metric(&name.value).map_err(|word| {
         // All of them would fill the screen.
         Problem::unknown_word(name.span.clone(), &word)
             .expecting("a metric such as `collateral` or `accept.p99`; scenarios/FORMAT.md lists all")

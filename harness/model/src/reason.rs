@@ -1,0 +1,222 @@
+//! Why a trial has the mark that it has, and what a reader should know of it: each reason and each note
+//! is a value, whose Display is the sentence that reports print.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ledger::books::Entry;
+use crate::record::NotSent;
+use crate::told::{Phrase, Told};
+use crate::words::CrashStep;
+
+/// Why a trial is unsupported, inconclusive or down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Reason {
+    /// The supervisor, or this machine, cannot do what is asked.
+    Lacks {
+        /// What is missing, in the words of the description or of the machine.
+        what: String,
+    },
+    /// The trial could not be run to its end.
+    NotRun {
+        /// What failed, and the remedy.
+        what: String,
+    },
+    /// It was interrupted.
+    Interrupted,
+    /// No attempt was made at all.
+    NoAttempt,
+    /// Client, workers and kernel do not agree.
+    BooksOff {
+        /// The lines that are off.
+        lines: Vec<Entry>,
+    },
+    /// The load client was late.
+    SendLag {
+        /// 99th percentile of the send lag, in nanoseconds.
+        p99_ns: u64,
+        /// What the scenario allows, in nanoseconds.
+        max_ns: u64,
+    },
+    /// Nothing was served any more.
+    NeverServed {
+        /// How many attempts were due.
+        attempts: u64,
+        /// Whether there had been a fault.
+        after_fault: bool,
+    },
+    /// The load client could not send for want of something of its own.
+    NotSent {
+        /// What it had none left of.
+        cause: NotSent,
+        /// How many attempts.
+        attempts: u64,
+    },
+    /// A fault could not be injected.
+    FaultFailed {
+        /// Which fault of the scenario, from 1.
+        fault: u64,
+        /// What was to be done, in words.
+        action: String,
+        /// Why it could not.
+        error: String,
+    },
+    /// A fault was due after the load had ended.
+    FaultNeverDue {
+        /// Which fault of the scenario, from 1.
+        fault: u64,
+        /// What was to be done, in words.
+        action: String,
+    },
+    /// An attempt that was to carry a fault was not sent.
+    PoisonNotSent {
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// Whether a fault hit anybody cannot be told.
+    Undecided {
+        /// Which fault of the scenario, from 1.
+        fault: u64,
+        /// What was to be done, in words.
+        action: String,
+        /// Why it cannot be told.
+        why: String,
+    },
+}
+
+/// What a reader should know of how a trial went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Note {
+    /// Without a network namespace, counters are of everybody.
+    HostCounters,
+    /// The supervisor had to be killed in the end.
+    Killed {
+        /// For how long it was waited, in seconds.
+        limit_s: u64,
+        /// Why it could not be asked to stop, if so.
+        error: Option<String>,
+    },
+    /// The supervisor died of being asked to stop.
+    DiedOfStop {
+        /// How it ended, in words that fit "ended with …".
+        status: String,
+    },
+    /// The supervisor ended while the load ran, and left others behind.
+    LeftBehind {
+        /// How it ended, in words that fit "ended with …".
+        status: String,
+        /// What was left, and the remedy.
+        hint: String,
+    },
+    /// A fault found no victim.
+    HitNobody {
+        /// Which fault of the scenario, from 1.
+        fault: u64,
+        /// What was done, in words.
+        action: String,
+    },
+    /// A fault that waits in workers found none.
+    NobodyCame {
+        /// Which fault of the scenario, from 1.
+        fault: u64,
+        /// What was to happen, in words.
+        action: String,
+        /// Where none came.
+        step: CrashStep,
+    },
+    /// A fault that waits for another.
+    NeverStruck {
+        /// Which fault of the scenario, from 1.
+        fault: u64,
+        /// What was to be done, in words.
+        action: String,
+        /// The fault that was not over, from 1.
+        waited_for: u64,
+    },
+}
+
+impl Told for Reason {
+    fn phrase(&self) -> Phrase {
+        match self {
+            Self::Lacks { what } | Self::NotRun { what } => Phrase::new(what),
+            Self::Interrupted => Phrase::new("interrupted before the load had ended"),
+            Self::NoAttempt => Phrase::new("no attempt was made"),
+            Self::BooksOff { lines } => {
+                let all = lines.iter().enumerate().map(|(index, line)| (index > 0, line.phrase()));
+                let join =
+                    |so_far: Phrase, (more, line)| so_far.text(if more { "; " } else { "" }).then(line);
+                all.fold(Phrase::new("the books do not balance: "), join)
+            }
+            Self::SendLag { p99_ns, max_ns } => {
+                let head = "the load client did not keep up: 99 % of attempts began within ";
+                Phrase::new(head).ns(*p99_ns).text(" of their time, the scenario allows ").ns(*max_ns)
+            }
+            Self::NeverServed { attempts, after_fault } => {
+                let when = if *after_fault { " after the last fault" } else { "" };
+                Phrase::new("none of the ").count(*attempts).text(format!(" attempts{when} was served"))
+            }
+            Self::NotSent { cause, attempts } => {
+                let phrase = Phrase::default().count(*attempts);
+                phrase.text(format!(" attempts were not sent: {}", cause.in_words()))
+            }
+            Self::FaultFailed { fault, action, error } => {
+                Phrase::new(format!("fault {fault} ({action}) could not be injected: {error}"))
+            }
+            Self::FaultNeverDue { fault, action } => Phrase::new(format!(
+                "fault {fault} ({action}) never struck: the load ended before it was due"
+            )),
+            Self::PoisonNotSent { attempt } => {
+                Phrase::new("the poison of attempt ").id(*attempt).text(" could not be sent")
+            }
+            Self::Undecided { fault, action, why } => Phrase::new(format!("fault {fault} ({action}): {why}")),
+        }
+    }
+}
+
+impl Told for Note {
+    fn phrase(&self) -> Phrase {
+        match self {
+            Self::HostCounters => {
+                Phrase::new("no isolation: the kernel's counters are the whole host's and were not checked")
+            }
+            Self::Killed { limit_s, error } => {
+                let asked = match error {
+                    None => "of being asked to".to_owned(),
+                    Some(error) => format!("of a stop that failed: {error}"),
+                };
+                Phrase::new(format!("the supervisor did not stop within {limit_s} s {asked}; it was killed"))
+            }
+            Self::DiedOfStop { status } => {
+                Phrase::new(format!("the supervisor ended with {status} when it was asked to stop"))
+            }
+            Self::LeftBehind { status, hint } => {
+                Phrase::new(format!("the supervisor ended with {status} while the load ran{hint}"))
+            }
+            Self::HitNobody { fault, action } => {
+                Phrase::new(format!("fault {fault} ({action}) hit nobody: no such process ran"))
+            }
+            Self::NobodyCame { fault, action, step } => {
+                Phrase::new(format!("fault {fault} ({action}) hit nobody: no worker came to its {step}"))
+            }
+            Self::NeverStruck { fault, action, waited_for } => {
+                Phrase::new(format!("fault {fault} ({action}) never struck: fault {waited_for} was not over"))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.phrase().fmt(f)
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.phrase().fmt(f)
+    }
+}

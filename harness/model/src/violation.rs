@@ -1,0 +1,178 @@
+//! Expectations that a trial did not meet.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::duration::{self, show_ns};
+use crate::stats::grouped;
+
+/// An expectation that a trial did not meet: `expected collateral = 0, measured 14`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Violation {
+    /// Of which metric.
+    pub metric: String,
+    /// How it was to compare.
+    pub comparison: Comparison,
+    /// With what.
+    pub expected: u64,
+    /// What these numbers count.
+    pub unit: Unit,
+    /// What was found.
+    #[serde(flatten)]
+    pub found: Found,
+}
+
+/// What a number counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Things.
+    Count,
+    /// Nanoseconds.
+    Ns,
+}
+
+/// What a trial had for a metric.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Found {
+    /// A number.
+    Measured(u64),
+    /// None, and why.
+    Unmeasured(Unmeasured),
+}
+
+/// How an expectation compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Comparison {
+    /// Equal.
+    #[serde(rename = "=")]
+    Eq,
+    /// Not equal.
+    #[serde(rename = "!=")]
+    Ne,
+    /// Less.
+    #[serde(rename = "<")]
+    Lt,
+    /// Less or equal.
+    #[serde(rename = "<=")]
+    Le,
+    /// Greater.
+    #[serde(rename = ">")]
+    Gt,
+    /// Greater or equal.
+    #[serde(rename = ">=")]
+    Ge,
+}
+
+impl Comparison {
+    /// Its sign, as files write it.
+    #[must_use]
+    pub const fn sign(self) -> &'static str {
+        match self {
+            Self::Eq => "=",
+            Self::Ne => "!=",
+            Self::Lt => "<",
+            Self::Le => "<=",
+            Self::Gt => ">",
+            Self::Ge => ">=",
+        }
+    }
+
+    /// Whether it holds between what was measured and what was expected.
+    #[must_use]
+    pub const fn holds(self, measured: u64, expected: u64) -> bool {
+        match self {
+            Self::Eq => measured == expected,
+            Self::Ne => measured != expected,
+            Self::Lt => measured < expected,
+            Self::Le => measured <= expected,
+            Self::Gt => measured > expected,
+            Self::Ge => measured >= expected,
+        }
+    }
+}
+
+/// Why a trial did not measure something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum Unmeasured {
+    /// No attempt was a session.
+    NoSession,
+    /// `/proc` did not tell.
+    NoProc,
+    /// Listeners of Unix sockets count no drops.
+    UncountedDrops,
+    /// The workers kept no ledger.
+    NoLedger,
+    /// No worker accepted anything.
+    NothingAccepted,
+    /// The workers did not record what they inherited.
+    NoInheritance,
+    /// No reply named a version.
+    NoVersion,
+    /// There was no fault.
+    NoFault,
+    /// There was one after which nobody accepted any more.
+    NeverRecovered {
+        /// Which, from 1.
+        fault: u64,
+        /// Of how many.
+        of: u64,
+    },
+    /// No attempt came so far.
+    NoLatency {
+        /// The latency's name.
+        latency: String,
+    },
+}
+
+impl fmt::Display for Unmeasured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = match self {
+            Self::NeverRecovered { fault, of } => {
+                return write!(f, "never recovered from fault {fault} of {of}");
+            }
+            Self::NoLatency { latency } => {
+                return write!(f, "not measured: no attempt has a {} latency", latency.replace('_', " "));
+            }
+            Self::NoSession => "no attempt was a session",
+            Self::NoProc => "/proc did not tell",
+            Self::UncountedDrops => "listeners of Unix sockets count no drops",
+            Self::NoLedger => "the workers kept no ledger",
+            Self::NothingAccepted => "no worker accepted anything",
+            Self::NoInheritance => "the workers did not record what they inherited",
+            Self::NoVersion => "no reply named a version",
+            Self::NoFault => "there was no fault",
+        };
+        write!(f, "not measured: {why}")
+    }
+}
+
+impl Violation {
+    /// To the nanosecond where words would say the same of both times.
+    fn shown(&self, measured: u64) -> String {
+        match self.unit {
+            Unit::Count => grouped(measured),
+            Unit::Ns if show_ns(measured) == show_ns(self.expected) => duration::exact(measured),
+            Unit::Ns => show_ns(measured),
+        }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { metric, comparison, expected, unit, found } = self;
+        let expected = match unit {
+            Unit::Count => grouped(*expected),
+            Unit::Ns => show_ns(*expected),
+        };
+        write!(f, "expected {metric} {} {expected}, ", comparison.sign())?;
+        match found {
+            Found::Measured(measured) => f.write_str(&format!("measured {}", self.shown(*measured))),
+            Found::Unmeasured(why) => why.fmt(f),
+        }
+    }
+}
