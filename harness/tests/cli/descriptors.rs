@@ -63,7 +63,7 @@ fn check(text: &str, supervisor: &str, limit: u64, attempts: u64) {
     );
     let not_sent = trial.fates[&Fate::NotSent];
     assert!(not_sent > 0 && not_sent < attempts, "{supervisor} {limit}: {:?}", trial.fates);
-    assert_eq!(trial.books, "balanced", "{supervisor} {limit}");
+    assert!(trial.books.is_balanced(), "{supervisor} {limit}: {}", trial.books);
     assert!(trial.grade != Grade::Inconclusive || output.status.code() == Some(3), "{:?}", output.status);
 }
 
