@@ -20,18 +20,7 @@ pub fn instant(ns: i64) -> String {
 }
 
 /// A count in groups of three digits, such as `5 334`.
-#[must_use]
-pub fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(' ');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
+pub use holdline_model::stats::grouped as count;
 
 /// `1 trial`, `2 trials`: a count and its noun, which takes a plain `s`.
 #[must_use]
@@ -39,32 +28,8 @@ pub fn counted(n: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
-/// How many of how many, with what that says about the rate.
-///
-/// None at all is never a rate of zero: the exact upper bound at 95 % stands beside it, the rate
-/// at which none in `of` would still happen once in twenty times.
-#[must_use]
-pub fn share(lost: u64, of: u64) -> String {
-    let (lost_text, of_text) = (count(lost), count(of));
-    if of == 0 {
-        return format!("{lost_text} of {of_text}");
-    }
-    if lost > 0 {
-        return format!("{lost_text} of {of_text} ({})", percent(lost as f64 / of as f64));
-    }
-    let bound = -(0.05_f64.ln() / of as f64).exp_m1();
-    format!("0 of {of_text} (≤ {} at 95 %)", percent(bound))
-}
-
-/// A rate in per cent with two significant digits, never rounded to zero.
-fn percent(rate: f64) -> String {
-    let percent = rate * 100.0;
-    if percent >= 10.0 {
-        return format!("{percent:.0} %");
-    }
-    let decimals = (1.0 - percent.max(f64::MIN_POSITIVE).log10().floor()).clamp(0.0, 30.0) as usize;
-    format!("{percent:.decimals$} %")
-}
+/// How many of how many, with the exact interval of the rate that this allows at 95 %.
+pub use holdline_model::stats::loss_rate_text as share;
 
 /// `text` on one line and without control characters, so that it cannot steer a terminal.
 #[must_use]
@@ -166,8 +131,8 @@ mod tests {
     fn no_loss_is_not_a_rate_of_zero() {
         assert_eq!(share(0, 5_334), "0 of 5 334 (≤ 0.056 % at 95 %)");
         assert_eq!(share(0, 20), "0 of 20 (≤ 14 % at 95 %)");
-        assert_eq!(share(3, 20), "3 of 20 (15 %)");
-        assert_eq!(share(1, 1_000_000), "1 of 1 000 000 (0.00010 %)");
+        assert_eq!(share(3, 20), "3 of 20 (15 %, 3.2 to 38 %)");
+        assert_eq!(share(7, 5_334), "7 of 5 334 (0.13 %, 0.053 to 0.27 %)");
         assert_eq!(share(0, 0), "0 of 0");
     }
 

@@ -3,9 +3,8 @@
 use std::fmt;
 
 use crate::duration;
-use crate::metric::Metric;
+use crate::metric::{Expectation, Metric};
 use crate::result::TrialResult;
-use crate::scenario::Expectation;
 use crate::violation::{Comparison, Found, Unit, Violation};
 
 /// Reads what a metric is compared with: `0`, `< 250ms`, `>= 1`. Without a sign: equal.

@@ -7,7 +7,7 @@ use crate::duration::show_ns;
 use crate::result::{Quantiles, TrialResult};
 use crate::stats::grouped;
 use crate::versions;
-use crate::violation::Unmeasured;
+use crate::violation::{Comparison, Unmeasured};
 use crate::words::{Blame, Fate, Finding, UnknownWord, nearest};
 
 /// Something that a trial measures.
@@ -57,6 +57,17 @@ pub enum Needs {
     Listeners,
     /// A readable `/proc`.
     Proc,
+}
+
+/// Something that must hold at the end of a trial.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expectation {
+    /// What is compared, for example `collateral` or `accept.p99`.
+    pub metric: Metric,
+    /// How.
+    pub comparison: Comparison,
+    /// With what: a count, or nanoseconds for times.
+    pub value: u64,
 }
 
 const fn row(

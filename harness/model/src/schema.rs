@@ -1,10 +1,11 @@
-//! JSON Schemas of the two kinds of file, for editors. They come from the file types themselves, so
+//! JSON Schemas of the two kinds of file, for editors, and of a run's result. They come from the file types themselves, so
 //! that they cannot fall behind; words that are keys of a table are added here.
 
 use schemars::SchemaGenerator;
 use serde_json::{Value, json};
 
 use crate::metric;
+use crate::result::RunResult;
 use crate::scenario::bounds;
 use crate::scenario::file::ScenarioFile;
 use crate::supervisor::file::SupervisorFile;
@@ -21,6 +22,12 @@ pub fn scenario_schema() -> Value {
     name_keys(&mut schema, "sysctl", bounds::SYSCTLS);
     name_keys(&mut schema, "expect", &metrics);
     schema
+}
+
+/// The JSON Schema of `run.json`, `holdline.run/1`. Unknown keys are allowed: others may be added.
+#[must_use]
+pub fn run_schema() -> Value {
+    SchemaGenerator::default().into_root_schema_for::<RunResult>().to_value()
 }
 
 /// The JSON Schema of descriptions of supervisors.
@@ -144,6 +151,16 @@ mod tests {
         crate::supervisor::parse(SUPERVISOR, "example").expect("right");
         let supervisor = supervisor_schema();
         assert_eq!(unknown_key(&supervisor, &supervisor, &read(SUPERVISOR)), None);
+    }
+
+    #[test]
+    fn the_committed_schema_of_a_run_is_that_of_the_types() {
+        let committed = include_str!("../../../reports/schema/holdline.run-1.json");
+        let committed: Value = serde_json::from_str(committed).expect("JSON");
+        assert!(
+            committed == run_schema(),
+            "write it anew: holdline schema run > reports/schema/holdline.run-1.json"
+        );
     }
 
     #[test]

@@ -50,19 +50,21 @@ pub fn trials_for(rate: f64, confidence: f64) -> Option<u64> {
     Some(((1.0 - confidence).ln() / (-rate).ln_1p()).ceil().max(1.0) as u64)
 }
 
-/// How many of how many, and what that says: `0 of 5 334 (≤ 0.056 % at 95 %)`, or with losses
-/// `3 of 20 (15 %, 3.2 % to 38 % at 95 %)`.
+/// How many of how many, and what that says of the rate at 95 %: `0 of 5 334 (≤ 0.056 % at 95 %)`, or
+/// with losses the rate and its interval, `7 of 5 334 (0.13 %, 0.053 to 0.27 %)`.
 #[must_use]
 pub fn loss_rate_text(k: u64, n: u64) -> String {
     let counts = format!("{} of {}", grouped(k), grouped(n));
-    let confidence = format!("{} %", CONFIDENCE * 100.0);
     match (k, n) {
         (_, 0) => counts,
-        (0, _) => format!("{counts} (≤ {} at {confidence})", percent(upper_bound(0, n, CONFIDENCE))),
+        (0, _) => {
+            let bound = percent(upper_bound(0, n, CONFIDENCE));
+            format!("{counts} (≤ {bound} at {} %)", CONFIDENCE * 100.0)
+        }
         _ => {
             let (low, high) = interval(k, n, CONFIDENCE);
-            let rate = k as f64 / n as f64;
-            format!("{counts} ({}, {} to {} at {confidence})", percent(rate), percent(low), percent(high))
+            let (rate, low, high) = (percent(k as f64 / n as f64), percent(low), percent(high));
+            format!("{counts} ({rate}, {} to {high})", low.trim_end_matches(" %"))
         }
     }
 }
@@ -152,9 +154,10 @@ mod tests {
     fn a_loss_rate_is_never_bare() {
         for (k, n, text) in [
             (0, 5334, "0 of 5 334 (≤ 0.056 % at 95 %)"),
+            (7, 5334, "7 of 5 334 (0.13 %, 0.053 to 0.27 %)"),
             (0, 20, "0 of 20 (≤ 14 % at 95 %)"),
-            (3, 20, "3 of 20 (15 %, 3.2 % to 38 % at 95 %)"),
-            (20, 20, "20 of 20 (100 %, 83 % to 100 % at 95 %)"),
+            (3, 20, "3 of 20 (15 %, 3.2 to 38 %)"),
+            (20, 20, "20 of 20 (100 %, 83 to 100 %)"),
             (0, 1_234_567, "0 of 1 234 567 (≤ 0.00024 % at 95 %)"),
             (0, 0, "0 of 0"),
         ] {

@@ -239,6 +239,8 @@ pub enum SchemaWhat {
     Scenario,
     /// Supervisor descriptions
     Supervisor,
+    /// A run's result, run.json
+    Run,
 }
 
 #[cfg(test)]

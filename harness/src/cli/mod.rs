@@ -55,6 +55,7 @@ fn print_schema(args: &SchemaArgs) -> Result<u8, Failure> {
     let schema = match args.what {
         SchemaWhat::Scenario => schema::scenario_schema(),
         SchemaWhat::Supervisor => schema::supervisor_schema(),
+        SchemaWhat::Run => schema::run_schema(),
     };
     print(&format!("{schema:#}\n"))?;
     Ok(exit::PASS)

@@ -260,6 +260,11 @@ pub(super) fn in_words(action: &Action) -> String {
     }
 }
 
+/// The number by which people call the fault with this index.
+pub(super) fn ordinal(fault: usize) -> u64 {
+    fault as u64 + 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

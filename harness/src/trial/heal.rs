@@ -6,8 +6,7 @@ use holdline_model::reason::Note;
 use holdline_model::words::CrashStep;
 use serde_json::json;
 
-use super::faults::{self, Pause};
-use super::inject::ordinal;
+use super::faults::{self, Pause, ordinal};
 use super::inner::Trial;
 use super::measure::Dispatch;
 

@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 use serde_json::json;
 
 use super::control;
-use super::faults::{self, Pause, TimedFault};
+use super::faults::{self, Pause, TimedFault, ordinal};
 use super::heal::Armed;
 use super::inner::{Event, Trial};
 use super::measure::Dispatch;
@@ -242,11 +242,6 @@ impl Trial {
         }
         missed
     }
-}
-
-/// The number by which people call the fault with this index.
-pub(super) fn ordinal(fault: usize) -> u64 {
-    fault as u64 + 1
 }
 
 impl Dispatch {

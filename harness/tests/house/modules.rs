@@ -6,9 +6,7 @@ use super::{is_test, root, sources, text_of};
 
 /// Pairs that still import each other.
 pub(super) const EXCEPTIONS: &[&str] = &[
-    "harness/model: accepts and ledger",
     "harness/model: arrivals and scenario",
-    "harness/model: expect and scenario",
     "harness/model: scenario and supervisor",
     "harness/model: scenario and wire",
     "harness/model: supervisor and support",

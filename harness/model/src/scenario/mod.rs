@@ -12,9 +12,8 @@ pub use validate::parse;
 
 use std::collections::BTreeMap;
 
-use crate::metric::Metric;
+use crate::metric::Expectation;
 use crate::supervisor::Protocol;
-use crate::violation::Comparison;
 use crate::wire::Poison;
 use crate::words::{CrashMode, CrashStep, Grade, Transport, Verb};
 
@@ -286,17 +285,6 @@ pub enum Target {
     Workers,
     /// The supervisor.
     Supervisor,
-}
-
-/// Something that must hold at the end of a trial.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Expectation {
-    /// What is compared, for example `collateral` or `accept.p99`.
-    pub metric: Metric,
-    /// How.
-    pub comparison: Comparison,
-    /// With what: a count, or nanoseconds for times.
-    pub value: u64,
 }
 
 #[cfg(test)]

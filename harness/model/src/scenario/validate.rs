@@ -6,10 +6,11 @@ use super::bounds;
 use super::faults;
 use super::file::{ExpectFile, FaultFile, ListenFile, ScenarioFile, SysctlFile, UserFile, WorkersFile};
 use super::load;
-use super::{Action, Drain, Expectation, Fault, Listen, Reference, Scenario, User, Workers};
+use super::{Action, Drain, Fault, Listen, Reference, Scenario, User, Workers};
 use crate::duration;
 use crate::expect;
 use crate::file::{At, Bytes, FileError, Problem, Source, Table, check_scenario_name, integer, time, word};
+use crate::metric::{self, Expectation};
 use crate::words::{CrashMode, Grade, Transport, UnknownWord, nearest};
 
 /// Reads a scenario file. `origin` is its path, or another name for where the text comes from.
@@ -184,7 +185,7 @@ fn expectations(table: &Table<ExpectFile>) -> Result<Vec<Expectation>, Problem> 
 }
 
 fn expectation(name: &At<String>, value: &At<ExpectFile>) -> Result<Expectation, Problem> {
-    let metric = crate::metric::metric(&name.value).map_err(|word| {
+    let metric = metric::metric(&name.value).map_err(|word| {
         // All of them would fill the screen.
         Problem::unknown_word(name.span.clone(), &word)
             .expecting("a metric such as `collateral` or `accept.p99`; scenarios/FORMAT.md lists all")
