@@ -14,7 +14,7 @@ mod real;
 use std::process::ExitCode;
 
 use fact::{Fact, closes_its_listener, exactly, is_graded, keeps_its_listener, named, some};
-use holdline_model::result::TrialResult;
+use holdline_model::result::{Check, TrialResult};
 use holdline_model::words::{Fate, Finding, Grade};
 use libtest_mimic::{Failed, Trial};
 use machine::trials;
@@ -165,7 +165,7 @@ fn has_no_worker_to_be_killed() -> Result<(), Failed> {
 
 /// What came of asking whether LISTEN_PID is the worker's own process id.
 fn found_of_listen_pid(trial: &TrialResult, expected: Finding) -> Result<(), String> {
-    let check = trial.workers.inheritance.iter().find(|check| check.check == "listen-pid");
+    let check = trial.workers.inheritance.iter().find(|check| check.check == Check::ListenPid);
     match check {
         Some(check) if check.finding == expected => Ok(()),
         other => Err(format!("of LISTEN_PID was found {other:?}, not {expected:?}")),
