@@ -197,7 +197,7 @@ fn only_failed_checks_of_what_was_inherited_count() {
     let failures = metric("workers.conformance-failures").expect("a metric");
     assert_eq!(failures.measure(&trial), Err(Unmeasured::NoInheritance));
     let findings = [Finding::Failed, Finding::Ok, Finding::Noted, Finding::NotKnown, Finding::Failed];
-    trial.workers.inheritance = findings.map(|finding| found(finding)).to_vec();
+    trial.workers.inheritance = findings.map(found).to_vec();
     assert_eq!(failures.measure(&trial), Ok(2));
 }
 
