@@ -17,6 +17,7 @@ mod limits;
 mod misbehaviour;
 mod paths;
 mod pipes;
+mod printed;
 mod queues;
 mod sessions;
 mod support;
