@@ -1,13 +1,14 @@
 //! The peer of the load client: a blocking loop of the syscalls that an attempt cannot do without.
 //!
-//! It has no time-outs, no records and one connection at a time, and it looks at no reply. A client
+//! It has no time-outs, no records and one connection at a time, allocates nothing, and looks at no reply. A
+//! client
 //! that does its work with fewer instructions is hard to imagine.
 
 use std::net::{SocketAddr, SocketAddrV4};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
-use holdline_model::wire::{self, Address};
+use holdline_model::wire::{self, Address, Request};
 use nix::Result;
 use nix::sys::prctl;
 use nix::sys::socket::{
@@ -41,7 +42,7 @@ pub fn run(server: &Address, count: u32, pace: Pace) -> Result<()> {
         panic!("the bare loop speaks TCP over IPv4, not to {server}")
     };
     let server = SockaddrIn::from(*server);
-    let mut buffer = [0; 4096];
+    let (mut request, mut buffer) = (Vec::with_capacity(32), [0; 4096]);
     let clock = ClockId::CLOCK_MONOTONIC;
     let start = Duration::from(clock_gettime(clock)?);
     // As the load client does for its own timer; it would sleep 50 µs longer otherwise.
@@ -51,19 +52,21 @@ pub fn run(server: &Address, count: u32, pace: Pace) -> Result<()> {
             let due = TimeSpec::from_duration(start + gap * attempt);
             clock_nanosleep(clock, ClockNanosleepFlags::TIMER_ABSTIME, &due)?;
         }
-        one(&server, attempt, &mut buffer)?;
+        one(&server, attempt, &mut request, &mut buffer)?;
     }
     Ok(())
 }
 
 /// The socket is closed by its drop.
-fn one(server: &SockaddrIn, attempt: u32, buffer: &mut [u8]) -> Result<()> {
+fn one(server: &SockaddrIn, attempt: u32, request: &mut Vec<u8>, buffer: &mut [u8]) -> Result<()> {
     let socket: OwnedFd = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)?;
     bind(socket.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(wire::client_v4(attempt), 0)))?;
     connect(socket.as_raw_fd(), server)?;
-    let request = format!("{attempt}\n");
-    send(socket.as_raw_fd(), request.as_bytes(), MsgFlags::MSG_NOSIGNAL)?;
+    request.clear();
+    Request::Square(attempt.into()).encode(request);
+    request.push(b'\n');
+    send(socket.as_raw_fd(), request, MsgFlags::MSG_NOSIGNAL)?;
     let mut reply_bytes = 0;
     loop {
         match recv(socket.as_raw_fd(), buffer, MsgFlags::empty())? {

@@ -1,4 +1,4 @@
-//! Counts the bytes that are allocated, so that a bench can say what something takes at most.
+//! Counts what is allocated, so that a bench can say what something takes at most.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

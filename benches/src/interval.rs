@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use holdline_model::wire;
+use holdline_model::wire::{self, Request};
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
@@ -57,7 +57,10 @@ fn socket(attempt: u32) -> io::Result<TcpSocket> {
 
 async fn exchange(socket: TcpSocket, server: SocketAddr, attempt: u32) -> io::Result<()> {
     let mut stream = socket.connect(server).await?;
-    stream.write_all(format!("{attempt}\n").as_bytes()).await?;
-    let mut reply = Vec::with_capacity(64);
-    stream.read_to_end(&mut reply).await.map(drop)
+    let mut request = Vec::with_capacity(64);
+    Request::Square(attempt.into()).encode(&mut request);
+    request.push(b'\n');
+    stream.write_all(&request).await?;
+    request.clear();
+    stream.read_to_end(&mut request).await.map(drop)
 }

@@ -17,6 +17,7 @@ use super::descriptors::Share;
 use super::errno::{At, outcome_of};
 use super::pacer::{Due, Pacer};
 use super::pauses::Pauses;
+use super::room::Room;
 use super::slab::{Slab, Token};
 use super::socket::Route;
 use super::talk::Manner;
@@ -45,6 +46,7 @@ pub(super) struct Client<'a, H> {
     epoll: Epoll,
     timer: Timer,
     connections: Slab<Connection>,
+    room: Room,
     deadlines: Deadlines,
     pauses: Pauses,
     /// Attempts that wait for room in a Unix server's accept queue, in the order they came.
@@ -91,6 +93,7 @@ impl<'a, H: Hooks> Client<'a, H> {
             epoll,
             timer,
             connections: Slab::default(),
+            room: Room::default(),
             deadlines: Deadlines::new(&plan.timeouts),
             pauses: Pauses::default(),
             waiting_for_room: VecDeque::new(),
@@ -189,9 +192,12 @@ impl<'a, H: Hooks> Client<'a, H> {
         if self.in_flight >= self.in_flight_max {
             return self.record_end(attempt, End::now(Outcome::NotSent(NotSent::InFlightCap)), 0);
         }
-        let talk = self.manner.talk(attempt, intended_ns, poison);
-        match Connection::open(&self.route, self.share, attempt, talk) {
-            Ok(connection) => self.launch(connection),
+        match self.route.open(attempt).and_then(|socket| self.share.keep(socket)) {
+            Ok(socket) => {
+                let talk = self.manner.talk(attempt, intended_ns, poison, self.room.for_request());
+                let reply = self.room.for_reply();
+                self.launch(Connection::new(socket, attempt, talk, reply));
+            }
             Err(errno) => self.record_end(attempt, End::now(outcome_of(errno, At::Socket)), 0),
         }
     }
@@ -324,17 +330,23 @@ impl<'a, H: Hooks> Client<'a, H> {
                     self.settle(token, Step::Ended(end));
                 }
             }
-            Step::Closed => drop(self.connections.remove(token)),
+            Step::Closed => self.let_go(token),
             Step::Ended(end) => {
-                let (attempt, answered) = (connection.attempt(), connection.answered(end.outcome));
+                let (attempt, answered) = (connection.attempt(), connection.answered());
                 // Likewise, there is no waiting for a close that nobody would notice.
                 if !end.lingers || connection.register(&self.epoll, token).is_err() {
-                    self.connections.remove(token);
+                    self.let_go(token);
                 }
                 self.in_flight -= 1;
                 self.progress.in_flight.fetch_sub(1, Ordering::Relaxed);
                 self.record_end(attempt, end, answered);
             }
+        }
+    }
+
+    fn let_go(&mut self, token: Token) {
+        if let Some(connection) = self.connections.remove(token) {
+            self.room.take_back(connection.close());
         }
     }
 

@@ -15,12 +15,11 @@ use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 
 use super::clock::stamp;
 use super::deadlines::Limit;
-use super::descriptors::Share;
 use super::errno::At;
 use super::pauses::Pause;
 use super::slab::Token;
 use super::socket::{self, Route};
-use super::talk::{Dialogue, Talk};
+use super::talk::Talk;
 
 mod reading;
 
@@ -96,10 +95,10 @@ impl End {
 }
 
 impl Connection {
-    /// Makes a socket for an attempt, to be connected by [`Self::begin`].
-    pub(super) fn open(route: &Route, share: Share, attempt: u32, talk: Talk) -> Result<Self, Errno> {
-        let socket = share.keep(route.open(attempt)?)?;
-        Ok(Self {
+    /// An attempt that is to be made over this socket, begun by [`Self::begin`]. `reply` gives the room
+    /// to keep replies in.
+    pub(super) fn new(socket: OwnedFd, attempt: u32, talk: Talk, reply: Vec<u8>) -> Self {
+        Self {
             attempt,
             socket,
             talk,
@@ -107,10 +106,15 @@ impl Connection {
             phase: Phase::Room,
             sent_bytes: 0,
             is_sent: false,
-            reply: Vec::new(),
+            reply,
             send_error: None,
             is_registered: false,
-        })
+        }
+    }
+
+    /// Closes the socket, and gives back the room for requests and that for replies.
+    pub(super) fn close(self) -> (Vec<u8>, Vec<u8>) {
+        (self.talk.into_head(), self.reply)
     }
 
     /// Starts: connects and sends, unless it has to queue behind others that wait for room.
@@ -149,9 +153,7 @@ impl Connection {
                 step => return step,
             }
         }
-        if let Talk::Dialogue(dialogue) = &mut self.talk {
-            dialogue.paused(pause);
-        }
+        self.talk.paused(pause);
         self.phase = Phase::Reply;
         self.advance(route, record, scratch)
     }
@@ -176,20 +178,14 @@ impl Connection {
         matches!(self.phase, Phase::Reply | Phase::Pause(_) | Phase::Close)
     }
 
-    /// How many requests have got their right reply, given how the attempt ended.
-    pub(super) fn answered(&self, outcome: Outcome) -> u16 {
-        match &self.talk {
-            Talk::OneShot(_) => u16::from(outcome == Outcome::Replied),
-            Talk::Dialogue(dialogue) => dialogue.answered(),
-        }
+    /// How many requests have got their right reply.
+    pub(super) fn answered(&self) -> u16 {
+        self.talk.answered()
     }
 
     /// Hands out the record of a request that was answered since the last call.
     pub(super) fn take_request_record(&mut self) -> Option<RequestRecord> {
-        match &mut self.talk {
-            Talk::OneShot(_) => None,
-            Talk::Dialogue(dialogue) => dialogue.take_record(),
-        }
+        self.talk.take_record()
     }
 
     /// Has its socket watched, edge-triggered, once and for all.
@@ -201,8 +197,8 @@ impl Connection {
             return Ok(());
         }
         let read = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
-        // Of a dialogue, there may be more to send later.
-        let is_all_sent = self.is_sent && matches!(self.talk, Talk::OneShot(_));
+        // Of a session, there is more to send later.
+        let is_all_sent = self.is_sent && self.talk.is_last();
         let interest = if is_all_sent { read } else { read | EpollFlags::EPOLLOUT };
         epoll.add(&self.socket, EpollEvent::new(interest, token.to_bits()))?;
         self.is_registered = true;
@@ -287,15 +283,7 @@ impl Connection {
         {
             record.syn_retransmits = socket::retransmits(&self.socket);
         }
-        let sent = match &self.talk {
-            Talk::OneShot(request) => {
-                let line = request.line();
-                socket::send_some(&self.socket, &line.as_bytes()[self.sent_bytes..])
-                    .map(|bytes| (bytes, self.sent_bytes + bytes == line.len()))
-            }
-            Talk::Dialogue(dialogue) => send_of(dialogue, &self.socket, self.sent_bytes),
-        };
-        match sent {
+        match send_of(&self.talk, &self.socket, self.sent_bytes) {
             Err(Errno::EAGAIN) => return None,
             Ok((bytes, is_all)) => {
                 self.sent_bytes += bytes;
@@ -310,33 +298,29 @@ impl Connection {
             self.phase = Phase::Reply;
             record.connected = stamp(now_ns);
         }
-        match &self.talk {
-            Talk::OneShot(_) => None,
-            Talk::Dialogue(_) => self.after_sending(now_ns),
-        }
+        self.after_sending(now_ns)
     }
 
-    /// What a dialogue does behind what it has sent: ends its side, or pauses.
+    /// What it does behind what it has sent: ends its side, or pauses.
     fn after_sending(&mut self, now_ns: u64) -> Option<Step> {
-        let Talk::Dialogue(dialogue) = &self.talk else { return None };
         if self.send_error.is_some() {
             return None;
         }
-        if self.is_sent && dialogue.half_closes() {
+        if self.is_sent && self.talk.half_closes() {
             socket::half_close(&self.socket);
         }
-        let (pause, length_ns) = dialogue.pause_due(self.sent_bytes)?;
+        let (pause, length_ns) = self.talk.pause_due(self.sent_bytes)?;
         self.phase = Phase::Pause(pause);
         Some(Step::Pause(pause, now_ns.saturating_add(length_ns)))
     }
 }
 
-/// Sends as much of a dialogue's request as may be sent and is taken, behind `from` bytes: how much
+/// Sends as much of the request in hand as may be sent and is taken, behind `from` bytes: how much
 /// that is, and whether nothing is left.
-fn send_of(dialogue: &Dialogue, socket: &OwnedFd, from: usize) -> Result<(usize, bool), Errno> {
+fn send_of(talk: &Talk, socket: &OwnedFd, from: usize) -> Result<(usize, bool), Errno> {
     let mut sent = from;
     loop {
-        let bytes = dialogue.sendable(sent);
+        let bytes = talk.sendable(sent);
         if bytes.is_empty() {
             break;
         }
@@ -348,7 +332,7 @@ fn send_of(dialogue: &Dialogue, socket: &OwnedFd, from: usize) -> Result<(usize,
             Err(_) => break,
         }
     }
-    Ok((sent - from, sent == dialogue.bytes()))
+    Ok((sent - from, sent == talk.bytes()))
 }
 
 #[cfg(test)]

@@ -56,9 +56,9 @@ mod control;
 mod deadlines;
 mod descriptors;
 mod errno;
-mod http;
 mod pacer;
 mod pauses;
+mod room;
 mod slab;
 mod socket;
 mod talk;
@@ -68,8 +68,7 @@ use std::path::PathBuf;
 use holdline_model::arrivals::Schedule;
 use holdline_model::record::{ClientRecord, RequestRecord};
 use holdline_model::scenario::{Connection, Timeouts, Until};
-use holdline_model::supervisor::Protocol;
-use holdline_model::wire::{ATTEMPTS_MAX, Address, Poison};
+use holdline_model::wire::{ATTEMPTS_MAX, Address, Poison, Protocol};
 use nix::errno::Errno;
 
 pub use self::control::{Progress, StopFlag};
@@ -109,7 +108,7 @@ pub trait Hooks {
     fn before_attempt(&mut self, attempt: u32, now_ns: u64) -> Option<Poison>;
 
     /// Called as soon as a request has got its right reply. Where all connections carry one request of
-    /// the square protocol, sent and read at once, their records say it all, and it is not called.
+    /// the bare protocol, sent and read at once, their records say it all, and it is not called.
     fn after_request(&mut self, request: &RequestRecord) {
         let _ = request;
     }

@@ -1,5 +1,6 @@
 //! The load client against servers that do exactly what was planted, a known number of times.
 
+mod allocations;
 mod isolated;
 mod outcomes;
 mod queues;

@@ -6,7 +6,6 @@ use super::file::{ConnectionFile, ConnectionTableFile, LoadFile};
 use super::{Connection, Timeouts};
 use crate::duration;
 use crate::file::{At, Problem, integer, time};
-use crate::supervisor::Protocol;
 
 impl Connection {
     /// One request, sent and read at once.
@@ -82,7 +81,7 @@ pub(super) fn connection(file: &LoadFile, timeouts: Timeouts) -> Result<Connecti
 
 fn body(table: &ConnectionTableFile, file: &LoadFile) -> Result<u32, Problem> {
     let Some(body) = &table.body else { return Ok(0) };
-    if file.protocol != Some(Protocol::Http) {
+    if !file.protocol.is_some_and(|protocol| protocol.can().body) {
         return Err(body
             .problem("only HTTP requests have a body")
             .expecting("`protocol = \"http\"` in [load] beside it"));

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::wire::Protocol;
 use crate::words::{Grade, Transport, Verb};
 
 /// A supervisor under test, as data.
@@ -110,17 +111,6 @@ pub enum WorkerKind {
     Asyncio,
 }
 
-/// What workers speak.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Protocol {
-    /// The square protocol, bare.
-    #[default]
-    Square,
-    /// The square protocol over HTTP/1.1.
-    Http,
-}
-
 /// Who holds the listener, and how workers get it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Socket {
@@ -138,17 +128,6 @@ pub enum Holder {
     Supervisor,
     /// Each worker binds its own.
     Worker,
-}
-
-impl Protocol {
-    /// The word that files have for it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Square => "square",
-            Self::Http => "http",
-        }
-    }
 }
 
 /// How a worker gets its listener.

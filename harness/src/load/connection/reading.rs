@@ -2,20 +2,16 @@
 
 use holdline_contract::clock::now_ns;
 use holdline_model::record::Outcome;
-use holdline_model::wire::REPLY_BYTES_MAX;
+use holdline_model::wire::{Heard, Right, Wrong};
 use nix::errno::Errno;
 
 use super::super::errno::outcome_of;
 use super::super::pauses::Pause;
-use super::super::talk::{Heard, Talk, judge};
-use super::super::{http, socket};
+use super::super::socket;
 use super::{Connection, End, Phase, Step};
 
 /// How often one event reads from a server that has answered and goes on talking.
 const LINGER_READS_MAX: u32 = 16;
-/// The most bytes of a reply that are kept until it is complete.
-const REPLY_KEPT_BYTES_MAX: usize = http::HEAD_BYTES_MAX + http::BODY_BYTES_MAX;
-
 impl Connection {
     /// Something happened during a pause. A connection that is over is over at once; what is to be read
     /// waits for the end of the pause, but between two requests nothing is to be read.
@@ -31,7 +27,7 @@ impl Connection {
                 Ok(bytes) if pause == Pause::Gap => {
                     // Nobody had asked: the next reply will be found to be wrong.
                     self.reply.extend_from_slice(&scratch[..bytes]);
-                    if self.reply.len() > REPLY_KEPT_BYTES_MAX {
+                    if self.reply.len() > self.talk.reply_bytes_max() {
                         return Step::Ended(End::now(Outcome::WrongReply));
                     }
                 }
@@ -47,11 +43,7 @@ impl Connection {
             match socket::receive_some(&self.socket, scratch) {
                 Ok(0) => return self.end_by_eof(),
                 Ok(bytes) => {
-                    let step = match self.talk {
-                        Talk::OneShot(_) => self.take(&scratch[..bytes]).map(Step::Ended),
-                        Talk::Dialogue(_) => self.hear(&scratch[..bytes], false),
-                    };
-                    if let Some(step) = step {
+                    if let Some(step) = self.hear(&scratch[..bytes], false) {
                         return step;
                     }
                 }
@@ -61,50 +53,53 @@ impl Connection {
         }
     }
 
-    /// Takes in part of the one reply that is a line. `Some`: it is complete, or too long to be one.
-    pub(super) fn take(&mut self, bytes: &[u8]) -> Option<End> {
-        let Talk::OneShot(request) = self.talk else { return None };
+    /// Takes in part of the reply to the request in hand. `Some`: it is complete, or cannot become so.
+    pub(super) fn hear(&mut self, bytes: &[u8], at_end: bool) -> Option<Step> {
         let at_ns = now_ns();
-        let line_end = bytes.iter().position(|&byte| byte == b'\n').map(|index| index + 1);
-        let line_bytes = self.reply.len() + line_end.unwrap_or(bytes.len());
-        if line_bytes > REPLY_BYTES_MAX || (line_end.is_none() && line_bytes == REPLY_BYTES_MAX) {
-            return Some(End { at_ns, ..End::now(Outcome::WrongReply) });
-        }
-        let Some(line_end) = line_end else {
+        // Most replies come in one piece, and need not be kept.
+        let is_first = self.reply.is_empty();
+        if !is_first {
             self.reply.extend_from_slice(bytes);
-            return None;
-        };
-        let (outcome, version) = if self.reply.is_empty() {
-            judge(&bytes[..line_end], request)
-        } else {
-            self.reply.extend_from_slice(&bytes[..line_end]);
-            judge(&self.reply, request)
-        };
-        self.phase = Phase::Close;
-        Some(End { at_ns, outcome, version, lingers: true })
+        }
+        let heard = self.talk.hear(if is_first { bytes } else { &self.reply }, at_end);
+        match heard {
+            Heard::Part => {
+                if is_first {
+                    self.reply.extend_from_slice(bytes);
+                }
+                None
+            }
+            Heard::Wrong(why) => Some(self.end_by_wrong(why, at_ns, at_end)),
+            Heard::Right(right) => {
+                if is_first {
+                    self.reply.extend_from_slice(&bytes[right.bytes..]);
+                } else {
+                    self.reply.drain(..right.bytes);
+                }
+                Some(self.go_on_from(right, at_ns, at_end))
+            }
+        }
     }
 
-    /// Takes in part of the reply to the request in hand. `Some`: it is complete, or cannot become so.
-    fn hear(&mut self, bytes: &[u8], at_end: bool) -> Option<Step> {
-        let Talk::Dialogue(dialogue) = &mut self.talk else { return None };
-        let at_ns = now_ns();
-        self.reply.extend_from_slice(bytes);
-        let (taken, version, keeps) = match dialogue.hear(&self.reply, at_end) {
-            Heard::Part if self.reply.len() <= REPLY_KEPT_BYTES_MAX => return None,
-            Heard::Part | Heard::Wrong => {
-                return Some(Step::Ended(End { at_ns, ..End::now(Outcome::WrongReply) }));
-            }
-            Heard::Right { bytes, version, keeps } => (bytes, version, keeps),
-        };
-        let next_ns = dialogue.answer(at_ns);
-        self.reply.drain(..taken);
+    /// A server that has answered in full, if wrongly, closes as if it had answered rightly.
+    fn end_by_wrong(&mut self, why: Wrong, at_ns: u64, at_end: bool) -> Step {
+        let lingers = why == Wrong::Answer && self.talk.is_last() && self.talk.server_closes() && !at_end;
+        if lingers {
+            self.phase = Phase::Close;
+        }
+        Step::Ended(End { at_ns, outcome: Outcome::WrongReply, version: 0, lingers })
+    }
+
+    /// What follows the right reply: the next request, or the end.
+    fn go_on_from(&mut self, Right { version, keeps, .. }: Right, at_ns: u64, at_end: bool) -> Step {
+        let next_ns = self.talk.answer(at_ns);
         let was_sent = std::mem::take(&mut self.is_sent);
         self.sent_bytes = 0;
         let end = |outcome, lingers| Step::Ended(End { at_ns, outcome, version, lingers });
-        Some(match next_ns {
+        match next_ns {
             None => {
                 self.phase = Phase::Close;
-                end(Outcome::Replied, dialogue.server_closes() && !at_end)
+                end(Outcome::Replied, self.talk.server_closes() && !at_end)
             }
             // A server that answers before it has read everything cannot find the next request.
             Some(_) if !keeps || !was_sent => end(Outcome::ClosedIdle, false),
@@ -112,7 +107,7 @@ impl Connection {
                 self.phase = Phase::Pause(Pause::Gap);
                 Step::Pause(Pause::Gap, next_ns)
             }
-        })
+        }
     }
 
     pub(super) fn await_close(&self, scratch: &mut [u8]) -> Step {
@@ -155,9 +150,6 @@ impl Connection {
     /// Whether nothing is under way: the last request was answered, and of the next one the kernel has
     /// taken nothing.
     fn is_idle(&self) -> bool {
-        match &self.talk {
-            Talk::OneShot(_) => false,
-            Talk::Dialogue(dialogue) => dialogue.answered() > 0 && self.sent_bytes == 0,
-        }
+        self.talk.answered() > 0 && self.sent_bytes == 0
     }
 }

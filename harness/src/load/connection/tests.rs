@@ -3,8 +3,10 @@
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 
-use holdline_model::wire::{Address, REPLY_BYTES_MAX, Request};
+use holdline_model::scenario;
+use holdline_model::wire::{Address, Protocol, REPLY_BYTES_MAX};
 
+use super::super::talk::Manner;
 use super::*;
 
 fn record() -> ClientRecord {
@@ -27,9 +29,9 @@ fn unaware() -> (TcpListener, Route, Connection) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = Address::Tcp(listener.local_addr().expect("an address"));
     let route = Route::new(&address, true).expect("a route");
-    let mut connection =
-        Connection::open(&route, Share::of_limit().expect("a limit"), 0, Talk::OneShot(Request::Square(0)))
-            .expect("a socket");
+    let socket = route.open(0).expect("a socket");
+    let talk = Manner::new(Protocol::Square, scenario::Connection::ONE_SHOT).talk(0, 0, None, Vec::new());
+    let mut connection = Connection::new(socket, 0, talk, Vec::new());
     assert_eq!(route.connect(&connection.socket), Err(Errno::EINPROGRESS));
     connection.phase = Phase::Handshake;
     (listener, route, connection)
@@ -81,11 +83,24 @@ fn the_longest_line_is_read_and_no_longer_one() {
     let longest = [b"0*0=0 ".as_slice(), &[b'x'; REPLY_BYTES_MAX - 7], b"\n"].concat();
     assert_eq!(longest.len(), REPLY_BYTES_MAX);
     let (first, rest) = longest.split_at(100);
-    assert_eq!(connection.take(first), None);
-    assert_eq!(connection.take(rest).map(|end| end.outcome), Some(Outcome::Replied));
+    assert!(connection.hear(first, false).is_none());
+    assert_eq!(end_of(connection.hear(rest, false)), (Outcome::Replied, true));
 
     let (_listener, _route, mut connection) = unaware();
-    assert_eq!(connection.take(&[b'0'; REPLY_BYTES_MAX - 1]), None);
-    let end = connection.take(b"0").expect("no line can come of this");
-    assert_eq!((end.outcome, end.lingers), (Outcome::WrongReply, false));
+    assert!(connection.hear(&[b'0'; REPLY_BYTES_MAX - 1], false).is_none());
+    // No line can come of this.
+    assert_eq!(end_of(connection.hear(b"0", false)), (Outcome::WrongReply, false));
+}
+
+/// The outcome, and whether the server's close is waited for.
+#[track_caller]
+fn end_of(step: Option<Step>) -> (Outcome, bool) {
+    let Some(Step::Ended(end)) = step else { panic!("{step:?}") };
+    (end.outcome, end.lingers)
+}
+
+#[test]
+fn who_answers_in_full_is_left_to_close() {
+    let (_listener, _route, mut connection) = unaware();
+    assert_eq!(end_of(connection.hear(b"1*1=1\n", false)), (Outcome::WrongReply, true));
 }

@@ -1,0 +1,184 @@
+//! Addresses: of servers, and of clients, whose addresses name their attempts.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::ATTEMPTS_MAX;
+
+/// The server's address in `tcp` trials.
+pub const SERVER_V4: Ipv4Addr = Ipv4Addr::LOCALHOST;
+/// The server's address in `tcp6` trials.
+pub const SERVER_V6: Ipv6Addr = Ipv6Addr::LOCALHOST;
+/// The prefix that the sandbox routes to its loopback, so that IPv6 clients can have addresses of
+/// their own: IPv6 has just one loopback address. From the unique local range of RFC 4193.
+pub const CLIENT_V6_PREFIX: Ipv6Addr = Ipv6Addr::new(0xfd68, 0x6f6c, 0x6400, 0, 0, 0, 0, 0);
+/// Length of [`CLIENT_V6_PREFIX`], in bits.
+pub const CLIENT_V6_PREFIX_LEN: u8 = 64;
+
+/// Skips 127.0.0.0 to 127.0.0.31, where servers live.
+const FIRST_CLIENT: u32 = 32;
+
+/// The other end of a connection, as `accept` reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Peer {
+    /// A TCP client.
+    Ip(IpAddr, u16),
+    /// A Unix client bound to the abstract name that [`client_unix`] gives this attempt.
+    Unix(u32),
+}
+
+impl Peer {
+    /// The attempt that this address names, or `None` for an address that no attempt has.
+    #[must_use]
+    pub fn attempt(&self) -> Option<u32> {
+        let attempt = match self {
+            Self::Ip(IpAddr::V4(address), _) => {
+                let bits = u32::from(*address);
+                if bits >> 24 != 127 {
+                    return None;
+                }
+                (bits & 0x00ff_ffff).checked_sub(FIRST_CLIENT)?
+            }
+            Self::Ip(IpAddr::V6(address), _) => {
+                let offset = u128::from(*address).checked_sub(u128::from(CLIENT_V6_PREFIX))?;
+                u32::try_from(offset).ok()?.checked_sub(FIRST_CLIENT)?
+            }
+            Self::Unix(attempt) => *attempt,
+        };
+        (attempt < ATTEMPTS_MAX).then_some(attempt)
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address, port) => write!(f, "{}", SocketAddr::new(*address, *port)),
+            Self::Unix(attempt) => write!(f, "@{}", String::from_utf8_lossy(&client_unix(*attempt))),
+        }
+    }
+}
+
+/// Where a server listens: `host:port`, `[host]:port`, or the absolute path of a Unix socket.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Address {
+    /// A TCP address.
+    Tcp(SocketAddr),
+    /// The path of a Unix stream socket.
+    Unix(PathBuf),
+}
+
+/// A text that is no address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is neither host:port with a numeric host nor an absolute path")]
+pub struct NotAnAddress(String);
+
+impl FromStr for Address {
+    type Err = NotAnAddress;
+
+    fn from_str(text: &str) -> Result<Self, NotAnAddress> {
+        if text.starts_with('/') {
+            return Ok(Self::Unix(PathBuf::from(text)));
+        }
+        text.parse().map(Self::Tcp).map_err(|_| NotAnAddress(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = NotAnAddress;
+
+    fn try_from(text: String) -> Result<Self, NotAnAddress> {
+        text.parse()
+    }
+}
+
+impl From<Address> for String {
+    fn from(address: Address) -> Self {
+        address.to_string()
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// The IPv4 address from which an attempt connects.
+///
+/// The whole of 127.0.0.0/8 is loopback (RFC 5735), so that each attempt can have an address of
+/// its own: no 4-tuple repeats, and no ephemeral port runs out.
+///
+/// # Panics
+///
+/// If `attempt` is not below [`ATTEMPTS_MAX`].
+#[must_use]
+pub fn client_v4(attempt: u32) -> Ipv4Addr {
+    assert!(attempt < ATTEMPTS_MAX, "attempt {attempt} has no address of its own");
+    Ipv4Addr::from((127 << 24) + FIRST_CLIENT + attempt)
+}
+
+/// The IPv6 address from which an attempt connects.
+///
+/// # Panics
+///
+/// If `attempt` is not below [`ATTEMPTS_MAX`].
+#[must_use]
+pub fn client_v6(attempt: u32) -> Ipv6Addr {
+    assert!(attempt < ATTEMPTS_MAX, "attempt {attempt} has no address of its own");
+    Ipv6Addr::from(u128::from(CLIENT_V6_PREFIX) + u128::from(FIRST_CLIENT + attempt))
+}
+
+/// The abstract name, without the leading NUL byte, to which a Unix client binds.
+///
+/// A name chosen by the kernel (autobind) would not do: Linux draws it at random from 2^20 names
+/// (`unix_autobind` in net/unix/af_unix.c), so that two attempts of a long trial share one.
+#[must_use]
+pub fn client_unix(attempt: u32) -> [u8; 9] {
+    let mut name = *b"h00000000";
+    let mut rest = attempt;
+    for digit in name[1..].iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(rest & 0xf) as usize];
+        rest >>= 4;
+    }
+    name
+}
+
+/// Reads back what [`client_unix`] wrote; `name` comes without the leading NUL byte.
+#[must_use]
+pub fn parse_client_unix(name: &[u8]) -> Option<u32> {
+    let digits = name.strip_prefix(b"h").filter(|digits| digits.len() == 8)?;
+    u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn servers_and_strangers_are_no_attempts() {
+        assert_eq!(Peer::Ip(IpAddr::V4(SERVER_V4), 80).attempt(), None);
+        assert_eq!(Peer::Ip(IpAddr::V6(SERVER_V6), 80).attempt(), None);
+        assert_eq!(Peer::Ip(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 99)), 80).attempt(), None);
+        assert_eq!(parse_client_unix(b"00042"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn an_address_names_its_attempt(attempt in 0..ATTEMPTS_MAX, port: u16) {
+            prop_assert_eq!(Peer::Ip(client_v4(attempt).into(), port).attempt(), Some(attempt));
+            prop_assert_eq!(Peer::Ip(client_v6(attempt).into(), port).attempt(), Some(attempt));
+            prop_assert_eq!(parse_client_unix(&client_unix(attempt)), Some(attempt));
+            prop_assert_ne!(client_v4(attempt), Ipv4Addr::new(127, 255, 255, 255));
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What client and worker say to each other: the *square* protocol, bare or within another, and client
+//! addresses as names.
+//!
+//! A request is a number and a newline; the reply repeats it with its square, so that a reply that
+//! belongs to another request is noticed. Anything that is not a number kills the worker: that is
+//! the poison. Ours spells out step and mode (`!work:panic`), which any server that insists on
+//! numbers rejects just as well.
+
+mod address;
+mod http;
+mod protocol;
+mod reply;
+mod request;
+mod speak;
+mod square;
+
+pub use self::address::{
+    Address, CLIENT_V6_PREFIX, CLIENT_V6_PREFIX_LEN, NotAnAddress, Peer, SERVER_V4, SERVER_V6, client_unix,
+    client_v4, client_v6, parse_client_unix,
+};
+pub use self::protocol::Protocol;
+pub use self::reply::{ReplyFields, WrongReply, parse_reply, reply_line};
+pub use self::request::{Poison, Request};
+pub use self::speak::{Ask, Asked, Can, Head, Heard, Right, Wrong};
+
+/// The longest request line that a worker reads, newline included, in bytes.
+pub const REQUEST_BYTES_MAX: usize = 64;
+/// The longest reply line that the client reads, newline included, in bytes.
+pub const REPLY_BYTES_MAX: usize = 512;
+/// The most attempts that one trial can have: beyond it client addresses would repeat.
+pub const ATTEMPTS_MAX: u32 = (1 << 24) - 64;
+
+/// The most requests of a session, as scenarios bound them.
+const REQUESTS_MAX: u32 = *crate::scenario::bounds::REQUESTS.end() as u32;
+
+/// The number that a request of an attempt asks for: the attempt's own for the first, others for those
+/// that follow on the same connection, so that a reply that comes twice or too late is noticed.
+///
+/// All are below 2^24, as attempts are, so that their squares are exact in languages whose numbers
+/// are floating. They do not repeat within 2^24 requests, since the factor is odd.
+#[must_use]
+pub const fn number_of(attempt: u32, request: u32) -> u64 {
+    (attempt.wrapping_add(request.wrapping_mul(65_537)) & 0x00ff_ffff) as u64
+}
+
+/// The attempt that asks for a number, of so many: the inverse of [`number_of`]. Of several that may ask
+/// for it, the one that does so with the fewest requests before.
+#[must_use]
+pub fn sender_of(number: u64, attempts: u32) -> Option<u32> {
+    let number = u32::try_from(number).ok().filter(|number| *number <= 0x00ff_ffff)?;
+    (0..REQUESTS_MAX)
+        .map(|request| number.wrapping_sub(request.wrapping_mul(65_537)) & 0x00ff_ffff)
+        .find(|attempt| *attempt < attempts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_names_who_asks_for_it() {
+        for (attempt, request) in [(0, 0), (7, 0), (7, 3), (99, 9_999)] {
+            assert_eq!(sender_of(number_of(attempt, request), 100), Some(attempt), "{attempt} {request}");
+        }
+        assert_eq!(sender_of(100, 100), None);
+        assert_eq!(sender_of(u64::MAX, 100), None);
+        assert_eq!(sender_of(1 << 24, 100), None);
+    }
+}

@@ -1,0 +1,91 @@
+//! The list of protocols. One is a file that implements [`Speak`] on a type, and a line here.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::speak::{Ask, Can, Head, Heard, Speak, Wrong};
+use super::{http, square};
+
+/// Makes the list of protocols, and hands each call to the one that is spoken.
+macro_rules! protocols {
+    ($($(#[$meta:meta])* $name:ident ($word:literal) => $speaker:ty,)+) => {
+        /// What is spoken on a connection.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+        pub enum Protocol {
+            $($(#[$meta])* #[serde(rename = $word)] $name,)+
+        }
+
+        impl Protocol {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// The word that files have for it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $word,)+ }
+            }
+
+            /// What it can do.
+            #[must_use]
+            pub const fn can(self) -> Can {
+                match self { $(Self::$name => <$speaker as Speak>::CAN,)+ }
+            }
+
+            /// The most bytes of a reply that are kept until it is complete.
+            #[must_use]
+            pub const fn reply_bytes_max(self) -> usize {
+                match self { $(Self::$name => <$speaker as Speak>::REPLY_BYTES_MAX,)+ }
+            }
+
+            /// The most bytes of a request that a worker reads, but for its body.
+            #[must_use]
+            pub const fn request_bytes_max(self) -> usize {
+                match self { $(Self::$name => <$speaker as Speak>::REQUEST_BYTES_MAX,)+ }
+            }
+
+            /// Appends a request, but for its body.
+            pub fn encode(self, ask: &Ask, into: &mut Vec<u8>) {
+                match self { $(Self::$name => <$speaker>::encode(ask, into),)+ }
+            }
+
+            /// Judges all that has come of a reply. `at_end`: nothing more will come.
+            #[must_use]
+            pub fn judge(self, ask: &Ask, reply: &[u8], at_end: bool) -> Heard {
+                let heard = match self { $(Self::$name => <$speaker>::judge(ask, reply, at_end),)+ };
+                match heard {
+                    Heard::Part if reply.len() > self.reply_bytes_max() => Heard::Wrong(Wrong::TooLong),
+                    heard => heard,
+                }
+            }
+
+            /// Reads a request, but for its body. `None`: it is not complete.
+            #[must_use]
+            pub fn read(self, bytes: &[u8]) -> Option<Head> {
+                match self { $(Self::$name => <$speaker>::read(bytes),)+ }
+            }
+
+            /// The whole reply to a number, given its line. `keeps`: the connection stays open.
+            #[must_use]
+            pub fn answer(self, line: String, keeps: bool) -> Vec<u8> {
+                match self { $(Self::$name => <$speaker>::answer(line, keeps),)+ }
+            }
+
+            /// The reply to a request for [`Asked::SomethingElse`].
+            #[must_use]
+            pub fn refuse(self, keeps: bool) -> Vec<u8> {
+                match self { $(Self::$name => <$speaker>::refuse(keeps),)+ }
+            }
+        }
+    };
+}
+
+protocols! {
+    /// The square protocol, bare.
+    #[default]
+    Square("square") => square::Square,
+    /// The square protocol over HTTP/1.1.
+    Http("http") => http::Http,
+}
+
+#[cfg(test)]
+mod tests;

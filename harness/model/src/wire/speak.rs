@@ -1,0 +1,128 @@
+//! What a protocol is: the seam between what is said on a connection and who carries it. No socket is
+//! touched here.
+//!
+//! The load client drives one half of it: it has a request encoded, sends it, and has all that came back
+//! judged, again whenever there is more of it. Workers drive the other half.
+
+use super::number_of;
+use super::request::{Poison, Request};
+
+/// A request of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ask {
+    /// The attempt.
+    pub attempt: u32,
+    /// Which request on its connection it is, from 0.
+    pub exchange: u16,
+    /// The fault that it carries.
+    pub poison: Option<Poison>,
+    /// Whether the client would go on over the same connection.
+    pub keeps: bool,
+    /// Length of the body that follows, in bytes. The client sends it, in a form of its own choice.
+    pub body_bytes: u32,
+}
+
+impl Ask {
+    /// What is asked for.
+    #[must_use]
+    pub fn request(&self) -> Request {
+        match self.poison {
+            Some(poison) => Request::Poison(poison),
+            None => Request::Square(number_of(self.attempt, self.exchange.into())),
+        }
+    }
+}
+
+/// What has come of a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// Less than all of it. If nothing more will come, it was cut short.
+    Part,
+    /// Not the right one, and it cannot become so.
+    Wrong(Wrong),
+    /// The right one.
+    Right(Right),
+}
+
+/// Why a reply is not the right one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wrong {
+    /// It is longer than anything that is read.
+    TooLong,
+    /// It is nothing that the protocol knows.
+    Malformed,
+    /// It has a status that is not that of success.
+    Status(u16),
+    /// It is complete and well-formed, and answers something else.
+    Answer,
+}
+
+/// The right reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Right {
+    /// How many bytes it takes. What follows belongs to something else.
+    pub bytes: usize,
+    /// The version that the server gave of itself, 0 if none, or one that a record cannot hold.
+    pub version: u16,
+    /// Whether the server would go on over the same connection.
+    pub keeps: bool,
+}
+
+/// What a protocol can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Can {
+    /// Whether a request can carry poison.
+    pub poison: bool,
+    /// Whether a request can have a body.
+    pub body: bool,
+    /// Whether a request says that it is the last on its connection. Then the server closes first;
+    /// otherwise it does so only where each connection carries one request.
+    pub say_last: bool,
+}
+
+/// What a complete request asks of a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// A square, or a fault.
+    For(Request),
+    /// Something that is not served here.
+    SomethingElse,
+}
+
+/// A request as a worker reads it, but for its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// How many bytes it takes.
+    pub bytes: usize,
+    /// What it asks for.
+    pub asked: Asked,
+    /// Whether the client would go on over the same connection.
+    pub keeps: bool,
+    /// Length of the body that follows, in bytes.
+    pub body_bytes: u64,
+}
+
+/// A protocol. All of it is pure.
+pub(super) trait Speak {
+    const CAN: Can;
+    /// The most bytes of a reply that are kept until it is complete.
+    const REPLY_BYTES_MAX: usize;
+    /// The most bytes of a request that a worker reads, but for its body.
+    const REQUEST_BYTES_MAX: usize;
+
+    /// Appends a request, but for its body. To allocate nothing is up to whoever keeps room.
+    fn encode(ask: &Ask, into: &mut Vec<u8>);
+
+    /// Judges all that has come since the request was due. `at_end`: nothing more will come, which may
+    /// be what ends the reply. Allocates nothing.
+    fn judge(ask: &Ask, reply: &[u8], at_end: bool) -> Heard;
+
+    /// Reads a request. `None`: it is not complete.
+    fn read(bytes: &[u8]) -> Option<Head>;
+
+    /// The whole reply to a number, given its line. `keeps`: the connection stays open.
+    fn answer(line: String, keeps: bool) -> Vec<u8>;
+
+    /// The reply to a request for [`Asked::SomethingElse`].
+    fn refuse(keeps: bool) -> Vec<u8>;
+}
