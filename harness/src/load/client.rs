@@ -21,6 +21,7 @@ use super::room::Room;
 use super::slab::{Slab, Token};
 use super::socket::Route;
 use super::talk::Manner;
+use super::transport::Transport;
 use super::{Hooks, LoadError, LoadPlan, Progress, STOP_GRACE_NS, StopFlag};
 
 /// Events that one `epoll_wait` takes. Between two of them, what is due begins.
@@ -33,8 +34,8 @@ const ROOM_RETRY_NS: u64 = 1_000_000;
 const TIMER_TOKEN: u64 = u64::MAX;
 const STOP_TOKEN: u64 = u64::MAX - 1;
 
-/// A load client at work.
-pub(super) struct Client<'a, H> {
+/// A load client at work, over one transport.
+pub(super) struct Client<'a, H, T> {
     hooks: &'a mut H,
     progress: &'a Progress,
     stop: &'a StopFlag,
@@ -45,7 +46,7 @@ pub(super) struct Client<'a, H> {
     pacer: Pacer<'a>,
     epoll: Epoll,
     timer: Timer,
-    connections: Slab<Connection>,
+    connections: Slab<Connection<T>>,
     room: Room,
     deadlines: Deadlines,
     pauses: Pauses,
@@ -59,7 +60,7 @@ pub(super) struct Client<'a, H> {
     scratch: Box<[u8; SCRATCH_BYTES]>,
 }
 
-impl<'a, H: Hooks> Client<'a, H> {
+impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
     pub(super) fn new(
         plan: &'a LoadPlan,
         start_ns: u64,
@@ -203,7 +204,7 @@ impl<'a, H: Hooks> Client<'a, H> {
     }
 
     /// First come, first served: an attempt does not overtake those that wait for room.
-    fn launch(&mut self, mut connection: Connection) {
+    fn launch(&mut self, mut connection: Connection<T>) {
         self.connect_waiting();
         let queues = !self.waiting_for_room.is_empty();
         self.in_flight += 1;
@@ -274,7 +275,7 @@ impl<'a, H: Hooks> Client<'a, H> {
             let started_ns = self.connections.get(token).map_or(0, Connection::started_ns);
             // What came in time counts, even if its event has not been handled yet.
             self.proceed(token);
-            let is_overdue = |it: &&Connection| it.is_subject_to(limit, started_ns);
+            let is_overdue = |it: &&Connection<T>| it.is_subject_to(limit, started_ns);
             if let Some(connection) = self.connections.get(token).filter(is_overdue) {
                 let end = connection.timed_out();
                 connection.note_retransmits(&self.route, &mut self.records[connection.attempt() as usize]);

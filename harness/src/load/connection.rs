@@ -20,6 +20,7 @@ use super::pauses::Pause;
 use super::slab::Token;
 use super::socket::{self, Route};
 use super::talk::Talk;
+use super::transport::Transport;
 
 mod reading;
 
@@ -30,9 +31,9 @@ const SUSPICIOUS_HANDSHAKE_NS: u64 = 200_000_000;
 pub(super) const SCRATCH_BYTES: usize = 4096;
 /// One attempt under way.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct Connection<T> {
     attempt: u32,
-    socket: OwnedFd,
+    transport: T,
     talk: Talk,
     /// When the request in hand began; the first, when the attempt did.
     started_ns: u64,
@@ -53,7 +54,7 @@ pub(super) struct Connection {
 enum Phase {
     /// Unix only: room in the server's accept queue, to call `connect` again.
     Room,
-    /// TCP only: the end of the handshake.
+    /// The end of the handshake: of TCP's, and of the transport's if it has one.
     Handshake,
     /// The reply.
     Reply,
@@ -94,13 +95,13 @@ impl End {
     }
 }
 
-impl Connection {
+impl<T: Transport> Connection<T> {
     /// An attempt that is to be made over this socket, begun by [`Self::begin`]. `reply` gives the room
     /// to keep replies in.
     pub(super) fn new(socket: OwnedFd, attempt: u32, talk: Talk, reply: Vec<u8>) -> Self {
         Self {
             attempt,
-            socket,
+            transport: T::over(socket),
             talk,
             started_ns: 0,
             phase: Phase::Room,
@@ -198,9 +199,9 @@ impl Connection {
         }
         let read = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
         // Of a session, there is more to send later.
-        let is_all_sent = self.is_sent && self.talk.is_last();
+        let is_all_sent = self.is_sent && self.talk.is_last() && !T::SENDS_BY_ITSELF;
         let interest = if is_all_sent { read } else { read | EpollFlags::EPOLLOUT };
-        epoll.add(&self.socket, EpollEvent::new(interest, token.to_bits()))?;
+        epoll.add(&self.transport, EpollEvent::new(interest, token.to_bits()))?;
         self.is_registered = true;
         Ok(())
     }
@@ -231,7 +232,7 @@ impl Connection {
     /// Notes the SYNs of a handshake that is given up.
     pub(super) fn note_retransmits(&self, route: &Route, record: &mut ClientRecord) {
         if self.phase == Phase::Handshake && route.is_tcp() {
-            record.syn_retransmits = socket::retransmits(&self.socket);
+            record.syn_retransmits = socket::retransmits(&self.transport);
         }
     }
 
@@ -257,7 +258,7 @@ impl Connection {
     /// for a non-blocking Unix socket Linux says EAGAIN instead (`unix_stream_connect` in
     /// net/unix/af_unix.c), and the call has to be made again.
     fn connect(&mut self, route: &Route, record: &mut ClientRecord) -> Option<Step> {
-        match route.connect(&self.socket) {
+        match route.connect(&self.transport) {
             Ok(()) | Err(Errno::EINPROGRESS) => {
                 self.phase = Phase::Handshake;
                 self.send(route, record)
@@ -281,9 +282,10 @@ impl Connection {
             && route.is_tcp()
             && now_ns.saturating_sub(self.started_ns) >= SUSPICIOUS_HANDSHAKE_NS
         {
-            record.syn_retransmits = socket::retransmits(&self.socket);
+            record.syn_retransmits = socket::retransmits(&self.transport);
         }
-        match send_of(&self.talk, &self.socket, self.sent_bytes) {
+        let greeted = if self.phase == Phase::Handshake { self.transport.greet() } else { Ok(()) };
+        match greeted.and_then(|()| send_of(&self.talk, &mut self.transport, self.sent_bytes)) {
             Err(Errno::EAGAIN) => return None,
             Ok((bytes, is_all)) => {
                 self.sent_bytes += bytes;
@@ -307,7 +309,7 @@ impl Connection {
             return None;
         }
         if self.is_sent && self.talk.half_closes() {
-            socket::half_close(&self.socket);
+            self.transport.half_close();
         }
         let (pause, length_ns) = self.talk.pause_due(self.sent_bytes)?;
         self.phase = Phase::Pause(pause);
@@ -317,14 +319,14 @@ impl Connection {
 
 /// Sends as much of the request in hand as may be sent and is taken, behind `from` bytes: how much
 /// that is, and whether nothing is left.
-fn send_of(talk: &Talk, socket: &OwnedFd, from: usize) -> Result<(usize, bool), Errno> {
+fn send_of(talk: &Talk, transport: &mut impl Transport, from: usize) -> Result<(usize, bool), Errno> {
     let mut sent = from;
     loop {
         let bytes = talk.sendable(sent);
         if bytes.is_empty() {
             break;
         }
-        match socket::send_some(socket, bytes) {
+        match transport.send(bytes) {
             Ok(count) => sent += count,
             Err(Errno::EAGAIN) if sent > from => break,
             Err(errno) if sent == from => return Err(errno),

@@ -62,6 +62,7 @@ mod room;
 mod slab;
 mod socket;
 mod talk;
+mod transport;
 
 use std::path::PathBuf;
 
@@ -183,7 +184,7 @@ pub fn run(
 ) -> Result<Vec<ClientRecord>, LoadError> {
     plan.validate()?;
     let _slack = clock::LeastSlack::set();
-    client::Client::new(plan, start_ns, hooks, progress, stop)?.run()
+    client::Client::<_, transport::Plain>::new(plan, start_ns, hooks, progress, stop)?.run()
 }
 
 impl LoadPlan {

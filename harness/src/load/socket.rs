@@ -2,7 +2,7 @@
 
 use std::mem::{MaybeUninit, size_of};
 use std::net::{SocketAddrV4, SocketAddrV6};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use holdline_model::wire::{self, Address};
 use nix::errno::Errno;
@@ -77,11 +77,12 @@ impl Route {
         }
     }
 
-    pub(super) fn connect(&self, socket: &OwnedFd) -> Result<(), Errno> {
+    pub(super) fn connect(&self, socket: impl AsFd) -> Result<(), Errno> {
+        let socket = socket.as_fd().as_raw_fd();
         match &self.server {
-            Server::V4(address) => connect(socket.as_raw_fd(), address),
-            Server::V6(address) => connect(socket.as_raw_fd(), address),
-            Server::Unix(address) => connect(socket.as_raw_fd(), address),
+            Server::V4(address) => connect(socket, address),
+            Server::V6(address) => connect(socket, address),
+            Server::Unix(address) => connect(socket, address),
         }
     }
 }
@@ -116,13 +117,13 @@ fn uninterrupted<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Err
 }
 
 /// How often a TCP socket has retransmitted anything. Before data was sent, that is SYNs.
-pub(super) fn retransmits(socket: &OwnedFd) -> u8 {
+pub(super) fn retransmits(socket: impl AsFd) -> u8 {
     let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
     let mut length = size_of::<libc::tcp_info>() as libc::socklen_t;
     // SAFETY: `info` is writable for `length` bytes, and the kernel writes no more than that.
     let result = unsafe {
         libc::getsockopt(
-            socket.as_raw_fd(),
+            socket.as_fd().as_raw_fd(),
             libc::IPPROTO_TCP,
             libc::TCP_INFO,
             info.as_mut_ptr().cast(),

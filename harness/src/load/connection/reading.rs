@@ -7,20 +7,20 @@ use nix::errno::Errno;
 
 use super::super::errno::outcome_of;
 use super::super::pauses::Pause;
-use super::super::socket;
+use super::super::transport::Transport;
 use super::{Connection, End, Phase, Step};
 
 /// How often one event reads from a server that has answered and goes on talking.
 const LINGER_READS_MAX: u32 = 16;
-impl Connection {
+impl<T: Transport> Connection<T> {
     /// Something happened during a pause. A connection that is over is over at once; what is to be read
     /// waits for the end of the pause, but between two requests nothing is to be read.
     pub(super) fn heed(&mut self, pause: Pause, scratch: &mut [u8]) -> Step {
         loop {
             let arrived = match pause {
                 Pause::Reading => return Step::Wait,
-                Pause::Sending => socket::peek(&self.socket),
-                Pause::Gap => socket::receive_some(&self.socket, scratch),
+                Pause::Sending => self.transport.peek(),
+                Pause::Gap => self.transport.receive(scratch),
             };
             match arrived {
                 Ok(0) => return self.end_by_eof(),
@@ -40,7 +40,7 @@ impl Connection {
     /// Reads until the reply is complete or nothing is left.
     pub(super) fn receive(&mut self, scratch: &mut [u8]) -> Step {
         loop {
-            match socket::receive_some(&self.socket, scratch) {
+            match self.transport.receive(scratch) {
                 Ok(0) => return self.end_by_eof(),
                 Ok(bytes) => {
                     if let Some(step) = self.hear(&scratch[..bytes], false) {
@@ -110,9 +110,9 @@ impl Connection {
         }
     }
 
-    pub(super) fn await_close(&self, scratch: &mut [u8]) -> Step {
+    pub(super) fn await_close(&mut self, scratch: &mut [u8]) -> Step {
         for _ in 0..LINGER_READS_MAX {
-            match socket::receive_some(&self.socket, scratch) {
+            match self.transport.receive(scratch) {
                 Ok(1..) => {}
                 Err(Errno::EAGAIN) => return Step::Wait,
                 Ok(0) | Err(_) => return Step::Closed,

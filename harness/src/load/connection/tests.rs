@@ -1,12 +1,14 @@
 //! A connection against a listener that does one thing at a time.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use holdline_model::scenario;
 use holdline_model::wire::{Address, Protocol, REPLY_BYTES_MAX};
 
 use super::super::talk::Manner;
+use super::super::transport::Plain;
 use super::*;
 
 fn record() -> ClientRecord {
@@ -25,14 +27,18 @@ fn record() -> ClientRecord {
 }
 
 /// A connection whose handshake is over, while it does not know of that and has sent nothing.
-fn unaware() -> (TcpListener, Route, Connection) {
+fn unaware() -> (TcpListener, Route, Connection<Plain>) {
+    unaware_over()
+}
+
+fn unaware_over<T: Transport>() -> (TcpListener, Route, Connection<T>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = Address::Tcp(listener.local_addr().expect("an address"));
     let route = Route::new(&address, true).expect("a route");
     let socket = route.open(0).expect("a socket");
     let talk = Manner::new(Protocol::Square, scenario::Connection::ONE_SHOT).talk(0, 0, None, Vec::new());
     let mut connection = Connection::new(socket, 0, talk, Vec::new());
-    assert_eq!(route.connect(&connection.socket), Err(Errno::EINPROGRESS));
+    assert_eq!(route.connect(&connection.transport), Err(Errno::EINPROGRESS));
     connection.phase = Phase::Handshake;
     (listener, route, connection)
 }
@@ -42,7 +48,7 @@ fn accept(listener: &TcpListener) -> TcpStream {
 }
 
 #[track_caller]
-fn check(route: &Route, mut connection: Connection, outcome: Outcome) {
+fn check(route: &Route, mut connection: Connection<Plain>, outcome: Outcome) {
     let mut record = record();
     let step = connection.advance(route, &mut record, &mut [0; SCRATCH_BYTES]);
     let Step::Ended(end) = step else { panic!("{step:?}") };
@@ -103,4 +109,65 @@ fn end_of(step: Option<Step>) -> (Outcome, bool) {
 fn who_answers_in_full_is_left_to_close() {
     let (_listener, _route, mut connection) = unaware();
     assert_eq!(end_of(connection.hear(b"1*1=1\n", false)), (Outcome::WrongReply, true));
+}
+
+/// Greets in three steps, and carries one byte at a time.
+#[derive(Debug)]
+struct Stutter {
+    plain: Plain,
+    greetings: u8,
+}
+
+impl AsFd for Stutter {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.plain.as_fd()
+    }
+}
+
+impl Transport for Stutter {
+    const SENDS_BY_ITSELF: bool = true;
+
+    fn over(socket: OwnedFd) -> Self {
+        Self { plain: Plain::over(socket), greetings: 0 }
+    }
+
+    fn greet(&mut self) -> Result<(), Errno> {
+        self.greetings += 1;
+        if self.greetings < 3 { Err(Errno::EAGAIN) } else { Ok(()) }
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
+        self.plain.send(&bytes[..1])
+    }
+
+    fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        self.plain.receive(&mut buffer[..1])
+    }
+
+    fn peek(&mut self) -> Result<usize, Errno> {
+        self.plain.peek()
+    }
+
+    fn half_close(&mut self) {
+        self.plain.half_close();
+    }
+}
+
+#[test]
+fn nothing_is_sent_before_the_transport_has_greeted() {
+    let (listener, route, mut connection) = unaware_over::<Stutter>();
+    let mut stream = accept(&listener);
+    stream.write_all(b"0*0=0 version=9\n").expect("room");
+    let (mut record, mut scratch) = (record(), [0; SCRATCH_BYTES]);
+    for _ in 0..2 {
+        let step = connection.advance(&route, &mut record, &mut scratch);
+        assert!(matches!(step, Step::Wait) && !connection.is_connected(), "{step:?}");
+        assert_eq!(record.connected, None);
+    }
+    let step = connection.advance(&route, &mut record, &mut scratch);
+    assert_eq!(end_of(Some(step)), (Outcome::Replied, true));
+    assert!(record.connected.is_some());
+    let mut request = [0; 2];
+    stream.read_exact(&mut request).expect("the request");
+    assert_eq!(request, *b"0\n");
 }
