@@ -191,6 +191,7 @@ impl<'a> Runner<'a> {
                 connection_table: support::samples_accepts(&supervisor.supervisor, &scenario.scenario)
                     .then_some(CONNECTION_TABLE),
                 keep: vec![self.folder.to_owned()],
+                reach: Vec::new(),
                 lifeline: Some(0),
             },
             folder,

@@ -169,6 +169,9 @@ impl Init {
                 self.finish(None);
             }
             while let Ok(Some(_)) = self.signals.read_signal() {}
+            // Those under test may signal the runner as well. What it could not send meanwhile counts as its
+            // own failing.
+            process::continue_if_stopped(self.runner);
             self.reporter.tell_lost();
         }
     }

@@ -1,7 +1,11 @@
-//! How a trial notices that the outer process is gone: a pipe whose writing end only that holds.
+//! How a trial notices that the outer process is gone: a pair of sockets of which only that holds one.
+//!
+//! Not a pipe, since the servers under test could open its other end in `/proc` and give orders: `open` of
+//! a socket's `/proc/PID/fd/N` is ENXIO.
 
-use std::io::{self, PipeReader, PipeWriter, Write};
-use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -11,13 +15,13 @@ use super::error::SandboxError;
 
 /// The outer process's end of a trial's lifeline. Dropping it ends the trial.
 ///
-/// The other end goes to the trial's process, best as its standard input: `Stdio::from(reader)`,
+/// The other end goes to the trial's process, best as its standard input: `Stdio::from(end)`,
 /// with `lifeline: Some(0)` in its [`SandboxSpec`](super::SandboxSpec). A `Stdio::piped` input will
 /// not do, since waiting for a child closes that.
 #[derive(Debug)]
 #[must_use = "dropping a lifeline ends the trial"]
 pub struct Lifeline {
-    writer: PipeWriter,
+    ours: UnixStream,
 }
 
 impl Lifeline {
@@ -25,16 +29,16 @@ impl Lifeline {
     ///
     /// # Errors
     ///
-    /// Fails if no pipe can be had.
-    pub fn new() -> io::Result<(Self, PipeReader)> {
-        let (reader, writer) = io::pipe()?;
-        Ok((Self { writer }, reader))
+    /// Fails if no sockets can be had.
+    pub fn new() -> io::Result<(Self, OwnedFd)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        Ok((Self { ours }, theirs.into()))
     }
 
     /// Asks the trial to end early, by a byte that its runner can read. A trial that has ended does
     /// not hear it.
     pub fn ask_to_stop(&mut self) {
-        let _ = self.writer.write(b"s");
+        let _ = self.ours.write(b"s");
     }
 }
 
@@ -76,7 +80,7 @@ impl AsFd for End {
     }
 }
 
-/// Whether all writing ends of a pipe have been closed.
+/// Whether the other end of a pipe or of a pair of sockets has been closed.
 pub(super) fn is_cut(reader: BorrowedFd<'_>) -> bool {
     let mut fds = [PollFd::new(reader, PollFlags::empty())];
     while poll(&mut fds, PollTimeout::ZERO) == Err(Errno::EINTR) {}
@@ -89,10 +93,11 @@ mod tests {
 
     #[test]
     fn a_lifeline_is_cut_when_its_writing_end_is_dropped() {
-        let (lifeline, reader) = Lifeline::new().expect("a pipe");
-        assert!(!is_cut(reader.as_fd()));
+        let (mut lifeline, end) = Lifeline::new().expect("sockets");
+        lifeline.ask_to_stop();
+        assert!(!is_cut(end.as_fd()));
         drop(lifeline);
-        assert!(is_cut(reader.as_fd()));
+        assert!(is_cut(end.as_fd()), "also with an order that was not read");
     }
 
     #[test]

@@ -18,22 +18,25 @@
 //! caller, because only such a process can enter a user namespace (`unshare(2)`).
 
 mod adoption;
+mod cgroups;
 mod error;
 mod init;
 mod lifeline;
 mod mounts;
 mod namespaces;
 mod network;
+mod own;
 mod probe;
 mod process;
 mod sysctl;
+mod tmpfs;
 mod tree;
 mod work;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::RawFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
@@ -75,6 +78,10 @@ pub struct SandboxSpec {
     /// and `/dev` are always among them.
     #[serde(default)]
     pub keep: Vec<PathBuf>,
+    /// Paths of the host that stay in sight although they are below `/tmp`, `/var/tmp` or `/dev/shm`, of which
+    /// a trial with full isolation has its own. What must be kept is always among them.
+    #[serde(default)]
+    pub reach: Vec<PathBuf>,
     /// The descriptor on which stage 0 inherits the reading end of a [`Lifeline`], 0 for standard
     /// input. Without one, an outer process that dies before stage 0 has asked the kernel to be told
     /// of that goes unnoticed.
@@ -129,6 +136,13 @@ impl Inside {
     }
 }
 
+/// Which of a trial's own directories is full by now, and what there is room for, in words that fit a reason.
+/// To be asked inside, where they are.
+#[must_use]
+pub fn shortage(level: Isolation, work: &Path) -> Option<String> {
+    (level == Isolation::Full).then(|| own::shortage(work)).flatten()
+}
+
 /// Builds the sandbox and goes inside.
 ///
 /// Returns `Ok` in one process only, the runner. That process may have another PID and parent than
@@ -158,6 +172,7 @@ pub fn enter(spec: &SandboxSpec) -> Result<Inside, SandboxError> {
             work::mark(&spec.work)?;
         }
     }
+    process::hide()?;
     process::die_with_parent()?;
     if nix::unistd::getppid() != outer || lifeline.as_ref().is_some_and(lifeline::End::is_cut) {
         process::exit_now(process::KILLED);

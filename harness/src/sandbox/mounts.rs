@@ -9,7 +9,9 @@ use nix::mount::{MsFlags, mount};
 
 use super::SandboxSpec;
 use super::error::{SandboxError, Step};
+use super::own::Own;
 use super::process::errno_of;
+use super::tmpfs::{Room, mount_tmpfs};
 
 /// As `/tmp` has: the work folder is also `TMPDIR`, for workers that have dropped privileges too,
 /// and Ruby rejects one that all may write to without the sticky bit.
@@ -22,6 +24,7 @@ const ALWAYS_KEPT: [&str; 2] = ["/proc", "/dev"];
 #[derive(Debug)]
 pub(super) struct Plan {
     work: PathBuf,
+    own: Own,
     /// Parents before what lies in them.
     private: Vec<Private>,
 }
@@ -40,23 +43,29 @@ impl Plan {
     pub(super) fn check(spec: &SandboxSpec) -> Result<Self, SandboxError> {
         directory(&spec.work)?;
         let kept = kept(&spec.keep)?;
-        let mut private =
-            spec.private.iter().map(|path| Private::check(path, &kept)).collect::<Result<Vec<_>, _>>()?;
+        // By their names, and where these lead to.
+        let reach = spec.reach.iter().chain(&spec.keep).chain(&kept);
+        let reach = reach.flat_map(|path| [Some(path.clone()), path.canonicalize().ok()]).flatten();
+        let own = Own::look(&reach.collect::<Vec<_>>());
+        let is_own = |path: &&PathBuf| path.canonicalize().is_ok_and(|path| own.contains(&path));
+        let asked = spec.private.iter().filter(|path| !is_own(path));
+        let mut private = asked.map(|path| Private::check(path, &kept)).collect::<Result<Vec<_>, _>>()?;
         private.sort();
         private.dedup();
-        Ok(Self { work: spec.work.clone(), private })
+        Ok(Self { work: spec.work.clone(), own, private })
     }
 
     /// Covers the directories, for the mount namespace of this process. To be called by PID 1, whose
     /// PID namespace the new `/proc` shows.
     pub(super) fn mount(&self) -> Result<(), SandboxError> {
         mount_proc()?;
+        self.own.mount()?;
         for private in &self.private {
             private.mount()?;
         }
         // A private directory may have covered the work folder's own.
         make_directory(&self.work)?;
-        mount_tmpfs(&self.work, WORK_MODE)
+        mount_tmpfs(&self.work, WORK_MODE, Room::WORK)
     }
 }
 
@@ -71,7 +80,7 @@ impl Private {
 
     fn mount(&self) -> Result<(), SandboxError> {
         make_directory(&self.path)?;
-        mount_tmpfs(&self.path, self.mode)?;
+        mount_tmpfs(&self.path, self.mode, Room::OWN)?;
         // An owner that the sandbox does not know stays out of it: then the directory is init's.
         let _ = std::os::unix::fs::chown(&self.path, Some(self.uid), Some(self.gid));
         Ok(())
@@ -83,12 +92,6 @@ pub(super) fn mount_proc() -> Result<(), SandboxError> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>)
         .map_err(|errno| SandboxError::refused(Step::Proc, errno))
-}
-
-fn mount_tmpfs(path: &Path, mode: u32) -> Result<(), SandboxError> {
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    mount(Some("tmpfs"), path, Some("tmpfs"), flags, Some(format!("mode={mode:o}").as_str()))
-        .map_err(|errno| SandboxError::Mount { path: path.to_owned(), errno })
 }
 
 fn make_directory(path: &Path) -> Result<(), SandboxError> {
@@ -138,6 +141,7 @@ mod tests {
             real_root: false,
             connection_table: None,
             keep: owned(keep),
+            reach: Vec::new(),
             lifeline: None,
         })
     }

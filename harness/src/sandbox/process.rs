@@ -9,8 +9,9 @@ use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{
-    SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, raise, sigaction, sigprocmask,
+    SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, kill, raise, sigaction, sigprocmask,
 };
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{ForkResult, Pid};
 
 use super::error::{SandboxError, Step};
@@ -99,6 +100,23 @@ fn die_by(signal: i32) {
 /// that the parent is still there.
 pub(super) fn die_with_parent() -> Result<(), SandboxError> {
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(|errno| SandboxError::refused(Step::Signals, errno))
+}
+
+/// Keeps this process, and those that it forks, from being looked into by those under test: attaching to it
+/// (ptrace(2)), its memory, its descriptors (pidfd_getfd(2)). Their root has no `CAP_SYS_PTRACE` in the user
+/// namespace that this process was executed in (`ptrace_may_access` in kernel/ptrace.c), unless it is the
+/// machine's. What is executed can be looked into again.
+///
+/// To be called after whatever changes credentials or namespaces, which can undo it.
+pub(super) fn hide() -> Result<(), SandboxError> {
+    prctl::set_dumpable(false).map_err(|errno| SandboxError::refused(Step::Signals, errno))
+}
+
+/// Lets a child go on if a signal has stopped it. Returns whether one had.
+pub(super) fn continue_if_stopped(child: Pid) -> bool {
+    let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG;
+    let stopped = matches!(waitid(Id::Pid(child), flags), Ok(WaitStatus::Stopped(..)));
+    stopped && kill(child, Signal::SIGCONT).is_ok()
 }
 
 /// Makes orphaned descendants children of this process.
@@ -191,6 +209,21 @@ mod tests {
         for (raw, code) in [(0, 0), (7 << 8, 7), (255 << 8, 255), (libc::SIGKILL, 137), (64, 192)] {
             assert_eq!(shell_code(ExitStatus::from_raw(raw)), code, "{raw:#x}");
         }
+    }
+
+    #[test]
+    fn what_is_stopped_goes_on_and_what_runs_is_left_alone() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().expect("sleep");
+        let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
+        assert!(!continue_if_stopped(pid));
+        kill(pid, Signal::SIGSTOP).expect("a signal");
+        while !crate::proc::is_stopped(pid) {
+            std::thread::yield_now();
+        }
+        assert!(continue_if_stopped(pid));
+        assert!(!crate::proc::is_stopped(pid));
+        child.kill().expect("a signal");
+        child.wait().expect("a status");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::kill;
 use nix::unistd::{Pid, geteuid};
 
+use super::cgroups;
 use super::error::SandboxError;
 
 /// Leaves room for the folder's name and a socket's in the 107 bytes of a Unix socket address.
@@ -64,16 +65,20 @@ impl Drop for WorkFolder {
     fn drop(&mut self) {
         // What cannot be removed now is left to `sweep_stale`.
         let _ = fs::remove_dir_all(&self.path);
+        if let Some(name) = self.path.file_name().and_then(|name| name.to_str()) {
+            cgroups::remove_of(name);
+        }
     }
 }
 
-/// Removes work folders of this user's processes that are no more. Returns how many.
+/// Removes work folders of this user's processes that are no more, and their cgroups. Returns how many.
 ///
 /// Of folders that are not empty, only those are removed in which a trial without isolation ran.
 pub fn sweep_stale() -> usize {
     let mut parents = vec![parent(), PathBuf::from(SHORT_TEMP_DIR)];
     parents.dedup();
-    parents.iter().map(|parent| sweep(parent)).sum()
+    let is_stale = |work: &str| owner(work).is_some_and(|pid| !is_alive(pid));
+    cgroups::sweep(is_stale) + parents.iter().map(|parent| sweep(parent)).sum::<usize>()
 }
 
 /// Marks a work folder as ours, for [`sweep_stale`] to know it by when it is full of other files.

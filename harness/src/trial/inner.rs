@@ -26,6 +26,7 @@ use super::events::EventLog;
 use super::faults;
 use super::log::quoted_tail;
 use super::process::{Supervised, status_in_words};
+use super::reach;
 use super::ready::Workers;
 use super::workspace::Workspace;
 use super::{Message, TrialSpec};
@@ -127,15 +128,40 @@ fn is_fatal(error: &anyhow::Error) -> bool {
 
 fn run(spec: &Path) -> Result<Message> {
     let text = std::fs::read_to_string(spec).with_context(|| format!("failed to read {}", spec.display()))?;
-    let spec: TrialSpec =
+    let mut spec: TrialSpec =
         serde_json::from_str(&text).context("failed to understand the trial's specification")?;
     keep_inherited_descriptors_from_children();
+    spec.sandbox.reach.extend(reach::of(&spec));
     let inside = sandbox::enter(&spec.sandbox)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("failed to start the trial's runtime")?;
-    runtime.block_on(conduct(spec, inside))
+    let work = spec.sandbox.work.clone();
+    let level = inside.level;
+    let told = runtime.block_on(conduct(spec, inside));
+    let Some(shortage) = sandbox::shortage(level, &work) else { return told };
+    Ok(match told {
+        Ok(message) => with_shortage(message, shortage),
+        Err(error) => Message::Failed { reason: format!("{error:#}; {shortage}"), fatal: false },
+    })
+}
+
+/// Says that a folder of the trial's own is full, which is what ailed a supervisor that did not get ready.
+fn with_shortage(message: Message, shortage: String) -> Message {
+    match message {
+        Message::Done(mut result) => {
+            match &mut result.reason {
+                Some(reason) => *reason = format!("{shortage}; {reason}"),
+                None => result.notes.push(shortage),
+            }
+            Message::Done(result)
+        }
+        Message::Failed { reason, fatal } => {
+            Message::Failed { reason: format!("{reason}; {shortage}"), fatal }
+        }
+        progress @ Message::Progress { .. } => progress,
+    }
 }
 
 /// Descriptors that whoever started holdline left open, such as a build tool's, must not look like

@@ -15,7 +15,6 @@ use holdline_model::scenario::{Action, Until};
 use holdline_model::support;
 use nix::unistd::Pid;
 use serde_json::json;
-use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
 use super::cost::Meter;
@@ -23,6 +22,7 @@ use super::faults::{self, FaultPlan, Pause, TimedFault};
 use super::heal::Armed;
 use super::hooks::FaultHooks;
 use super::inner::{Event, TICK, Trial, tell};
+use super::orders::Orders;
 use super::process::Supervised;
 use super::{Message, collect, inheritance};
 use crate::load::{self, LoadPlan, Progress, StopFlag};
@@ -165,7 +165,7 @@ impl Trial {
         mut running: Running,
         dispatch: &mut Dispatch,
     ) -> Result<ClientLog> {
-        let orders = orders()?;
+        let orders = Orders::listen()?;
         let mut client = None;
         let mut supervisor_lives = process.has_ended().is_none();
         if !supervisor_lives {
@@ -187,12 +187,9 @@ impl Trial {
                     supervisor_lives = false;
                     self.note_supervisor_end(process, status, dispatch);
                 }
-                readable = orders.readable(), if !dispatch.stopped => {
-                    readable.context("failed to listen for orders")?;
-                    if asked_to_stop(&orders) {
-                        dispatch.stopped = true;
-                        running.stop.stop();
-                    }
+                () = orders.stop(), if !dispatch.stopped => {
+                    dispatch.stopped = true;
+                    running.stop.stop();
                 }
                 () = tokio::time::sleep(TICK) => {}
             }
@@ -260,16 +257,4 @@ fn tell_progress(running: &Running) {
     let finished = running.progress.finished.load(Ordering::Relaxed).into();
     let lost = running.progress.lost.load(Ordering::Relaxed).into();
     tell(&Message::Progress { finished, lost, planned: running.planned });
-}
-
-/// Standard input, on which the outer process asks for an early end.
-fn orders() -> Result<pipe::Receiver> {
-    let input = nix::unistd::dup(std::io::stdin()).context("failed to take over standard input")?;
-    pipe::Receiver::from_owned_fd(input).context("standard input must be the outer process's pipe")
-}
-
-/// Whether a byte came. An end of file is the sandbox's to notice.
-fn asked_to_stop(orders: &pipe::Receiver) -> bool {
-    let mut byte = [0];
-    matches!(orders.try_read(&mut byte), Ok(1))
 }

@@ -1,5 +1,6 @@
 //! The outer side of a trial: starts the process in which it runs, listens to it, and ends it.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -8,11 +9,11 @@ use anyhow::{Context, Result};
 use holdline_model::arrivals::Extent;
 use holdline_model::result::TrialResult;
 use holdline_model::{scenario, supervisor};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
 use super::control::{CONTROL_LIMIT, STOP_LIMIT};
+use super::messages::{self, Messages};
 use super::{Message, TrialSpec};
 use crate::sandbox::Lifeline;
 
@@ -31,6 +32,20 @@ pub enum Ended {
         /// Whether every other trial would fail in the same way.
         fatal: bool,
     },
+}
+
+impl Ended {
+    /// Says that something came that was no message.
+    fn with_strangers(mut self, count: u64) -> Self {
+        if count > 0 {
+            let what = format!("{count} lines that were no messages came from the trial's process");
+            match &mut self {
+                Self::Result(result) => result.notes.push(what),
+                Self::Failed { reason, .. } => *reason = format!("{reason}; {what}"),
+            }
+        }
+        self
+    }
 }
 
 /// How far a trial's load is.
@@ -57,16 +72,12 @@ pub async fn run(
     let path = spec.folder.join("spec.json");
     let json = serde_json::to_vec_pretty(spec)?;
     std::fs::write(&path, json).with_context(|| format!("failed to write {}", path.display()))?;
-    let (mut lifeline, input) = Lifeline::new().context("failed to create a pipe")?;
-    let mut child = spawn(spec, &path, input)?;
-    let out = child.stdout.take().context("the trial has no standard output")?;
-    let mut errors = child.stderr.take().context("the trial has no standard error")?;
-    let errors = tokio::spawn(async move {
-        let mut text = Vec::new();
-        let _ = errors.read_to_end(&mut text).await;
-        String::from_utf8_lossy(&text).trim().to_owned()
-    });
-    let mut lines = BufReader::new(out).lines();
+    let (mut lifeline, input) = Lifeline::new().context("failed to create sockets")?;
+    let (out, output) = messages::channel().context("failed to create sockets")?;
+    let (errors, error_output) = messages::channel().context("failed to create sockets")?;
+    let mut child = spawn(spec, &path, [input, output, error_output])?;
+    let errors = tokio::spawn(messages::errors(errors));
+    let mut messages = Messages::new(out);
     let limit = longest(spec)?;
     let too_long = tokio::time::sleep(limit);
     tokio::pin!(too_long);
@@ -74,15 +85,14 @@ pub async fn run(
     let mut asked = false;
     loop {
         tokio::select! {
-            line = lines.next_line() => match line.context("failed to read from the trial")? {
-                None => break,
-                Some(line) => match serde_json::from_str(&line).context("failed to understand the trial")? {
-                    Message::Progress { finished, lost, planned } => {
-                        progress(LoadProgress { finished, lost, planned });
-                    }
-                    Message::Done(result) => ended = Some(Ended::Result(result)),
-                    Message::Failed { reason, fatal } => ended = Some(Ended::Failed { reason, fatal }),
-                },
+            message = messages.next() => match message {
+                Ok(Some(Message::Progress { finished, lost, planned })) => {
+                    progress(LoadProgress { finished, lost, planned });
+                }
+                Ok(Some(Message::Done(result))) => ended = Some(Ended::Result(result)),
+                Ok(Some(Message::Failed { reason, fatal })) => ended = Some(Ended::Failed { reason, fatal }),
+                // An error is how the kernel tells that the process died with something unread.
+                Ok(None) | Err(_) => break,
             },
             () = &mut too_long => {
                 // Dropping the child and the lifeline ends the sandbox with everything in it.
@@ -100,7 +110,7 @@ pub async fn run(
     let status = child.wait().await.context("failed to wait for the trial")?;
     let _ = std::fs::remove_file(&path);
     Ok(match ended {
-        Some(ended) => ended,
+        Some(ended) => ended.with_strangers(messages.strangers()),
         None => {
             let said = errors.await.unwrap_or_default();
             let said = if said.is_empty() { String::new() } else { format!(": {said}") };
@@ -121,13 +131,14 @@ fn longest(spec: &TrialSpec) -> Result<Duration> {
 }
 
 /// In a process group of its own, so that Ctrl-C reaches holdline alone.
-fn spawn(spec: &TrialSpec, path: &Path, input: std::io::PipeReader) -> Result<Child> {
+fn spawn(spec: &TrialSpec, path: &Path, streams: [OwnedFd; 3]) -> Result<Child> {
+    let [input, output, errors] = streams.map(Stdio::from);
     Command::new(&spec.executable)
         .arg("__trial")
         .arg(path)
-        .stdin(Stdio::from(input))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stdin(input)
+        .stdout(output)
+        .stderr(errors)
         .process_group(0)
         .kill_on_drop(true)
         .spawn()

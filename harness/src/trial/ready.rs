@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use holdline_contract::ledger::LedgerReader;
 use holdline_model::shm::{RecordKind, WorkerRecord, parse_crash_detail};
 use holdline_model::words::CrashMode;
@@ -52,7 +52,7 @@ impl Workers {
     /// Reads what is new; returns the records that are not about single connections.
     pub(super) fn poll(&mut self) -> Result<Vec<WorkerRecord>> {
         let mut rare = Vec::new();
-        for record in self.reader.poll()? {
+        for record in self.reader.poll().context("failed to read the workers' ledgers")? {
             self.note(&record);
             let about_connection = matches!(
                 record.kind,

@@ -10,6 +10,7 @@ mod deaths;
 mod descriptors;
 mod example;
 mod exports;
+mod hostile;
 mod ladder;
 #[path = "../common/lag.rs"]
 mod lag;

@@ -85,8 +85,12 @@ fn a_supervisor_that_daemonises_is_told_to_stay() {
 #[test]
 fn a_supervisor_that_daemonises_later_is_told_to_stay_too() {
     let place = Place::new();
-    scenario(&place, "[[fault]]\nat = { attempt = 5 }\nsignal = { to = \"supervisor\", name = \"HUP\" }\n");
-    let supervisor = plant(&place, "late", "", "setsid \"$@\" & trap 'exit 0' HUP; wait");
+    scenario(&place, "[[fault]]\nat = { attempt = 5 }\ncontrol = \"reload\"\n");
+    // A load lasts until its control actions have ended: this one waits for the end that it asks for.
+    let wait = "pid=$(cat {dir}/its.pid); kill -HUP $pid; while kill -0 $pid; do sleep 0.01; done";
+    let keys = format!("control = {{ reload = [\"sh\", \"-c\", \"{wait}\"] }}\n");
+    let script = "echo $$ > \"$dir/its.pid\"; trap 'exit 0' HUP; setsid \"$@\" & wait";
+    let supervisor = plant(&place, "late", &keys, script);
     let (output, trial) = run(&place, &supervisor, &[]);
     assert_served(&trial);
     assert_eq!(trial.supervisor_ended.as_deref(), Some("status 0"));
@@ -98,9 +102,16 @@ fn a_supervisor_that_daemonises_later_is_told_to_stay_too() {
 #[test]
 fn a_supervisor_that_daemonises_and_keeps_a_pid_file_is_followed() {
     let place = Place::new();
-    scenario(&place, "[[fault]]\nat = { attempt = 5 }\nsignal = { to = \"supervisor\", name = \"HUP\" }\n");
+    scenario(
+        &place,
+        "[[fault]]\nat = { attempt = 5 }\nsignal = { to = \"supervisor\", name = \"HUP\" }\n\
+         [[fault]]\nat = { attempt = 6 }\ncontrol = \"reload\"\n",
+    );
+    // A load lasts until its control actions have ended: this one waits for what the signal brings about.
+    let wait = "until find {dir}/w -name '2-*.ledger' | grep .; do sleep 0.01; done";
+    let keys = format!("pid-file = \"its.pid\"\ncontrol = {{ reload = [\"sh\", \"-c\", \"{wait}\"] }}\n");
     let script = "setsid \"$@\" & echo $! > \"$dir/its.pid\"";
-    let supervisor = plant(&place, "daemon", "pid-file = \"its.pid\"\n", script);
+    let supervisor = plant(&place, "daemon", &keys, script);
     let (_, trial) = run(&place, &supervisor, &[]);
     assert_served(&trial);
     assert_eq!((trial.supervisor_ended, trial.workers.orphans), (None, 0));

@@ -60,6 +60,7 @@ impl Case {
             real_root: false,
             connection_table: None,
             keep: Vec::new(),
+            reach: vec![folder.path().to_owned()],
             lifeline: None,
         };
         Self { folder, mark, spec, program_of_nobody: None }

@@ -1,0 +1,67 @@
+//! What a description needs of the host's folders for temporary files, of which a trial has its own.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use super::{SourceSpec, TrialSpec};
+
+/// Paths that must stay where they are: the description's folder, the trial's own, the executable, what is on
+/// `PATH`, and what the description names. One of those that is named as `bin/…` comes with the folder around
+/// it, where its libraries are.
+pub(super) fn of(spec: &TrialSpec) -> Vec<PathBuf> {
+    let source = match &spec.source {
+        SourceSpec::Folder(path) => Some(path.clone()),
+        SourceSpec::Embedded(_) => None,
+    };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path).map(|folder| around_bin(&folder).to_owned());
+    let named = named_in(&spec.supervisor.text).into_iter().map(|path| {
+        let folder = path.parent().unwrap_or(&path);
+        if folder.file_name() == Some(OsStr::new("bin")) { around_bin(folder).to_owned() } else { path }
+    });
+    source
+        .into_iter()
+        .chain([spec.folder.clone(), spec.executable.clone()])
+        .chain(on_path)
+        .chain(named)
+        .collect()
+}
+
+/// The folder in which a `bin` is, unless that is one for temporary files itself.
+fn around_bin(folder: &Path) -> &Path {
+    let parent = folder.parent().filter(|_| folder.file_name() == Some(OsStr::new("bin")));
+    parent
+        .filter(|parent| parent.components().count() > 2 && *parent != Path::new("/var/tmp"))
+        .unwrap_or(folder)
+}
+
+/// Absolute paths in a text that are there.
+fn named_in(text: &str) -> Vec<PathBuf> {
+    let ends_word = |c: char| c.is_whitespace() || "\"'`=:;,|&<>()[]{}$".contains(c);
+    let words = text.split(ends_word).filter(|word| word.len() > 1 && word.starts_with('/'));
+    words.map(PathBuf::from).filter(|path| path.exists()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_found_wherever_they_are_named() {
+        let text = "start = [\"/usr\", \"--in=/etc\"]\n[env]\nX = '/proc:/sys'\n# /no/such/path, / and a/tmp";
+        let expected = ["/usr", "/etc", "/proc", "/sys"].map(PathBuf::from);
+        assert_eq!(named_in(text), expected);
+    }
+
+    #[test]
+    fn a_bin_comes_with_what_is_around_it() {
+        for (bin, around) in [
+            ("/tmp/venv/bin", "/tmp/venv"),
+            ("/tmp/bin", "/tmp/bin"),
+            ("/var/tmp/bin", "/var/tmp/bin"),
+            ("/tmp/venv", "/tmp/venv"),
+        ] {
+            assert_eq!(around_bin(Path::new(bin)), Path::new(around));
+        }
+    }
+}
