@@ -71,13 +71,13 @@ impl Own {
 
 /// Which of a trial's directories is full, in words that name its bounds.
 pub(super) fn shortage(work: &Path) -> Option<String> {
-    let own = OWN.iter().map(|path| (Path::new(path), Room::OWN));
-    [(work, Room::WORK)].into_iter().chain(own).find_map(|(path, room)| {
+    let own = OWN.iter().map(|path| (*path, Path::new(path), Room::OWN));
+    [("work folder", work, Room::WORK)].into_iter().chain(own).find_map(|(name, path, room)| {
         let stat = statvfs(path).ok()?;
         let is_full = stat.blocks_available() == 0 || stat.files_free() == 0;
         let Room { size_mib, inodes } = room;
         let bounds = format!("which has room for {size_mib} MiB and {inodes} files");
-        is_full.then(|| format!("nothing more fits into the trial's own {}, {bounds}", path.display()))
+        is_full.then(|| format!("nothing more fits into the trial's own {name}, {bounds}"))
     })
 }
 

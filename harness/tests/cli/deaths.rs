@@ -1,13 +1,15 @@
 //! Whenever holdline itself is killed, nothing of it is left, and what it had recorded can be read.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use holdline_model::wire::Address;
 
-use crate::support::{Place, alone, processes_with, result, wait_until};
+use crate::support::{
+    COMMON, Place, alone, cgroup_tree, held_socket_from, processes_with, result, wait_until,
+};
 
 /// How often it is killed, each time at another instant.
 const KILLS: usize = 20;
@@ -17,23 +19,9 @@ const KILLS_EXPOSED: usize = 8;
 const LATEST_MS: u64 = 1000;
 const SEED: u64 = 7;
 
-/// Many short trials of supervisors that differ in how many processes they have.
-const SELECTION: [&str; 14] = [
-    "run",
-    "./short.toml",
-    "-s",
-    "bare",
-    "-s",
-    "held-socket",
-    "-s",
-    "prefork",
-    "-s",
-    "handover",
-    "-r",
-    "10",
-    "--show-progress",
-    "none",
-];
+/// Supervisors that differ in how many processes they have, and in what they leave outside of the work folder.
+/// One that is not installed is passed over.
+const SUPERVISORS: [&str; 6] = ["./litter", "systemd", "bare", "held-socket", "prefork", "handover"];
 const SCENARIO: &str = "name = \"short\"\nasks = \"?\"\n[workers]\ncount = 1\nboot = \"20ms\"\n[load]\n\
      arrivals = { constant = \"100/s\" }\nduration = \"150ms\"\nsend-lag = \"4s\"\n[[fault]]\n\
      at = { attempt = 10 }\npoison = { step = \"work\", mode = \"panic\" }\n";
@@ -48,18 +36,48 @@ fn instants() -> impl Iterator<Item = Duration> {
     })
 }
 
-/// Kills a run at each instant, and checks what is left. Returns the addresses that were in use.
-fn kill_runs(place: &Place, isolation: &str, kills: usize) -> Vec<Address> {
+/// What was killed, and where it could have left something.
+struct Killed {
+    pids: Vec<u32>,
+    addresses: Vec<Address>,
+}
+
+/// A held-socket that writes where every program may, if that is not the host's, and makes a cgroup.
+fn plant_litter(place: &Place, isolation: &str) {
+    let name = litter();
+    let mut script = String::from("dir=$1; shift\n");
+    if isolation == "full" {
+        for folder in COMMON {
+            script += &format!("echo x > {folder}/{name}\n");
+        }
+    }
+    if let Some(tree) = cgroup_tree() {
+        script += &format!("mkdir {}/{name}-$(basename \"$dir\")\n", tree.display());
+    }
+    place.write("litter/run.sh", &format!("{script}exec \"$@\"\n"));
+    place.write("litter/supervisor.toml", &held_socket_from("litter"));
+}
+
+/// How names begin that a supervisor of this test leaves.
+fn litter() -> String {
+    format!("holdline-litter{}", std::process::id())
+}
+
+/// Kills a run of many short trials at each instant, and checks what is left. Every other one is killed that
+/// long after it has begun, the others while a given trial is on.
+fn kill_runs(place: &Place, isolation: &str, kills: usize) -> Killed {
     place.write("short.toml", SCENARIO);
+    plant_litter(place, isolation);
     let folder = place.path("tmp");
     std::fs::create_dir(&folder).expect("a folder");
-    let mut addresses = Vec::new();
+    let mut killed = Killed { pids: Vec::new(), addresses: Vec::new() };
     let mut cut_short = 0;
     for (round, instant) in instants().take(kills).enumerate() {
         let out = place.path(&format!("out-{round}"));
         let marker = format!("holdline-death-{isolation}-{}-{round}", std::process::id());
         let mut child = Command::new(env!("CARGO_BIN_EXE_holdline"))
-            .args(SELECTION)
+            .args(["run", "./short.toml", "-r", "10", "--show-progress", "none"])
+            .args(SUPERVISORS.iter().flat_map(|name| ["-s", name]))
             .args(["--isolation", isolation, "--out"])
             .arg(&out)
             .current_dir(place.path(""))
@@ -69,24 +87,35 @@ fn kill_runs(place: &Place, isolation: &str, kills: usize) -> Vec<Address> {
             .stderr(Stdio::null())
             .spawn()
             .expect("holdline starts");
-        std::thread::sleep(instant);
+        if round % 2 == 1 {
+            let reached = round / 2 % SUPERVISORS.len();
+            wait_until("a trial is on", || trials(&out).count() > reached);
+            std::thread::sleep(instant / 4);
+        } else {
+            std::thread::sleep(instant);
+        }
         child.kill().expect("it can be killed");
         child.wait().expect("a status");
         wait_until("every process is gone", || processes_with(&marker).is_empty());
+        killed.pids.push(child.id());
         if out.join("run.json").exists() {
             cut_short += usize::from(!result(&out).complete);
-            addresses.extend(addresses_in(&out));
+            killed.addresses.extend(addresses_in(&out));
         }
     }
     assert!(cut_short > 0, "each run ended before it was killed");
-    addresses
+    assert!(!killed.addresses.is_empty(), "no trial was reached");
+    killed
+}
+
+/// The folders of the trials of a run that have begun.
+fn trials(out: &Path) -> impl Iterator<Item = PathBuf> {
+    std::fs::read_dir(out.join("trials")).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
 /// Where the servers of a run listened.
 fn addresses_in(out: &Path) -> Vec<Address> {
-    let Ok(trials) = std::fs::read_dir(out.join("trials")) else { return Vec::new() };
-    let events =
-        trials.filter_map(|trial| std::fs::read_to_string(trial.ok()?.path().join("events.jsonl")).ok());
+    let events = trials(out).filter_map(|trial| std::fs::read_to_string(trial.join("events.jsonl")).ok());
     let address = |text: String| {
         let event: serde_json::Value = serde_json::from_str(text.lines().next()?).ok()?;
         serde_json::from_value(event["address"].clone()).ok()
@@ -94,35 +123,47 @@ fn addresses_in(out: &Path) -> Vec<Address> {
     events.filter_map(address).collect()
 }
 
-/// The next run clears away the work folders of those that were killed.
-fn next_run_clears_up(place: &Place) {
+/// The next run clears away the work folders and cgroups of those that were killed.
+fn next_run_clears_up(place: &Place, killed: &Killed) {
     let folder = place.path("tmp");
     let mut next = place.holdline(&["run", "./short.toml", "-s", "bare", "--out", "next"]);
     next.env("TMPDIR", &folder).output().expect("holdline runs");
-    let left: Vec<_> = std::fs::read_dir(&folder).expect("a folder").filter_map(Result::ok).collect();
-    assert!(left.is_empty(), "left behind: {left:?}");
+    assert_eq!(names_in(&folder, |_| true), [""; 0]);
+    let is_litter = |name: &str| name.starts_with(&litter());
+    for folder in COMMON {
+        assert_eq!(names_in(Path::new(folder), is_litter), [""; 0], "in {folder}");
+    }
+    let works: Vec<String> = killed.pids.iter().map(|pid| format!("-holdline-{pid}-")).collect();
+    if let Some(tree) = cgroup_tree() {
+        let is_of_killed = |name: &str| works.iter().any(|work| name.contains(work));
+        assert_eq!(names_in(&tree, |name| is_litter(name) || is_of_killed(name)), [""; 0]);
+    }
+}
+
+fn names_in(folder: &Path, is_wanted: impl Fn(&str) -> bool) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| is_wanted(name)).collect()
 }
 
 #[test]
 fn sigkill_at_any_instant_leaves_nothing_of_a_sandbox() {
     let _alone = alone();
     let place = Place::new();
-    let addresses = kill_runs(&place, "full", KILLS);
-    assert!(!addresses.is_empty(), "no trial was reached");
-    next_run_clears_up(&place);
+    let killed = kill_runs(&place, "full", KILLS);
+    next_run_clears_up(&place, &killed);
 }
 
 #[test]
 fn sigkill_at_any_instant_leaves_nothing_without_isolation() {
     let _alone = alone();
     let place = Place::new();
-    let addresses = kill_runs(&place, "none", KILLS_EXPOSED);
-    assert!(!addresses.is_empty(), "no trial was reached");
-    for address in addresses {
+    let killed = kill_runs(&place, "none", KILLS_EXPOSED);
+    for address in &killed.addresses {
         let Address::Tcp(address) = address else { panic!("{address} is no TCP address") };
-        assert_free(address);
+        assert_free(*address);
     }
-    next_run_clears_up(&place);
+    next_run_clears_up(&place, &killed);
 }
 
 /// Whoever listened there listens no more.

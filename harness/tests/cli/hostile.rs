@@ -8,10 +8,9 @@ use std::process::Output;
 use holdline_model::result::{RunResult, TrialResult};
 use holdline_model::words::Grade;
 
-use crate::support::{Place, of, processes_with, result, stderr, wait_until};
-
-/// Where every program may leave files.
-const COMMON: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
+use crate::support::{
+    COMMON, Place, cgroup_tree, held_socket_from, of, processes_with, result, stderr, wait_until,
+};
 
 /// Runs a held-socket that a shell script starts as `"$@"`, its work folder in `$dir`, and after it one that
 /// does nothing else. Nothing is left of either when this returns. The script is below `/tmp`, as is all that a
@@ -23,13 +22,7 @@ fn run(place: &Place, script: &str, more: &[&str]) -> (Output, RunResult) {
         "name = \"short\"\nasks = \"?\"\n[load]\narrivals = { sequential = \"5ms\" }\nattempts = 5\n\
          deadline = \"4s\"\nsend-lag = \"4s\"\n",
     );
-    place.write(
-        "hostile/supervisor.toml",
-        "name = \"hostile\"\nabout = \"for this test\"\n\
-         socket = { holder = \"supervisor\", passing = \"stdin\" }\n\
-         start = [\"sh\", \"{source}/run.sh\", \"{dir}\", \"{holdline}\", \"__supervise\", \"held-socket\", \
-         \"--address\", \"{address}\", \"--workers\", \"{workers}\", \"--\", \"{worker}\"]\n",
-    );
+    place.write("hostile/supervisor.toml", &held_socket_from("hostile"));
     place.write("hostile/run.sh", &format!("dir=$1; shift\n{script}\n"));
     let marker = format!("holdline-hostile-{}-{place:p}", std::process::id());
     let mut command =
@@ -130,6 +123,10 @@ fn every_trial_has_folders_for_temporary_files_of_its_own() {
         assert!(!Path::new(folder).join(&name).exists());
     }
     assert!(log.contains(" 200000 inodes"), "{log}");
+    let full = |trial: &TrialResult| trial.notes.iter().any(|note| note.contains("/dev/shm"));
+    for trial in &run.trials {
+        assert_eq!(full(trial), trial.supervisor == "hostile", "{:?}", trial.notes);
+    }
 }
 
 #[test]
@@ -147,16 +144,37 @@ fn a_work_folder_that_is_full_is_said_to_be() {
     assert_eq!(output.status.code(), Some(3));
 }
 
+/// Those of its own group, those that have left it, and those that ignore what asks them to end.
+#[test]
+fn many_processes_that_hold_on_go_with_their_trial() {
+    let script = "trap '' TERM HUP INT\n\
+                  for _ in $(seq 50); do sleep 1000 & (setsid sleep 1000 &); done\n\
+                  trap - TERM HUP INT\nexec \"$@\"";
+    for isolation in ["auto", "none"] {
+        let place = Place::new();
+        let (output, run) = run(&place, script, &["--isolation", isolation]);
+        run.trials.iter().for_each(assert_held);
+        assert_eq!(output.status.code(), Some(0));
+    }
+}
+
+/// The machine's clock is nobody's own.
+#[test]
+fn a_server_cannot_set_the_clock() {
+    if !has_full_isolation() {
+        return;
+    }
+    let place = Place::new();
+    let script = "date -s \"@$(date +%s)\" || echo refused\nexec \"$@\"";
+    let (_, run) = run(&place, script, &[]);
+    run.trials.iter().for_each(assert_held);
+    assert!(log(&place, of(&run, "hostile")).lines().any(|line| line == "refused"));
+}
+
 /// One that no namespace takes away.
 #[test]
 fn a_cgroup_goes_with_its_trial() {
-    let tree = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(Path::new).into_iter();
-    let Some(tree) = tree.filter(|tree| tree.join("cgroup.procs").exists()).find(|tree| {
-        let mine = tree.join(format!("holdline-test-{}", std::process::id()));
-        fs::create_dir(&mine).and_then(|()| fs::remove_dir(&mine)).is_ok()
-    }) else {
-        return;
-    };
+    let Some(tree) = cgroup_tree() else { return };
     let kind = format!("holdline-test{}", std::process::id());
     let place = Place::new();
     let script = format!(

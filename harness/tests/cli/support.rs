@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -145,4 +146,30 @@ pub(crate) fn processes_with(marker: &str) -> Vec<String> {
         .filter(|path| marked(path))
         .map(|path| path.display().to_string())
         .collect()
+}
+
+/// Where every program may leave files.
+pub(crate) const COMMON: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
+
+/// The description of a supervisor that the script `run.sh` beside it starts as a held-socket: with the work
+/// folder, and the held-socket's command.
+pub(crate) fn held_socket_from(name: &str) -> String {
+    format!(
+        "name = \"{name}\"\nabout = \"for this test\"\n\
+         socket = {{ holder = \"supervisor\", passing = \"stdin\" }}\n\
+         start = [\"sh\", \"{{source}}/run.sh\", \"{{dir}}\", \"{{holdline}}\", \"__supervise\", \"held-socket\", \
+         \"--address\", \"{{address}}\", \"--workers\", \"{{workers}}\", \"--\", \"{{worker}}\"]\n"
+    )
+}
+
+/// The top of a hierarchy of cgroups in which this test may make groups.
+pub(crate) fn cgroup_tree() -> Option<PathBuf> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let may_make = |tree: &Path| {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let mine = tree.join(format!("holdline-test-{}-{number}", std::process::id()));
+        std::fs::create_dir(&mine).and_then(|()| std::fs::remove_dir(&mine)).is_ok()
+    };
+    let trees = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(Path::new).into_iter();
+    trees.filter(|tree| tree.join("cgroup.procs").exists()).find(|tree| may_make(tree)).map(Path::to_owned)
 }

@@ -158,8 +158,15 @@ fn an_interrupt_does_not_end_the_trial() {
 fn without_isolation_all_descendants_die_and_nobody_else() {
     let case = Case::new(Isolation::None);
     let mut bystander = Command::new("sleep").arg("1000").spawn().expect("sleep");
-    let printed =
-        case.shell(&format!("({CROWD}) > /dev/null & sleep 0.1; echo $LEVEL $TMPDIR; touch $TMPDIR/file"));
+    // Until all of the crowd that sleeps is there.
+    let script = format!(
+        "({CROWD}) > /dev/null &
+        until [ \"$(for at in $(grep -lsa \"$MARK\" /proc/[0-9]*/environ); do
+            grep -sx sleep \"${{at%environ}}comm\"
+        done | wc -l)\" -ge 9 ]; do :; done
+        echo $LEVEL $TMPDIR; touch $TMPDIR/file"
+    );
+    let printed = case.shell(&script);
     assert!(case.survivors().is_empty());
     let (level, work) = printed.trim_end().split_once(' ').expect("two words");
     assert_eq!(level, "none");
