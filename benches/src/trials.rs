@@ -105,13 +105,13 @@ fn add(costs: &mut Costs, trial: &TrialResult, events: &[Value]) {
         let is_it = |event: &&Value| event["event"] == name && kind.is_none_or(|kind| event["kind"] == kind);
         events.iter().find(is_it).unwrap_or_else(|| panic!("the trial wrote down no {name} {kind:?}"))
     };
-    let ns = |event: &Value, key: &str| event[key].as_u64().expect("an instant");
-    let began = ns(find("supervisor_started", None), "at_ns");
-    let ready = ns(find("worker", Some("ready")), "at_ns");
-    let ended = find("load_ended", None);
-    let (load_began, load_ended) = (ns(ended, "start_ns"), ns(ended, "at_ns"));
-    let stopped = ns(find("stopped", None), "at_ns");
-    let between = |from: u64, to: u64| Duration::from_nanos(to.saturating_sub(from));
+    // From the load's start: what comes before it is negative.
+    let ns = |event: &Value| event["at_ns"].as_i64().expect("an instant");
+    let began = ns(find("supervisor_started", None));
+    let ready = ns(find("worker", Some("ready")));
+    let (load_began, load_ended) = (0, ns(find("trial_ended", None)));
+    let stopped = ns(find("stopped", None));
+    let between = |from: i64, to: i64| Duration::from_nanos(u64::try_from(to - from).unwrap_or(0));
     costs.boot += between(began, ready);
     costs.begin += between(ready, load_began);
     costs.load += between(load_began, load_ended);

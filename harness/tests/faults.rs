@@ -73,27 +73,25 @@ impl Run {
         found[0]
     }
 
-    fn start_ns(&self) -> u64 {
-        self.events("load_ended").find_map(|event| event["start_ns"].as_u64()).expect("the load's start")
-    }
-
     /// When a fault struck, from the load's start.
     #[track_caller]
     fn struck_ns(&self, fault: usize) -> u64 {
+        if let Some(event) = self.events("poisoned").find(|event| event["fault"] == fault) {
+            assert!(event["error"].is_null(), "{event}");
+            return at_ns(event);
+        }
         let event = self.about("fault", fault);
-        assert!(event["error"].is_null(), "{event}");
-        let text = event["text"].as_str().expect("words");
-        assert!(!text.ends_with("hit nobody"), "fault {fault}: {text}");
-        at_ns(event).saturating_sub(self.start_ns())
+        assert_eq!(event["hit"], "struck", "fault {fault}: {event}");
+        at_ns(event)
     }
 
     /// When a fault was over, from the load's start; as it struck for those that do not last.
     #[track_caller]
     fn over_ns(&self, fault: usize) -> u64 {
         let ends =
-            self.events.iter().filter(|event| event["event"] == "heal" || event["event"] == "control_done");
+            self.events.iter().filter(|event| event["event"] == "healed" || event["event"] == "control_done");
         let ended = ends.filter(|event| event["fault"] == fault).map(at_ns).max();
-        ended.map_or_else(|| self.struck_ns(fault), |ns| ns.saturating_sub(self.start_ns()))
+        ended.unwrap_or_else(|| self.struck_ns(fault))
     }
 
     fn started_ns(&self, attempt: u32) -> u64 {
@@ -107,13 +105,13 @@ impl Run {
         let why = (&self.trial.grade, &self.trial.reason);
         assert_ne!(self.trial.grade, Grade::Inconclusive, "{why:?}\n{:#?}", self.events);
         assert!(self.trial.books.is_balanced(), "{why:?}");
-        let ended = self.events("load_ended").next().expect("the load ended");
+        let ended = self.events("trial_ended").next().expect("the trial ended");
         assert_eq!(ended["still_stopped"], serde_json::json!([]), "{:#?}", self.events);
     }
 }
 
 fn at_ns(event: &Value) -> u64 {
-    event["at_ns"].as_u64().expect("an instant")
+    event["at_ns"].as_u64().expect("an instant at or after the load's start")
 }
 
 /// Every action that a user can write, in an order in which each has somebody to hit.
@@ -162,7 +160,7 @@ fn check_struck_and_healed(run: &Run) {
         let struck_ns = run.struck_ns(fault);
         if heals(action) {
             let ends = |name| run.events(name).any(|event| event["fault"] == fault);
-            assert!(ends("heal") || ends("control_done"), "fault {fault} ({action}): {:#?}", run.events);
+            assert!(ends("healed") || ends("control_done"), "fault {fault} ({action}): {:#?}", run.events);
             assert!(run.over_ns(fault) >= struck_ns, "{action}");
         }
     }
@@ -205,7 +203,7 @@ fn check_with_attempt(run: &Run, fault: usize, attempt: u32) {
     let struck_ns = run.struck_ns(fault);
     assert!(struck_ns >= run.started_ns(attempt - 1), "fault {fault} before attempt {attempt} was due");
     if ACTIONS[fault].starts_with("poison") {
-        assert_eq!(run.about("fault", fault)["attempt"], attempt);
+        assert_eq!(run.about("poisoned", fault)["attempt"], attempt);
         assert!(struck_ns <= run.started_ns(attempt), "poison is handed out before it is sent");
     }
 }
@@ -249,9 +247,10 @@ fn what_follows_failing_starts_waits_until_they_have_failed() {
         "prefork",
     );
     run.check_sound();
-    assert_eq!(run.about("heal", 0)["why"], "it has struck");
+    let mut orders = run.events.iter().filter(|line| line["order"] == "heal" && line["fault"] == 0);
+    assert_eq!(orders.next().expect("it is healed")["why"], "has_struck");
     let failed = run.events("worker").filter(|event| event["kind"] == "boot_failed");
-    let failed_ns: Vec<u64> = failed.map(|event| at_ns(event) - run.start_ns()).collect();
+    let failed_ns: Vec<u64> = failed.map(at_ns).collect();
     assert_eq!(failed_ns.len(), 3);
     assert!(failed_ns.iter().all(|ns| run.struck_ns(2) <= *ns && *ns <= run.struck_ns(1)), "{failed_ns:?}");
 }
@@ -338,9 +337,7 @@ fn a_fault_whose_victims_have_all_ended_hits_nobody() {
     run.check_sound();
     assert_eq!(run.trial.grade, Grade::Down);
     for fault in [1, 2] {
-        assert!(
-            run.about("fault", fault)["text"].as_str().is_some_and(|text| text.ends_with(": hit nobody"))
-        );
+        assert!(run.about("fault", fault)["hit"] == "nobody");
         let is_about =
             |note: &Note| matches!(note, Note::HitNobody { fault: of, .. } if *of == fault as u64 + 1);
         assert!(run.trial.noted.iter().any(is_about), "{:?}", run.trial.notes);

@@ -9,6 +9,7 @@
 pub mod accepts;
 pub mod advice;
 pub mod arrivals;
+pub mod conductor;
 pub mod duration;
 pub mod expect;
 pub mod explain;

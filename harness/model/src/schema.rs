@@ -4,6 +4,7 @@
 use schemars::SchemaGenerator;
 use serde_json::{Value, json};
 
+use crate::conductor::{Event, Order};
 use crate::metric;
 use crate::result::RunResult;
 use crate::scenario::bounds;
@@ -28,6 +29,36 @@ pub fn scenario_schema() -> Value {
 #[must_use]
 pub fn run_schema() -> Value {
     SchemaGenerator::default().into_root_schema_for::<RunResult>().to_value()
+}
+
+/// The JSON Schema of a line of `events.jsonl`, `holdline.events/1`, but for its first line.
+#[must_use]
+pub fn events_schema() -> Value {
+    let schema = |schema: schemars::Schema| {
+        let mut schema = schema.to_value();
+        if let Some(table) = schema.as_object_mut() {
+            table.remove("$schema");
+        }
+        schema
+    };
+    let mut event = schema(SchemaGenerator::default().into_root_schema_for::<Event>());
+    let mut order = schema(SchemaGenerator::default().into_root_schema_for::<Order>());
+    let mut defs = json!({});
+    for part in [&mut event, &mut order] {
+        let Some(Value::Object(own)) = part.as_object_mut().and_then(|table| table.remove("$defs")) else {
+            continue;
+        };
+        own.into_iter().for_each(|(name, def)| defs[name] = def);
+    }
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": crate::conductor::SCHEMA,
+        "type": "object",
+        "properties": { "at_ns": { "type": "integer", "description": "When, in nanoseconds from the origin." } },
+        "required": ["at_ns"],
+        "anyOf": [event, order],
+        "$defs": defs,
+    })
 }
 
 /// The JSON Schema of descriptions of supervisors.

@@ -241,6 +241,8 @@ pub enum SchemaWhat {
     Supervisor,
     /// A run's result, run.json
     Run,
+    /// A line of a trial's events.jsonl
+    Events,
 }
 
 #[cfg(test)]

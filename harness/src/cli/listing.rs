@@ -119,7 +119,7 @@ fn scenario_text(entry: &ScenarioEntry, file: bool) -> String {
     let _ = writeln!(text, "\n  listener  {}, backlog {}", listen.transport, listen.backlog);
     let _ = writeln!(text, "  workers   {}{boot}", workers.count);
     let _ = writeln!(text, "  load      {}", load_text(load));
-    for fault in crate::trial::faults_in_words(&entry.scenario) {
+    for fault in holdline_model::conductor::faults_in_words(&entry.scenario) {
         let _ = writeln!(text, "  fault     {fault}");
     }
     for expectation in expect {

@@ -35,7 +35,7 @@ pub fn main() -> ExitCode {
         Some(Command::Doctor(args)) => doctor::main(&args),
         Some(Command::Schema(args)) => print_schema(&args),
         Some(Command::Completions { shell }) => print_completions(shell),
-        Some(Command::Trial { spec }) => Ok(crate::trial::inner::main(&spec)),
+        Some(Command::Trial { spec }) => Ok(crate::trial::runner::main(&spec)),
         Some(Command::Worker(args)) => return holdline_fixtures::worker::main(args),
         Some(Command::Supervise(args)) => return holdline_fixtures::supervise::main(args),
         Some(Command::Plant(args)) => return crate::calibrate::plant::main(&args),
@@ -56,6 +56,7 @@ fn print_schema(args: &SchemaArgs) -> Result<u8, Failure> {
         SchemaWhat::Scenario => schema::scenario_schema(),
         SchemaWhat::Supervisor => schema::supervisor_schema(),
         SchemaWhat::Run => schema::run_schema(),
+        SchemaWhat::Events => schema::events_schema(),
     };
     print(&format!("{schema:#}\n"))?;
     Ok(exit::PASS)

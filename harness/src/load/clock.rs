@@ -21,18 +21,18 @@ pub(super) fn stamp(at_ns: u64) -> Stamp {
 /// A timerfd, unlike the time-out of `epoll_wait`, counts in nanoseconds and takes an absolute
 /// instant, so that neither rounding nor the time until the call delays an attempt. It is meant to
 /// be watched edge-triggered: then it need not be read.
-pub(super) struct Timer {
+pub(crate) struct Timer {
     descriptor: TimerFd,
     armed_ns: Option<u64>,
 }
 
 impl Timer {
-    pub(super) fn new() -> Result<Self, Errno> {
+    pub(crate) fn new() -> Result<Self, Errno> {
         let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
         Ok(Self { descriptor: TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?, armed_ns: None })
     }
 
-    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
     }
 
@@ -40,7 +40,7 @@ impl Timer {
     ///
     /// It may fire earlier, since moving an earlier instant further away would cost a syscall for
     /// each attempt and save next to nothing.
-    pub(super) fn fire_by(&mut self, at_ns: u64) -> Result<(), Errno> {
+    pub(crate) fn fire_by(&mut self, at_ns: u64) -> Result<(), Errno> {
         if self.armed_ns.is_some_and(|armed_ns| armed_ns <= at_ns) {
             return Ok(());
         }
@@ -54,7 +54,7 @@ impl Timer {
     }
 
     /// Takes note that it fired.
-    pub(super) fn fired(&mut self) {
+    pub(crate) fn fired(&mut self) {
         self.armed_ns = None;
     }
 }

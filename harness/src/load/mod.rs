@@ -50,7 +50,7 @@
 //! [`NotSent::Descriptors`](holdline_model::record::NotSent::Descriptors).
 
 mod client;
-mod clock;
+pub(crate) mod clock;
 mod connection;
 mod control;
 mod deadlines;

@@ -19,31 +19,37 @@ use crate::kernel::counters;
 
 use super::files::TrialFiles;
 use super::inheritance;
-use super::inner::Trial;
-use super::measure::ClientLog;
-use super::ready::Workers;
+use super::ledgered::Ledgered;
+use super::load_thread::ClientLog;
+use super::stage::Stage;
+
+/// What a trial has come to, besides what workers and kernel recorded.
+pub(super) struct Collected {
+    pub(super) facts: TrialFacts,
+    pub(super) deaths: Vec<InjectedDeath>,
+    pub(super) client: ClientLog,
+    /// The cgroups of supervisor and harness, as /proc names them.
+    pub(super) cgroups: Vec<String>,
+    /// Wall-clock time of the load's start.
+    pub(super) started: SystemTime,
+}
 
 /// Ends a trial whose supervisor has been stopped.
-pub(super) fn collect(
-    trial: Trial,
-    mut facts: TrialFacts,
-    deaths: &[InjectedDeath],
-    client: &ClientLog,
-    cgroups: &[String],
-    started: SystemTime,
-) -> Result<TrialResult> {
-    let exclusive = trial.is_exclusive();
-    let mut kernel = trial.observer.finish(exclusive)?;
-    kernel.accepts = trial.accepts.map(AcceptSampler::finish).transpose()?;
-    let keeps_ledger = support::keeps_ledger(&trial.supervisor);
-    let logs = if keeps_ledger { worker_logs(&trial.workspace.home, &trial.workers)? } else { Vec::new() };
-    let inherited = inherit::read_all(&trial.workspace.home)?;
+pub(super) fn collect(stage: Stage, collected: Collected) -> Result<TrialResult> {
+    let Collected { mut facts, deaths, client, cgroups, started } = collected;
+    let Stage { spec, place, sight, log, began_ns, .. } = stage;
+    let exclusive = sight.is_exclusive();
+    let mut kernel = sight.observer.finish(exclusive)?;
+    kernel.accepts = sight.accepts.map(AcceptSampler::finish).transpose()?;
+    let keeps_ledger = support::keeps_ledger(&place.supervisor);
+    let logs = if keeps_ledger { worker_logs(&place.workspace.home, &sight.workers)? } else { Vec::new() };
+    let inherited = inherit::read_all(&place.workspace.home)?;
     facts.leaked_fds = leaked_fds(&inherited);
     let expected = inheritance::Expected {
-        passing: trial.supervisor.socket.passing,
-        address: &trial.workspace.values.address,
-        uid: trial.workspace.user.map(|user| user.uid),
-        cgroups,
+        passing: place.supervisor.socket.passing,
+        address: &place.workspace.values.address,
+        uid: place.workspace.user.map(|user| user.uid),
+        cgroups: &cgroups,
     };
     inheritance::fill(&mut facts, &inherited, &logs, &expected);
     if !exclusive {
@@ -51,25 +57,25 @@ pub(super) fn collect(
     }
     let attempts = u32::try_from(client.attempts.len()).context("more attempts than can be counted")?;
     let records = TrialRecords {
-        transport: trial.scenario.listen.transport,
+        transport: place.scenario.listen.transport,
         attempts,
         client: &client.attempts,
         requests: &client.requests,
         workers: keeps_ledger.then_some(logs.as_slice()),
-        accepts_stamped: support::stamps_accepts(&trial.supervisor),
+        accepts_stamped: support::stamps_accepts(&place.supervisor),
         kernel: &kernel,
-        deaths,
+        deaths: &deaths,
         // Real supervisors may have control connections of their own.
-        foreign_connects_expected: !trial.supervisor.reference,
+        foreign_connects_expected: !place.supervisor.reference,
         end_ns: facts.end_ns,
     };
     if exclusive {
         facts.counters = counters::as_map(&kernel.counters);
     }
-    facts.elapsed_ns = now_ns().saturating_sub(trial.began_ns);
-    let summary = summarise(&trial.spec.name, &trial.scenario, &records, &facts);
+    facts.elapsed_ns = now_ns().saturating_sub(began_ns);
+    let summary = summarise(&spec.name, &place.scenario, &records, &facts);
     let files = TrialFiles {
-        folder: &trial.spec.folder,
+        folder: &spec.folder,
         start_ns: facts.start_ns,
         started,
         length_ns: facts.end_ns.saturating_sub(facts.start_ns),
@@ -79,11 +85,11 @@ pub(super) fn collect(
         summary: &summary,
     };
     files.write()?;
-    trial.log.finish().context("failed to write events.jsonl")?;
+    log.finish().context("failed to write events.jsonl")?;
     Ok(summary.result)
 }
 
-fn worker_logs(home: &Path, workers: &Workers) -> Result<Vec<WorkerLog>> {
+fn worker_logs(home: &Path, workers: &Ledgered) -> Result<Vec<WorkerLog>> {
     let mut logs: Vec<WorkerLog> = read_ledgers(home)?
         .into_iter()
         .map(|ledger| WorkerLog {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use holdline_contract::control::ControlPage;
+use holdline_model::conductor::Event;
 use holdline_model::record::{ClientRecord, RequestRecord};
 use holdline_model::wire::Poison;
 use holdline_model::words::CrashStep;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::inner::Event;
+use super::record::Told;
 use crate::load::Hooks;
 
 /// When a fault is due that strikes with an attempt.
@@ -30,7 +31,7 @@ pub(super) struct AttemptFault {
     pub(super) fault: usize,
     /// When it is due.
     pub(super) due: Due,
-    /// What the attempt carries; `None`: the dispatcher injects it.
+    /// What the attempt carries; `None`: the conductor orders it.
     pub(super) poison: Option<Poison>,
 }
 
@@ -39,7 +40,7 @@ pub(super) struct AttemptFault {
 pub(super) struct FaultHooks {
     pending: Vec<AttemptFault>,
     control: Arc<ControlPage>,
-    events: UnboundedSender<Event>,
+    events: UnboundedSender<Told>,
     requests: Vec<RequestRecord>,
 }
 
@@ -47,7 +48,7 @@ impl FaultHooks {
     pub(super) fn new(
         pending: Vec<AttemptFault>,
         control: Arc<ControlPage>,
-        events: UnboundedSender<Event>,
+        events: UnboundedSender<Told>,
     ) -> Self {
         Self { pending, control, events, requests: Vec::new() }
     }
@@ -78,18 +79,24 @@ impl Hooks for FaultHooks {
             return None;
         }
         while let Some(fault) = self.take_due(attempt, now_ns, false) {
-            let _ = self.events.send(Event::AttemptDue { fault: fault.fault, at_ns: now_ns });
+            let _ = self.events.send((now_ns, Event::AttemptDue { fault: fault.fault, attempt }));
         }
         let fault = self.take_due(attempt, now_ns, true)?;
         let poison = fault.poison?;
         let armed = match poison.step {
             // The worker fails before it reads, so it must know beforehand which attempt it is.
             CrashStep::Accept => self.control.arm_accept(attempt, poison.mode).map_err(|e| e.to_string()),
-            _ => Ok(()),
+            CrashStep::Boot
+            | CrashStep::Idle
+            | CrashStep::Read
+            | CrashStep::Work
+            | CrashStep::Reply
+            | CrashStep::Close
+            | CrashStep::Drain => Ok(()),
         };
-        let event =
-            Event::Poisoned { fault: fault.fault, attempt, poison, at_ns: now_ns, error: armed.err() };
-        let _ = self.events.send(event);
+        let Poison { step, mode } = poison;
+        let event = Event::Poisoned { fault: fault.fault, attempt, step, mode, error: armed.err() };
+        let _ = self.events.send((now_ns, event));
         Some(poison)
     }
 

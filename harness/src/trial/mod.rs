@@ -1,36 +1,44 @@
 //! One trial: from its specification to its result.
 //!
 //! [`outer`] runs in the process that the user started. It writes a [`TrialSpec`], starts
-//! `holdline __trial`, and reads [`Message`]s. [`inner`] runs in that process, inside the sandbox,
+//! `holdline __trial`, and reads [`Message`]s. [`runner`] runs in that process, inside the sandbox,
 //! and does everything else. What is recorded is written by the inner process, straight into the
 //! trial's folder, so that it is there whatever becomes of the outer one.
 
-pub mod inner;
 pub mod outer;
+pub mod runner;
 
+mod alarm;
 mod collect;
-mod control;
 mod cost;
-mod events;
-mod faults;
+mod ends;
 mod files;
-mod heal;
-mod heirs;
+mod hands;
 mod hooks;
 mod inheritance;
-mod inject;
+mod lead;
+mod ledgered;
+mod load_thread;
 mod log;
-mod measure;
 mod messages;
 mod nested;
 mod orders;
-mod oversee;
+mod place;
 mod process;
 mod reach;
 mod ready;
+mod record;
+mod seen;
+mod sight;
+mod stage;
+mod stop;
+mod story;
 mod user;
+mod waitable;
+mod watch;
 mod workspace;
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use holdline_model::result::TrialResult;
@@ -106,28 +114,19 @@ pub enum Message {
     },
 }
 
+impl Message {
+    /// Sends it, from the inner process; whether anybody still listens.
+    fn tell(&self) -> bool {
+        let Ok(mut line) = serde_json::to_string(self) else { return false };
+        line.push('\n');
+        let mut out = std::io::stdout().lock();
+        out.write_all(line.as_bytes()).and_then(|()| out.flush()).is_ok()
+    }
+}
+
 /// Why this machine cannot run a scenario's workers as the user that it names; `None`: it can, or
 /// the scenario names none.
 #[must_use]
 pub fn lack_of_user(scenario: &holdline_model::scenario::Scenario) -> Option<String> {
     scenario.workers.user.as_ref().and_then(|user| user::identity(user).err())
-}
-
-/// A scenario's faults in words, with when they strike.
-#[must_use]
-pub fn faults_in_words(scenario: &holdline_model::scenario::Scenario) -> Vec<String> {
-    use holdline_model::duration::show_ns;
-    use holdline_model::scenario::Trigger;
-    let when = |trigger: Trigger| match trigger {
-        Trigger::Attempt(number) => format!("with attempt {number}"),
-        Trigger::Elapsed(0) => "from the start".to_owned(),
-        Trigger::Elapsed(ns) => format!("after {}", show_ns(ns)),
-        Trigger::Fraction(share) => format!("at {:.0} % of the load", share * 100.0),
-        Trigger::After { fault, delay_ns } => format!("{} after fault {}", show_ns(delay_ns), fault + 1),
-    };
-    scenario
-        .faults
-        .iter()
-        .map(|fault| format!("{}: {}", when(fault.at), faults::in_words(&fault.action)))
-        .collect()
 }

@@ -9,18 +9,18 @@ use crate::proc::{self, Look};
 
 /// The process, as it is numbered here, that has recorded this process id and generation; `None`: it has
 /// ended already.
-pub(super) fn process_of(pid: u32, generation: u32) -> Option<u32> {
+pub(super) fn process_of(pid: u32, generation: u32) -> Option<Pid> {
     let ledger = format!("/{generation}-{pid}.ledger");
     let here = Pid::from_raw(i32::try_from(pid).ok()?);
     match writes(here, &ledger) {
-        Ok(Some(true)) => return Some(pid),
+        Ok(Some(true)) => return Some(here),
         // What may not be looked at is taken at its word.
-        Err(error) if error.is_denied() => return Some(pid),
+        Err(error) if error.is_denied() => return Some(here),
         Ok(_) | Err(_) => {}
     }
     let is_it =
         |process: &Pid| is_numbered(*process, pid) && matches!(writes(*process, &ledger), Ok(Some(true)));
-    proc::all().into_iter().find(is_it).and_then(|process| u32::try_from(process.as_raw()).ok())
+    proc::all().into_iter().find(is_it)
 }
 
 /// Whether a process has this number in a PID namespace below ours: the last of several.
@@ -65,7 +65,7 @@ mod tests {
         let found = [process_of(child.id(), 7), process_of(child.id(), 8)];
         child.kill().expect("a signal");
         child.wait().expect("a status");
-        assert_eq!(found, [Some(child.id()), None]);
+        assert_eq!(found, [Some(Pid::from_raw(child.id().cast_signed())), None]);
         assert_eq!(process_of(child.id(), 7), None);
         assert_eq!(process_of(std::process::id(), 7), None);
         drop(read);

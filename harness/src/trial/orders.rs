@@ -6,8 +6,9 @@ use std::os::fd::OwnedFd;
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+use super::waitable::readable;
 
 /// Standard input, as far as it can be waited for: a trial that is repeated by hand has none such.
 #[derive(Debug)]
@@ -24,14 +25,11 @@ impl Orders {
     }
 
     fn on(input: OwnedFd) -> Result<Self> {
-        // SAFETY: an `OwnedFd` is open until it is dropped, and always the same descriptor.
-        match unsafe { AsyncFd::register_with_interest(input, Interest::READABLE) } {
+        match readable(input) {
             Ok(input) => Ok(Self { input: Some(input) }),
-            Err(error) => match error.into_parts().1 {
-                // What always gives an answer at once cannot be waited for: epoll_ctl(2).
-                error if error.raw_os_error() == Some(libc::EPERM) => Ok(Self { input: None }),
-                error => Err(error).context("failed to listen for orders"),
-            },
+            // What always gives an answer at once cannot be waited for: epoll_ctl(2).
+            Err(error) if error.raw_os_error() == Some(libc::EPERM) => Ok(Self { input: None }),
+            Err(error) => Err(error).context("failed to listen for orders"),
         }
     }
 

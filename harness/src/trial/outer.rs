@@ -12,8 +12,9 @@ use holdline_model::{scenario, supervisor};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
-use super::control::{CONTROL_LIMIT, STOP_LIMIT};
+use super::hands::ask::CONTROL_LIMIT;
 use super::messages::{self, Messages};
+use super::stop::STOP_LIMIT;
 use super::{Message, TrialSpec};
 use crate::sandbox::Lifeline;
 

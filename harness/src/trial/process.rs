@@ -10,11 +10,10 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
-use super::control::read_pid;
 use super::log::{BoundedLog, quoted_tail};
-use super::ready::is_alive;
 use super::user::Identity;
 use super::workspace::Workspace;
+use crate::proc;
 
 /// How often the log of a control command is looked at.
 const LOG_CUTS: Duration = Duration::from_millis(10);
@@ -71,8 +70,7 @@ impl Supervised {
     /// The process that took over from the one with this id, if one did and it still runs.
     pub(super) fn successor_of(&self, pid: Pid) -> Option<Pid> {
         let named = read_pid(self.pid_file.as_deref()?).ok()?;
-        let runs = u32::try_from(named.as_raw()).is_ok_and(is_alive);
-        (named != pid && runs).then_some(named)
+        (named != pid && proc::is_alive(named)).then_some(named)
     }
 
     /// Whether it may replace itself by another process.
@@ -171,4 +169,15 @@ pub(super) fn status_in_words(status: ExitStatus) -> String {
         },
         _ => status.to_string(),
     }
+}
+
+/// The process id in a file.
+pub(super) fn read_pid(path: &Path) -> Result<Pid> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?;
+    let pid: i32 = text.trim().parse().with_context(|| format!("{} holds no process id", path.display()))?;
+    // 0 and 1 would be the whole group, or init.
+    if pid <= 1 {
+        bail!("{} holds no process id of a supervisor", path.display());
+    }
+    Ok(Pid::from_raw(pid))
 }

@@ -1,186 +1,96 @@
-//! Which workers there are and what they wrote, followed live through their ledgers.
+//! Waits until a supervisor serves: a listener is seen through `sock_diag`, and workers have recorded that
+//! they can accept. Never by a connection, which a server would count.
 
-use std::path::Path;
+use std::process::ExitStatus;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
-use holdline_contract::ledger::LedgerReader;
-use holdline_model::shm::{RecordKind, WorkerRecord, parse_crash_detail};
-use holdline_model::words::CrashMode;
-use nix::unistd::Pid;
+use anyhow::{Result, anyhow};
+use holdline_contract::clock::now_ns;
+use holdline_model::conductor::Event;
 
-use super::nested;
-use crate::proc;
+use super::log::quoted_tail;
+use super::place::Place;
+use super::process::{Supervised, status_in_words};
+use super::stage::Stage;
 
-/// What is known of a worker while the trial runs.
+/// How often what wakes nobody is looked at: the log's length, a pid-file, workers that record without
+/// touching their ledger.
+const CHORES: Duration = Duration::from_millis(10);
+
+/// How the wait for a supervisor ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct LiveWorker {
-    /// Its process id, as it has recorded it.
-    recorded: u32,
-    generation: u32,
-    /// Its process id here; 0: it had ended before it could be looked for.
-    pub(super) pid: u32,
-    /// Whether it has recorded that it can accept.
-    pub(super) ready: bool,
-    /// Whether it was a spare that took over: beside it, others that are ready may be spares.
-    pub(super) took_over: bool,
-    /// Whether it has recorded that it drains, exits or fails.
-    pub(super) leaving: bool,
-    /// Whether it has recorded that it hangs from now on.
-    pub(super) hung: bool,
+pub(super) enum Readiness {
+    /// It serves.
+    Ready,
+    /// Its workers run as the user that the scenario names, and may not bind the port.
+    Denied,
 }
 
-impl LiveWorker {
-    fn new(record: &WorkerRecord) -> Self {
-        let (recorded, generation) = (record.pid, record.generation);
-        let pid = nested::process_of(recorded, generation).unwrap_or(0);
-        Self { recorded, generation, pid, ready: false, took_over: false, leaving: false, hung: false }
-    }
-}
-
-/// Follows the workers' ledgers.
-#[derive(Debug)]
-pub(super) struct Workers {
-    reader: LedgerReader,
-    live: Vec<LiveWorker>,
-}
-
-impl Workers {
-    pub(super) fn follow(home: &Path) -> Self {
-        Self { reader: LedgerReader::new(home), live: Vec::new() }
-    }
-
-    /// Reads what is new; returns the records that are not about single connections.
-    pub(super) fn poll(&mut self) -> Result<Vec<WorkerRecord>> {
-        let mut rare = Vec::new();
-        for record in self.reader.poll().context("failed to read the workers' ledgers")? {
-            self.note(&record);
-            let about_connection = matches!(
-                record.kind,
-                RecordKind::Accepted | RecordKind::Read | RecordKind::Replied | RecordKind::Closed
-            );
-            if !about_connection {
-                rare.push(record);
+/// Waits for the listener and the workers. The error says why it never got ready.
+pub(super) async fn wait(stage: &mut Stage, supervised: &mut Supervised) -> Result<Readiness> {
+    // What a worker takes to boot is the scenario's doing.
+    let limit_ns = stage.place.supervisor.ready.timeout_ns + stage.place.scenario.workers.boot_ns;
+    let deadline_ns = now_ns() + limit_ns;
+    loop {
+        supervised.cut_log();
+        stage.look()?;
+        let ended = supervised.has_ended().filter(|status| !supervised.was_replaced(*status));
+        if ended.is_none() && is_ready(stage) {
+            stage.log.event(now_ns(), &Event::Ready);
+            return Ok(Readiness::Ready);
+        }
+        if stage.sight.is_denied {
+            let reason = "workers that are not root were denied the port that they had to bind".to_owned();
+            stage.log.event(now_ns(), &Event::NotReady { reason });
+            return Ok(Readiness::Denied);
+        }
+        // One with a pid-file may still be writing it.
+        if let Some(status) = ended.filter(|status| !(supervised.has_pid_file() && status.success())) {
+            return Err(ended_early(stage, status));
+        }
+        if now_ns() > deadline_ns {
+            return Err(match ended {
+                Some(status) => ended_early(stage, status),
+                None => too_late(stage, Duration::from_nanos(limit_ns)),
+            });
+        }
+        let still_runs = ended.is_none() && supervised.has_ended().is_none();
+        tokio::select! {
+            () = stage.ledgers.changed() => {}
+            told = stage.told.recv() => {
+                if let Some(told) = told { stage.note(&told); }
             }
+            _ = supervised.wait(), if still_runs => {}
+            () = tokio::time::sleep(CHORES) => {}
         }
-        Ok(rare)
-    }
-
-    fn note(&mut self, record: &WorkerRecord) {
-        let known = self
-            .live
-            .iter()
-            .position(|worker| (worker.recorded, worker.generation) == (record.pid, record.generation));
-        let index = known.unwrap_or_else(|| {
-            let worker = LiveWorker::new(record);
-            // A process id that the kernel used again is another worker.
-            self.live.retain(|other| other.pid != worker.pid || worker.pid == 0);
-            self.live.push(worker);
-            self.live.len() - 1
-        });
-        let worker = &mut self.live[index];
-        let mode = parse_crash_detail(record.detail).map(|(_, mode)| mode);
-        match record.kind {
-            RecordKind::Ready => worker.ready = true,
-            RecordKind::TookOver => worker.took_over = true,
-            RecordKind::Crash if mode == Some(CrashMode::Hang) => worker.hung = true,
-            RecordKind::BootFailed if mode == Some(CrashMode::Hang) => {
-                (worker.leaving, worker.hung) = (true, true);
-            }
-            RecordKind::Drain | RecordKind::Exit | RecordKind::BindFailed | RecordKind::BootFailed => {
-                worker.leaving = true;
-            }
-            _ => {}
-        }
-    }
-
-    /// How many workers can accept.
-    pub(super) fn ready(&self) -> usize {
-        self.alive().filter(|worker| worker.ready).count()
-    }
-
-    /// Process ids of the workers that live: those that accept first, of these the oldest first.
-    pub(super) fn pids(&self) -> Vec<u32> {
-        let mut alive: Vec<&LiveWorker> = self.alive().collect();
-        alive.sort_by_key(|worker| (!worker.took_over, !worker.ready));
-        alive.into_iter().map(|worker| worker.pid).collect()
-    }
-
-    /// Process ids of the workers that hang.
-    pub(super) fn hung(&self) -> Vec<u32> {
-        let hung = self.live.iter().filter(|worker| worker.hung && is_alive(worker.pid));
-        hung.map(|worker| worker.pid).collect()
-    }
-
-    /// Process ids of all workers there ever were.
-    pub(super) fn all_pids(&self) -> Vec<u32> {
-        self.live.iter().map(|worker| worker.pid).collect()
-    }
-
-    /// The process id here of a worker that has recorded another, as in a PID namespace of its own.
-    pub(super) fn process_of(&self, recorded: u32, generation: u32) -> u32 {
-        let worker =
-            self.live.iter().find(|worker| (worker.recorded, worker.generation) == (recorded, generation));
-        worker.map(|worker| worker.pid).filter(|pid| *pid != 0).unwrap_or(recorded)
-    }
-
-    fn alive(&self) -> impl Iterator<Item = &LiveWorker> {
-        self.live.iter().filter(|worker| !worker.leaving && is_alive(worker.pid))
     }
 }
 
-/// Whether a process runs; one that is dead but not reaped does not.
-pub(super) fn is_alive(pid: u32) -> bool {
-    i32::try_from(pid).is_ok_and(|pid| proc::is_alive(Pid::from_raw(pid)))
+fn is_ready(stage: &Stage) -> bool {
+    let ready = &stage.place.supervisor.ready;
+    let listening = !ready.listening || stage.sight.observer.is_listening();
+    listening && (!ready.workers || stage.sight.workers.ready() >= stage.place.workers_wanted())
 }
 
-/// Whether a signal has stopped a process.
-pub(super) fn is_stopped(pid: Pid) -> bool {
-    proc::is_stopped(pid)
+/// Why there is no supervisor any more, and what to do about it.
+fn ended_early(stage: &Stage, status: ExitStatus) -> anyhow::Error {
+    let how = status_in_words(status);
+    let (hint, needs) = (stage.place.hint_of_background(&stage.sight.inside), stage.place.hint_of_needs());
+    let tail = quoted_tail(&stage.place.supervisor_log());
+    anyhow!("the supervisor ended with {how} before it was ready{hint}{needs}{tail}")
 }
 
-#[cfg(test)]
-mod tests {
-    use holdline_model::shm::crash_detail;
-    use holdline_model::words::CrashStep;
+fn too_late(stage: &Stage, limit: Duration) -> anyhow::Error {
+    let (lack, needs) = (what_is_lacking(stage, &stage.place), stage.place.hint_of_needs());
+    let tail = quoted_tail(&stage.place.supervisor_log());
+    anyhow!("the supervisor was not ready within {limit:?}: {lack}{needs}{tail}")
+}
 
-    use super::*;
-
-    fn record(pid: u32, kind: RecordKind) -> WorkerRecord {
-        WorkerRecord { kind, pid, generation: 1, connection: 0, at_ns: 1, detail: 0, peer: None }
+fn what_is_lacking(stage: &Stage, place: &Place) -> String {
+    let address = &place.workspace.values.address;
+    if !stage.sight.observer.is_listening() {
+        return format!("nobody listens at {address}");
     }
-
-    /// Processes each of which has the ledger of a first generation open.
-    fn children(home: &Path, count: usize) -> Vec<std::process::Child> {
-        let script = "exec 3>\"1-$$.ledger\"; exec sleep 1000";
-        let mut command = std::process::Command::new("sh");
-        command.args(["-c", script]).current_dir(home);
-        let children: Vec<_> = (0..count).map(|_| command.spawn().expect("sh")).collect();
-        let has_ledger = |child: &std::process::Child| home.join(format!("1-{}.ledger", child.id())).exists();
-        while !children.iter().all(has_ledger) {
-            std::thread::yield_now();
-        }
-        children
-    }
-
-    #[test]
-    fn a_spare_comes_after_those_that_accept() {
-        let home = tempfile::tempdir().expect("a folder");
-        let mut children = children(home.path(), 3);
-        let pids: Vec<u32> = children.iter().map(std::process::Child::id).collect();
-        let mut workers = Workers { reader: LedgerReader::new(Path::new("/nowhere")), live: Vec::new() };
-        let kinds = [(0, RecordKind::Boot), (1, RecordKind::Boot), (2, RecordKind::Boot)];
-        let later = [(1, RecordKind::Ready), (2, RecordKind::Ready), (2, RecordKind::TookOver)];
-        kinds.into_iter().chain(later).for_each(|(index, kind)| workers.note(&record(pids[index], kind)));
-        assert_eq!(workers.pids(), [pids[2], pids[1], pids[0]]);
-        assert_eq!(workers.ready(), 2);
-        assert!(workers.hung().is_empty());
-        let hang = crash_detail(CrashStep::Drain, CrashMode::Hang);
-        workers.note(&WorkerRecord { detail: hang, ..record(pids[1], RecordKind::Crash) });
-        assert_eq!(workers.hung(), [pids[1]]);
-        for child in &mut children {
-            child.kill().expect("a signal");
-            child.wait().expect("a status");
-        }
-        assert!(workers.pids().is_empty());
-    }
+    let (ready, wanted) = (stage.sight.workers.ready(), place.workers_wanted());
+    format!("{address} has a listener, but only {ready} of {wanted} workers can accept")
 }

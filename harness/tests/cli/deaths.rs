@@ -117,7 +117,7 @@ fn trials(out: &Path) -> impl Iterator<Item = PathBuf> {
 fn addresses_in(out: &Path) -> Vec<Address> {
     let events = trials(out).filter_map(|trial| std::fs::read_to_string(trial.join("events.jsonl")).ok());
     let address = |text: String| {
-        let event: serde_json::Value = serde_json::from_str(text.lines().next()?).ok()?;
+        let event: serde_json::Value = serde_json::from_str(text.lines().nth(1)?).ok()?;
         serde_json::from_value(event["address"].clone()).ok()
     };
     events.filter_map(address).collect()

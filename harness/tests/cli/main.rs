@@ -20,5 +20,6 @@ mod paths;
 mod pipes;
 mod printed;
 mod queues;
+mod readiness;
 mod sessions;
 mod support;

@@ -46,7 +46,9 @@ fn run(place: &Place, supervisor: &str, more: &[&str]) -> (Output, TrialResult) 
     wait_until("every process is gone", || processes_with(&marker).is_empty());
     let run = place.path("out");
     assert!(run.join("run.json").exists(), "{}", stderr(&output));
-    (output, result(&run).trials.remove(0))
+    let mut trials = result(&run).trials;
+    assert_eq!(trials.len(), 1, "{}", stderr(&output));
+    (output, trials.remove(0))
 }
 
 #[track_caller]

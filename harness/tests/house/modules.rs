@@ -11,9 +11,6 @@ pub(super) const EXCEPTIONS: &[&str] = &[
     "harness/model: scenario and wire",
     "harness/model: supervisor and support",
     "harness: kernel::diag and kernel::netlink",
-    "harness: trial::collect and trial::measure",
-    "harness: trial::control and trial::process",
-    "harness: trial::heal and trial::measure",
 ];
 
 /// Code without comments, and without the unit tests at its end.

@@ -57,6 +57,9 @@ pub const EVERY: RangeInclusive<i64> = 1..=1_000_000;
 /// The body of a request: more than socket buffers hold, so that a server that does not read it makes
 /// the client wait.
 pub const BODY_BYTES: RangeInclusive<u32> = 1..=64 << 20;
+/// Faults in a file. Each is looked at whenever something happens, and shown in every trial; what needs
+/// more of them is a load of its own.
+pub const FAULTS_MAX: usize = 1_000;
 /// Starts that may be told to fail.
 pub const BOOT_FAILURES: RangeInclusive<i64> = 1..=1_000;
 

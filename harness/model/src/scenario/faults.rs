@@ -1,5 +1,7 @@
 //! The faults of a scenario file: when, and exactly one action.
 
+use std::str::FromStr;
+
 use super::bounds;
 use super::file::{
     AtFile, ControlFile, ControlTableFile, CrashFile, FaultFile, FaultRef, MomentFile, PauseFile, PoisonFile,
@@ -10,12 +12,16 @@ use crate::arrivals::{Extent, earliest_ns};
 use crate::duration;
 use crate::file::{At, Problem, integer, time};
 use crate::shm::control;
-use crate::signals;
+use crate::signals::Signal;
 use crate::wire::{ATTEMPTS_MAX, Poison};
 use crate::words::{CrashMode, CrashStep, Verb, nearest};
 
 /// Checks all faults of a file.
 pub(super) fn faults(files: &[At<FaultFile>], load: &Load) -> Result<Vec<Fault>, Problem> {
+    if let Some(first_too_many) = files.get(bounds::FAULTS_MAX) {
+        let message = format!("{} faults are more than a trial takes", files.len());
+        return Err(first_too_many.problem(message).expecting(format!("at most {}", bounds::FAULTS_MAX)));
+    }
     let mut faults: Vec<Fault> = Vec::new();
     for (index, file) in files.iter().enumerate() {
         check_fault_name(&files[..index], file)?;
@@ -151,9 +157,9 @@ fn steps(carried: bool) -> String {
 }
 
 fn signal_of(file: &SignalFile) -> Result<Action, Problem> {
-    let signal = signals::parse(&file.name.value)
+    let signal = Signal::from_str(&file.name.value)
         .map_err(|word| Problem::unknown_word(file.name.span.clone(), &word))?;
-    Ok(Action::Signal { to: file.to, signal: signal.to_owned() })
+    Ok(Action::Signal { to: file.to, signal })
 }
 
 fn pause_of(file: &PauseFile) -> Result<Action, Problem> {

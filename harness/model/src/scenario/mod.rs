@@ -13,6 +13,7 @@ pub use validate::parse;
 use std::collections::BTreeMap;
 
 use crate::metric::Expectation;
+use crate::signals::Signal;
 use crate::supervisor::Protocol;
 use crate::wire::Poison;
 use crate::words::{CrashMode, CrashStep, Grade, Transport, Verb};
@@ -256,8 +257,8 @@ pub enum Action {
     Signal {
         /// To whom.
         to: Target,
-        /// Which: a name without `SIG`.
-        signal: String,
+        /// Which.
+        signal: Signal,
     },
     /// SIGSTOP, and after a while SIGCONT.
     Pause {

@@ -145,7 +145,7 @@ fn every_kind_of_fault_is_read() {
         ),
         (
             "signal = { to = \"workers\", name = \"KILL\" }",
-            Action::Signal { to: Target::Workers, signal: "KILL".to_owned() },
+            Action::Signal { to: Target::Workers, signal: Signal::KILL },
         ),
         ("pause = { whom = \"worker\" }", Action::Pause { whom: Target::Worker, for_ns: None }),
         (

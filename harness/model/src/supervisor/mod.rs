@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::signals::Signal;
 pub use crate::wire::Protocol;
 use crate::words::{Grade, Transport, Verb};
 
@@ -182,8 +183,8 @@ pub enum Control {
     Command(Vec<String>),
     /// A signal.
     Signal {
-        /// Its name, without `SIG`.
-        signal: String,
+        /// Which.
+        signal: Signal,
         /// To whom.
         to: SignalTo,
     },

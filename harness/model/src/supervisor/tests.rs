@@ -60,7 +60,10 @@ fn a_whole_description_is_read() {
     assert_eq!(circus.socket, Socket { holder: Holder::Supervisor, passing: Passing::FdArgument });
     assert!(matches!(&circus.stop, Control::Command(words) if words.len() == 4));
     let to = SignalTo::PidFile("circus.pid".to_owned());
-    assert_eq!(circus.control[&Verb::Reload], Control::Signal { signal: "HUP".to_owned(), to });
+    assert_eq!(
+        circus.control[&Verb::Reload],
+        Control::Signal { signal: "HUP".parse().expect("a signal"), to }
+    );
     let why = Control::Unsupported("it cannot be replaced".to_owned());
     assert_eq!(circus.control[&Verb::UpgradeSupervisor], why);
     let unix = Some("unix.ini".to_owned());
@@ -84,7 +87,10 @@ fn defaults_are_as_documented() {
     assert_eq!((t.worker, t.protocol, t.workers_min), (WorkerKind::Rust, Protocol::Square, 1));
     assert_eq!(t.transports, Transport::ALL);
     assert_eq!(t.ready, Ready { listening: true, workers: true, spares: 0, timeout_ns: 10_000_000_000 });
-    assert_eq!(t.stop, Control::Signal { signal: "TERM".to_owned(), to: SignalTo::Supervisor });
+    assert_eq!(
+        t.stop,
+        Control::Signal { signal: "TERM".parse().expect("a signal"), to: SignalTo::Supervisor }
+    );
     assert!(t.files.is_empty() && t.control.is_empty() && t.env.is_empty() && t.expected.is_empty());
     assert!(t.pid_file.is_none() && !t.can_drop && !t.single_process);
     assert!(right(&with("single-process = true")).single_process);
@@ -118,7 +124,7 @@ fn signals_go_to_whom_they_say() {
         (", to = { pidfile = \"/run/x.pid\" }", SignalTo::PidFile("/run/x.pid".to_owned())),
     ] {
         let stop = right(&with(&format!("stop = {{ signal = \"INT\"{to} }}"))).stop;
-        assert_eq!(stop, Control::Signal { signal: "INT".to_owned(), to: target });
+        assert_eq!(stop, Control::Signal { signal: "INT".parse().expect("a signal"), to: target });
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
+use std::str::FromStr;
 
 use super::file::{
     ControlFile, ControlTableFile, KnownTarget, ReadyFile, SignalToFile, SupervisorFile, TemplateFileFile,
@@ -13,7 +14,7 @@ use crate::file::{
     At, FileError, Problem, Source, Table, check_name, check_scenario_name, integer, time, word,
 };
 use crate::scenario::bounds;
-use crate::signals;
+use crate::signals::Signal;
 use crate::support::is_application_of;
 use crate::template::{self, PLACEHOLDERS, TemplateError};
 use crate::words::{Grade, Transport, Verb};
@@ -153,7 +154,7 @@ fn ready(file: Option<&At<ReadyFile>>, runs: &[Runs], passing: Passing) -> Resul
 
 fn stop(stop: Option<At<ControlFile>>) -> Result<Control, Problem> {
     let Some(stop) = stop else {
-        return Ok(Control::Signal { signal: "TERM".to_owned(), to: SignalTo::Supervisor });
+        return Ok(Control::Signal { signal: Signal::TERM, to: SignalTo::Supervisor });
     };
     match control(&stop)? {
         Control::Unsupported(_) => {
@@ -174,9 +175,9 @@ fn control(file: &At<ControlFile>) -> Result<Control, Problem> {
     };
     match table {
         ControlTableFile { signal: Some(signal), to, unsupported: None } => {
-            let name = signals::parse(&signal.value)
+            let signal = Signal::from_str(&signal.value)
                 .map_err(|word| Problem::unknown_word(signal.span.clone(), &word))?;
-            Ok(Control::Signal { signal: name.to_owned(), to: signal_to(to.as_ref())? })
+            Ok(Control::Signal { signal, to: signal_to(to.as_ref())? })
         }
         ControlTableFile { signal: None, to: None, unsupported: Some(reason) } => match reason.value.trim() {
             "" => Err(reason.problem("the reason is empty").expecting("why this is not possible")),

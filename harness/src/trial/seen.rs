@@ -8,30 +8,25 @@ use std::collections::BTreeSet;
 
 use nix::unistd::Pid;
 
-use super::ready::is_alive;
 use crate::kernel::holders;
 use crate::proc;
 
 /// Process ids of a supervisor's workers, the oldest first. Once the supervisor has ended they are
 /// orphans: then all that hold the listener and of which `is_ours` says that they are the trial's.
-pub(super) fn of(supervisor: Pid, listeners: &BTreeSet<u32>, is_ours: impl Fn(i32) -> bool) -> Vec<u32> {
+pub(super) fn of(supervisor: Pid, listeners: &BTreeSet<u32>, is_ours: impl Fn(i32) -> bool) -> Vec<Pid> {
     let inodes: Vec<u32> = listeners.iter().copied().collect();
     let holding: BTreeSet<u32> = holders::scan(&inodes).into_values().flatten().collect();
-    let runs = u32::try_from(supervisor.as_raw()).is_ok_and(is_alive);
+    let runs = proc::is_alive(supervisor);
     let is_below = |pid: Pid| if runs { proc::descends_from(pid, supervisor) } else { is_ours(pid.as_raw()) };
-    let is_below = |pid: &u32| as_pid(*pid).is_some_and(is_below);
-    let mut heirs: Vec<(u64, u32)> = holding
+    let mut seen: Vec<(u64, Pid)> = holding
         .into_iter()
-        .filter(is_below)
+        .filter_map(|pid| i32::try_from(pid).ok().map(Pid::from_raw))
+        .filter(|pid| is_below(*pid))
         // One that is gone by now is no worker any more.
-        .filter_map(|pid| Some((proc::stat(as_pid(pid)?).ok()??.started_ticks, pid)))
+        .filter_map(|pid| Some((proc::stat(pid).ok()??.started_ticks, pid)))
         .collect();
-    heirs.sort_unstable();
-    heirs.into_iter().map(|(_, pid)| pid).collect()
-}
-
-fn as_pid(pid: u32) -> Option<Pid> {
-    i32::try_from(pid).ok().map(Pid::from_raw)
+    seen.sort_unstable();
+    seen.into_iter().map(|(_, pid)| pid).collect()
 }
 
 #[cfg(test)]
@@ -64,19 +59,19 @@ mod tests {
             child(None),
             child(Some(listener.try_clone().expect("a descriptor").into())),
         ];
-        let pids = children.each_ref().map(Child::id);
+        let pids = children.each_ref().map(|child| Pid::from_raw(child.id().cast_signed()));
         let listeners = BTreeSet::from([inode]);
         let found = of(Pid::this(), &listeners, |_| false);
         let nowhere = of(Pid::this(), &BTreeSet::new(), |_| true);
-        let below_child = of(Pid::from_raw(i32::try_from(pids[0]).expect("a pid")), &listeners, |_| true);
+        let below_child = of(pids[0], &listeners, |_| true);
         let never_a_pid = Pid::from_raw(i32::MAX);
-        let orphans = of(never_a_pid, &listeners, |pid| pid == i32::try_from(pids[2]).expect("a pid"));
+        let orphans = of(never_a_pid, &listeners, |pid| pid == pids[2].as_raw());
         for child in &mut children {
             child.kill().expect("a signal");
             child.wait().expect("a status");
         }
         // Other tests start processes meanwhile, which hold all our sockets until they call `exec`.
-        let ours: Vec<u32> = found.into_iter().filter(|pid| pids.contains(pid)).collect();
+        let ours: Vec<Pid> = found.into_iter().filter(|pid| pids.contains(pid)).collect();
         assert_eq!(ours, [pids[0], pids[2]]);
         assert_eq!(orphans, [pids[2]]);
         assert!(nowhere.is_empty());

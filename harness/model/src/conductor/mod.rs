@@ -1,0 +1,398 @@
+//! Decides what happens in a trial: it is told events with their instants, answers with orders, and says
+//! when it next wants to be woken. It reads no clock and does nothing itself, so that any order of events
+//! can be tested with values; the harness watches, and does what it is told. Events and orders together
+//! are the log of a trial, `events.jsonl`.
+//!
+//! ```text
+//! Waits ──▶ Due ──▶ Lasts ──▶ Heals ──▶ Final(Over)
+//!   │        ├──▶ Final(Over | Failed | HitNobody)
+//!   ├▶ WithLoad ──▶ Due, or Final(Over) where the attempt carried it
+//!   └──────────▶ Final(NeverStruck), when the trial ends
+//! ```
+
+mod event;
+mod fault;
+mod moments;
+mod words;
+
+pub use event::{Event, Hit, Order, SCHEMA, Why};
+pub use fault::{End, State};
+pub use moments::{Moment, Moments, strikes_before_start};
+pub use words::{action_in_words, faults_in_words};
+
+use crate::facts::{FaultFact, ProcessEnd, TrialFacts};
+use crate::ledger::InjectedDeath;
+use crate::reason::{Note, Reason};
+use crate::scenario::{Action, Scenario};
+
+use self::fault::Fault;
+
+/// Decides what happens in a trial while its load runs.
+#[derive(Debug)]
+pub struct Conductor {
+    faults: Vec<Fault>,
+    moments: Moments,
+    facts: Vec<FaultFact>,
+    exits: Vec<ProcessEnd>,
+    deaths: Vec<InjectedDeath>,
+    notes: Vec<Note>,
+    load_ended: bool,
+    stop_asked: bool,
+    ended: bool,
+}
+
+impl Conductor {
+    /// Of a scenario whose faults are due at these moments.
+    #[must_use]
+    pub fn new(scenario: &Scenario, moments: Moments) -> Self {
+        let faults = scenario.faults.iter().zip(&moments.due);
+        let mut conductor = Self {
+            faults: faults.map(|(fault, moment)| Fault::new(&fault.action, *moment)).collect(),
+            facts: Vec::new(),
+            exits: Vec::new(),
+            deaths: Vec::new(),
+            notes: Vec::new(),
+            load_ended: false,
+            stop_asked: false,
+            ended: false,
+            moments,
+        };
+        let start_ns = conductor.moments.start_ns;
+        for fault in 0..conductor.faults.len() {
+            if conductor.moments.due[fault] == Moment::BeforeStart {
+                let text = action_in_words(&conductor.faults[fault].action);
+                conductor.note_fault(fault, start_ns, text, None);
+            }
+        }
+        conductor
+    }
+
+    /// When each fault is due.
+    #[must_use]
+    pub const fn moments(&self) -> &Moments {
+        &self.moments
+    }
+
+    /// How far each fault is, in the scenario's order.
+    pub fn states(&self) -> impl Iterator<Item = State> {
+        self.faults.iter().map(|fault| fault.state)
+    }
+
+    /// The faults that are armed now, in which workers are to be watched for having come to them.
+    pub fn armed(&self) -> impl Iterator<Item = usize> {
+        let is_armed = |fault: &Fault| {
+            matches!((&fault.action, fault.state), (Action::Crash { .. }, State::Lasts { .. }))
+        };
+        self.faults.iter().enumerate().filter(move |(_, fault)| is_armed(fault)).map(|(index, _)| index)
+    }
+
+    /// When it wants to be woken, in CLOCK_MONOTONIC nanoseconds; `None`: only by events.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<u64> {
+        if self.ended {
+            return None;
+        }
+        let waits = self.faults.iter().filter(|fault| self.may_strike(fault));
+        waits.filter_map(Fault::wake_at).min()
+    }
+
+    /// Whether a fault that waits for an instant may still strike: not once the user has asked to stop.
+    fn may_strike(&self, fault: &Fault) -> bool {
+        !(self.stop_asked && matches!(fault.state, State::Waits(_)))
+    }
+
+    /// Whether nothing is left to be waited for: the load has ended, no control verb is under way, and no
+    /// fault is due within the load's length.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        let is_due = |fault: &Fault| {
+            matches!(fault.state, State::Waits(Some(at_ns)) if at_ns <= self.moments.last_ns)
+                && self.may_strike(fault)
+        };
+        self.load_ended && !self.faults.iter().any(|fault| fault.is_asking() || is_due(fault))
+    }
+
+    /// Orders what is due by now.
+    pub fn wake(&mut self, now_ns: u64) -> Vec<Order> {
+        let mut orders = Vec::new();
+        if self.ended {
+            return orders;
+        }
+        for index in 0..self.faults.len() {
+            match self.faults[index].state {
+                State::Waits(Some(at_ns)) if at_ns <= now_ns && !self.stop_asked => {
+                    orders.extend(self.strike(index, now_ns));
+                }
+                State::Lasts { until_ns: Some(until_ns) } if until_ns <= now_ns => {
+                    orders.extend(self.faults[index].heal(index, Why::TimeOver));
+                }
+                State::Waits(_)
+                | State::WithLoad
+                | State::Due { .. }
+                | State::Lasts { .. }
+                | State::Heals
+                | State::Final(_) => {}
+            }
+        }
+        orders
+    }
+
+    /// Takes in what happened, and answers with what is to be done about it.
+    pub fn tell(&mut self, at_ns: u64, event: &Event) -> Vec<Order> {
+        match event {
+            Event::AttemptDue { fault, .. } => self.attempt_due(*fault, at_ns),
+            Event::Poisoned { fault, attempt, step, mode, error } => {
+                let text = format!("attempt {attempt} carries poison ({mode} at step {step})");
+                self.poisoned(*fault, *attempt, at_ns, text, error.clone())
+            }
+            Event::Signalled { fault, pid } => {
+                self.signalled(*fault, *pid, at_ns);
+                Vec::new()
+            }
+            Event::Fault { fault, hit, error, .. } => self.answered(*fault, *hit, at_ns, error.clone()),
+            Event::ArmedStruck { fault } => self.armed_struck(*fault),
+            Event::ControlDone { fault, error } => self.control_done(*fault, at_ns, error.clone()),
+            Event::Healed { fault, unused } => self.healed(*fault, at_ns, *unused),
+            Event::SupervisorEnded { pid, status, successor, hint } => {
+                self.supervisor_ended(*pid, at_ns, status, *successor, hint.clone());
+                Vec::new()
+            }
+            Event::StopAsked => self.stop(),
+            Event::LoadEnded => {
+                self.load_ended = true;
+                Vec::new()
+            }
+            Event::SetUp { .. }
+            | Event::SupervisorStarted { .. }
+            | Event::Ready
+            | Event::NotReady { .. }
+            | Event::LoadStarted
+            | Event::ListenerOpened { .. }
+            | Event::ListenerHeld { .. }
+            | Event::ListenerClosed { .. }
+            | Event::Worker { .. }
+            | Event::WorkerEnded { .. }
+            | Event::TrialEnded { .. }
+            | Event::HungKilled { .. }
+            | Event::Stopped { .. } => Vec::new(),
+        }
+    }
+
+    /// Ends the trial: everything that lasts is to be undone, and nothing is ordered after this.
+    pub fn end(&mut self) -> Vec<Order> {
+        if std::mem::replace(&mut self.ended, true) {
+            return Vec::new();
+        }
+        let mut orders = Vec::new();
+        for (index, fault) in self.faults.iter_mut().enumerate() {
+            match fault.state {
+                State::Waits(_) | State::WithLoad | State::Due { .. } => {
+                    fault.state = State::Final(End::NeverStruck);
+                }
+                State::Lasts { .. } => orders.extend(fault.heal(index, Why::TrialEnds)),
+                State::Heals | State::Final(_) => {}
+            }
+        }
+        orders
+    }
+
+    /// Fills in what it knows of the trial that it has ended. `is_unsent` says of an attempt whether the
+    /// load client could not send it.
+    #[must_use]
+    pub fn into_facts(mut self, is_unsent: impl Fn(u32) -> bool) -> (TrialFacts, Vec<InjectedDeath>) {
+        let reason = self.reason(is_unsent);
+        let facts = TrialFacts {
+            start_ns: self.moments.start_ns,
+            faults: self.facts,
+            supervisor_exits: self.exits,
+            environment: reason,
+            notes: self.notes,
+            ..TrialFacts::default()
+        };
+        (facts, self.deaths)
+    }
+
+    fn strike(&mut self, index: usize, now_ns: u64) -> Option<Order> {
+        let fault = &mut self.faults[index];
+        let order = fault.order(index)?;
+        fault.state = State::Due { at_ns: now_ns };
+        Some(order)
+    }
+
+    fn attempt_due(&mut self, index: usize, at_ns: u64) -> Vec<Order> {
+        let is_with_load = self.faults.get(index).is_some_and(|fault| fault.state == State::WithLoad);
+        if self.ended || !is_with_load { Vec::new() } else { self.strike(index, at_ns).into_iter().collect() }
+    }
+
+    fn poisoned(
+        &mut self,
+        index: usize,
+        attempt: u32,
+        at_ns: u64,
+        text: String,
+        error: Option<String>,
+    ) -> Vec<Order> {
+        let Some(fault) = self.faults.get_mut(index).filter(|fault| fault.state == State::WithLoad) else {
+            return Vec::new();
+        };
+        fault.state = State::Final(if error.is_some() { End::Failed } else { End::Over });
+        self.note_fault(index, at_ns, text, error);
+        if let Some(fact) = self.facts.last_mut() {
+            fact.poison = Some(attempt);
+        }
+        self.completed(index, at_ns)
+    }
+
+    fn signalled(&mut self, index: usize, pid: u32, at_ns: u64) {
+        let action = self.faults.get(index).map(|fault| &fault.action);
+        if matches!(action, Some(Action::Signal { signal, .. }) if signal.is_crash()) {
+            self.deaths.push(InjectedDeath { pid, at_ns });
+        }
+    }
+
+    fn answered(&mut self, index: usize, hit: Hit, at_ns: u64, error: Option<String>) -> Vec<Order> {
+        let Some(fault) = self.faults.get_mut(index) else { return Vec::new() };
+        let State::Due { at_ns: ordered_ns } = fault.state else { return Vec::new() };
+        fault.answered(hit, ordered_ns);
+        let is_over_at_once = fault.is_over_at_once();
+        let mut text = action_in_words(&fault.action);
+        if hit == Hit::Nobody {
+            self.notes.push(Note::HitNobody { fault: ordinal(index), action: text.clone() });
+            text.push_str(": hit nobody");
+        }
+        self.note_fault(index, ordered_ns, text, error);
+        match hit {
+            Hit::Struck if is_over_at_once => self.completed(index, at_ns),
+            Hit::Nobody => self.completed(index, at_ns),
+            Hit::Struck | Hit::Failed => Vec::new(),
+        }
+    }
+
+    fn armed_struck(&mut self, index: usize) -> Vec<Order> {
+        match self.faults.get_mut(index) {
+            Some(fault) if !self.ended && matches!(fault.action, Action::Crash { .. }) => {
+                fault.heal(index, Why::HasStruck).into_iter().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn control_done(&mut self, index: usize, at_ns: u64, error: Option<String>) -> Vec<Order> {
+        let Some(fault) = self.faults.get_mut(index).filter(|fault| fault.is_asking()) else {
+            return Vec::new();
+        };
+        fault.state = State::Final(if error.is_some() { End::Failed } else { End::Over });
+        if let Some(fact) = self.facts.iter_mut().find(|fact| fact.fault == index) {
+            fact.done_ns = Some(at_ns);
+            fact.error = error;
+        }
+        self.completed(index, at_ns)
+    }
+
+    fn healed(&mut self, index: usize, at_ns: u64, unused: bool) -> Vec<Order> {
+        let Some(fault) = self.faults.get_mut(index).filter(|fault| fault.state == State::Heals) else {
+            return Vec::new();
+        };
+        fault.state = State::Final(if unused { End::HitNobody } else { End::Over });
+        if let (true, Action::Crash { step, .. }) = (unused, &fault.action) {
+            let action = action_in_words(&fault.action);
+            self.notes.push(Note::NobodyCame { fault: ordinal(index), action, step: *step });
+        }
+        if let Some(fact) = self.facts.iter_mut().find(|fact| fact.fault == index) {
+            fact.done_ns = Some(at_ns);
+        }
+        self.completed(index, at_ns)
+    }
+
+    /// Sets the moments of those that waited for a fault that is over now. Poison is handed out with its
+    /// instant at once, so that it goes with the very first attempt from then on.
+    fn completed(&mut self, index: usize, at_ns: u64) -> Vec<Order> {
+        let mut orders = Vec::new();
+        if self.ended {
+            return orders;
+        }
+        for (follower, fault) in self.faults.iter_mut().enumerate() {
+            let Some((after, delay_ns)) = fault.after.filter(|_| fault.state == State::Waits(None)) else {
+                continue;
+            };
+            if after != index {
+                continue;
+            }
+            fault.after = None;
+            let due_ns = at_ns.saturating_add(delay_ns);
+            if matches!(fault.action, Action::Poison(_)) {
+                fault.state = State::WithLoad;
+                orders.push(Order::HandOut { fault: follower, due_ns });
+            } else {
+                fault.state = State::Waits(Some(due_ns));
+            }
+        }
+        orders
+    }
+
+    fn supervisor_ended(
+        &mut self,
+        pid: u32,
+        at_ns: u64,
+        status: &str,
+        successor: Option<u32>,
+        hint: Option<String>,
+    ) {
+        if let Some(hint) = hint {
+            self.notes.push(Note::LeftBehind { status: status.to_owned(), hint });
+        }
+        self.exits.push(ProcessEnd { pid, at_ns, status: status.to_owned(), successor });
+    }
+
+    fn stop(&mut self) -> Vec<Order> {
+        if self.ended || std::mem::replace(&mut self.stop_asked, true) {
+            return Vec::new();
+        }
+        vec![Order::StopLoad]
+    }
+
+    fn note_fault(&mut self, fault: usize, at_ns: u64, text: String, error: Option<String>) {
+        self.facts.push(FaultFact { fault, at_ns, text, poison: None, done_ns: None, error });
+    }
+
+    /// A trial in which a fault did not strike shows nothing.
+    fn reason(&mut self, is_unsent: impl Fn(u32) -> bool) -> Option<Reason> {
+        let failed = self.facts.iter().find_map(|fact| {
+            let error = fact.error.clone()?;
+            Some(Reason::FaultFailed { fault: ordinal(fact.fault), action: fact.text.clone(), error })
+        });
+        let missed = self.missed();
+        let unsent = self.facts.iter().filter_map(|fact| fact.poison).find(|attempt| is_unsent(*attempt));
+        let unsent = unsent.map(|attempt| Reason::PoisonNotSent { attempt });
+        if self.stop_asked { Some(Reason::Interrupted) } else { failed.or(missed).or(unsent) }
+    }
+
+    /// The first fault that should have struck and did not. One that waited for the supervisor's doing is
+    /// noted only: whether starts fail or workers drain is up to the supervisor.
+    fn missed(&mut self) -> Option<Reason> {
+        let has_struck = |fault: usize| self.facts.iter().any(|fact| fact.fault == fault);
+        let mut missed = None;
+        for (index, fault) in self.faults.iter().enumerate().filter(|(index, _)| !has_struck(*index)) {
+            let (number, action) = (ordinal(index), action_in_words(&fault.action));
+            let waited = fault.after.filter(|(other, _)| has_struck(*other));
+            match waited {
+                Some((other, _)) => {
+                    let waited_for = ordinal(other);
+                    self.notes.push(Note::NeverStruck { fault: number, action, waited_for });
+                }
+                None => {
+                    missed.get_or_insert(Reason::FaultNeverDue { fault: number, action });
+                }
+            }
+        }
+        missed
+    }
+}
+
+/// The number by which people call the fault with this index.
+fn ordinal(fault: usize) -> u64 {
+    fault as u64 + 1
+}
+
+#[cfg(test)]
+mod tests;

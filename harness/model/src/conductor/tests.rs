@@ -1,0 +1,339 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::arrivals::Schedule;
+use crate::words::{CrashMode, CrashStep};
+
+const MS: u64 = 1_000_000;
+const START: u64 = 1_000 * MS;
+
+/// A conductor of a load of 1 s with these faults, each a line of a scenario file.
+fn conductor(faults: &[&str]) -> Conductor {
+    let faults: Vec<String> = faults.iter().map(|fault| format!("[[fault]]\n{fault}\n")).collect();
+    let text = format!(
+        "name = \"x\"\nasks = \"?\"\n[load]\narrivals = {{ constant = \"100/s\" }}\nduration = \"1s\"\n{}",
+        faults.concat()
+    );
+    let scenario = crate::scenario::parse(&text, "x.toml").unwrap_or_else(|error| panic!("{text}\n{error}"));
+    let schedule = Schedule::Fixed((0..100).map(|attempt| attempt * 10 * MS).collect());
+    Conductor::new(&scenario, Moments::of(&scenario, &schedule, START))
+}
+
+fn struck(fault: usize) -> Event {
+    Event::Fault { fault, hit: Hit::Struck, pids: vec![7], error: None }
+}
+
+fn states(conductor: &Conductor) -> Vec<State> {
+    conductor.states().collect()
+}
+
+const KILL: &str = "at = \"100ms\"\nsignal = { to = \"worker\", name = \"KILL\" }";
+const PAUSE: &str = "at = \"100ms\"\npause = { whom = \"workers\", for = \"50ms\" }";
+
+#[test]
+fn a_kill_is_ordered_when_it_is_due_and_is_over_as_soon_as_it_struck() {
+    let mut c = conductor(&[KILL]);
+    assert_eq!(c.wake_at(), Some(START + 100 * MS));
+    assert!(c.wake(START + 99 * MS).is_empty());
+    let orders = c.wake(START + 101 * MS);
+    assert!(matches!(orders[..], [Order::Signal { fault: 0, .. }]), "{orders:?}");
+    assert_eq!(c.wake_at(), None);
+    assert!(c.tell(START + 102 * MS, &Event::Signalled { fault: 0, pid: 7 }).is_empty());
+    assert!(c.tell(START + 103 * MS, &struck(0)).is_empty());
+    assert_eq!(states(&c), [State::Final(End::Over)]);
+    assert!(c.end().is_empty());
+    let (facts, deaths) = c.into_facts(|_| false);
+    assert_eq!((facts.faults.len(), facts.faults[0].at_ns), (1, START + 101 * MS));
+    assert_eq!((deaths.len(), deaths[0].at_ns), (1, START + 102 * MS));
+    assert_eq!((facts.environment, facts.notes.as_slice()), (None, [].as_slice()));
+}
+
+#[test]
+fn a_fault_that_hits_nobody_is_noted_and_those_behind_it_go_on() {
+    let mut c = conductor(&[KILL, "at = { after = 0 }\ncontrol = \"restart\""]);
+    c.wake(START + 100 * MS);
+    let nobody = Event::Fault { fault: 0, hit: Hit::Nobody, pids: vec![], error: None };
+    c.tell(START + 100 * MS, &nobody);
+    assert_eq!(states(&c), [State::Final(End::HitNobody), State::Waits(Some(START + 100 * MS))]);
+    assert!(matches!(c.wake(START + 100 * MS)[..], [Order::Ask { fault: 1, .. }]));
+    c.tell(START + 100 * MS, &struck(1));
+    c.tell(START + 200 * MS, &Event::LoadEnded);
+    assert!(!c.is_over());
+    c.tell(START + 300 * MS, &Event::ControlDone { fault: 1, error: None });
+    assert!(c.is_over());
+    c.end();
+    let (facts, _) = c.into_facts(|_| false);
+    assert_eq!(facts.environment, None);
+    assert!(matches!(facts.notes[..], [Note::HitNobody { fault: 1, .. }]), "{:?}", facts.notes);
+}
+
+#[test]
+fn a_pause_is_undone_when_its_time_is_over_and_else_when_the_trial_ends() {
+    let mut c = conductor(&[PAUSE, "at = \"120ms\"\npause = { whom = \"workers\" }"]);
+    c.wake(START + 100 * MS);
+    c.tell(START + 100 * MS, &struck(0));
+    assert_eq!(c.wake_at(), Some(START + 120 * MS));
+    c.wake(START + 120 * MS);
+    c.tell(START + 120 * MS, &struck(1));
+    assert_eq!(c.wake_at(), Some(START + 150 * MS));
+    assert_eq!(c.wake(START + 150 * MS), [Order::Heal { fault: 0, why: Why::TimeOver }]);
+    c.tell(START + 151 * MS, &Event::Healed { fault: 0, unused: false });
+    assert_eq!(c.end(), [Order::Heal { fault: 1, why: Why::TrialEnds }]);
+    c.tell(START + 999 * MS, &Event::Healed { fault: 1, unused: false });
+    assert_eq!(states(&c), [State::Final(End::Over); 2]);
+    let (facts, _) = c.into_facts(|_| false);
+    assert_eq!(facts.faults[0].done_ns, Some(START + 151 * MS));
+}
+
+#[test]
+fn poison_behind_a_fault_is_handed_out_with_its_instant_as_soon_as_that_is_over() {
+    let mut c = conductor(&[
+        PAUSE,
+        "at = { after = 0, delay = \"20ms\" }\npoison = { step = \"work\", mode = \"panic\" }",
+    ]);
+    c.wake(START + 100 * MS);
+    c.tell(START + 100 * MS, &struck(0));
+    c.wake(START + 150 * MS);
+    let orders = c.tell(START + 151 * MS, &Event::Healed { fault: 0, unused: false });
+    assert_eq!(orders, [Order::HandOut { fault: 1, due_ns: START + 171 * MS }]);
+    let poisoned =
+        Event::Poisoned { fault: 1, attempt: 18, step: CrashStep::Work, mode: CrashMode::Panic, error: None };
+    c.tell(START + 180 * MS, &poisoned);
+    c.end();
+    let (facts, _) = c.into_facts(|attempt| attempt == 18);
+    assert_eq!(facts.faults[1].poison, Some(18));
+    assert_eq!(facts.environment, Some(Reason::PoisonNotSent { attempt: 18 }));
+}
+
+#[test]
+fn failing_starts_are_armed_beforehand_and_noted_where_no_worker_comes_to_them() {
+    let mut c = conductor(&["at = \"0s\"\ncrash = { step = \"boot\", mode = \"exit\", times = 2 }"]);
+    assert_eq!(c.armed().collect::<Vec<_>>(), [0]);
+    c.tell(START + 900 * MS, &Event::LoadEnded);
+    assert!(c.is_over());
+    assert_eq!(c.end(), [Order::Heal { fault: 0, why: Why::TrialEnds }]);
+    c.tell(START + 900 * MS, &Event::Healed { fault: 0, unused: true });
+    assert_eq!(states(&c), [State::Final(End::HitNobody)]);
+    let (facts, _) = c.into_facts(|_| false);
+    assert!(matches!(facts.notes[..], [Note::NobodyCame { fault: 1, step: CrashStep::Boot, .. }]));
+}
+
+#[test]
+fn what_waits_for_a_fault_that_is_not_over_is_noted_and_what_was_never_due_decides() {
+    let follower = "at = { after = 0 }\ncontrol = \"restart\"";
+    let mut c = conductor(&["at = \"100ms\"\ncrash = { step = \"drain\", mode = \"kill\" }", follower]);
+    c.wake(START + 100 * MS);
+    c.tell(START + 100 * MS, &struck(0));
+    c.tell(START + 999 * MS, &Event::LoadEnded);
+    for order in c.end() {
+        c.tell(START + 999 * MS, &Event::Healed { fault: order.fault().expect("a fault"), unused: true });
+    }
+    let (facts, _) = c.into_facts(|_| false);
+    assert!(facts.notes.iter().any(|note| matches!(note, Note::NeverStruck { fault: 2, waited_for: 1, .. })));
+    assert_eq!(facts.environment, None);
+    let mut c = conductor(&[KILL]);
+    c.tell(START + 50 * MS, &Event::LoadEnded);
+    assert!(!c.is_over(), "it is due within the load's length");
+    c.end();
+    let (facts, _) = c.into_facts(|_| false);
+    assert!(matches!(facts.environment, Some(Reason::FaultNeverDue { fault: 1, .. })));
+}
+
+#[test]
+fn an_early_stop_ends_the_load_once_and_strikes_nothing_more() {
+    let mut c = conductor(&[KILL]);
+    assert_eq!(c.tell(START + 10 * MS, &Event::StopAsked), [Order::StopLoad]);
+    assert!(c.tell(START + 11 * MS, &Event::StopAsked).is_empty());
+    assert_eq!(c.wake_at(), None);
+    assert!(c.wake(START + 500 * MS).is_empty());
+    c.tell(START + 20 * MS, &Event::LoadEnded);
+    assert!(c.is_over());
+    c.end();
+    assert_eq!(c.into_facts(|_| false).0.environment, Some(Reason::Interrupted));
+}
+
+#[test]
+fn what_could_not_be_injected_or_failed_makes_the_trial_inconclusive() {
+    let mut c = conductor(&[KILL]);
+    c.wake(START + 100 * MS);
+    let failed = Event::Fault { fault: 0, hit: Hit::Failed, pids: vec![], error: Some("no".to_owned()) };
+    c.tell(START + 100 * MS, &failed);
+    c.end();
+    assert!(matches!(c.into_facts(|_| false).0.environment, Some(Reason::FaultFailed { fault: 1, .. })));
+}
+
+const ACTIONS: [&str; 8] = [
+    "signal = { to = \"worker\", name = \"KILL\" }",
+    "signal = { to = \"workers\", name = \"STOP\" }",
+    "pause = { whom = \"supervisor\" }",
+    "pause = { whom = \"workers\", for = \"50ms\" }",
+    "crash = { step = \"boot\", mode = \"exit\", times = 2 }",
+    "crash = { step = \"idle\", mode = \"kill\" }",
+    "control = \"restart\"",
+    "poison = { step = \"work\", mode = \"panic\" }",
+];
+
+/// Faults of every kind at every kind of moment.
+fn schedules() -> impl Strategy<Value = Vec<String>> {
+    let moment = prop_oneof![
+        (0..300_u64).prop_map(|ms| format!("at = \"{ms}ms\"")),
+        (0..30_u32).prop_map(|attempt| format!("at = {{ attempt = {attempt} }}")),
+        Just("at = { fraction = 0.3 }".to_owned()),
+        (0..60_u64).prop_map(|ms| format!("after {ms}")),
+    ];
+    let faults = proptest::collection::vec((moment, 0..ACTIONS.len()), 1..8);
+    faults.prop_map(|faults| {
+        let lasts = |action: usize| ACTIONS[action] == "pause = { whom = \"supervisor\" }";
+        let line = |(index, (at, action)): (usize, &(String, usize))| {
+            let at = match (at.strip_prefix("after "), index.checked_sub(1)) {
+                // What lasts to the end has nobody behind it: the file says so.
+                (Some(ms), Some(other)) if !lasts(faults[other].1) => {
+                    format!("at = {{ after = {other}, delay = \"{ms}ms\" }}")
+                }
+                (Some(ms), _) => format!("at = \"{ms}ms\""),
+                (None, _) => at.clone(),
+            };
+            format!("{at}\n{}", ACTIONS[*action])
+        };
+        faults.iter().enumerate().map(line).collect()
+    })
+}
+
+/// Plays the harness: answers orders sometime, in any order, and says what nobody asked for.
+struct Play {
+    conductor: Conductor,
+    now_ns: u64,
+    orders: Vec<Order>,
+    heals: BTreeMap<usize, u32>,
+    finals: BTreeMap<usize, End>,
+}
+
+impl Play {
+    fn take(&mut self, orders: Vec<Order>) {
+        for order in &orders {
+            if let Order::Heal { fault, .. } = order {
+                *self.heals.entry(*fault).or_default() += 1;
+            }
+        }
+        self.orders.extend(orders);
+        for (fault, state) in self.conductor.states().enumerate() {
+            if let State::Final(end) = state {
+                let first = *self.finals.entry(fault).or_insert(end);
+                assert_eq!(first, end, "fault {fault} ended twice");
+            }
+        }
+    }
+
+    fn tell(&mut self, event: &Event) {
+        let orders = self.conductor.tell(self.now_ns, event);
+        self.take(orders);
+    }
+
+    fn wake(&mut self) {
+        let orders = self.conductor.wake(self.now_ns);
+        self.take(orders);
+        let next = self.conductor.wake_at();
+        assert!(next.is_none_or(|at_ns| at_ns > self.now_ns), "{next:?} is past at {}", self.now_ns);
+    }
+
+    /// Answers one of the orders that are open.
+    fn answer(&mut self, choice: usize, outcome: u8) {
+        if self.orders.is_empty() {
+            return;
+        }
+        let order = self.orders.swap_remove(choice % self.orders.len());
+        let Some(fault) = order.fault() else { return };
+        let hit = [Hit::Struck, Hit::Struck, Hit::Nobody, Hit::Failed][usize::from(outcome % 4)];
+        let error = (hit == Hit::Failed).then(|| "no".to_owned());
+        match order {
+            Order::Heal { .. } => self.tell(&Event::Healed { fault, unused: outcome % 2 == 1 }),
+            Order::HandOut { .. } => self.poison(fault, outcome),
+            Order::Signal { .. } | Order::Pause { .. } | Order::Arm { .. } | Order::Ask { .. } => {
+                self.tell(&Event::Fault { fault, hit, pids: vec![], error });
+            }
+            Order::StopLoad => {}
+        }
+    }
+
+    fn poison(&mut self, fault: usize, outcome: u8) {
+        let error = (outcome % 4 == 3).then(|| "no".to_owned());
+        let (step, mode) = (CrashStep::Work, CrashMode::Panic);
+        self.tell(&Event::Poisoned { fault, attempt: 1, step, mode, error });
+    }
+
+    fn say(&mut self, kind: u8, fault: usize, outcome: u8) {
+        match kind % 8 {
+            0 => self.tell(&Event::AttemptDue { fault, attempt: 3 }),
+            1 => self.poison(fault, outcome),
+            2 => self.tell(&Event::ArmedStruck { fault }),
+            3 => self.tell(&Event::ControlDone { fault, error: None }),
+            4 => self.tell(&Event::Healed { fault, unused: false }),
+            5 if outcome > 250 => self.tell(&Event::StopAsked),
+            6 => self.tell(&struck(fault)),
+            7 => self.tell(&Event::Signalled { fault, pid: 9 }),
+            _ => self.tell(&Event::WorkerEnded { pid: 9 }),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_fault_ends_once_every_undo_happens_once_and_nothing_is_ordered_after_the_end(
+        faults in schedules(),
+        steps in proptest::collection::vec((0..4_u8, any::<u8>(), 0..9_usize, any::<u8>(), 0..40_u64), 0..120),
+    ) {
+        let lines: Vec<&str> = faults.iter().map(String::as_str).collect();
+        let conductor = conductor(&lines);
+        let count = conductor.states().count();
+        let mut play = Play {
+            conductor, now_ns: START, orders: Vec::new(), heals: BTreeMap::new(), finals: BTreeMap::new(),
+        };
+        for (what, kind, fault, outcome, ms) in steps {
+            play.now_ns += ms * MS;
+            match what {
+                0 | 1 => play.answer(fault, outcome),
+                2 => play.say(kind, fault, outcome),
+                _ => play.wake(),
+            }
+        }
+        play.tell(&Event::LoadEnded);
+        let orders = play.conductor.end();
+        play.take(orders);
+        prop_assert_eq!(play.conductor.wake_at(), None);
+        let before = play.heals.clone();
+        // Answers that come late, and whatever else happens.
+        while !play.orders.is_empty() {
+            play.answer(0, 0);
+        }
+        for fault in 0..count {
+            (0..8).for_each(|kind| play.say(kind, fault, 255));
+        }
+        let late = play.conductor.wake(u64::MAX);
+        play.take(late);
+        prop_assert_eq!(&play.heals, &before, "undone after the end");
+        prop_assert!(play.orders.is_empty(), "{:?}", play.orders);
+        prop_assert!(play.conductor.end().is_empty());
+        prop_assert!(play.heals.values().all(|times| *times == 1), "{:?}", play.heals);
+        prop_assert_eq!(play.finals.len(), count, "{:?}", states(&play.conductor));
+    }
+
+    #[test]
+    fn events_and_orders_are_read_back_as_they_were_written(pid: u32, fault in 0..9_usize, due_ns: u64) {
+        let events = [
+            Event::WorkerEnded { pid },
+            Event::Fault { fault, hit: Hit::Nobody, pids: vec![pid], error: Some("x".to_owned()) },
+            Event::SupervisorEnded { pid, status: "status 0".to_owned(), successor: None, hint: None },
+        ];
+        for event in events {
+            let text = serde_json::to_string(&event).expect("JSON");
+            prop_assert_eq!(serde_json::from_str::<Event>(&text).expect("an event"), event);
+        }
+        let orders = [Order::HandOut { fault, due_ns }, Order::Heal { fault, why: Why::TimeOver }, Order::StopLoad];
+        for order in orders {
+            let text = serde_json::to_string(&order).expect("JSON");
+            prop_assert_eq!(serde_json::from_str::<Order>(&text).expect("an order"), order);
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Wakes at an instant, by a timerfd: tokio's own timers are true to a millisecond.
+
+use std::os::fd::OwnedFd;
+
+use anyhow::{Context, Result};
+use tokio::io::unix::AsyncFd;
+
+use super::waitable::readable;
+use crate::load::clock::Timer;
+
+/// A timer that can be waited for.
+pub(super) struct Alarm {
+    timer: Timer,
+    /// The same timer.
+    fires: AsyncFd<OwnedFd>,
+}
+
+impl Alarm {
+    pub(super) fn new() -> Result<Self> {
+        let timer = Timer::new().context("failed to create a timer")?;
+        let fires = timer.as_fd().try_clone_to_owned().and_then(readable);
+        Ok(Self { timer, fires: fires.context("failed to wait for a timer")? })
+    }
+
+    /// Waits until this instant, in CLOCK_MONOTONIC nanoseconds, and for ever where there is none. It may
+    /// come back early: whoever waits looks at the clock.
+    pub(super) async fn at(&mut self, instant_ns: Option<u64>) -> Result<()> {
+        let Some(instant_ns) = instant_ns else { return std::future::pending().await };
+        self.timer.fire_by(instant_ns).context("failed to set a timer")?;
+        let mut ready = self.fires.readable().await.context("failed to wait for a timer")?;
+        // Setting it anew takes back what it has counted.
+        ready.clear_ready();
+        self.timer.fired();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdline_contract::clock::now_ns;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn it_goes_off_at_each_instant_that_it_is_set_to() {
+        let mut alarm = Alarm::new().expect("a timer");
+        for _ in 0..3 {
+            let due_ns = now_ns() + 2_000_000;
+            while now_ns() < due_ns {
+                alarm.at(Some(due_ns)).await.expect("waited");
+            }
+        }
+        alarm.at(Some(1)).await.expect("what is past goes off at once");
+    }
+}

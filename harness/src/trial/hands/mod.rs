@@ -1,0 +1,230 @@
+//! Does what the conductor orders. Each deed that lasts gives back its undoing as a guard: it is undone
+//! when that is ordered, and when the hands are dropped, whatever became of the trial.
+
+mod arm;
+pub(super) mod ask;
+mod pause;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Release};
+
+use anyhow::{Result, bail};
+use holdline_contract::clock::now_ns;
+use holdline_contract::control::{ControlPage, send_idle_signal};
+use holdline_model::conductor::{Event, Hit, Order};
+use holdline_model::scenario::Target;
+use holdline_model::signals::Signal;
+use holdline_model::words::CrashStep;
+use nix::unistd::Pid;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::ends::{self, Reached};
+use super::place::Place;
+use super::process::Supervised;
+use super::record::Told;
+use super::sight::Sight;
+use arm::Armed;
+use ask::Asked;
+use pause::Paused;
+
+/// The hands of a trial.
+pub(super) struct Hands {
+    undos: BTreeMap<usize, Undo>,
+    /// Where the load thread looks for the instants of poison that follows another fault.
+    instants: BTreeMap<usize, Arc<AtomicU64>>,
+    control: Arc<ControlPage>,
+    sender: UnboundedSender<Told>,
+}
+
+/// What undoes a fault.
+#[must_use = "dropping it undoes the fault"]
+enum Undo {
+    Paused(Paused),
+    Armed(Armed),
+    Asked(Asked),
+}
+
+/// A deed: the processes that it struck at once, and its undoing if it lasts. `None`: all whom it was
+/// aimed at had ended.
+type Deed = Option<(Vec<Pid>, Option<Undo>)>;
+
+impl Hands {
+    pub(super) fn new(
+        control: Arc<ControlPage>,
+        instants: BTreeMap<usize, Arc<AtomicU64>>,
+        sender: UnboundedSender<Told>,
+    ) -> Self {
+        Self { undos: BTreeMap::new(), instants, control, sender }
+    }
+
+    /// Takes charge of a failure of starts that was armed before the supervisor was started.
+    pub(super) fn take_charge(&mut self, fault: usize, step: CrashStep, times: u32) {
+        let armed = Armed::of(Arc::clone(&self.control), step, times);
+        self.undos.insert(fault, Undo::Armed(armed));
+    }
+
+    /// Does what is ordered, and says what came of it.
+    pub(super) fn carry_out(
+        &mut self,
+        order: Order,
+        place: &mut Place,
+        sight: &Sight,
+        supervised: &Supervised,
+    ) -> Vec<Told> {
+        match order {
+            // The loop that has the load does it.
+            Order::StopLoad => Vec::new(),
+            Order::HandOut { fault, due_ns } => {
+                if let Some(instant) = self.instants.get(&fault) {
+                    instant.store(due_ns, Release);
+                }
+                Vec::new()
+            }
+            Order::Heal { fault, .. } => vec![self.heal(fault)],
+            Order::Signal { fault, to, signal } => {
+                let mut told = Vec::new();
+                let deed = self.signal(fault, to, signal, sight, supervised, &mut told);
+                told.push(self.answer(fault, deed));
+                told
+            }
+            Order::Pause { fault, whom } => {
+                let mut told = Vec::new();
+                let deed = self.signal(fault, whom, Signal::STOP, sight, supervised, &mut told);
+                told.push(self.answer(fault, deed));
+                told
+            }
+            Order::Arm { fault, step, mode, times } => {
+                let arm = || self.control.arm(step, mode, times).map_err(anyhow::Error::from);
+                let deed = self.arm(step, times, arm, sight, supervised);
+                vec![self.answer(fault, deed)]
+            }
+            Order::Ask { fault, verb, workers } => {
+                let asked = Asked::begin(fault, verb, workers, place, sight, supervised, self.sender.clone());
+                let deed = asked.map(|asked| Some((Vec::new(), Some(Undo::Asked(asked)))));
+                vec![self.answer(fault, deed)]
+            }
+        }
+    }
+
+    /// Whether workers have come to what this fault has armed, as often as they should.
+    pub(super) fn has_struck(&self, fault: usize) -> bool {
+        matches!(self.undos.get(&fault), Some(Undo::Armed(armed)) if armed.has_struck())
+    }
+
+    /// Forgets the guard of a control verb that has ended by itself.
+    pub(super) fn is_done(&mut self, fault: usize) {
+        self.undos.remove(&fault);
+    }
+
+    fn answer(&mut self, fault: usize, deed: Result<Deed>) -> Told {
+        let (hit, pids, error) = match deed {
+            Ok(Some((pids, undo))) => {
+                if let Some(undo) = undo {
+                    self.undos.insert(fault, undo);
+                }
+                (Hit::Struck, pids, None)
+            }
+            Ok(None) => (Hit::Nobody, Vec::new(), None),
+            Err(error) => (Hit::Failed, Vec::new(), Some(format!("{error:#}"))),
+        };
+        let pids = pids.into_iter().map(|pid| pid.as_raw().unsigned_abs()).collect();
+        (now_ns(), Event::Fault { fault, hit, pids, error })
+    }
+
+    fn signal(
+        &self,
+        fault: usize,
+        to: Target,
+        signal: Signal,
+        sight: &Sight,
+        supervised: &Supervised,
+        told: &mut Vec<Told>,
+    ) -> Result<Deed> {
+        let mut reached = Vec::new();
+        // Taken into charge first: if one of several cannot be stopped, the others are resumed.
+        let mut paused = Paused::default();
+        for pid in aim(to, sight, supervised)? {
+            match ends::send(pid, signal) {
+                Ok(Reached::Gone) => {}
+                Ok(Reached::Yes) => {
+                    told.push((now_ns(), Event::Signalled { fault, pid: pid.as_raw().unsigned_abs() }));
+                    reached.push(pid);
+                    if signal.stops() {
+                        paused.add(pid);
+                    }
+                }
+                Err(error) => bail!("failed to send SIG{signal} to process {pid}: {error}"),
+            }
+        }
+        if reached.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some((reached, signal.stops().then_some(Undo::Paused(paused)))))
+    }
+
+    /// Arms workers. An idle one must be told that it is meant: before it is, it is known to be there.
+    fn arm(
+        &self,
+        step: CrashStep,
+        times: u32,
+        arm: impl FnOnce() -> Result<()>,
+        sight: &Sight,
+        supervised: &Supervised,
+    ) -> Result<Deed> {
+        let is_idle = step == CrashStep::Idle;
+        let worker = if is_idle { aim(Target::Worker, sight, supervised)?.first().copied() } else { None };
+        if is_idle && worker.is_none() {
+            return Ok(None);
+        }
+        arm()?;
+        let armed = Armed::of(Arc::clone(&self.control), step, times);
+        let mut struck = Vec::new();
+        if let Some(worker) = worker {
+            match send_idle_signal(worker) {
+                Ok(()) => struck.push(worker),
+                Err(nix::errno::Errno::ESRCH) => return Ok(None),
+                Err(errno) => bail!("failed to signal worker {worker}: {errno}"),
+            }
+        }
+        Ok(Some((struck, Some(Undo::Armed(armed)))))
+    }
+
+    fn heal(&mut self, fault: usize) -> Told {
+        let mut unused = false;
+        match self.undos.remove(&fault) {
+            Some(Undo::Paused(mut paused)) => {
+                let others = self.undos.values().filter_map(|undo| match undo {
+                    Undo::Paused(other) => Some(other),
+                    Undo::Armed(_) | Undo::Asked(_) => None,
+                });
+                paused.leave_to(others);
+            }
+            Some(Undo::Armed(armed)) => unused = armed.is_unused(),
+            Some(Undo::Asked(asked)) => drop(asked),
+            None => {}
+        }
+        (now_ns(), Event::Healed { fault, unused })
+    }
+}
+
+/// The processes that a fault is aimed at, as far as they run and are ours.
+fn aim(target: Target, sight: &Sight, supervised: &Supervised) -> Result<Vec<Pid>> {
+    let supervisor = supervised.pid();
+    let pids = match target {
+        Target::Supervisor => {
+            Some(supervisor).filter(|pid| crate::proc::is_alive(*pid)).into_iter().collect()
+        }
+        Target::Worker => sight.worker_pids(supervisor).into_iter().take(1).collect(),
+        Target::Workers => sight.worker_pids(supervisor),
+    };
+    sight.prove_own(&pids)?;
+    let aims_at_workers = match target {
+        Target::Worker | Target::Workers => true,
+        Target::Supervisor => false,
+    };
+    if pids.is_empty() && aims_at_workers && sight.is_blind() && crate::proc::is_alive(supervisor) {
+        bail!("no process beneath the supervisor holds its listener, by which its workers are known");
+    }
+    Ok(pids)
+}

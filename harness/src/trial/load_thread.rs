@@ -1,0 +1,126 @@
+//! The thread that puts load on the server, as the rest of the trial sees it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Context, Result, anyhow};
+use holdline_model::arrivals::Schedule;
+use holdline_model::conductor::{Moment, Moments};
+use holdline_model::record::{ClientRecord, RequestRecord};
+use holdline_model::scenario::{Action, Scenario, Until};
+use holdline_model::support;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+
+use super::Message;
+use super::hooks::{AttemptFault, Due, FaultHooks};
+use super::place::Place;
+use super::record::Told;
+use crate::load::{self, LoadError, LoadPlan, Progress, StopFlag};
+
+/// What the load client wrote down.
+pub(super) struct ClientLog {
+    /// One record for each attempt.
+    pub(super) attempts: Vec<ClientRecord>,
+    /// The requests that were answered, of connections that carry several or are slow.
+    pub(super) requests: Vec<RequestRecord>,
+}
+
+/// A load that runs.
+pub(super) struct RunningLoad {
+    done: oneshot::Receiver<Result<ClientLog, LoadError>>,
+    progress: Arc<Progress>,
+    stop: Arc<StopFlag>,
+    planned: Option<u64>,
+}
+
+impl RunningLoad {
+    /// Starts it. Faults that strike with attempts are handed out on its thread.
+    pub(super) fn start(
+        place: &Place,
+        schedule: Schedule,
+        start_ns: u64,
+        pending: Vec<AttemptFault>,
+        sender: UnboundedSender<Told>,
+    ) -> Result<Self> {
+        let planned = planned(&place.scenario, &schedule);
+        let plan = LoadPlan {
+            address: place.workspace.values.address.clone(),
+            schedule,
+            timeouts: place.scenario.load.timeouts,
+            in_flight_max: place.scenario.load.in_flight_max,
+            spread: true,
+            protocol: support::protocol(&place.supervisor, &place.scenario),
+            connection: place.scenario.load.connection,
+        };
+        let mut hooks = FaultHooks::new(pending, Arc::clone(&place.workspace.control), sender);
+        let (progress, stop) = (Arc::new(Progress::default()), Arc::new(StopFlag::new()?));
+        let (done_sender, done) = oneshot::channel();
+        let (thread_progress, thread_stop) = (Arc::clone(&progress), Arc::clone(&stop));
+        std::thread::Builder::new()
+            .name("load".to_owned())
+            .spawn(move || {
+                let attempts = load::run(&plan, start_ns, &mut hooks, &thread_progress, &thread_stop);
+                let log = attempts.map(|attempts| ClientLog { attempts, requests: hooks.into_requests() });
+                let _ = done_sender.send(log);
+            })
+            .context("failed to start the load thread")?;
+        Ok(Self { done, progress, stop, planned })
+    }
+
+    /// Waits for its end; to be called until it has given its records, and not again.
+    pub(super) async fn ended(&mut self) -> Result<ClientLog> {
+        let log = (&mut self.done).await.map_err(|_| anyhow!("the load thread panicked"))?;
+        Ok(log?)
+    }
+
+    /// Ends it early.
+    pub(super) fn stop(&self) {
+        self.stop.stop();
+    }
+
+    /// Tells the outer process how far it is.
+    pub(super) fn tell_progress(&self) {
+        let finished = self.progress.finished.load(Ordering::Relaxed).into();
+        let lost = self.progress.lost.load(Ordering::Relaxed).into();
+        Message::Progress { finished, lost, planned: self.planned }.tell();
+    }
+}
+
+fn planned(scenario: &Scenario, schedule: &Schedule) -> Option<u64> {
+    match (schedule, scenario.load.until) {
+        (Schedule::Fixed(offsets), _) => Some(offsets.len() as u64),
+        (Schedule::Sequential { .. } | Schedule::Closed { .. }, Until::Attempts(count)) => Some(count.into()),
+        (Schedule::Sequential { .. } | Schedule::Closed { .. }, Until::Elapsed(_)) => None,
+    }
+}
+
+/// The faults that strike with attempts, and for poison that follows another fault where the load thread
+/// looks for its instant.
+pub(super) fn with_attempts(
+    scenario: &Scenario,
+    moments: &Moments,
+) -> (Vec<AttemptFault>, BTreeMap<usize, Arc<AtomicU64>>) {
+    let (mut pending, mut instants) = (Vec::new(), BTreeMap::new());
+    for (fault, (what, moment)) in scenario.faults.iter().zip(&moments.due).enumerate() {
+        let poison = match what.action {
+            Action::Poison(poison) => Some(poison),
+            Action::Crash { .. } | Action::Signal { .. } | Action::Pause { .. } | Action::Control { .. } => {
+                None
+            }
+        };
+        let due = match (*moment, poison) {
+            (Moment::Attempt(number), _) => Due::Attempt(number),
+            (Moment::At(at_ns), Some(_)) => Due::Instant(Arc::new(AtomicU64::new(at_ns))),
+            (Moment::After { .. }, Some(_)) => {
+                let instant = Arc::new(AtomicU64::new(u64::MAX));
+                instants.insert(fault, Arc::clone(&instant));
+                Due::Instant(instant)
+            }
+            (Moment::BeforeStart | Moment::At(_) | Moment::After { .. }, _) => continue,
+        };
+        pending.push(AttemptFault { fault, due, poison });
+    }
+    (pending, instants)
+}

@@ -1,0 +1,187 @@
+//! What is seen of a trial while it runs: listeners, workers, and orphans that init has adopted. Workers
+//! that keep a ledger and those that are only seen below the supervisor have one face here.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, bail};
+use holdline_contract::clock::now_ns;
+use holdline_contract::ledger;
+use holdline_model::conductor::Event;
+use holdline_model::shm::{RecordKind, WorkerRecord};
+use holdline_model::support;
+use holdline_model::words::Isolation;
+use nix::unistd::Pid;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::ends;
+use super::ledgered::Ledgered;
+use super::place::Place;
+use super::record::Told;
+use super::seen;
+use super::watch::LedgerWatch;
+use crate::kernel::accepts::AcceptSampler;
+use crate::kernel::observer::{INTERVAL, Observer};
+use crate::kernel::timeline::ListenerEvent;
+use crate::proc;
+use crate::sandbox::{Adopted, Inside};
+
+/// What watches a trial.
+pub(super) struct Sight {
+    pub(super) inside: Inside,
+    pub(super) observer: Observer,
+    /// Where workers keep no ledger, or the scenario asks for it.
+    pub(super) accepts: Option<AcceptSampler>,
+    pub(super) workers: Ledgered,
+    /// Orphans that init has adopted and that have ended.
+    pub(super) adopted: Vec<Adopted>,
+    /// Whether a worker may not listen where it has to, for want of privilege.
+    pub(super) is_denied: bool,
+    keeps_ledger: bool,
+    has_user: bool,
+    /// The service's listeners that are open, by inode.
+    listeners: BTreeSet<u32>,
+    /// Workers whose ends are waited for.
+    followed: BTreeSet<Pid>,
+    sender: UnboundedSender<Told>,
+}
+
+impl Sight {
+    /// Begins to watch a place in which nothing has been started yet.
+    pub(super) fn open(
+        place: &Place,
+        inside: Inside,
+        sender: UnboundedSender<Told>,
+    ) -> Result<(Self, LedgerWatch)> {
+        let address = &place.workspace.values.address;
+        let told = sender.clone();
+        let observer = Observer::start(address.clone(), INTERVAL, move |event| {
+            let _ = told.send(told_of(event));
+        })?;
+        let accepts = support::samples_accepts(&place.supervisor, &place.scenario)
+            .then(|| AcceptSampler::start(address.clone(), INTERVAL))
+            .transpose()?;
+        let watch = LedgerWatch::on(&ledger::folder(&place.workspace.home))?;
+        let sight = Self {
+            inside,
+            observer,
+            accepts,
+            workers: Ledgered::follow(&place.workspace.home),
+            adopted: Vec::new(),
+            is_denied: false,
+            keeps_ledger: support::keeps_ledger(&place.supervisor),
+            has_user: place.scenario.workers.user.is_some(),
+            listeners: BTreeSet::new(),
+            followed: BTreeSet::new(),
+            sender,
+        };
+        Ok((sight, watch))
+    }
+
+    /// Whether the namespaces are this trial's own.
+    pub(super) fn is_exclusive(&self) -> bool {
+        self.inside.level == Isolation::Full
+    }
+
+    /// Whether workers keep no ledger, so that they are known only by the listener that they hold.
+    pub(super) fn is_blind(&self) -> bool {
+        !self.keeps_ledger
+    }
+
+    /// Takes note of what was told.
+    pub(super) fn note(&mut self, event: &Event) {
+        match event {
+            Event::ListenerOpened { inode, .. } => {
+                self.listeners.insert(*inode);
+            }
+            Event::ListenerClosed { inode } => {
+                self.listeners.remove(inode);
+            }
+            _ => {}
+        }
+    }
+
+    /// Reads what workers have recorded since the last time, but for single connections, and follows new
+    /// ones to their ends.
+    pub(super) fn look(&mut self) -> Result<Vec<Told>> {
+        let told: Vec<Told> = self.workers.poll()?.iter().map(told_by).collect();
+        for (_, event) in &told {
+            self.is_denied |= self.has_user && is_denial(event);
+        }
+        let new: Vec<Pid> = self.workers.all().filter(|pid| !self.followed.contains(pid)).collect();
+        for pid in new {
+            self.followed.insert(pid);
+            let sender = self.sender.clone();
+            tokio::spawn(async move {
+                ends::ended(pid).await;
+                let _ = sender.send((now_ns(), Event::WorkerEnded { pid: pid.as_raw().unsigned_abs() }));
+            });
+        }
+        Ok(told)
+    }
+
+    /// The workers that live, those that accept first, of these the oldest first.
+    ///
+    /// Workers that keep no ledger are known by what makes a worker: they descend from the supervisor and
+    /// hold the service's listener.
+    pub(super) fn worker_pids(&self, supervisor: Pid) -> Vec<Pid> {
+        if self.keeps_ledger {
+            return self.workers.pids();
+        }
+        seen::of(supervisor, &self.listeners, |pid| self.inside.owns(pid))
+    }
+
+    /// How many workers can accept.
+    pub(super) fn accepting(&self, supervisor: Pid) -> u32 {
+        let count = if self.keeps_ledger { self.workers.ready() } else { self.worker_pids(supervisor).len() };
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// Without a PID namespace, a process id may belong to anybody: only descendants are signalled.
+    pub(super) fn prove_own(&self, pids: &[Pid]) -> Result<()> {
+        if self.is_exclusive() {
+            return Ok(());
+        }
+        match pids.iter().find(|pid| !self.inside.owns(pid.as_raw())) {
+            Some(pid) => bail!("process {pid} is not a descendant of holdline"),
+            None => Ok(()),
+        }
+    }
+
+    /// The trial's processes that a signal stopped.
+    pub(super) fn stopped(&self) -> Vec<u32> {
+        let pids = self.inside.processes().into_iter().map(Pid::from_raw);
+        pids.filter(|pid| proc::is_stopped(*pid)).map(|pid| pid.as_raw().unsigned_abs()).collect()
+    }
+
+    /// Workers that init had to adopt, dead or alive.
+    pub(super) fn orphaned_workers(&mut self) -> Result<Vec<Pid>> {
+        self.note_adoptions()?;
+        let alive = self.inside.adopted_now().context("failed to ask what init has adopted")?;
+        let workers: BTreeSet<i32> = self.workers.all().map(Pid::as_raw).collect();
+        let adopted = self.adopted.iter().map(|adopted| adopted.pid).chain(alive);
+        Ok(adopted.filter(|pid| workers.contains(pid)).map(Pid::from_raw).collect())
+    }
+
+    /// Reads which orphans have ended.
+    pub(super) fn note_adoptions(&mut self) -> Result<()> {
+        self.adopted.extend(self.inside.adoptions.drain().context("failed to read what init adopted")?);
+        Ok(())
+    }
+}
+
+fn told_of(event: ListenerEvent) -> Told {
+    match event {
+        ListenerEvent::Opened { at_ns, inode, limit } => (at_ns, Event::ListenerOpened { inode, limit }),
+        ListenerEvent::Held { inode, holders } => (now_ns(), Event::ListenerHeld { inode, holders }),
+        ListenerEvent::Closed { inode, gone_ns, .. } => (gone_ns, Event::ListenerClosed { inode }),
+    }
+}
+
+fn told_by(record: &WorkerRecord) -> Told {
+    let WorkerRecord { pid, generation, kind, detail, at_ns, .. } = *record;
+    (at_ns, Event::Worker { pid, generation, kind, detail })
+}
+
+fn is_denial(event: &Event) -> bool {
+    matches!(event, Event::Worker { kind: RecordKind::BindFailed, detail, .. } if *detail == libc::EACCES as u64)
+}

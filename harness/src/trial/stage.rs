@@ -1,0 +1,76 @@
+//! What a trial is played with: the place, what watches it, and its log.
+
+use anyhow::Result;
+use holdline_contract::clock::now_ns;
+use holdline_model::conductor::Event;
+use holdline_model::result::TrialResult;
+use holdline_model::summary;
+use holdline_model::words::Grade;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::TrialSpec;
+use super::place::Place;
+use super::process::Supervised;
+use super::record::{EventLog, Told};
+use super::sight::Sight;
+use super::watch::LedgerWatch;
+use crate::sandbox::Inside;
+
+/// A trial that is set up.
+pub(super) struct Stage {
+    pub(super) spec: TrialSpec,
+    pub(super) place: Place,
+    pub(super) sight: Sight,
+    pub(super) log: EventLog,
+    pub(super) ledgers: LedgerWatch,
+    pub(super) sender: UnboundedSender<Told>,
+    pub(super) told: UnboundedReceiver<Told>,
+    /// When it began, in CLOCK_MONOTONIC nanoseconds.
+    pub(super) began_ns: u64,
+}
+
+impl Stage {
+    pub(super) fn set_up(spec: TrialSpec, inside: Inside) -> Result<Self> {
+        let began_ns = now_ns();
+        let place = Place::prepare(&spec, &inside)?;
+        let mut log = EventLog::create(&spec.folder, began_ns)
+            .map_err(|error| anyhow::Error::from(error).context("failed to create events.jsonl"))?;
+        let (sender, told) = unbounded_channel();
+        let (sight, ledgers) = Sight::open(&place, inside, sender.clone())?;
+        let address = place.workspace.values.address.clone();
+        log.event(now_ns(), &Event::SetUp { address });
+        Ok(Self { spec, place, sight, log, ledgers, sender, told, began_ns })
+    }
+
+    pub(super) fn start_supervisor(&mut self) -> Result<Supervised> {
+        let (supervised, command) = self.place.start_supervisor()?;
+        let pid = supervised.pid().as_raw().unsigned_abs();
+        self.log.event(now_ns(), &Event::SupervisorStarted { pid, command });
+        Ok(supervised)
+    }
+
+    /// The result of a trial whose supervisor never got ready.
+    pub(super) fn give_up(mut self, reason: String) -> TrialResult {
+        self.log.event(now_ns(), &Event::NotReady { reason: reason.clone() });
+        self.sight.observer.finish(false).ok();
+        let elapsed_ns = now_ns() - self.began_ns;
+        summary::not_ready(&self.spec.name, Grade::Inconclusive, reason, elapsed_ns)
+    }
+
+    /// Writes down something that happened, and takes note of it.
+    pub(super) fn note(&mut self, (at_ns, event): &Told) {
+        self.log.event(*at_ns, event);
+        self.sight.note(event);
+    }
+
+    /// Writes down what workers have recorded, and what else was told, since the last time.
+    pub(super) fn look(&mut self) -> Result<()> {
+        for told in self.sight.look()? {
+            self.note(&told);
+        }
+        while let Ok(told) = self.told.try_recv() {
+            self.note(&told);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,115 @@
+//! After the trial: the supervisor is asked to stop, and what it leaves behind is counted.
+
+use std::collections::BTreeSet;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use anyhow::Result;
+use holdline_contract::clock::now_ns;
+use holdline_model::conductor::Event;
+use holdline_model::reason::Note;
+use holdline_model::signals::Signal;
+use nix::unistd::Pid;
+use tokio::time::timeout;
+
+use super::ends;
+use super::hands::ask;
+use super::process::{Supervised, status_in_words};
+use super::stage::Stage;
+
+/// How long a supervisor may take to stop.
+pub(super) const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// How long one is given to be seen dead that could not be asked to stop.
+const DEATH_LIMIT: Duration = Duration::from_secs(1);
+/// Workers that still run this long after their supervisor has stopped were left behind.
+const LEFT_BEHIND: Duration = Duration::from_secs(1);
+
+/// What came of stopping a supervisor.
+pub(super) struct Stopped {
+    /// Workers that it lost during the load, and that still ran a while after it had stopped.
+    pub(super) orphans: u32,
+    /// What is amiss: the load is over, so that it is no failure of the trial.
+    pub(super) notes: Vec<Note>,
+}
+
+/// Heals faults that made a worker hang: what the supervisor does about it while the load runs is what is
+/// measured, and after it nobody shall wait for it.
+pub(super) fn end_hung_workers(stage: &mut Stage) -> Result<()> {
+    stage.look()?;
+    let hung = stage.sight.workers.hung();
+    stage.sight.prove_own(&hung)?;
+    for pid in hung {
+        stage.log.event(now_ns(), &Event::HungKilled { pid: pid.as_raw().unsigned_abs() });
+        // It may have ended meanwhile.
+        let _ = ends::send(pid, Signal::KILL);
+    }
+    Ok(())
+}
+
+/// Asks the supervisor to stop, waits for it, and counts the workers that it left behind.
+pub(super) async fn stop(stage: &mut Stage, mut supervised: Supervised) -> Result<Stopped> {
+    let mut orphans: BTreeSet<Pid> = stage.sight.orphaned_workers()?.into_iter().collect();
+    let last = supervised.pid();
+    let lives = supervised.has_ended().is_none() || last != supervised.started();
+    let asked = if lives { ask_to_stop(stage, &supervised).await } else { Ok(()) };
+    let limit = match &asked {
+        Ok(()) => STOP_LIMIT,
+        // It may have died of being asked; else the sandbox ends it.
+        Err(_) => DEATH_LIMIT,
+    };
+    let in_time = timeout(limit, end_of(&mut supervised, last)).await.is_ok();
+    if lives {
+        let _ = timeout(LEFT_BEHIND, end_of_workers(stage)).await;
+    }
+    stage.look()?;
+    orphans.extend(stage.sight.workers.pids());
+    let error = asked.err().map(|error| format!("{error:#}"));
+    let mut notes = Vec::new();
+    if !in_time {
+        notes.push(Note::Killed { limit_s: limit.as_secs(), error: error.clone() });
+    } else if let Some(status) = supervised.has_ended().filter(|status| lives && is_unclean(*status)) {
+        notes.push(Note::DiedOfStop { status: status_in_words(status) });
+    }
+    let left_behind = orphans.iter().map(|pid| pid.as_raw().unsigned_abs()).collect();
+    stage.log.event(now_ns(), &Event::Stopped { asked: lives, in_time, error, left_behind });
+    Ok(Stopped { orphans: u32::try_from(orphans.len()).unwrap_or(u32::MAX), notes })
+}
+
+async fn ask_to_stop(stage: &Stage, supervised: &Supervised) -> Result<()> {
+    ask::prepare(&stage.place.supervisor.stop, &stage.place, &stage.sight, supervised)?.run().await
+}
+
+/// Waits for the end of the process that was started, and of the one that was the supervisor last. Keeps
+/// the log from filling the disk meanwhile.
+async fn end_of(supervised: &mut Supervised, last: Pid) {
+    loop {
+        tokio::select! {
+            _ = supervised.wait() => break,
+            () = tokio::time::sleep(Duration::from_millis(20)) => supervised.cut_log(),
+        }
+    }
+    ends::ended(last).await;
+    supervised.cut_log();
+}
+
+/// Waits until no worker lives, also none that was noticed only meanwhile.
+async fn end_of_workers(stage: &mut Stage) {
+    while let Some(pid) = stage.sight.workers.pids().first().copied() {
+        tokio::select! {
+            () = ends::ended(pid) => {}
+            () = stage.ledgers.changed() => {}
+        }
+        if stage.look().is_err() {
+            return;
+        }
+    }
+}
+
+/// Whether a supervisor died of being asked to stop: by a signal that means a crash. To end by the signal
+/// that asks, or with a status that names it, is what many do.
+fn is_unclean(status: ExitStatus) -> bool {
+    let signal = status.signal().and_then(|number| nix::sys::signal::Signal::try_from(number).ok());
+    let signal = signal.and_then(|signal| signal.as_str().strip_prefix("SIG")?.parse::<Signal>().ok());
+    signal.is_some_and(Signal::is_crash)
+}

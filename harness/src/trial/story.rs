@@ -1,0 +1,92 @@
+//! A trial's story, from the prepared place to the result.
+
+use std::time::SystemTime;
+
+use anyhow::Result;
+use holdline_contract::clock::now_ns;
+use holdline_model::arrivals::schedule;
+use holdline_model::conductor::{Conductor, Event, Moments};
+use holdline_model::record::Outcome;
+use holdline_model::result::TrialResult;
+use holdline_model::scenario::Action;
+
+use super::collect::{self, Collected};
+use super::cost::Meter;
+use super::hands::Hands;
+use super::lead::Lead;
+use super::load_thread::{ClientLog, RunningLoad, with_attempts};
+use super::place::Place;
+use super::process::Supervised;
+use super::ready::{self, Readiness};
+use super::stage::Stage;
+use super::{Message, TrialSpec, inheritance, stop};
+use crate::load;
+use crate::sandbox::Inside;
+
+/// From the decision to begin to the first attempt: time for the load thread to get going.
+const LEAD_NS: u64 = 2_000_000;
+
+/// Plays a trial inside its sandbox.
+pub(super) async fn play(spec: TrialSpec, inside: Inside) -> Result<Message> {
+    let mut stage = Stage::set_up(spec, inside)?;
+    let mut supervised = stage.start_supervisor()?;
+    let result = match ready::wait(&mut stage, &mut supervised).await {
+        // Denied, it never will be ready; but why is clear, and what clients get can be measured.
+        Ok(Readiness::Ready | Readiness::Denied) => measure(stage, supervised).await?,
+        Err(reason) => stage.give_up(format!("{reason:#}")),
+    };
+    Ok(Message::Done(Box::new(result)))
+}
+
+/// Runs load and faults, stops the supervisor, and sums up.
+async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialResult> {
+    load::raise_nofile()?;
+    let schedule = schedule(&stage.place.scenario.load, stage.spec.seed);
+    let meter = Meter::read(&stage.sight.inside).ok();
+    let (start_ns, started) = (now_ns() + LEAD_NS, SystemTime::now());
+    let moments = Moments::of(&stage.place.scenario, &schedule, start_ns);
+    let (pending, instants) = with_attempts(&stage.place.scenario, &moments);
+    let mut hands = Hands::new(stage.place.workspace.control.clone(), instants, stage.sender.clone());
+    take_charge_of_early_failures(&stage.place, &mut hands);
+    let conductor = Conductor::new(&stage.place.scenario, moments);
+    stage.log.load_starts(start_ns);
+    stage.log.event(start_ns, &Event::LoadStarted);
+    stage.sight.observer.begin()?;
+    let load = RunningLoad::start(&stage.place, schedule, start_ns, pending, stage.sender.clone())?;
+
+    let lead = Lead::new(&mut stage, &mut supervised, &mut hands, conductor, load)?;
+    let (conductor, client) = lead.until_the_end().await?;
+
+    stage.sight.observer.end()?;
+    let end_ns = now_ns();
+    stage.look()?;
+    let (mut facts, deaths) = conductor.into_facts(|attempt| was_not_sent(&client, attempt));
+    facts.end_ns = end_ns;
+    facts.workers_at_end = stage.sight.accepting(supervised.pid());
+    facts.cost = meter.and_then(|earlier| {
+        let now = Meter::read(&stage.sight.inside).ok()?;
+        Some(now.since(earlier, end_ns.saturating_sub(start_ns)))
+    });
+    stage.log.event(end_ns, &Event::TrialEnded { still_stopped: stage.sight.stopped() });
+    let cgroups = inheritance::cgroups_above(supervised.pid());
+    stop::end_hung_workers(&mut stage)?;
+    let stopped = stop::stop(&mut stage, supervised).await?;
+    facts.orphans = stopped.orphans;
+    facts.notes.extend(stopped.notes);
+    collect::collect(stage, Collected { facts, deaths, client, cgroups, started })
+}
+
+/// Failures of starts were armed before the supervisor was started: from now on they have a guard.
+fn take_charge_of_early_failures(place: &Place, hands: &mut Hands) {
+    for (index, fault) in place.scenario.faults.iter().enumerate() {
+        if let (true, Action::Crash { step, times, .. }) =
+            (holdline_model::conductor::strikes_before_start(fault), &fault.action)
+        {
+            hands.take_charge(index, *step, *times);
+        }
+    }
+}
+
+fn was_not_sent(client: &ClientLog, attempt: u32) -> bool {
+    client.attempts.iter().any(|r| r.attempt == attempt && matches!(r.outcome, Outcome::NotSent(_)))
+}

@@ -1,0 +1,56 @@
+//! Notices that workers have recorded something: new ledgers, and rare records, after which writers touch
+//! their ledger (`fixtures/LEDGER.md`). Records of single connections wake nobody, where they are stores
+//! into a mapping; a writer that uses `pwrite` wakes with each, which is why looks have a least distance.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use tokio::io::unix::AsyncFd;
+use tokio::time::Instant;
+
+use super::waitable::readable;
+
+/// The least time between two looks.
+const DISTANCE: Duration = Duration::from_millis(1);
+
+/// A watch on the folder of ledgers.
+#[derive(Debug)]
+pub(super) struct LedgerWatch {
+    notices: AsyncFd<OwnedFd>,
+    next: Instant,
+}
+
+impl LedgerWatch {
+    /// Watches a folder.
+    pub(super) fn on(folder: &Path) -> Result<Self> {
+        let notices = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)
+            .context("failed to watch for files (fs.inotify.max_user_instances may be used up)")?;
+        let what = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::MODIFY | WatchFlags::ATTRIB;
+        inotify::add_watch(&notices, folder, what)
+            .with_context(|| format!("failed to watch {}", folder.display()))?;
+        let notices = readable(notices)
+            .with_context(|| format!("failed to wait for changes of {}", folder.display()))?;
+        Ok(Self { notices, next: Instant::now() })
+    }
+
+    /// Waits until something may have been recorded. What is awaited is not lost if the future is dropped.
+    pub(super) async fn changed(&mut self) {
+        tokio::time::sleep_until(self.next).await;
+        match self.notices.readable().await {
+            Ok(mut ready) => {
+                drain(self.notices.get_ref());
+                ready.clear_ready();
+                self.next = Instant::now() + DISTANCE;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+fn drain(notices: &OwnedFd) {
+    let mut buffer = [0_u8; 4096];
+    while matches!(rustix::io::read(notices, &mut buffer), Ok(1..)) {}
+}
