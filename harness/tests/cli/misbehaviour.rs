@@ -37,7 +37,7 @@ fn scenario(place: &Place, more: &str) -> PathBuf {
     place.write("short.toml", &format!("{text}{more}"))
 }
 
-/// Runs a planted supervisor; nothing of it is left when this returns.
+/// Runs a planted supervisor, and gives its first trial. Nothing of it is left when this returns.
 #[track_caller]
 fn run(place: &Place, supervisor: &str, more: &[&str]) -> (Output, TrialResult) {
     let marker = format!("holdline-misbehaves-{}-{:p}", std::process::id(), place);
@@ -47,7 +47,7 @@ fn run(place: &Place, supervisor: &str, more: &[&str]) -> (Output, TrialResult) 
     let run = place.path("out");
     assert!(run.join("run.json").exists(), "{}", stderr(&output));
     let mut trials = result(&run).trials;
-    assert_eq!(trials.len(), 1, "{}", stderr(&output));
+    assert!(!trials.is_empty(), "{}", stderr(&output));
     (output, trials.remove(0))
 }
 

@@ -161,7 +161,10 @@ fn check_extent(file: &LoadFile, load: &Load) -> Result<(), Problem> {
     let at_once = match load.arrivals {
         Arrivals::Closed { clients } => clients,
         Arrivals::Burst { size, .. } => size,
-        _ => 1,
+        Arrivals::Sequential { .. }
+        | Arrivals::Constant { .. }
+        | Arrivals::Poisson { .. }
+        | Arrivals::Ramp { .. } => 1,
     };
     if at_once > load.in_flight_max {
         return Err(file

@@ -70,7 +70,7 @@ macro_rules! protocols {
                 match self { $(Self::$name => <$speaker>::answer(line, keeps),)+ }
             }
 
-            /// The reply to a request for [`Asked::SomethingElse`].
+            /// The reply to a request for [`Asked::SomethingElse`](super::Asked::SomethingElse).
             #[must_use]
             pub fn refuse(self, keeps: bool) -> Vec<u8> {
                 match self { $(Self::$name => <$speaker>::refuse(keeps),)+ }
