@@ -21,5 +21,6 @@ mod pipes;
 mod printed;
 mod queues;
 mod readiness;
+mod schema;
 mod sessions;
 mod support;
