@@ -186,7 +186,7 @@ fn facts(trial: &TrialResult, style: Style) -> String {
 fn latencies(trial: &TrialResult, style: Style) -> String {
     let mut table = Table::new();
     table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["latency", "count", "p50", "p90", "p99", "p99.9", "max"]);
+    table.set_header(std::iter::once("latency").chain(QUANTILES));
     for (name, quantiles) in trial.latency.named() {
         table.add_row(std::iter::once(spaced(name)).chain(quantile_cells(quantiles)));
     }
@@ -204,7 +204,10 @@ fn latencies(trial: &TrialResult, style: Style) -> String {
         .join("\n")
 }
 
-/// Count, p50, p90, p99, p99.9 and maximum as text; of none, nothing is known.
+/// The headings of [`quantile_cells`].
+pub(crate) const QUANTILES: [&str; 6] = ["count", "p50", "p90", "p99", "p99.9", "max"];
+
+/// How many there were, and their quantiles, as text; of none, nothing is known.
 pub(crate) fn quantile_cells(quantiles: &Quantiles) -> [String; 6] {
     let Quantiles { count: n, p50_ns, p90_ns, p99_ns, p999_ns, max_ns, .. } = quantiles;
     let shown = |ns: u64| if *n == 0 { UNKNOWN.to_owned() } else { duration(ns) };

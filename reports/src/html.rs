@@ -15,12 +15,13 @@ use minijinja::value::Serde;
 use minijinja::{Environment, Value};
 use serde::Serialize;
 
+use crate::columns::{Column, Layout, columns};
+use crate::detail::QUANTILES;
 use crate::markdown::capital;
 use crate::prose::{self, LEGEND, Line, MERGED, NO_TRIALS};
 use crate::ratios::{Ratios, ratios};
 use crate::rows::{Row, Section, Split, longest_outage_ns, sections, supervisors};
-use crate::table::{latency, outage};
-use crate::text::{UNKNOWN, count, counted, duration, plain, share};
+use crate::text::{count, counted, duration, plain, share};
 use trial::{Detail, Resolution};
 
 /// Above this size a page is rendered again with less of each trial.
@@ -73,6 +74,8 @@ struct Page {
     ratios: Vec<Ratios>,
     lists: Vec<List>,
     notes: Vec<String>,
+    /// Headings of the latencies of each trial.
+    quantiles: [&'static str; 6],
     legend: [(&'static str, &'static str); 6],
     merged: Option<&'static str>,
     /// How many trials have no details here.
@@ -171,6 +174,7 @@ impl Page {
             .flatten()
             .collect(),
             notes: prose::notes(run),
+            quantiles: QUANTILES,
             legend: LEGEND,
             merged: is_merged.then_some(MERGED),
             left_out: Some(chosen.iter().filter(|is_chosen| !**is_chosen).count() as u64)
@@ -279,49 +283,27 @@ fn views(
                     Detail::of(index, trial, row.trials.len() > 1, domain_ns, resolution)
                 })
                 .collect();
-            let not_sent = section.rows.iter().any(|row| row.split.not_sent > 0);
-            let merged = section.rows.iter().any(|row| row.trials.len() > 1);
+            let columns: Vec<&Column> = columns(section, Layout::Html).collect();
             let detail = |row: &Row<'_>| index(row.trials[0]).filter(|index| chosen[*index]);
             SectionView {
                 number,
                 name: plain(section.scenario),
                 size: prose::size(section),
-                heads: heads(not_sent, merged),
-                rows: section.rows.iter().map(|row| view(row, detail(row), not_sent, merged)).collect(),
+                heads: columns.iter().map(|column| column.name).collect(),
+                rows: section.rows.iter().map(|row| view(row, &columns, detail(row))).collect(),
                 details,
             }
         })
         .collect()
 }
 
-fn heads(not_sent: bool, merged: bool) -> Vec<&'static str> {
-    let mut heads = vec!["served", "poison", "in flight", "refused", "queue reset", "other"];
-    heads.extend(not_sent.then_some("not sent"));
-    heads.extend(merged.then_some("trials"));
-    heads.extend(["longest outage", "accept p50", "accept p99", "accept max"]);
-    heads
-}
-
-fn view(row: &Row<'_>, detail: Option<usize>, not_sent: bool, merged: bool) -> RowView {
-    let split = row.split;
-    let mut counts =
-        vec![split.served, split.poison, split.in_flight, split.refused, split.queue_reset, split.other];
-    counts.extend(not_sent.then_some(split.not_sent));
-    let number = |n: u64| if row.attempts == 0 { UNKNOWN.to_owned() } else { count(n) };
-    let mut cells: Vec<String> = counts.into_iter().map(number).collect();
-    cells.extend(merged.then(|| count(row.trials.len() as u64)));
-    cells.push(outage(row));
-    cells.extend([
-        latency(row, |accept| accept.p50_ns),
-        latency(row, |accept| accept.p99_ns),
-        latency(row, |accept| accept.max_ns),
-    ]);
+fn view(row: &Row<'_>, columns: &[&Column], detail: Option<usize>) -> RowView {
     RowView {
         name: plain(row.supervisor),
         detail,
         mark: Mark::new(row.grade, row.grade_text()),
-        shares: (row.attempts > 0).then(|| chart::shares(split)),
-        cells,
+        shares: (row.attempts > 0).then(|| chart::shares(row.split)),
+        cells: columns.iter().map(|column| column.text(row)).collect(),
     }
 }
 

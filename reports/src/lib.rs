@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod columns;
 mod detail;
 pub mod hdr;
 pub mod html;

@@ -5,11 +5,11 @@ use std::fmt::Write;
 use holdline_model::result::RunResult;
 use holdline_model::words::Grade;
 
+use crate::columns::{Column, Layout, columns};
 use crate::prose::{self, LEGEND, Line, MERGED, NO_TRIALS};
 use crate::ratios::{Ratios, ratios};
-use crate::rows::{Row, Section, sections, supervisors};
-use crate::table::{latency, outage};
-use crate::text::{UNKNOWN, count, plain};
+use crate::rows::{Section, sections, supervisors};
+use crate::text::{UNKNOWN, plain};
 
 /// The report of a whole run, ending in a newline.
 #[must_use]
@@ -53,48 +53,21 @@ fn results(out: &mut String, run: &RunResult) {
 }
 
 fn table(out: &mut String, section: &Section<'_>) {
-    let not_sent = section.rows.iter().any(|row| row.split.not_sent > 0);
+    let columns: Vec<&Column> = columns(section, Layout::Markdown).collect();
+    let heads: Vec<&str> = columns.iter().map(|column| column.name).collect();
     out.push_str(&format!("## {}\n\n{}\n\n", escape(section.scenario), prose::size(section)));
-    let mut heads = vec!["attempts", "served", "poison", "in flight", "refused", "queue reset", "other"];
-    if not_sent {
-        heads.push("not sent");
-    }
-    heads.extend(["longest outage", "accept p50", "accept p99", "accept max"]);
     out.push_str(&format!("| supervisor | grade | {} |\n", heads.join(" | ")));
     out.push_str(&format!("|:--|:--|{}\n", "--:|".repeat(heads.len())));
     for row in &section.rows {
-        let cells = cells(row, not_sent).join(" | ");
+        let cells: Vec<String> = columns.iter().map(|column| column.text(row)).collect();
         out.push_str(&format!(
-            "| {} | {} | {cells} |\n",
+            "| {} | {} | {} |\n",
             escape(row.supervisor),
-            grade(row.grade, &row.grade_text())
+            grade(row.grade, &row.grade_text()),
+            cells.join(" | ")
         ));
     }
     out.push('\n');
-}
-
-fn cells(row: &Row<'_>, not_sent: bool) -> Vec<String> {
-    let split = row.split;
-    let mut counts = vec![
-        row.attempts,
-        split.served,
-        split.poison,
-        split.in_flight,
-        split.refused,
-        split.queue_reset,
-        split.other,
-    ];
-    if not_sent {
-        counts.push(split.not_sent);
-    }
-    let number = |n: u64| if row.attempts == 0 { UNKNOWN.to_owned() } else { count(n) };
-    let times = [
-        outage(row),
-        latency(row, |accept| accept.p50_ns),
-        latency(row, |accept| accept.p99_ns),
-        latency(row, |accept| accept.max_ns),
-    ];
-    counts.into_iter().map(number).chain(times).collect()
 }
 
 /// Grades of all supervisors in all scenarios.

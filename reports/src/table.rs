@@ -6,12 +6,13 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, Tab
 use holdline_model::result::RunResult;
 use holdline_model::words::{Grade, Verdict};
 
+use crate::columns::{self, Column, Layout};
 pub use crate::detail::trial;
 use crate::prose::{self, LEGEND, Line, MERGED, NO_TRIALS};
 use crate::ratios::{Ratios, ratios};
 use crate::rows::{Row, Section, sections, supervisors};
 pub use crate::style::Style;
-use crate::text::{UNKNOWN, columns, count, duration, plain, wrap};
+use crate::text::{UNKNOWN, columns, plain, wrap};
 
 /// The report of a whole run, ending in a newline.
 #[must_use]
@@ -34,75 +35,15 @@ pub fn terminal(run: &RunResult, style: &Style) -> String {
     format!("{}\n", blocks.join("\n\n"))
 }
 
-/// One column of the table.
-struct Column {
-    /// Two lines of heading; a single one stands on the second.
-    head: &'static str,
-    /// What a row shows in it.
-    value: fn(&Row<'_>) -> String,
-}
-
-const SERVED: Column = Column { head: "\nserved", value: |row| number(row, row.split.served) };
-const NOT_SENT: Column = Column { head: "not\nsent", value: |row| number(row, row.split.not_sent) };
-const TRIALS: Column = Column { head: "\ntrials", value: |row| count(row.trials.len() as u64) };
-
-/// Everything that is lost, by what became of it.
-const WIDE: [Column; 5] = [
-    Column { head: "\npoison", value: |row| number(row, row.split.poison) },
-    Column { head: "in\nflight", value: |row| number(row, row.split.in_flight) },
-    Column { head: "\nrefused", value: |row| number(row, row.split.refused) },
-    Column { head: "queue\nreset", value: |row| number(row, row.split.queue_reset) },
-    Column { head: "other\nlosses", value: |row| number(row, row.split.other) },
-];
-
-/// The times that go with them.
-const WIDE_TIMES: [Column; 4] = [
-    Column { head: "longest\noutage", value: outage },
-    Column { head: "accept\np50", value: |row| latency(row, |accept| accept.p50_ns) },
-    Column { head: "\np99", value: |row| latency(row, |accept| accept.p99_ns) },
-    Column { head: "\nmax", value: |row| latency(row, |accept| accept.max_ns) },
-];
-
-/// The same sums in fewer columns, for narrow terminals.
-const NARROW: [Column; 2] = [
-    Column { head: "poison,\nin flight", value: |row| number(row, row.split.unavoidable()) },
-    Column { head: "other\nlosses", value: |row| number(row, row.split.collateral()) },
-];
-
-/// The times that matter most.
-const NARROW_TIMES: [Column; 2] = [
-    Column { head: "longest\noutage", value: outage },
-    Column { head: "accept\np99", value: |row| latency(row, |accept| accept.p99_ns) },
-];
-
-fn number(row: &Row<'_>, n: u64) -> String {
-    if row.attempts == 0 { UNKNOWN.to_owned() } else { count(n) }
-}
-
-/// The longest outage as a table shows it.
-pub(crate) fn outage(row: &Row<'_>) -> String {
-    match row.outage_ns_max {
-        None => UNKNOWN.to_owned(),
-        Some(0) => "none".to_owned(),
-        Some(ns) => duration(ns),
-    }
-}
-
-/// One of the accept latencies as a table shows it.
-pub(crate) fn latency(row: &Row<'_>, of: fn(crate::rows::Accept) -> u64) -> String {
-    row.accept.map_or_else(|| UNKNOWN.to_owned(), |accept| duration(of(accept)))
-}
-
 /// The table of one scenario, in the widest layout that fits.
 fn scenario(section: &Section<'_>, style: Style) -> String {
-    let wide = WIDE.iter().chain(optional(section)).chain(&WIDE_TIMES);
-    let narrow = NARROW.iter().chain(optional(section)).chain(&NARROW_TIMES);
     let fits = |lines: &Vec<String>| {
         style.width.is_none_or(|width| lines.iter().all(|line| columns(line) <= usize::from(width)))
     };
-    let table = Some(lay_out(section, &wide.collect::<Vec<_>>()))
-        .filter(fits)
-        .or_else(|| Some(lay_out(section, &narrow.collect::<Vec<_>>())).filter(fits))
+    let table = [Layout::Wide, Layout::Narrow]
+        .into_iter()
+        .map(|layout| lay_out(section, layout))
+        .find(fits)
         .map_or_else(|| stacked(section, style), |lines| painted(section, &lines, style));
     format!("{}\n{table}", title(section, style))
 }
@@ -111,21 +52,14 @@ fn title(section: &Section<'_>, style: Style) -> String {
     format!("{}  {}", style.strong(&plain(section.scenario)), style.faint(&prose::size(section)))
 }
 
-/// Columns that are there only if a row has something to show in them.
-fn optional(section: &Section<'_>) -> impl Iterator<Item = &'static Column> {
-    let not_sent = section.rows.iter().any(|row| row.split.not_sent > 0).then_some(&NOT_SENT);
-    let trials = section.rows.iter().any(|row| row.trials.len() > 1).then_some(&TRIALS);
-    not_sent.into_iter().chain(trials)
-}
-
 /// The lines of the table: two of heading, a rule, and one for each row.
-fn lay_out(section: &Section<'_>, middle: &[&Column]) -> Vec<String> {
-    let columns: Vec<&Column> = std::iter::once(&SERVED).chain(middle.iter().copied()).collect();
+fn lay_out(section: &Section<'_>, layout: Layout) -> Vec<String> {
+    let columns: Vec<&Column> = columns::columns(section, layout).collect();
     let mut table = bare_table();
     let head = columns.iter().map(|column| right(column.head));
     table.set_header(std::iter::once(Cell::new("\nsupervisor")).chain(head).chain([Cell::new("\ngrade")]));
     for row in &section.rows {
-        let cells = columns.iter().map(|column| right((column.value)(row)));
+        let cells = columns.iter().map(|column| right(column.text(row)));
         let name = Cell::new(plain(row.supervisor));
         table.add_row(std::iter::once(name).chain(cells).chain([Cell::new(row.grade_text())]));
     }
@@ -171,19 +105,8 @@ fn stacked(section: &Section<'_>, style: Style) -> String {
         if row.attempts == 0 {
             return head;
         }
-        let split = row.split;
-        let mut parts = vec![format!("served {}", count(split.served))];
-        let losses = [
-            ("poison", split.poison),
-            ("in flight", split.in_flight),
-            ("refused", split.refused),
-            ("queue reset", split.queue_reset),
-            ("other", split.other),
-            ("not sent", split.not_sent),
-        ];
-        parts.extend(losses.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{name} {}", count(*n))));
-        parts.push(format!("outage {}", outage(row)));
-        parts.push(format!("accept p99 {}", latency(row, |accept| accept.p99_ns)));
+        let parts: Vec<String> =
+            columns::columns(section, Layout::Stacked).filter_map(|column| column.listed(row)).collect();
         format!("{head}\n{}", wrap(&format!("  {}", parts.join(", ")), style.width, "  "))
     };
     section.rows.iter().map(block).collect::<Vec<_>>().join("\n")
@@ -316,6 +239,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::columns::Value;
     use crate::sample;
 
     const PLAIN: Style = Style { color: false, width: None };
@@ -424,9 +348,10 @@ intended start until a worker took it up
         #[test]
         fn shown_counts_sum_to_the_attempts(run in sample::any_run()) {
             for section in sections(&run) {
-                let shown: Vec<&Column> = std::iter::once(&SERVED).chain(&WIDE).chain([&NOT_SENT]).collect();
+                let counts = |column: &&Column| !matches!(column.value, Value::Text(_));
+                let shown: Vec<&Column> = columns::columns(&section, Layout::Wide).filter(counts).collect();
                 for row in &section.rows {
-                    let number = |column: &&Column| (column.value)(row).replace(' ', "").parse().unwrap_or(0);
+                    let number = |column: &&Column| column.text(row).replace(' ', "").parse().unwrap_or(0);
                     prop_assert_eq!(shown.iter().map(number).sum::<u64>(), row.attempts);
                 }
             }
