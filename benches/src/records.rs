@@ -191,6 +191,7 @@ fn kernel(attempts: u32) -> KernelRecord {
         interval_ns: 1_000_000,
         interval_ns_max: 1_100_000,
         accepts: None,
+        somaxconn: Some(4096),
     }
 }
 

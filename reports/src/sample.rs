@@ -130,6 +130,7 @@ impl Losses {
             folder: format!("trials/{scenario}-{supervisor}-0"),
             elapsed_ns: 1_400 * MS,
             advice: None,
+            advised: None,
             throughput_per_second: None,
         }
     }
@@ -280,6 +281,7 @@ pub(crate) fn unsupported(supervisor: &str, scenario: &str) -> TrialResult {
         strip: Vec::new(),
         elapsed_ns: 0,
         advice: None,
+        advised: None,
         throughput_per_second: None,
         ..Losses::default().trial(supervisor, scenario, Grade::Unsupported)
     }

@@ -1,4 +1,4 @@
-//! The backlog that a trial's load would have needed: advice in one line.
+//! The backlog that a trial's load would have needed: what to advise, from what was recorded.
 //!
 //! Whoever has set out and is not accepted yet wants a place in the accept queue, whether the kernel
 //! gave it one or dropped its SYN. The most of these at any instant is the backlog that was needed,
@@ -8,10 +8,9 @@
 //! Where attempts come faster than they are accepted all the time, no backlog is long enough; the advice
 //! says so. It is given only where a queue was full, or nearly so.
 
-use crate::duration::show_ns;
 use crate::ledger::{Reconciled, TrialRecords};
 use crate::record::{ClientRecord, Listener};
-use crate::stats::grouped;
+use crate::result::{Advice, Backlog, Need};
 use crate::words::Fate;
 
 /// A queue that was filled to this share of its limit, in per cent, came near it.
@@ -31,7 +30,7 @@ pub fn advice(
     records: &TrialRecords<'_>,
     reconciled: &Reconciled,
     start_ns: u64,
-) -> Option<String> {
+) -> Option<Advice> {
     let knows_accepts = records.tell_accepts() || records.kernel.accepts.is_some();
     let listener = fullest(&records.kernel.listeners)?;
     let overflowed = has_overflowed(records, reconciled, listener);
@@ -41,8 +40,13 @@ pub fn advice(
         return None;
     }
     let demand = Demand::of(records.client, reconciled, start_ns)?;
-    let listeners = at_once(&records.kernel.listeners);
-    Some(demand.in_words(&limit_in_words(backlog_asked, listener.limit, listeners)))
+    let backlog = Backlog {
+        listeners: at_once(&records.kernel.listeners),
+        asked: backlog_asked,
+        limit: listener.limit,
+        somaxconn: records.kernel.somaxconn,
+    };
+    Some(Advice { need: demand.need(), backlog })
 }
 
 /// The listener whose queue came closest to its limit, or went beyond it the farthest.
@@ -60,27 +64,16 @@ fn has_overflowed(records: &TrialRecords<'_>, reconciled: &Reconciled, fullest: 
 }
 
 /// The most listeners that were open at the same time.
-fn at_once(listeners: &[Listener]) -> usize {
+fn at_once(listeners: &[Listener]) -> u64 {
     let open_at = |ns: u64| {
         listeners
             .iter()
             .filter(|listener| {
                 listener.opened_ns <= ns && listener.gone_ns.is_none_or(|gone_ns| gone_ns > ns)
             })
-            .count()
+            .count() as u64
     };
     listeners.iter().map(|listener| open_at(listener.opened_ns)).max().unwrap_or(0)
-}
-
-fn limit_in_words(asked: u32, limit: u32, listeners: usize) -> String {
-    let who =
-        if listeners > 1 { format!("each of the {listeners} listeners") } else { "the listener".to_owned() };
-    let (asked_text, limit_text) = (grouped(asked.into()), grouped(limit.into()));
-    if asked > limit {
-        format!("{who} asked for {asked_text} and had {limit_text}, which is what net.core.somaxconn allows")
-    } else {
-        format!("{who} had {limit_text}")
-    }
 }
 
 /// How many wanted in at the worst instant, and what kept them waiting.
@@ -145,36 +138,19 @@ impl Demand {
         })
     }
 
-    fn in_words(&self, had: &str) -> String {
-        let peak = grouped(self.peak);
-        let Some(stalled_to_ns) = self.stalled_to_ns else {
-            return format!("nobody accepted any more: no backlog is long enough for that; {had}");
-        };
+    fn need(&self) -> Need {
+        let Some(stalled_to_ns) = self.stalled_to_ns else { return Need::Endless };
         let stalled_ns = stalled_to_ns.saturating_sub(self.stalled_from_ns);
         // Of a burst, all come at the beginning: its rate means nothing.
         let is_spread = self.in_second_half * 4 >= self.in_stall;
         if stalled_ns >= STALL_NS_MIN && is_spread && self.in_stall * 2 >= self.peak {
-            let rate = per_second(self.in_stall, stalled_ns);
-            let stalled = show_ns(stalled_ns);
-            return format!(
-                "at {rate}, {stalled} without an accept need a backlog of at least {peak}; {had}"
-            );
+            return Need::Stall { came: self.in_stall, stalled_ns, backlog: self.peak };
         }
         if self.lasted_ns >= RATE_NS_MIN && self.at_last_start * 2 >= self.peak {
-            let (came, went) =
-                (per_second(self.started, self.lasted_ns), per_second(self.accepted, self.lasted_ns));
-            return format!(
-                "attempts came at {came} and were accepted at {went}: a longer backlog only makes them wait \
-                 longer; {had}"
-            );
+            return Need::TooMuch { came: self.started, accepted: self.accepted, lasted_ns: self.lasted_ns };
         }
-        format!("{peak} wanted in at the same time, which needs a backlog of at least {peak}; {had}")
+        Need::AtOnce { backlog: self.peak }
     }
-}
-
-fn per_second(count: u64, ns: u64) -> String {
-    let rate = count as f64 * 1e9 / ns.max(1) as f64;
-    if rate < 10.0 { format!("{rate:.1}/s") } else { format!("{rate:.0}/s") }
 }
 
 #[cfg(test)]
@@ -232,10 +208,9 @@ mod tests {
         }
     }
 
-    #[track_caller]
-    fn check(attempts: &[(u64, Option<u64>)], asked: u32, listeners: Vec<Listener>, expected: Option<&str>) {
+    fn given(attempts: &[(u64, Option<u64>)], asked: u32, listeners: Vec<Listener>) -> Option<Advice> {
         let (client, reconciled) = trial(attempts);
-        let kernel = KernelRecord { listeners, ..KernelRecord::default() };
+        let kernel = KernelRecord { listeners, somaxconn: Some(4096), ..KernelRecord::default() };
         let records = TrialRecords {
             requests: &[],
             transport: Transport::Tcp,
@@ -248,7 +223,14 @@ mod tests {
             foreign_connects_expected: false,
             end_ns: u64::MAX,
         };
-        assert_eq!(advice(asked, &records, &reconciled, MS).as_deref(), expected);
+        advice(asked, &records, &reconciled, MS)
+    }
+
+    #[track_caller]
+    fn needs(attempts: &[(u64, Option<u64>)], limit: u32, need: Need) {
+        let given = given(attempts, limit, vec![listener(limit + 1, limit)]);
+        let backlog = Backlog { listeners: 1, asked: limit, limit, somaxconn: Some(4096) };
+        assert_eq!(given, Some(Advice { need, backlog }));
     }
 
     /// An attempt every 2 ms, accepted at once but for a second and a bit from 501 ms on.
@@ -262,53 +244,48 @@ mod tests {
             .collect()
     }
 
+    const STALL: Need = Need::Stall { came: 601, stalled_ns: 1_202 * MS, backlog: 601 };
+
     #[test]
     fn a_stall_needs_what_comes_during_it() {
-        let words = "at 500/s, 1.20 s without an accept need a backlog of at least 601; the listener had 128";
-        check(&stalled(), 128, vec![listener(129, 128)], Some(words));
-        let capped = "at 500/s, 1.20 s without an accept need a backlog of at least 601; \
-                      the listener asked for 4 096 and had 128, which is what net.core.somaxconn allows";
-        check(&stalled(), 4096, vec![listener(129, 128)], Some(capped));
-        let several = words.replace("the listener", "each of the 2 listeners");
-        check(&stalled(), 128, vec![listener(129, 128), listener(0, 128)], Some(&several));
+        needs(&stalled(), 128, STALL);
+        let several = given(&stalled(), 4096, vec![listener(129, 128), listener(0, 128)]).expect("advice");
+        assert_eq!(several.backlog, Backlog { listeners: 2, asked: 4096, limit: 128, somaxconn: Some(4096) });
     }
 
     #[test]
     fn advice_is_for_queues_that_were_full_or_nearly_so() {
-        check(&stalled(), 4096, vec![listener(601, 4096)], None);
-        check(&stalled(), 751, vec![listener(600, 751)], None);
-        let words = "at 500/s, 1.20 s without an accept need a backlog of at least 601; the listener had 750";
-        check(&stalled(), 750, vec![listener(601, 750)], Some(words));
-        check(&stalled(), 128, vec![], None);
-        check(&stalled(), 7, vec![listener(7, 7)], None);
+        for (asked, listeners) in [
+            (4096, vec![listener(601, 4096)]),
+            (751, vec![listener(600, 751)]),
+            (128, vec![]),
+            (7, vec![listener(7, 7)]),
+        ] {
+            assert_eq!(given(&stalled(), asked, listeners), None, "{asked}");
+        }
+        let near = given(&stalled(), 750, vec![listener(601, 750)]).expect("advice");
+        assert_eq!(near.need, STALL);
     }
 
     #[test]
     fn too_much_work_is_not_cured_by_a_backlog() {
         let slow: Vec<_> = (0..500).map(|index| (1 + index * 2, Some(5 + index * 10))).collect();
-        let words = "attempts came at 501/s and were accepted at 100/s: a longer backlog only makes them wait longer; \
-                     the listener had 16";
-        check(&slow, 16, vec![listener(17, 16)], Some(words));
+        needs(&slow, 16, Need::TooMuch { came: 500, accepted: 100, lasted_ns: 998 * MS });
     }
 
     #[test]
     fn a_burst_needs_room_for_all_of_it() {
         let burst: Vec<_> = (0..50).map(|index| (1, Some(2 + index))).chain([(900, Some(900))]).collect();
-        let words =
-            "50 wanted in at the same time, which needs a backlog of at least 50; the listener had 16";
-        check(&burst, 16, vec![listener(17, 16)], Some(words));
+        needs(&burst, 16, Need::AtOnce { backlog: 50 });
         // All at once to a worker that takes long for each: nothing else comes while it works.
         let heavy: Vec<_> = (0..32).map(|index| (1, Some(2 + index * 100))).collect();
-        let words =
-            "32 wanted in at the same time, which needs a backlog of at least 32; the listener had 16";
-        check(&heavy, 16, vec![listener(17, 16)], Some(words));
+        needs(&heavy, 16, Need::AtOnce { backlog: 32 });
     }
 
     #[test]
     fn when_nobody_accepts_any_more_no_backlog_helps() {
         let dead: Vec<_> = (0..100).map(|index| (1 + index, (index < 10).then_some(1 + index))).collect();
-        let words = "nobody accepted any more: no backlog is long enough for that; the listener had 16";
-        check(&dead, 16, vec![listener(17, 16)], Some(words));
+        needs(&dead, 16, Need::Endless);
     }
 
     proptest! {

@@ -8,36 +8,61 @@ use crate::ledger::{Attempt, NO_WORKER, WorkerLog, closed_listener, not_sent_cau
 use crate::outage::{Service, service};
 use crate::overflow;
 use crate::record::{ClientRecord, Listener, Outcome};
-use crate::result::{Loss, LossKind};
+use crate::result::{Cause, Loss, LossKind};
 use crate::shm::{RecordKind, parse_crash_detail};
-use crate::told::Phrase;
+use crate::told::{Phrase, Told};
 use crate::words::{Blame, CrashMode, Fate, Stage};
 
 mod story;
 
 pub use story::Story;
-pub(crate) use story::errno_in_words;
 
 /// One line for each kind of loss, and one for those that waited too long.
 #[must_use]
 pub fn losses(story: &Story<'_>) -> Vec<Loss> {
     let mut lines: Vec<Loss> = Vec::new();
-    let mut tell = |kind, said: Vec<Phrase>| lines.extend(said.into_iter().map(|said| Loss { kind, said }));
-    tell(LossKind::Poison, poison(story).into_iter().collect());
-    tell(LossKind::InFlight, in_flight(story).into_iter().collect());
-    tell(LossKind::Refused, refused(story).into_iter().collect());
-    tell(LossKind::QueueReset, queue_resets(story).into_iter().collect());
-    tell(LossKind::SynDropped, syn_dropped(story).into_iter().collect());
-    tell(LossKind::CutShort, cut_short(story).into_iter().collect());
-    tell(LossKind::ClosedIdle, closed_idle(story).into_iter().collect());
-    tell(LossKind::TimedOut, timed_out(story).into_iter().collect());
-    tell(LossKind::WrongReply, wrong_replies(story).into_iter().collect());
-    tell(LossKind::Errno, unknown_errnos(story).into_iter().collect());
-    tell(LossKind::SentAgain, sent_again(story).into_iter().collect());
-    tell(LossKind::QueueFull, overflow(story).into_iter().collect());
-    tell(LossKind::NotSent, not_sent(story).into_iter().collect());
-    tell(LossKind::Late, late(story).into_iter().collect());
+    let mut tell = |kind, said: Vec<Said>| {
+        lines.extend(said.into_iter().map(|Said { cause, said }| Loss { kind, cause, said }));
+    };
+    tell(LossKind::Poison, poison(story).into_iter().map(Said::from).collect());
+    tell(LossKind::InFlight, in_flight(story).into_iter().map(Said::from).collect());
+    tell(LossKind::Refused, refused(story));
+    tell(LossKind::QueueReset, queue_resets(story));
+    tell(LossKind::SynDropped, syn_dropped(story).into_iter().map(Said::from).collect());
+    tell(LossKind::CutShort, cut_short(story).into_iter().map(Said::from).collect());
+    tell(LossKind::ClosedIdle, closed_idle(story).into_iter().map(Said::from).collect());
+    tell(LossKind::TimedOut, timed_out(story));
+    tell(LossKind::WrongReply, wrong_replies(story).into_iter().map(Said::from).collect());
+    tell(LossKind::Errno, unknown_errnos(story).into_iter().map(Said::from).collect());
+    tell(LossKind::SentAgain, sent_again(story).into_iter().map(Said::from).collect());
+    tell(LossKind::QueueFull, overflow(story).into_iter().map(Said::from).collect());
+    tell(LossKind::NotSent, not_sent(story).into_iter().map(Said::from).collect());
+    tell(LossKind::Late, late(story).into_iter().map(Said::from).collect());
     lines
+}
+
+/// A sentence, and what it says came before.
+struct Said {
+    cause: Option<Cause>,
+    said: Phrase,
+}
+
+impl From<Phrase> for Said {
+    fn from(said: Phrase) -> Self {
+        Self { cause: None, said }
+    }
+}
+
+impl Said {
+    /// Goes on with the cause, if there is one.
+    fn after(said: Phrase, cause: Option<Cause>) -> Self {
+        let said = said.and(cause.as_ref().map(Told::phrase).unwrap_or_default());
+        Self { cause, said }
+    }
+
+    fn then(self, other: Phrase) -> Self {
+        Self { said: self.said.then(other), ..self }
+    }
 }
 
 /// A sentence that begins with how many.
@@ -85,7 +110,7 @@ fn in_flight(story: &Story<'_>) -> Vec<Phrase> {
         .collect()
 }
 
-fn refused(story: &Story<'_>) -> Vec<Phrase> {
+fn refused(story: &Story<'_>) -> Vec<Said> {
     let lost = story.lost(Blame::Collateral, Some(Fate::Refused));
     let slack_ns = story.slack_ns();
     let mut unexplained = lost.len();
@@ -103,21 +128,21 @@ fn refused(story: &Story<'_>) -> Vec<Phrase> {
         let head = count(refused as u64, " refused: nobody listened ");
         let head = match to_ns {
             Some(to_ns) => head.text("for ").ns(to_ns - from_ns),
-            None => head.text("from ").ns(story.since_start_ns(from_ns)).text(" to the end"),
+            None => head.text("from ").at(story.since_start_ns(from_ns)).text(" to the end"),
         };
-        lines.push(head.and(story.cause(from_ns)).then(story.failed_starts(from_ns, to_ns)));
+        lines.push(Said::after(head, story.cause(from_ns)).then(story.failed_starts(from_ns, to_ns)));
     }
     if unexplained > 0 && story.records.kernel.listeners.is_empty() {
         let head = count(unexplained as u64, " refused: nobody ever listened");
-        lines.push(head.and(story.why_nobody_ever_listened()));
+        lines.push(Said::after(head, story.why_nobody_ever_listened()));
     } else if unexplained > 0 {
         let text = " refused, although a listener was seen open at the time";
-        lines.push(count(unexplained as u64, text));
+        lines.push(count(unexplained as u64, text).into());
     }
     lines
 }
 
-fn queue_resets(story: &Story<'_>) -> Vec<Phrase> {
+fn queue_resets(story: &Story<'_>) -> Vec<Said> {
     let lost = story.lost(Blame::Collateral, Some(Fate::QueueReset));
     let listeners = &story.records.kernel.listeners;
     let mut by_listener: BTreeMap<Option<usize>, u64> = BTreeMap::new();
@@ -133,13 +158,13 @@ fn queue_resets(story: &Story<'_>) -> Vec<Phrase> {
             Some(listener) => {
                 let closed_ns = listener.last_seen_ns.unwrap_or(listener.opened_ns);
                 let head = count(lost, " reset in the queue: the listener (inode ").id(listener.inode);
-                let head = head.text(") was closed at ").ns(story.since_start_ns(closed_ns));
-                head.and(story.cause(closed_ns))
+                let head = head.text(") was closed at ").at(story.since_start_ns(closed_ns));
+                Said::after(head, story.cause(closed_ns))
             }
-            None => count(
-                lost,
-                " reset in the queue: it was full, and the kernel was told to reset what overflows",
-            ),
+            None => {
+                let why = "it was full, and the kernel was told to reset what overflows";
+                count(lost, format!(" reset in the queue: {why}")).into()
+            }
         })
         .collect()
 }
@@ -226,13 +251,32 @@ fn cut_by(log: Option<&WorkerLog>, lost: &[&ClientRecord], stamped: bool) -> Phr
         return read.text(", and closed without a complete reply").then(after);
     }
     let attempts = lost.iter().map(|record| record.attempt).collect();
-    let how = match log.records.last().map(|record| record.kind) {
-        _ if closed_by_itself(log, &attempts) => "which closed them without a complete reply",
-        Some(RecordKind::Exit) => "which exited before it replied",
-        Some(RecordKind::Drain) => "which was stopped while it drained",
-        _ => "which ended before it replied",
+    let how = if closed_by_itself(log, &attempts) {
+        "which closed them without a complete reply"
+    } else {
+        log.records.last().map_or("which ended before it replied", |last| how_it_ended(last.kind))
     };
     count(cut, " accepted by worker ").id(log.pid).text(format!(", {how}")).then(after)
+}
+
+/// What the last that a worker wrote down tells of its end.
+fn how_it_ended(last: RecordKind) -> &'static str {
+    match last {
+        RecordKind::Exit => "which exited before it replied",
+        RecordKind::Drain => "which was stopped while it drained",
+        RecordKind::Boot
+        | RecordKind::Ready
+        | RecordKind::Accepted
+        | RecordKind::Read
+        | RecordKind::Replied
+        | RecordKind::Closed
+        | RecordKind::Crash
+        | RecordKind::BindFailed
+        | RecordKind::BootFailed
+        | RecordKind::AcceptFailed
+        | RecordKind::StoppedAccepting
+        | RecordKind::TookOver => "which ended before it replied",
+    }
 }
 
 /// Whether a worker recorded that it closed the connections of all these attempts.
@@ -245,7 +289,18 @@ fn closed_by_itself(log: &WorkerLog, attempts: &BTreeSet<u32>) -> bool {
                 open.insert(record.connection, record.peer.and_then(|peer| peer.attempt()));
             }
             RecordKind::Closed => closed.extend(open.remove(&record.connection).flatten()),
-            _ => {}
+            RecordKind::Boot
+            | RecordKind::Ready
+            | RecordKind::Read
+            | RecordKind::Replied
+            | RecordKind::Crash
+            | RecordKind::Drain
+            | RecordKind::Exit
+            | RecordKind::BindFailed
+            | RecordKind::BootFailed
+            | RecordKind::AcceptFailed
+            | RecordKind::StoppedAccepting
+            | RecordKind::TookOver => {}
         }
     }
     attempts.is_subset(&closed)
@@ -260,7 +315,7 @@ fn closed_idle(story: &Story<'_>) -> Option<Phrase> {
     (ended > 0).then(|| count(ended, sessions).text(text))
 }
 
-fn timed_out(story: &Story<'_>) -> Vec<Phrase> {
+fn timed_out(story: &Story<'_>) -> Vec<Said> {
     let lost = story.lost(Blame::Collateral, Some(Fate::TimedOut));
     let stage = |wanted| lost.iter().filter(|(_, r)| r.outcome == Outcome::TimedOut(wanted)).count();
     let waiting = lost.iter().filter(|(attempt, _)| attempt.worker == NO_WORKER).count();
@@ -268,34 +323,35 @@ fn timed_out(story: &Story<'_>) -> Vec<Phrase> {
     let mut lines = Vec::new();
     if known && waiting > 0 {
         let head = count(waiting as u64, " timed out in the queue: connected, but nobody accepted them");
-        lines.push(head.then(why_nobody_accepted(story, &lost)));
+        lines.push(why_nobody_accepted(head, story, &lost));
     }
     let rest = lost.len() - if known { waiting } else { 0 };
     if rest > 0 {
         let partly = stage(Stage::Reply);
         let head = if known { "accepted, but no reply came in time" } else { "no reply came in time" };
         let line = count(rest as u64, format!(" timed out: {head}"));
-        lines.push(match partly {
+        let line = match partly {
             0 => line,
             _ => line.text(" (").count(partly as u64).text(" with part of the reply)"),
-        });
+        };
+        lines.push(line.into());
     }
     lines
 }
 
-/// Who lived and did not accept, or how often nobody came to be; the end of a sentence.
-fn why_nobody_accepted(story: &Story<'_>, lost: &[(&Attempt, &ClientRecord)]) -> Phrase {
+/// Goes on with who lived and did not accept, or how often nobody came to be.
+fn why_nobody_accepted(head: Phrase, story: &Story<'_>, lost: &[(&Attempt, &ClientRecord)]) -> Said {
     let stuck = story.stuck_workers();
     if !stuck.is_empty() {
         let join = |so_far: Phrase, (index, one): (usize, Phrase)| {
             so_far.text(if index > 0 { ", " } else { "; " }).then(one)
         };
-        return stuck.into_iter().enumerate().fold(Phrase::default(), join);
+        return stuck.into_iter().enumerate().fold(head, join).into();
     }
     let waiting = || lost.iter().filter(|(attempt, _)| attempt.worker == NO_WORKER).map(|(_, record)| record);
     let from_ns = waiting().map(|record| record.intended_ns).min().unwrap_or(0);
     let to_ns = waiting().filter_map(|record| record.finished).map(NonZeroU64::get).max();
-    Phrase::default().and(story.cause(from_ns)).then(story.failed_starts(from_ns, to_ns))
+    Said::after(head, story.cause(from_ns)).then(story.failed_starts(from_ns, to_ns))
 }
 
 fn wrong_replies(story: &Story<'_>) -> Option<Phrase> {

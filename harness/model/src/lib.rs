@@ -11,6 +11,7 @@ pub mod advice;
 pub mod arrivals;
 pub mod conductor;
 pub mod duration;
+mod errno;
 pub mod expect;
 pub mod explain;
 pub mod facts;

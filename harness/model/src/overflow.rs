@@ -78,7 +78,7 @@ pub fn in_words(kernel: &KernelRecord, end_ns: u64, since_start_ns: impl Fn(u64)
             1 => line,
             times => line.text(", ").count(times as u64).text(" times"),
         };
-        let line = line.text(" from ").ns(since_start_ns(first.from_ns));
+        let line = line.text(" from ").at(since_start_ns(first.from_ns));
         Some(match listener.drops {
             Some(1) => line.text("; it dropped 1 SYN"),
             Some(drops) => line.text("; it dropped ").count(drops.into()).text(" SYNs"),

@@ -258,6 +258,9 @@ pub struct KernelRecord {
     /// Who waited to be accepted, if that was sampled.
     #[serde(default)]
     pub accepts: Option<AcceptSamples>,
+    /// The longest accept queue that the kernel allows (net.core.somaxconn), if it could be read.
+    #[serde(default)]
+    pub somaxconn: Option<u32>,
 }
 
 #[cfg(test)]

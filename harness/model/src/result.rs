@@ -15,15 +15,17 @@ use crate::told::{Phrase, Told};
 use crate::violation::Violation;
 use crate::words::{Blame, Fate, Finding, Grade, Isolation, Verdict};
 
+mod advice;
 mod books;
 mod kernel;
 mod kinds;
 mod loss;
 
+pub use advice::{Advice, Backlog, Need};
 pub use books::BooksResult;
 pub use kernel::{KernelResult, ListenerResult};
 pub use kinds::{Check, LossKind, MomentKind, What};
-pub use loss::Loss;
+pub use loss::{Cause, Loss};
 
 /// The value of `schema`.
 pub const SCHEMA: &str = "holdline.run/1";
@@ -154,6 +156,9 @@ pub struct TrialResult {
     /// The backlog that the load would have needed, in words, where a queue was full or nearly so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
+    /// The same as a value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advised: Option<Advice>,
     /// Attempts served per second, from the load's start to the end of the last attempt, where the load
     /// is a closed loop: other loads set their own pace.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -14,7 +14,9 @@ use crate::metric::Expectation;
 use crate::outage::{self, Service};
 use crate::reason::{Note, Reason};
 use crate::record::{ClientRecord, Listener};
-use crate::result::{BooksResult, KernelResult, ListenerResult, Loss, Outage, TrialResult, WorkersResult};
+use crate::result::{
+    Advice, BooksResult, KernelResult, ListenerResult, Loss, Outage, TrialResult, WorkersResult,
+};
 use crate::sampling::Method;
 use crate::scenario::{Arrivals, Scenario};
 use crate::sessions;
@@ -81,6 +83,7 @@ pub fn summarise(
     });
     let story = Story { records, reconciled: &reconciled, facts, deadline_ns: scenario.load.deadline_ns };
     let causes = explain::losses(&story);
+    let advised = advice::advice(scenario.listen.backlog, records, &reconciled, facts.start_ns);
     let mut latency = latencies.quantiles();
     for quantiles in [&mut latency.accept, &mut latency.queue_wait] {
         quantiles.how = method.filter(|_| quantiles.count > 0);
@@ -113,7 +116,8 @@ pub fn summarise(
         causes,
         timeline: timeline::timeline(records, facts),
         strip: outage::strip(&order, records.kernel, facts.start_ns, facts.end_ns, STRIP_BUCKETS),
-        advice: advice::advice(scenario.listen.backlog, records, &reconciled, facts.start_ns),
+        advice: advised.as_ref().map(Advice::to_string),
+        advised,
         notes: facts.notes.iter().map(Note::to_string).collect(),
         noted: facts.notes.clone(),
         ..blank(name, facts.elapsed_ns)
@@ -134,19 +138,14 @@ fn judged(result: TrialResult, expectations: &[Expectation]) -> TrialResult {
 
 /// The result of a trial that did not run: it is unsupported or inconclusive, as the reason says.
 #[must_use]
-pub fn not_run(name: &TrialName, grade: Grade, reason: String) -> TrialResult {
-    not_ready(name, grade, reason, 0)
+pub fn not_run(name: &TrialName, why: Reason) -> TrialResult {
+    not_ready(name, why, 0)
 }
 
 /// [`not_run`], of a trial that took so long before it was known.
 #[must_use]
-pub fn not_ready(name: &TrialName, grade: Grade, reason: String, elapsed_ns: u64) -> TrialResult {
-    let why = match grade {
-        Grade::Unsupported => Reason::Lacks { what: reason },
-        Grade::Held | Grade::Delayed | Grade::Lossy | Grade::Down | Grade::Inconclusive => {
-            Reason::NotRun { what: reason }
-        }
-    };
+pub fn not_ready(name: &TrialName, why: Reason, elapsed_ns: u64) -> TrialResult {
+    let grade = if matches!(why, Reason::Lacks { .. }) { Grade::Unsupported } else { Grade::Inconclusive };
     TrialResult {
         grade,
         verdict: grade::verdict(grade, &[]),
@@ -195,6 +194,7 @@ fn blank(name: &TrialName, elapsed_ns: u64) -> TrialResult {
         folder: name.folder.clone(),
         elapsed_ns,
         advice: None,
+        advised: None,
         throughput_per_second: None,
     }
 }

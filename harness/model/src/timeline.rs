@@ -1,7 +1,7 @@
 //! What happened when: faults, listeners, workers and supervisor on one line of time.
 
 use crate::duration::show_ns;
-use crate::explain::errno_in_words;
+use crate::errno::errno_in_words;
 use crate::facts::{FaultFact, ProcessEnd, TrialFacts};
 use crate::ledger::{TrialRecords, WorkerLog};
 use crate::overflow::{self, FullSpan};

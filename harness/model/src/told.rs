@@ -15,8 +15,10 @@ pub enum Piece {
     Text(String),
     /// How many.
     Count(u64),
-    /// How long, or when from the start of the load, in nanoseconds.
+    /// How long, in nanoseconds.
     Ns(u64),
+    /// When, in nanoseconds from the start of the load.
+    At(u64),
     /// The number by which something is called: an attempt, a process, an inode.
     Id(u64),
 }
@@ -63,6 +65,12 @@ impl Phrase {
         self.piece(Piece::Ns(ns))
     }
 
+    /// Goes on with an instant, in nanoseconds from the start of the load.
+    #[must_use]
+    pub fn at(self, ns: u64) -> Self {
+        self.piece(Piece::At(ns))
+    }
+
     /// Goes on with the number by which something is called.
     #[must_use]
     pub fn id(self, id: impl Into<u64>) -> Self {
@@ -90,7 +98,7 @@ impl Phrase {
     fn piece(mut self, piece: Piece) -> Self {
         match piece {
             Piece::Text(text) => self.text(text),
-            number @ (Piece::Count(_) | Piece::Ns(_) | Piece::Id(_)) => {
+            number @ (Piece::Count(_) | Piece::Ns(_) | Piece::At(_) | Piece::Id(_)) => {
                 self.0.push(number);
                 self
             }
@@ -110,6 +118,7 @@ enum Span {
     Text(String),
     Count(u64, u64),
     Ns(u64, u64),
+    At(u64, u64),
     Id(u64, u64),
 }
 
@@ -119,6 +128,7 @@ impl Span {
             Piece::Text(text) => Self::Text(text.clone()),
             Piece::Count(n) => Self::Count(*n, *n),
             Piece::Ns(n) => Self::Ns(*n, *n),
+            Piece::At(n) => Self::At(*n, *n),
             Piece::Id(n) => Self::Id(*n, *n),
         }
     }
@@ -129,14 +139,16 @@ impl Span {
             (Self::Text(mine), Piece::Text(text)) => mine == text,
             (Self::Count(..), Piece::Count(_))
             | (Self::Ns(..), Piece::Ns(_))
+            | (Self::At(..), Piece::At(_))
             | (Self::Id(..), Piece::Id(_)) => true,
-            (Self::Text(_) | Self::Count(..) | Self::Ns(..) | Self::Id(..), _) => false,
+            (Self::Text(_) | Self::Count(..) | Self::Ns(..) | Self::At(..) | Self::Id(..), _) => false,
         }
     }
 
     fn widen(&mut self, piece: &Piece) {
         if let (Self::Count(low, high), Piece::Count(n))
         | (Self::Ns(low, high), Piece::Ns(n))
+        | (Self::At(low, high), Piece::At(n))
         | (Self::Id(low, high), Piece::Id(n)) = (self, piece)
         {
             (*low, *high) = ((*low).min(*n), (*high).max(*n));
@@ -155,7 +167,24 @@ impl fmt::Display for Span {
                 let (low, high) = (show_ns(*low), show_ns(*high));
                 if low == high { f.write_str(&low) } else { write!(f, "{low} to {high}") }
             }
+            // Sentences go on with "to", "for" or "and": a range of instants is one word.
+            Self::At(low, high) => {
+                let (low, high) = (show_ns(*low), show_ns(*high));
+                if low == high {
+                    f.write_str(&low)
+                } else {
+                    write!(f, "{}…{high}", without_unit(&low, &high))
+                }
+            }
         }
+    }
+}
+
+/// `53.3` of `53.3 ms`, if the other has the same unit.
+fn without_unit<'a>(text: &'a str, other: &str) -> &'a str {
+    match (text.rsplit_once(' '), other.rsplit_once(' ')) {
+        (Some((number, unit)), Some((_, others))) if unit == others => number,
+        (Some(_) | None, _) => text,
     }
 }
 
@@ -228,6 +257,18 @@ mod tests {
         let first = "9 to 14 refused: nobody listened for 104 ms after worker 12…15 died";
         let second = "3 refused: nobody listened for 1.00 ms after worker 12 died";
         assert_eq!(texts, [(first.into(), 2), (second.into(), 1), ("else".into(), 1)]);
+    }
+
+    #[test]
+    fn a_range_of_instants_does_not_read_as_a_span_of_time() {
+        let closed = |ns| ((), Phrase::new("nobody listened from ").at(ns).text(" to the end"));
+        for (instants, words) in [
+            ([53_300_000, 53_300_001], "nobody listened from 53.3 ms to the end"),
+            ([54_200_000, 53_300_000], "nobody listened from 53.3…54.2 ms to the end"),
+            ([900_000, 1_200_000], "nobody listened from 900 µs…1.20 ms to the end"),
+        ] {
+            assert_eq!(alike(instants.map(closed))[0].to_string(), words);
+        }
     }
 
     #[test]

@@ -357,6 +357,13 @@ impl Watched {
             interval_ns_max: self.intervals.max_ns(),
             interval_ns: self.intervals.median_ns(),
             accepts: None,
+            somaxconn: somaxconn(),
         })
     }
+}
+
+/// The longest accept queue that the kernel gives anybody in this network namespace; not every sandbox that
+/// holdline itself is in has the file.
+fn somaxconn() -> Option<u32> {
+    std::fs::read_to_string("/proc/sys/net/core/somaxconn").ok()?.trim().parse().ok()
 }

@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use holdline_model::plan::TrialPlan;
+use holdline_model::reason::Reason;
 use holdline_model::result::{RunResult, SCHEMA, TrialResult};
 use holdline_model::summary::{TrialName, not_run};
 use holdline_model::support;
-use holdline_model::words::Grade;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -143,7 +143,7 @@ impl<'a> Runner<'a> {
             folder: trial_folder(self.folder, &folder)?,
         };
         match receipt_or_lack(supervisor, scenario).await {
-            Err(reason) => return Ok(not_run(&name, Grade::Unsupported, reason)),
+            Err(what) => return Ok(not_run(&name, Reason::Lacks { what })),
             Ok(version) => name.supervisor_version = version,
         }
         let work = work_folder()?;
@@ -158,7 +158,9 @@ impl<'a> Runner<'a> {
         }
         match ended {
             outer::Ended::Result(result) => Ok(*result),
-            outer::Ended::Failed { reason, fatal: false } => Ok(not_run(&name, Grade::Inconclusive, reason)),
+            outer::Ended::Failed { reason: what, fatal: false } => {
+                Ok(not_run(&name, Reason::NotRun { what }))
+            }
             outer::Ended::Failed { reason, fatal: true } => Err(RunError::Fatal(reason)),
         }
     }

@@ -3,9 +3,9 @@
 use anyhow::Result;
 use holdline_contract::clock::now_ns;
 use holdline_model::conductor::Event;
+use holdline_model::reason::Reason;
 use holdline_model::result::TrialResult;
 use holdline_model::summary;
-use holdline_model::words::Grade;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::TrialSpec;
@@ -54,7 +54,7 @@ impl Stage {
         self.log.event(now_ns(), &Event::NotReady { reason: reason.clone() });
         self.sight.observer.finish(false).ok();
         let elapsed_ns = now_ns() - self.began_ns;
-        summary::not_ready(&self.spec.name, Grade::Inconclusive, reason, elapsed_ns)
+        summary::not_ready(&self.spec.name, Reason::NotRun { what: reason }, elapsed_ns)
     }
 
     /// Writes down something that happened, and takes note of it.

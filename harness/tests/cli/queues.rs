@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use holdline_model::result::{LossKind, TrialResult, What};
+use holdline_model::reason::Reason;
+use holdline_model::result::{Backlog, LossKind, Need, TrialResult, What};
 use holdline_model::sampling::Method;
 use holdline_model::words::{Fate, Grade};
 
@@ -128,6 +129,20 @@ fn a_server_without_a_ledger_has_its_accept_latency_sampled() {
     assert!(stdout(&output).contains("accept latency: sampled every"), "{}", stdout(&output));
 }
 
+/// What a server listens with of its own accord is not what the kernel allows.
+#[test]
+fn a_server_with_a_backlog_of_its_own_is_told_from_what_the_kernel_allows() {
+    let place = Place::new();
+    place.write("own/server.py", OWN_SERVER.replace("backlog=128", "backlog=4").as_str());
+    place.write("own/supervisor.toml", OWN);
+    place.write("bursts.toml", BURSTS);
+    let (_, run) = conclusive(&place, &["./bursts.toml", "-s", "./own"]);
+    let advised = of(&run, "own").advised.expect("advice");
+    let Backlog { listeners, asked, limit, somaxconn } = advised.backlog;
+    assert_eq!((listeners, asked, limit), (1, 128, 4), "{advised}");
+    assert!(somaxconn.is_some_and(|most| most > 4), "{advised:?}");
+}
+
 /// A server that accepts everybody and answers nobody. It ends at once when it is asked to stop.
 const RUDE_SERVER: &str = r#"
 import os, signal, socket, sys
@@ -166,8 +181,7 @@ fn a_server_without_processes_beneath_it_has_no_worker_to_strike() {
     let run = result(&place.path("out"));
     let own = of(&run, "own");
     assert_eq!(own.grade, Grade::Inconclusive);
-    let reason = own.reason.as_deref().expect("a reason");
-    assert!(reason.contains("no process beneath the supervisor holds its listener"), "{reason}");
+    assert!(matches!(own.why, Some(Reason::FaultFailed { fault: 1, .. })), "{:?}", own.why);
 }
 
 /// Everything that holds of an overflow at a backlog of 16, by whatever transport.
@@ -179,10 +193,14 @@ fn overflowed(trial: &TrialResult) {
     let full = trial.timeline.iter().any(|entry| entry.what == Some(What::QueueFull));
     assert!(full, "{:#?}", trial.timeline);
     assert!(trial.causes.iter().any(|loss| loss.kind == LossKind::QueueFull), "{:?}", trial.losses);
-    let advice = trial.advice.as_deref().expect("advice");
-    // A machine that is busy accepts more slowly than attempts come: then no backlog is long enough.
-    let is_busy = advice.contains("a longer backlog only makes them wait longer");
-    assert!(is_busy || advice.contains("without an accept need a backlog of at least"), "{advice}");
+    let advised = trial.advised.expect("advice");
+    assert_eq!((advised.backlog.listeners, advised.backlog.limit), (1, 16), "{advised}");
+    match advised.need {
+        Need::Stall { backlog, .. } | Need::AtOnce { backlog } => assert!(backlog > 16, "{advised}"),
+        // A machine that is busy accepts more slowly than attempts come: then no backlog is long enough.
+        Need::TooMuch { came, accepted, .. } => assert!(accepted < came, "{advised}"),
+        Need::Endless => panic!("the queue was emptied in the end: {advised}"),
+    }
 }
 
 #[test]
@@ -206,7 +224,8 @@ fn a_full_queue_drops_what_the_kernel_counts() {
         }
     }
     let capped = run.trials.iter().find(|trial| trial.scenario == "backlog/somaxconn").expect("a trial");
-    assert!(capped.advice.as_ref().is_some_and(|text| text.contains("asked for 4 096 and had 16")));
+    let expected = Backlog { listeners: 1, asked: 4096, limit: 16, somaxconn: Some(16) };
+    assert_eq!(capped.advised.map(|advised| advised.backlog), Some(expected));
     assert!(stdout(&output).contains("\nadvice\n"), "{}", stdout(&output));
 }
 

@@ -76,6 +76,7 @@ fn trial() -> TrialResult {
         folder: String::new(),
         elapsed_ns: 0,
         advice: None,
+        advised: None,
         throughput_per_second: None,
     }
 }

@@ -1,8 +1,10 @@
 //! A trial as its losses are told of: who listened when, who ended when, who was stuck.
 
+use crate::errno::errno_in_words;
 use crate::facts::TrialFacts;
 use crate::ledger::{Attempt, Reconciled, TrialRecords, WorkerLog};
 use crate::record::ClientRecord;
+use crate::result::Cause;
 use crate::shm::{RecordKind, WorkerRecord, parse_crash_detail};
 use crate::told::Phrase;
 use crate::words::{Blame, CrashMode, Fate};
@@ -58,32 +60,28 @@ impl<'a> Story<'a> {
     }
 
     /// Whose end came last before an instant, with some slack for the observer's interval.
-    pub(super) fn cause(&self, at_ns: u64) -> Phrase {
+    pub(super) fn cause(&self, at_ns: u64) -> Option<Cause> {
         let by_ns = at_ns + self.slack_ns();
         // A worker that nobody supervises is its own supervisor: its own records say more.
         let is_worker = |pid| self.records.workers.unwrap_or_default().iter().any(|log| log.pid == pid);
         let exits =
             self.facts.supervisor_exits.iter().filter(|end| end.successor.is_none() && !is_worker(end.pid));
-        let supervisor = exits
-            .map(|end| (end.at_ns, Phrase::new(format!("after the supervisor ended with {}", end.status))));
+        let supervisor = exits.map(|end| (end.at_ns, Cause::SupervisorEnded { status: end.status.clone() }));
         let workers = self.records.workers.unwrap_or_default().iter().filter_map(end_of_worker);
-        let killed = self
-            .records
-            .deaths
-            .iter()
-            .map(|death| (death.at_ns, after_worker(death.pid, " was killed from outside")));
+        let deaths = self.records.deaths.iter();
+        let killed = deaths.map(|death| (death.at_ns, Cause::WorkerKilled { pid: death.pid }));
         let ends = supervisor.chain(workers).chain(killed).filter(|(end_ns, _)| *end_ns <= by_ns);
-        ends.max_by_key(|(end_ns, _)| *end_ns).map(|(_, text)| text).unwrap_or_default()
+        ends.max_by_key(|(end_ns, _)| *end_ns).map(|(_, cause)| cause)
     }
 
     /// The last worker that could not listen, whatever others did after it; else whose end came last.
-    pub(super) fn why_nobody_ever_listened(&self) -> Phrase {
+    pub(super) fn why_nobody_ever_listened(&self) -> Option<Cause> {
         let failure = |log: &WorkerLog| {
             let record = log.records.iter().find(|record| record.kind == RecordKind::BindFailed)?;
             Some(bind_failure(log, record))
         };
         let failed = self.records.workers.unwrap_or_default().iter().rev().find_map(failure);
-        failed.unwrap_or_else(|| self.cause(self.facts.end_ns))
+        failed.or_else(|| self.cause(self.facts.end_ns))
     }
 }
 
@@ -131,16 +129,20 @@ fn stuck(log: &WorkerLog, end_ns: u64) -> Option<String> {
             let (step, mode) = parse_crash_detail(record.detail)?;
             (mode == CrashMode::Hang).then(|| format!("hung (at step {step})"))
         }
-        _ => None,
+        RecordKind::Boot
+        | RecordKind::Ready
+        | RecordKind::Accepted
+        | RecordKind::Read
+        | RecordKind::Replied
+        | RecordKind::Closed
+        | RecordKind::Drain
+        | RecordKind::Exit
+        | RecordKind::BindFailed
+        | RecordKind::TookOver => None,
     })
 }
 
-/// `after worker 12 exited`, with what it did.
-fn after_worker(pid: u32, what: impl Into<String>) -> Phrase {
-    Phrase::new("after worker ").id(pid).text(what)
-}
-
-fn end_of_worker(log: &WorkerLog) -> Option<(u64, Phrase)> {
+fn end_of_worker(log: &WorkerLog) -> Option<(u64, Cause)> {
     // A worker that cannot listen says so, and then that it exits.
     if let [.., cause, _] | [.., cause] = log.records.as_slice()
         && cause.kind == RecordKind::BindFailed
@@ -148,31 +150,27 @@ fn end_of_worker(log: &WorkerLog) -> Option<(u64, Phrase)> {
         return Some((cause.at_ns, bind_failure(log, cause)));
     }
     let last = log.records.last()?;
-    let text = match last.kind {
+    let cause = match last.kind {
         RecordKind::Crash | RecordKind::BootFailed => {
             let (step, mode) = parse_crash_detail(last.detail).filter(|(_, mode)| mode.ends_process())?;
-            after_worker(log.pid, format!(" died ({mode} at step {step})"))
+            Cause::WorkerDied { pid: log.pid, step, mode }
         }
-        RecordKind::Exit => after_worker(log.pid, " exited"),
-        _ => return None,
+        RecordKind::Exit => Cause::WorkerExited { pid: log.pid },
+        RecordKind::Boot
+        | RecordKind::Ready
+        | RecordKind::Accepted
+        | RecordKind::Read
+        | RecordKind::Replied
+        | RecordKind::Closed
+        | RecordKind::Drain
+        | RecordKind::BindFailed
+        | RecordKind::AcceptFailed
+        | RecordKind::StoppedAccepting
+        | RecordKind::TookOver => return None,
     };
-    Some((last.at_ns, text))
+    Some((last.at_ns, cause))
 }
 
-fn bind_failure(log: &WorkerLog, record: &WorkerRecord) -> Phrase {
-    after_worker(log.pid, format!(" could not listen ({})", errno_in_words(record.detail)))
-}
-
-/// The errnos of `bind` and `accept` that have a remedy. The numbers are those of
-/// asm-generic/errno.h; some architectures have others, which then stay numbers.
-pub(crate) fn errno_in_words(errno: u64) -> String {
-    match errno {
-        23 => "errno 23, ENFILE: the system had no descriptors left".to_owned(),
-        24 => "errno 24, EMFILE: it had no descriptors left".to_owned(),
-        9 => "errno 9, EBADF: it was named, but not open".to_owned(),
-        13 => "errno 13, EACCES: permission denied".to_owned(),
-        98 => "errno 98, EADDRINUSE: the address was in use".to_owned(),
-        99 => "errno 99, EADDRNOTAVAIL: there is no such address here".to_owned(),
-        _ => format!("errno {errno}"),
-    }
+fn bind_failure(log: &WorkerLog, record: &WorkerRecord) -> Cause {
+    Cause::CouldNotListen { pid: log.pid, errno: record.detail }
 }

@@ -1,4 +1,4 @@
-//! What was lost, in a sentence of which the kind and the numbers are known.
+//! What was lost, in a sentence of which the kind, the cause and the numbers are known.
 
 use std::fmt;
 
@@ -6,20 +6,87 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::LossKind;
+use crate::errno::errno_in_words;
 use crate::told::{Phrase, Told};
+use crate::words::{CrashMode, CrashStep};
 
 /// A kind of loss, with how many.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Loss {
     /// Which.
     pub kind: LossKind,
+    /// What came before it, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
     /// The sentence, with the numbers in it apart.
     pub said: Phrase,
+}
+
+/// What made a listener close, or nobody listen or accept: whose end or failure came last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Cause {
+    /// The supervisor ended.
+    SupervisorEnded {
+        /// How, in words that fit "ended with …".
+        status: String,
+    },
+    /// A fault killed a worker.
+    WorkerKilled {
+        /// The worker's process id.
+        pid: u32,
+    },
+    /// A worker crashed as it was told.
+    WorkerDied {
+        /// The worker's process id.
+        pid: u32,
+        /// Where.
+        step: CrashStep,
+        /// How.
+        mode: CrashMode,
+    },
+    /// A worker exited of its own will.
+    WorkerExited {
+        /// The worker's process id.
+        pid: u32,
+    },
+    /// A worker could not listen.
+    CouldNotListen {
+        /// The worker's process id.
+        pid: u32,
+        /// The errno of `bind` or `listen`.
+        errno: u64,
+    },
+}
+
+impl Told for Cause {
+    fn phrase(&self) -> Phrase {
+        let after_worker = |pid: u32| Phrase::new("after worker ").id(pid);
+        match self {
+            Self::SupervisorEnded { status } => {
+                Phrase::new(format!("after the supervisor ended with {status}"))
+            }
+            Self::WorkerKilled { pid } => after_worker(*pid).text(" was killed from outside"),
+            Self::WorkerDied { pid, step, mode } => {
+                after_worker(*pid).text(format!(" died ({mode} at step {step})"))
+            }
+            Self::WorkerExited { pid } => after_worker(*pid).text(" exited"),
+            Self::CouldNotListen { pid, errno } => {
+                after_worker(*pid).text(format!(" could not listen ({})", errno_in_words(*errno)))
+            }
+        }
+    }
 }
 
 impl Told for Loss {
     fn phrase(&self) -> Phrase {
         self.said.clone()
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.phrase().fmt(f)
     }
 }
 
