@@ -93,7 +93,7 @@ fn old_and_new_answer_side_by_side_or_one_after_the_other() {
         let served: Vec<u16> = trial.versions.iter().map(|served| served.version).collect();
         assert_eq!(served, [1, 2], "{name}");
         let sum: u64 = trial.versions.iter().map(|served| served.served).sum();
-        assert_eq!(sum, trial.fates[&holdline_model::words::Fate::Served], "{name}");
+        assert_eq!(sum, trial.fates[&Fate::Served], "{name}");
         assert!(trial.versions.iter().all(|served| served.first_ns <= served.last_ns), "{name}");
         if name != "rolling" {
             assert_eq!(versions::overlap_ns(&trial.versions), Some(0), "{name}: {:?}", trial.versions);
