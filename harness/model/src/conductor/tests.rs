@@ -179,8 +179,9 @@ const ACTIONS: [&str; 8] = [
 fn schedules() -> impl Strategy<Value = Vec<String>> {
     let moment = prop_oneof![
         (0..300_u64).prop_map(|ms| format!("at = \"{ms}ms\"")),
-        (0..30_u32).prop_map(|attempt| format!("at = {{ attempt = {attempt} }}")),
-        Just("at = { fraction = 0.3 }".to_owned()),
+        // Completed by the fault's index: an attempt carries one poison at the most.
+        (1..4_u32).prop_map(|ten| format!("at = {{ attempt = {ten}")),
+        Just("at = { fraction = 0.3".to_owned()),
         (0..60_u64).prop_map(|ms| format!("after {ms}")),
     ];
     let faults = proptest::collection::vec((moment, 0..ACTIONS.len()), 1..8);
@@ -193,6 +194,7 @@ fn schedules() -> impl Strategy<Value = Vec<String>> {
                     format!("at = {{ after = {other}, delay = \"{ms}ms\" }}")
                 }
                 (Some(ms), _) => format!("at = \"{ms}ms\""),
+                (None, _) if at.contains('{') => format!("{at}{index} }}"),
                 (None, _) => at.clone(),
             };
             format!("{at}\n{}", ACTIONS[*action])

@@ -16,6 +16,7 @@ use holdline_model::conductor::{Event, Hit, Order};
 use holdline_model::scenario::Target;
 use holdline_model::signals::Signal;
 use holdline_model::words::CrashStep;
+use nix::errno::Errno;
 use nix::unistd::Pid;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -24,6 +25,7 @@ use super::place::Place;
 use super::process::Supervised;
 use super::record::Told;
 use super::sight::Sight;
+use crate::proc;
 use arm::Armed;
 use ask::Asked;
 use pause::Paused;
@@ -144,7 +146,11 @@ impl Hands {
         let mut reached = Vec::new();
         // Taken into charge first: if one of several cannot be stopped, the others are resumed.
         let mut paused = Paused::default();
+        let meant = how_many(to);
         for pid in aim(to, sight, supervised)? {
+            if reached.len() == meant {
+                break;
+            }
             match ends::send(pid, signal) {
                 Ok(Reached::Gone) => {}
                 Ok(Reached::Yes) => {
@@ -173,21 +179,24 @@ impl Hands {
         supervised: &Supervised,
     ) -> Result<Deed> {
         let is_idle = step == CrashStep::Idle;
-        let worker = if is_idle { aim(Target::Worker, sight, supervised)?.first().copied() } else { None };
-        if is_idle && worker.is_none() {
+        let workers = if is_idle { aim(Target::Worker, sight, supervised)? } else { Vec::new() };
+        if is_idle && workers.is_empty() {
             return Ok(None);
         }
         arm()?;
         let armed = Armed::of(Arc::clone(&self.control), step, times);
-        let mut struck = Vec::new();
-        if let Some(worker) = worker {
+        if !is_idle {
+            return Ok(Some((Vec::new(), Some(Undo::Armed(armed)))));
+        }
+        // A zombie takes signals without a sign that they do nothing any more.
+        for worker in workers.into_iter().filter(|worker| proc::is_alive(*worker)) {
             match send_idle_signal(worker) {
-                Ok(()) => struck.push(worker),
-                Err(nix::errno::Errno::ESRCH) => return Ok(None),
+                Ok(()) => return Ok(Some((vec![worker], Some(Undo::Armed(armed))))),
+                Err(Errno::ESRCH) => {}
                 Err(errno) => bail!("failed to signal worker {worker}: {errno}"),
             }
         }
-        Ok(Some((struck, Some(Undo::Armed(armed)))))
+        Ok(None)
     }
 
     fn heal(&mut self, fault: usize) -> Told {
@@ -208,22 +217,26 @@ impl Hands {
     }
 }
 
-/// The processes that a fault is aimed at, as far as they run and are ours.
+/// How many processes a fault is meant for.
+const fn how_many(target: Target) -> usize {
+    match target {
+        Target::Worker | Target::Supervisor => 1,
+        Target::Workers => usize::MAX,
+    }
+}
+
+/// The processes that a fault may hit, as far as they run and are ours, those that it is meant for first:
+/// one that ends just now leaves its place to the next.
 fn aim(target: Target, sight: &Sight, supervised: &Supervised) -> Result<Vec<Pid>> {
     let supervisor = supervised.pid();
-    let pids = match target {
+    let (pids, aims_at_workers) = match target {
         Target::Supervisor => {
-            Some(supervisor).filter(|pid| crate::proc::is_alive(*pid)).into_iter().collect()
+            (Some(supervisor).filter(|pid| proc::is_alive(*pid)).into_iter().collect(), false)
         }
-        Target::Worker => sight.worker_pids(supervisor).into_iter().take(1).collect(),
-        Target::Workers => sight.worker_pids(supervisor),
+        Target::Worker | Target::Workers => (sight.worker_pids(supervisor), true),
     };
     sight.prove_own(&pids)?;
-    let aims_at_workers = match target {
-        Target::Worker | Target::Workers => true,
-        Target::Supervisor => false,
-    };
-    if pids.is_empty() && aims_at_workers && sight.is_blind() && crate::proc::is_alive(supervisor) {
+    if pids.is_empty() && aims_at_workers && sight.is_blind() && proc::is_alive(supervisor) {
         bail!("no process beneath the supervisor holds its listener, by which its workers are known");
     }
     Ok(pids)
