@@ -98,7 +98,8 @@ async fn end_of_workers(stage: &mut Stage) {
     while let Some(pid) = stage.sight.workers.pids().first().copied() {
         tokio::select! {
             () = ends::ended(pid) => {}
-            () = stage.ledgers.changed() => {}
+            // The watch on ledgers is over: others that have come since are found now and then.
+            () = tokio::time::sleep(Duration::from_millis(10)) => {}
         }
         if stage.look().is_err() {
             return;

@@ -56,6 +56,7 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
 
     let lead = Lead::new(&mut stage, &mut supervised, &mut hands, conductor, load)?;
     let (conductor, client) = lead.until_the_end().await?;
+    stage.ledgers.end();
 
     stage.sight.observer.end()?;
     let end_ns = now_ns();

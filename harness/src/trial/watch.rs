@@ -19,7 +19,8 @@ const DISTANCE: Duration = Duration::from_millis(1);
 /// A watch on the folder of ledgers.
 #[derive(Debug)]
 pub(super) struct LedgerWatch {
-    notices: AsyncFd<OwnedFd>,
+    /// `None`: it is over.
+    notices: Option<AsyncFd<OwnedFd>>,
     next: Instant,
 }
 
@@ -33,19 +34,30 @@ impl LedgerWatch {
             .with_context(|| format!("failed to watch {}", folder.display()))?;
         let notices = readable(notices)
             .with_context(|| format!("failed to wait for changes of {}", folder.display()))?;
-        Ok(Self { notices, next: Instant::now() })
+        Ok(Self { notices: Some(notices), next: Instant::now() })
     }
 
     /// Waits until something may have been recorded. What is awaited is not lost if the future is dropped.
     pub(super) async fn changed(&mut self) {
+        let Some(notices) = &self.notices else { return std::future::pending().await };
         tokio::time::sleep_until(self.next).await;
-        match self.notices.readable().await {
+        match notices.readable().await {
             Ok(mut ready) => {
-                drain(self.notices.get_ref());
+                drain(notices.get_ref());
                 ready.clear_ready();
                 self.next = Instant::now() + DISTANCE;
             }
             Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Ends the watch, beside whatever follows: to release an inotify instance, the kernel waits until
+    /// nobody can look at its marks any more (fsnotify_destroy_group), which takes some 10 ms.
+    pub(super) fn end(&mut self) {
+        if let Some(notices) = self.notices.take() {
+            let notices = notices.into_inner();
+            // Where there is no thread to be had, it is released here.
+            drop(std::thread::Builder::new().name("release".to_owned()).spawn(move || drop(notices)));
         }
     }
 }
