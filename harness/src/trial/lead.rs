@@ -53,7 +53,6 @@ pub(super) struct Lead<'a> {
     supervisor_lives: bool,
     /// The process that has taken over from the one that was started.
     successor: Option<Pid>,
-    stop_asked: bool,
     progress_ns: u64,
 }
 
@@ -79,7 +78,6 @@ impl<'a> Lead<'a> {
             alarm: Alarm::new()?,
             supervisor_lives,
             successor,
-            stop_asked: false,
             progress_ns: 0,
         })
     }
@@ -113,7 +111,7 @@ impl<'a> Lead<'a> {
             told = self.stage.told.recv() => told.map_or(Input::Woken, Input::Told),
             status = self.supervised.wait(), if self.supervisor_lives => Input::SupervisorEnded(status),
             () = end_of(successor), if successor.is_some() => Input::SuccessorEnded,
-            () = self.orders.stop(), if !self.stop_asked => Input::StopAsked,
+            () = self.orders.stop(), if !self.conductor.is_stopping() => Input::StopAsked,
             woken = self.alarm.at(wake_at) => { woken?; Input::Woken }
             () = self.stage.ledgers.changed() => Input::Woken,
             () = tokio::time::sleep(CHORES) => Input::Woken,
@@ -136,10 +134,7 @@ impl<'a> Lead<'a> {
                 self.supervisor_ended(status);
             }
             Input::SuccessorEnded => self.successor_ended()?,
-            Input::StopAsked => {
-                self.stop_asked = true;
-                self.tell((now_ns(), Event::StopAsked));
-            }
+            Input::StopAsked => self.tell((now_ns(), Event::StopAsked)),
             Input::Woken => {}
         }
         Ok(())

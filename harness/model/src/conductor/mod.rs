@@ -67,10 +67,10 @@ impl Conductor {
         conductor
     }
 
-    /// When each fault is due.
+    /// Whether the user has asked for an early end.
     #[must_use]
-    pub const fn moments(&self) -> &Moments {
-        &self.moments
+    pub const fn is_stopping(&self) -> bool {
+        self.stop_asked
     }
 
     /// How far each fault is, in the scenario's order.
