@@ -16,6 +16,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::sync::{OnceCell, Semaphore};
 
+use crate::proc;
+
 /// How long a receipt may take.
 const LIMIT: Duration = Duration::from_secs(10);
 /// How long what it wrote may take to arrive once it has ended.
@@ -133,7 +135,7 @@ async fn ask(words: &[String]) -> std::io::Result<Answer> {
         .process_group(0)
         .kill_on_drop(true)
         .spawn()?;
-    let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw));
+    let group = Group(child.id().and_then(proc::numbered));
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (mut output, mut errors) = (Vec::new(), Vec::new());
     let status = {
@@ -215,8 +217,8 @@ mod tests {
     #[tokio::test]
     async fn what_it_leaves_running_is_killed_and_not_waited_for() {
         let answer = answer("sleep 1000 & echo $!").await;
-        let pid: i32 = String::from_utf8(answer.output).expect("UTF-8").trim().parse().expect("a pid");
-        while crate::proc::is_alive(Pid::from_raw(pid)) {
+        let pid: u32 = String::from_utf8(answer.output).expect("UTF-8").trim().parse().expect("a pid");
+        while proc::is_alive(proc::numbered(pid).expect("a process")) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -20,7 +20,7 @@ pub fn holders(inode: u32) -> Vec<u32> {
 pub fn scan(inodes: &[u32]) -> BTreeMap<u32, Vec<u32>> {
     let mut holders: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for process in proc::all() {
-        let Ok(pid) = u32::try_from(process.as_raw()) else { continue };
+        let pid = proc::number(process);
         for inode in proc::sockets(process) {
             let held = holders.get(&inode).is_some_and(|pids| pids.last() == Some(&pid));
             if inodes.contains(&inode) && !held {

@@ -4,6 +4,9 @@
 //! are taken every millisecond while a load runs. A process that is gone is an answer, `None`; only what may
 //! not be read, or cannot be understood, is an error. Process ids are those of the PID namespace whose
 //! `/proc` the caller sees.
+//!
+//! The harness knows a process by a [`Pid`]; records, and what is told of processes, hold numbers. Here one
+//! becomes the other.
 
 mod files;
 mod stat;
@@ -37,12 +40,24 @@ impl ProcError {
 /// What a look at a process gives: `None`, if there is no such process.
 pub(crate) type Look<T> = Result<Option<T>, ProcError>;
 
+/// The number of a process, as records hold it.
+pub(crate) fn number(pid: Pid) -> u32 {
+    // Those of groups, which are negative, are never recorded.
+    pid.as_raw().unsigned_abs()
+}
+
+/// The process that a number stands for; `None`, if it is none that a process can have.
+pub(crate) fn numbered(number: u32) -> Option<Pid> {
+    i32::try_from(number).ok().filter(|raw| *raw > 0).map(Pid::from_raw)
+}
+
 /// All processes, in ascending order of their ids; none, if there is no `/proc`.
 pub(crate) fn all() -> Vec<Pid> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let mut pids: Vec<i32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    let mut pids: Vec<Pid> =
+        entries.filter_map(|entry| numbered(entry.file_name().to_str()?.parse().ok()?)).collect();
     pids.sort_unstable();
-    pids.into_iter().map(Pid::from_raw).collect()
+    pids
 }
 
 /// The cgroups of a process, a line for each hierarchy: cgroups(7).
@@ -95,7 +110,16 @@ mod tests {
         assert_eq!(numbers_in("Name:\tsh\nNSpid:\t4711\t12\t2\nNSpgid:\t1\n"), [4711, 12, 2]);
         assert_eq!(numbers_in("Name:\tsh\n"), [0; 0]);
         let own = numbers(Pid::this()).expect("a status").expect("this process");
-        assert_eq!(own.first().copied(), u32::try_from(Pid::this().as_raw()).ok());
+        assert_eq!(own.first().copied(), Some(number(Pid::this())));
+    }
+
+    #[test]
+    fn a_process_is_found_again_by_its_number() {
+        assert_eq!(numbered(number(Pid::this())), Some(Pid::this()));
+        assert_eq!(numbered(std::process::id()), Some(Pid::this()));
+        for none in [0, 1 << 31, u32::MAX] {
+            assert_eq!(numbered(none), None, "{none}");
+        }
     }
 
     #[test]

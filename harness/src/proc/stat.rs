@@ -63,6 +63,7 @@ pub(crate) fn is_stopped(pid: Pid) -> bool {
 mod tests {
     use std::process::Command;
 
+    use super::super::numbered;
     use super::*;
 
     #[test]
@@ -86,7 +87,7 @@ mod tests {
     #[test]
     fn one_that_is_dead_and_not_reaped_does_not_run() {
         let mut child = Command::new("sleep").arg("1000").spawn().expect("sleep");
-        let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
+        let pid = numbered(child.id()).expect("a pid");
         assert!(is_alive(pid));
         assert_eq!(stat(pid).expect("a look").expect("a process").parent, Pid::this());
         child.kill().expect("a signal");

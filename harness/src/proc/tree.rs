@@ -5,7 +5,7 @@ use std::fs;
 
 use nix::unistd::Pid;
 
-use super::{Look, all, path, stat, unless_gone};
+use super::{Look, all, numbered, path, stat, unless_gone};
 
 /// The deepest tree that is followed upwards: a deeper one is none of ours.
 const DEPTH_MAX: usize = 1000;
@@ -21,8 +21,7 @@ pub(crate) fn children(pid: Pid) -> Look<Vec<Pid>> {
         let Ok(text) = fs::read_to_string(task.path().join("children")) else {
             return Ok(Some(scan_for_children(pid)));
         };
-        let pids = text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok());
-        children.extend(pids.map(Pid::from_raw));
+        children.extend(text.split_ascii_whitespace().filter_map(|number| numbered(number.parse().ok()?)));
     }
     Ok(Some(children))
 }
@@ -72,7 +71,7 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "sleep 1000 & wait"]).stdin(Stdio::null());
         let mut child = command.spawn().expect("sh");
-        let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
+        let pid = numbered(child.id()).expect("a pid");
         let below = loop {
             match descendants(pid).pop_first() {
                 Some(below) => break below,

@@ -11,6 +11,7 @@ use std::process::ExitStatus;
 use holdline_contract::clock::now_ns;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::unistd::Pid;
 
 use super::error::{SandboxError, Step};
 use super::process::{self, Ended};
@@ -23,7 +24,7 @@ const PIPE_BYTES: i32 = 1 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Adopted {
     /// Its PID, in the runner's PID namespace.
-    pub pid: i32,
+    pub pid: Pid,
     /// How it ended.
     pub status: ExitStatus,
     /// When init reaped it, in nanoseconds of `CLOCK_MONOTONIC`.
@@ -92,7 +93,8 @@ pub(super) struct Reporter {
 
 impl Reporter {
     pub(super) fn report(&mut self, ended: Ended) {
-        let record = Record { pid: ended.pid, status: ended.status, ended_ns: now_ns(), lost: self.lost };
+        let record =
+            Record { pid: Some(ended.pid), status: ended.status, ended_ns: now_ns(), lost: self.lost };
         if self.write(record) == Err(Errno::EAGAIN) {
             self.lost += 1;
         }
@@ -106,7 +108,7 @@ impl Reporter {
     /// Tells of lost records, if there is room by now.
     pub(super) fn tell_lost(&mut self) {
         if self.has_untold() {
-            let _ = self.write(Record { pid: 0, status: 0, ended_ns: now_ns(), lost: self.lost });
+            let _ = self.write(Record { pid: None, status: 0, ended_ns: now_ns(), lost: self.lost });
         }
     }
 
@@ -150,7 +152,7 @@ pub(super) fn channel() -> Result<(Adoptions, Reporter), SandboxError> {
 /// One message through the pipe. Without a PID it only tells how many were lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Record {
-    pid: i32,
+    pid: Option<Pid>,
     status: i32,
     ended_ns: u64,
     /// Records lost before this one.
@@ -162,7 +164,7 @@ impl Record {
 
     fn encode(self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
-        bytes[..4].copy_from_slice(&self.pid.to_ne_bytes());
+        bytes[..4].copy_from_slice(&self.pid.map_or(0, Pid::as_raw).to_ne_bytes());
         bytes[4..8].copy_from_slice(&self.status.to_ne_bytes());
         bytes[8..16].copy_from_slice(&self.ended_ns.to_ne_bytes());
         bytes[16..].copy_from_slice(&self.lost.to_ne_bytes());
@@ -172,12 +174,13 @@ impl Record {
     fn decode(bytes: &[u8; Self::BYTES]) -> Self {
         let word = |at: usize| u64::from_ne_bytes(std::array::from_fn(|index| bytes[at + index]));
         let half = |at: usize| i32::from_ne_bytes(std::array::from_fn(|index| bytes[at + index]));
-        Self { pid: half(0), status: half(4), ended_ns: word(8), lost: word(16) }
+        let pid = Some(half(0)).filter(|pid| *pid != 0).map(Pid::from_raw);
+        Self { pid, status: half(4), ended_ns: word(8), lost: word(16) }
     }
 
     fn adopted(self) -> Option<Adopted> {
         let status = ExitStatus::from_raw(self.status);
-        (self.pid != 0).then_some(Adopted { pid: self.pid, status, ended_ns: self.ended_ns })
+        self.pid.map(|pid| Adopted { pid, status, ended_ns: self.ended_ns })
     }
 }
 
@@ -190,10 +193,10 @@ mod tests {
         let (mut adoptions, mut reporter) = channel().expect("a pipe");
         assert_eq!(adoptions.drain().expect("nothing"), []);
         for pid in 1..=300 {
-            reporter.report(Ended { pid, status: pid << 8 & 0xff00 });
+            reporter.report(Ended { pid: Pid::from_raw(pid), status: pid << 8 & 0xff00 });
         }
         let adopted = adoptions.drain().expect("reports");
-        assert!(adopted.iter().map(|adopted| adopted.pid).eq(1..=300));
+        assert!(adopted.iter().map(|adopted| adopted.pid).eq((1..=300).map(Pid::from_raw)));
         assert_eq!(adopted[6].status.code(), Some(7));
         assert_eq!(adoptions.lost(), 0);
     }
@@ -204,7 +207,7 @@ mod tests {
         let mut sent = 0;
         while reporter.lost < 5 {
             sent += 1;
-            reporter.report(Ended { pid: sent, status: 0 });
+            reporter.report(Ended { pid: Pid::from_raw(sent), status: 0 });
         }
         reporter.tell_lost();
         assert!(reporter.has_untold());
@@ -221,7 +224,7 @@ mod tests {
     fn a_runner_that_does_not_listen_is_left_alone() {
         let (adoptions, mut reporter) = channel().expect("a pipe");
         drop(adoptions);
-        reporter.report(Ended { pid: 1, status: 0 });
+        reporter.report(Ended { pid: Pid::from_raw(1), status: 0 });
         assert!(!reporter.has_untold());
     }
 }

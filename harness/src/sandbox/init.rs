@@ -125,7 +125,7 @@ fn become_init(setup: &Setup, ties: Ties, ending: PipeWriter) -> Result<Inside, 
                     process::exit_now(process::KILLED);
                 }
             }
-            Ok(Inside { level: setup.level, adoptions, client_v6, init: init.as_raw() })
+            Ok(Inside { level: setup.level, adoptions, client_v6, init })
         }
     }
 }
@@ -186,7 +186,7 @@ impl Init {
     /// Reaps whatever has ended. Returns the runner's status if it was among them.
     fn reap(&mut self) -> Option<i32> {
         while let Reaped::Child(ended) = process::reap_any() {
-            if ended.pid == self.runner.as_raw() {
+            if ended.pid == self.runner {
                 return Some(ended.status);
             }
             self.reporter.report(ended);

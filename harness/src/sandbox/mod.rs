@@ -33,7 +33,7 @@ mod tmpfs;
 mod tree;
 mod work;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
@@ -99,26 +99,26 @@ pub struct Inside {
     /// Whether clients can use addresses from
     /// [`CLIENT_V6_PREFIX`](holdline_model::wire::CLIENT_V6_PREFIX), bound with `IPV6_FREEBIND`.
     pub client_v6: bool,
-    init: i32,
+    init: Pid,
 }
 
 impl Inside {
     /// Whether a process belongs to this trial: whether it descends from its init.
     #[must_use]
-    pub fn owns(&self, pid: i32) -> bool {
-        proc::descends_from(Pid::from_raw(pid), Pid::from_raw(self.init))
+    pub fn owns(&self, pid: Pid) -> bool {
+        proc::descends_from(pid, self.init)
     }
 
     /// The process that adopts the trial's orphans.
     #[must_use]
-    pub fn init(&self) -> i32 {
+    pub fn init(&self) -> Pid {
         self.init
     }
 
     /// The trial's processes other than init: the runner, the supervisor and all that they started.
     #[must_use]
-    pub fn processes(&self) -> Vec<i32> {
-        proc::descendants(Pid::from_raw(self.init)).into_iter().map(Pid::as_raw).collect()
+    pub fn processes(&self) -> BTreeSet<Pid> {
+        proc::descendants(self.init)
     }
 
     /// The orphans that init has now: its children other than the runner, in ascending order.
@@ -126,10 +126,10 @@ impl Inside {
     /// # Errors
     ///
     /// Fails if `/proc` cannot be read.
-    pub fn adopted_now(&self) -> io::Result<Vec<i32>> {
-        let children = proc::children(Pid::from_raw(self.init)).map_err(io::Error::other)?;
-        let mut orphans: Vec<i32> = children.into_iter().flatten().map(Pid::as_raw).collect();
-        orphans.retain(|pid| *pid != Pid::this().as_raw());
+    pub fn adopted_now(&self) -> io::Result<Vec<Pid>> {
+        let children = proc::children(self.init).map_err(io::Error::other)?;
+        let mut orphans = children.unwrap_or_default();
+        orphans.retain(|pid| *pid != Pid::this());
         orphans.sort_unstable();
         orphans.dedup();
         Ok(orphans)

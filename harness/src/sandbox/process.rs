@@ -22,7 +22,7 @@ pub(super) const KILLED: i32 = 128 + libc::SIGKILL;
 /// A child that has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ended {
-    pub(super) pid: i32,
+    pub(super) pid: Pid,
     /// As `wait(2)` encodes it.
     pub(super) status: i32,
 }
@@ -153,25 +153,26 @@ fn set_action(signal: Signal, handler: SigHandler) -> nix::Result<()> {
 /// Not through nix, whose `WaitStatus` cannot express a real-time signal and drops the child's status
 /// in favour of an error.
 pub(super) fn reap_any() -> Reaped {
-    reap(-1, libc::WNOHANG)
+    reap(Pid::from_raw(-1), libc::WNOHANG)
 }
 
 /// Waits for the child `pid` to end; none if it is not a child.
 pub(super) fn reap_one(pid: Pid) -> Option<Ended> {
-    match reap(pid.as_raw(), 0) {
+    match reap(pid, 0) {
         Reaped::Child(ended) => Some(ended),
         Reaped::NoneYet | Reaped::Childless => None,
     }
 }
 
-fn reap(which: i32, options: i32) -> Reaped {
+/// As waitpid(2) takes them: a process id of -1 stands for any child.
+fn reap(which: Pid, options: i32) -> Reaped {
     let mut status = 0;
     loop {
         // SAFETY: `status` is a valid place for an int during the call.
-        let pid = unsafe { libc::waitpid(which, &raw mut status, options | libc::__WALL) };
+        let pid = unsafe { libc::waitpid(which.as_raw(), &raw mut status, options | libc::__WALL) };
         match pid {
             0 => return Reaped::NoneYet,
-            1.. => return Reaped::Child(Ended { pid, status }),
+            1.. => return Reaped::Child(Ended { pid: Pid::from_raw(pid), status }),
             _ if Errno::last() == Errno::EINTR => {}
             _ => return Reaped::Childless,
         }
@@ -214,7 +215,7 @@ mod tests {
     #[test]
     fn what_is_stopped_goes_on_and_what_runs_is_left_alone() {
         let mut child = std::process::Command::new("sleep").arg("1000").spawn().expect("sleep");
-        let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
+        let pid = crate::proc::numbered(child.id()).expect("a pid");
         assert!(!continue_if_stopped(pid));
         kill(pid, Signal::SIGSTOP).expect("a signal");
         while !crate::proc::is_stopped(pid) {

@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn a_child_is_killed_by_its_pidfd() {
         let mut child = Command::new("sleep").arg("1000").spawn().expect("sleep");
-        let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
+        let pid = proc::numbered(child.id()).expect("a pid");
         let pidfd = pidfd_open(pid).expect("a pidfd");
         pidfd_kill(&pidfd).expect("a signal");
         assert!(!child.wait().expect("a status").success());

@@ -16,6 +16,7 @@ use nix::unistd::{Pid, geteuid};
 
 use super::cgroups;
 use super::error::SandboxError;
+use crate::proc;
 
 /// Leaves room for the folder's name and a socket's in the 107 bytes of a Unix socket address.
 const TEMP_DIR_BYTES_MAX: usize = 60;
@@ -118,14 +119,14 @@ fn lock(path: &Path) -> Option<Flock<File>> {
 }
 
 /// The PID in a work folder's name.
-fn owner(name: &str) -> Option<i32> {
+fn owner(name: &str) -> Option<Pid> {
     let (pid, number) = name.strip_prefix(PREFIX)?.split_once('-')?;
     number.parse::<u32>().ok()?;
-    pid.parse().ok().filter(|pid| *pid > 0)
+    proc::numbered(pid.parse().ok()?)
 }
 
-fn is_alive(pid: i32) -> bool {
-    kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH)
+fn is_alive(pid: Pid) -> bool {
+    kill(pid, None) != Err(Errno::ESRCH)
 }
 
 #[cfg(test)]
@@ -155,7 +156,7 @@ mod tests {
 
     #[test]
     fn only_names_of_ours_have_an_owner() {
-        assert_eq!(owner("holdline-12-0"), Some(12));
+        assert_eq!(owner("holdline-12-0"), Some(Pid::from_raw(12)));
         for name in
             ["holdline-12", "holdline-12-x", "holdline--1-2", "holdline-0-1", "holdline-1-2-3", "other-1-2"]
         {

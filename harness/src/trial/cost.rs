@@ -7,7 +7,7 @@
 use std::io;
 
 use holdline_model::result::CostResult;
-use nix::unistd::{Pid, SysconfVar, getpid, sysconf};
+use nix::unistd::{Pid, SysconfVar, sysconf};
 
 use crate::proc;
 use crate::sandbox::Inside;
@@ -24,14 +24,14 @@ impl Meter {
     pub(super) fn read(inside: &Inside) -> io::Result<Self> {
         let per_second = sysconf(SysconfVar::CLK_TCK)?.and_then(|ticks| u64::try_from(ticks).ok());
         let tick_ns = 1_000_000_000 / per_second.filter(|ticks| *ticks > 0).unwrap_or(100);
-        let (runner, init) = (getpid().as_raw(), inside.init());
+        let (runner, init) = (Pid::this(), inside.init());
         let ticks: u64 = inside
             .processes()
             .into_iter()
             .chain([init])
             .filter_map(|pid| {
                 // A process that ended just now is counted where it was waited for, or next time.
-                let stat = proc::stat(Pid::from_raw(pid)).ok()??;
+                let stat = proc::stat(pid).ok()??;
                 Some(stat.waited_ticks + if pid == runner || pid == init { 0 } else { stat.own_ticks })
             })
             .sum();

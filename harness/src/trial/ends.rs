@@ -97,7 +97,7 @@ mod tests {
     #[tokio::test]
     async fn a_process_that_ended_is_gone_also_while_nobody_has_waited_for_it() {
         let mut child = Command::new("sleep").arg("1000").spawn().expect("sleep");
-        let pid = Pid::from_raw(child.id().cast_signed());
+        let pid = proc::numbered(child.id()).expect("a process");
         assert_eq!(send(pid, Signal::KILL).expect("sent"), Reached::Yes);
         ended(pid).await;
         assert_eq!(send(pid, Signal::KILL).expect("no error"), Reached::Gone);

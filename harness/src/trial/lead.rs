@@ -204,7 +204,7 @@ impl<'a> Lead<'a> {
         // Its end reaches init and then us; until then it is a zombie.
         self.stage.sight.note_adoptions()?;
         let adopted = &self.stage.sight.adopted;
-        let status = adopted.iter().find(|adopted| adopted.pid == watched.as_raw());
+        let status = adopted.iter().find(|adopted| adopted.pid == watched);
         let status = status.map(|adopted| adopted.status);
         if status.is_none() && matches!(proc::stat(watched), Ok(Some(_))) {
             return Ok(());
@@ -220,8 +220,8 @@ impl<'a> Lead<'a> {
         let hint = self.stage.place.hint_of_background(&self.stage.sight.inside);
         let hint = (successor.is_none() && status == LEFT && !hint.is_empty()).then_some(hint);
         self.successor = successor;
-        let successor = successor.map(|pid| pid.as_raw().unsigned_abs());
-        let pid = pid.as_raw().unsigned_abs();
+        let successor = successor.map(proc::number);
+        let pid = proc::number(pid);
         self.tell((now_ns(), Event::SupervisorEnded { pid, status, successor, hint }));
     }
 }

@@ -128,7 +128,7 @@ impl Ledgered {
     pub(super) fn process_of(&self, recorded: u32, generation: u32) -> u32 {
         let is_it = |worker: &&LiveWorker| (worker.recorded, worker.generation) == (recorded, generation);
         let found = self.live.iter().find(is_it).and_then(|worker| worker.pid);
-        found.map_or(recorded, |pid| pid.as_raw().unsigned_abs())
+        found.map_or(recorded, proc::number)
     }
 
     fn alive(&self) -> impl Iterator<Item = &LiveWorker> {
@@ -169,7 +169,7 @@ mod tests {
         let home = tempfile::tempdir().expect("a folder");
         let mut children = children(home.path(), 3);
         let pids: Vec<u32> = children.iter().map(std::process::Child::id).collect();
-        let as_pid = |pid: u32| Pid::from_raw(pid.cast_signed());
+        let as_pid = |pid: u32| proc::numbered(pid).expect("a process");
         let mut workers = Ledgered { reader: LedgerReader::new(Path::new("/nowhere")), live: Vec::new() };
         let kinds = [(0, RecordKind::Boot), (1, RecordKind::Boot), (2, RecordKind::Boot)];
         let later = [(1, RecordKind::Ready), (2, RecordKind::Ready), (2, RecordKind::TookOver)];

@@ -11,7 +11,7 @@ use crate::proc::{self, Look};
 /// ended already.
 pub(super) fn process_of(pid: u32, generation: u32) -> Option<Pid> {
     let ledger = format!("/{generation}-{pid}.ledger");
-    let here = Pid::from_raw(i32::try_from(pid).ok()?);
+    let here = proc::numbered(pid)?;
     match writes(here, &ledger) {
         Ok(Some(true)) => return Some(here),
         // What may not be looked at is taken at its word.
@@ -65,7 +65,7 @@ mod tests {
         let found = [process_of(child.id(), 7), process_of(child.id(), 8)];
         child.kill().expect("a signal");
         child.wait().expect("a status");
-        assert_eq!(found, [Some(Pid::from_raw(child.id().cast_signed())), None]);
+        assert_eq!(found, [proc::numbered(child.id()), None]);
         assert_eq!(process_of(child.id(), 7), None);
         assert_eq!(process_of(std::process::id(), 7), None);
         drop(read);

@@ -51,7 +51,7 @@ impl Supervised {
             .process_group(0)
             .spawn()
             .with_context(|| format!("failed to start `{}`", words.join(" ")))?;
-        let pid = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+        let pid = child.id().and_then(proc::numbered);
         let pid = pid.context("the supervisor has no process id")?;
         Ok(Self { child, pid, log, pid_file })
     }
@@ -174,10 +174,11 @@ pub(super) fn status_in_words(status: ExitStatus) -> String {
 /// The process id in a file.
 pub(super) fn read_pid(path: &Path) -> Result<Pid> {
     let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?;
-    let pid: i32 = text.trim().parse().with_context(|| format!("{} holds no process id", path.display()))?;
+    let number: u32 =
+        text.trim().parse().with_context(|| format!("{} holds no process id", path.display()))?;
     // 0 and 1 would be the whole group, or init.
-    if pid <= 1 {
-        bail!("{} holds no process id of a supervisor", path.display());
+    match proc::numbered(number).filter(|_| number > 1) {
+        Some(pid) => Ok(pid),
+        None => bail!("{} holds no process id of a supervisor", path.display()),
     }
-    Ok(Pid::from_raw(pid))
 }

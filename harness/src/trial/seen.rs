@@ -13,14 +13,14 @@ use crate::proc;
 
 /// Process ids of a supervisor's workers, the oldest first. Once the supervisor has ended they are
 /// orphans: then all that hold the listener and of which `is_ours` says that they are the trial's.
-pub(super) fn of(supervisor: Pid, listeners: &BTreeSet<u32>, is_ours: impl Fn(i32) -> bool) -> Vec<Pid> {
+pub(super) fn of(supervisor: Pid, listeners: &BTreeSet<u32>, is_ours: impl Fn(Pid) -> bool) -> Vec<Pid> {
     let inodes: Vec<u32> = listeners.iter().copied().collect();
     let holding: BTreeSet<u32> = holders::scan(&inodes).into_values().flatten().collect();
     let runs = proc::is_alive(supervisor);
-    let is_below = |pid: Pid| if runs { proc::descends_from(pid, supervisor) } else { is_ours(pid.as_raw()) };
+    let is_below = |pid: Pid| if runs { proc::descends_from(pid, supervisor) } else { is_ours(pid) };
     let mut seen: Vec<(u64, Pid)> = holding
         .into_iter()
-        .filter_map(|pid| i32::try_from(pid).ok().map(Pid::from_raw))
+        .filter_map(proc::numbered)
         .filter(|pid| is_below(*pid))
         // One that is gone by now is no worker any more.
         .filter_map(|pid| Some((proc::stat(pid).ok()??.started_ticks, pid)))
@@ -59,13 +59,13 @@ mod tests {
             child(None),
             child(Some(listener.try_clone().expect("a descriptor").into())),
         ];
-        let pids = children.each_ref().map(|child| Pid::from_raw(child.id().cast_signed()));
+        let pids = children.each_ref().map(|child| proc::numbered(child.id()).expect("a process"));
         let listeners = BTreeSet::from([inode]);
         let found = of(Pid::this(), &listeners, |_| false);
         let nowhere = of(Pid::this(), &BTreeSet::new(), |_| true);
         let below_child = of(pids[0], &listeners, |_| true);
         let never_a_pid = Pid::from_raw(i32::MAX);
-        let orphans = of(never_a_pid, &listeners, |pid| pid == pids[2].as_raw());
+        let orphans = of(never_a_pid, &listeners, |pid| pid == pids[2]);
         for child in &mut children {
             child.kill().expect("a signal");
             child.wait().expect("a status");

@@ -113,7 +113,7 @@ impl Sight {
             let sender = self.sender.clone();
             tokio::spawn(async move {
                 ends::ended(pid).await;
-                let _ = sender.send((now_ns(), Event::WorkerEnded { pid: pid.as_raw().unsigned_abs() }));
+                let _ = sender.send((now_ns(), Event::WorkerEnded { pid: proc::number(pid) }));
             });
         }
         Ok(told)
@@ -141,7 +141,7 @@ impl Sight {
         if self.is_exclusive() {
             return Ok(());
         }
-        match pids.iter().find(|pid| !self.inside.owns(pid.as_raw())) {
+        match pids.iter().find(|pid| !self.inside.owns(**pid)) {
             Some(pid) => bail!("process {pid} is not a descendant of holdline"),
             None => Ok(()),
         }
@@ -149,17 +149,17 @@ impl Sight {
 
     /// The trial's processes that a signal stopped.
     pub(super) fn stopped(&self) -> Vec<u32> {
-        let pids = self.inside.processes().into_iter().map(Pid::from_raw);
-        pids.filter(|pid| proc::is_stopped(*pid)).map(|pid| pid.as_raw().unsigned_abs()).collect()
+        let pids = self.inside.processes().into_iter();
+        pids.filter(|pid| proc::is_stopped(*pid)).map(proc::number).collect()
     }
 
     /// Workers that init had to adopt, dead or alive.
     pub(super) fn orphaned_workers(&mut self) -> Result<Vec<Pid>> {
         self.note_adoptions()?;
         let alive = self.inside.adopted_now().context("failed to ask what init has adopted")?;
-        let workers: BTreeSet<i32> = self.workers.all().map(Pid::as_raw).collect();
+        let workers: BTreeSet<Pid> = self.workers.all().collect();
         let adopted = self.adopted.iter().map(|adopted| adopted.pid).chain(alive);
-        Ok(adopted.filter(|pid| workers.contains(pid)).map(Pid::from_raw).collect())
+        Ok(adopted.filter(|pid| workers.contains(pid)).collect())
     }
 
     /// Reads which orphans have ended.

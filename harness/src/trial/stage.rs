@@ -14,6 +14,7 @@ use super::process::Supervised;
 use super::record::{EventLog, Told};
 use super::sight::Sight;
 use super::watch::LedgerWatch;
+use crate::proc;
 use crate::sandbox::Inside;
 
 /// A trial that is set up.
@@ -44,7 +45,7 @@ impl Stage {
 
     pub(super) fn start_supervisor(&mut self) -> Result<Supervised> {
         let (supervised, command) = self.place.start_supervisor()?;
-        let pid = supervised.pid().as_raw().unsigned_abs();
+        let pid = proc::number(supervised.pid());
         self.log.event(now_ns(), &Event::SupervisorStarted { pid, command });
         Ok(supervised)
     }

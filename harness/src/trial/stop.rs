@@ -17,6 +17,7 @@ use super::ends;
 use super::hands::ask;
 use super::process::{Supervised, status_in_words};
 use super::stage::Stage;
+use crate::proc;
 
 /// How long a supervisor may take to stop.
 pub(super) const STOP_LIMIT: Duration = Duration::from_secs(10);
@@ -40,7 +41,7 @@ pub(super) fn end_hung_workers(stage: &mut Stage) -> Result<()> {
     let hung = stage.sight.workers.hung();
     stage.sight.prove_own(&hung)?;
     for pid in hung {
-        stage.log.event(now_ns(), &Event::HungKilled { pid: pid.as_raw().unsigned_abs() });
+        stage.log.event(now_ns(), &Event::HungKilled { pid: proc::number(pid) });
         // It may have ended meanwhile.
         let _ = ends::send(pid, Signal::KILL);
     }
@@ -71,7 +72,7 @@ pub(super) async fn stop(stage: &mut Stage, mut supervised: Supervised) -> Resul
     } else if let Some(status) = supervised.has_ended().filter(|status| lives && is_unclean(*status)) {
         notes.push(Note::DiedOfStop { status: status_in_words(status) });
     }
-    let left_behind = orphans.iter().map(|pid| pid.as_raw().unsigned_abs()).collect();
+    let left_behind = orphans.iter().copied().map(proc::number).collect();
     stage.log.event(now_ns(), &Event::Stopped { asked: lives, in_time, error, left_behind });
     Ok(Stopped { orphans: u32::try_from(orphans.len()).unwrap_or(u32::MAX), notes })
 }

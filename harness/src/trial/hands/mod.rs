@@ -130,7 +130,7 @@ impl Hands {
             Ok(None) => (Hit::Nobody, Vec::new(), None),
             Err(error) => (Hit::Failed, Vec::new(), Some(format!("{error:#}"))),
         };
-        let pids = pids.into_iter().map(|pid| pid.as_raw().unsigned_abs()).collect();
+        let pids = pids.into_iter().map(proc::number).collect();
         (now_ns(), Event::Fault { fault, hit, pids, error })
     }
 
@@ -154,7 +154,7 @@ impl Hands {
             match ends::send(pid, signal) {
                 Ok(Reached::Gone) => {}
                 Ok(Reached::Yes) => {
-                    told.push((now_ns(), Event::Signalled { fault, pid: pid.as_raw().unsigned_abs() }));
+                    told.push((now_ns(), Event::Signalled { fault, pid: proc::number(pid) }));
                     reached.push(pid);
                     if signal.stops() {
                         paused.add(pid);

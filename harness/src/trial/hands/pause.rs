@@ -43,7 +43,7 @@ mod tests {
 
     fn stopped() -> (Child, Pid) {
         let child = Command::new("sleep").arg("1000").spawn().expect("sleep");
-        let pid = Pid::from_raw(child.id().cast_signed());
+        let pid = proc::numbered(child.id()).expect("a process");
         ends::send(pid, Signal::STOP).expect("a signal");
         while !proc::is_stopped(pid) {
             std::thread::yield_now();
