@@ -47,7 +47,7 @@ pub use holdline_model::words::Isolation;
 
 pub use self::adoption::{Adopted, Adoptions};
 pub use self::error::{Refusal, SandboxError, Step};
-pub use self::lifeline::Lifeline;
+pub use self::lifeline::{Lifeline, leave};
 pub use self::probe::{IsolationChoice, Notice, choose, probe};
 pub use self::work::{WorkFolder, sweep_stale};
 

@@ -109,6 +109,7 @@ pub async fn run(
         }
     }
     let status = child.wait().await.context("failed to wait for the trial")?;
+    lifeline.release();
     let _ = std::fs::remove_file(&path);
     Ok(match ended {
         Some(ended) => ended.with_strangers(messages.strangers()),

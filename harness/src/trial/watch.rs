@@ -12,6 +12,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 
 use super::waitable::readable;
+use crate::sandbox;
 
 /// The least time between two looks.
 const DISTANCE: Duration = Duration::from_millis(1);
@@ -51,13 +52,13 @@ impl LedgerWatch {
         }
     }
 
-    /// Ends the watch, beside whatever follows: to release an inotify instance, the kernel waits until
-    /// nobody can look at its marks any more (fsnotify_destroy_group), which takes some 10 ms.
+    /// Ends the watch. To release an inotify instance, the kernel waits until nobody can look at its marks any
+    /// more (fsnotify_destroy_group), which takes some 10 ms, and the end of the trial's process would wait
+    /// for that: so it is left with the outer process.
     pub(super) fn end(&mut self) {
         if let Some(notices) = self.notices.take() {
-            let notices = notices.into_inner();
-            // Where there is no thread to be had, it is released here.
-            drop(std::thread::Builder::new().name("release".to_owned()).spawn(move || drop(notices)));
+            // A trial that is repeated by hand has nobody to leave it with.
+            drop(sandbox::leave(notices.into_inner()));
         }
     }
 }
