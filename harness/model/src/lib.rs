@@ -8,6 +8,7 @@
 
 pub mod accepts;
 pub mod advice;
+pub mod answer;
 pub mod arrivals;
 pub mod conductor;
 pub mod duration;

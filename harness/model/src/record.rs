@@ -93,6 +93,25 @@ pub struct ClientRecord {
     pub requests_answered: u16,
 }
 
+impl ClientRecord {
+    /// Of an attempt that has not begun.
+    #[must_use]
+    pub const fn planned(attempt: u32, intended_ns: u64, poison: bool) -> Self {
+        Self {
+            attempt,
+            intended_ns,
+            started: None,
+            connected: None,
+            finished: None,
+            outcome: Outcome::NotSent(NotSent::Stopped),
+            poison,
+            syn_retransmits: 0,
+            version: 0,
+            requests_answered: 0,
+        }
+    }
+}
+
 /// One request that got its right reply, of a connection that carries several, or whose client pauses
 /// on its own account. One-shot attempts have none: their client record says it all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

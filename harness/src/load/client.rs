@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use holdline_contract::clock::now_ns;
 use holdline_model::arrivals::Schedule;
 use holdline_model::record::{ClientRecord, NotSent, Outcome};
-use holdline_model::wire::Address;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
@@ -22,7 +21,7 @@ use super::slab::{Slab, Token};
 use super::socket::Route;
 use super::talk::Manner;
 use super::transport::Transport;
-use super::{Hooks, LoadError, LoadPlan, Progress, STOP_GRACE_NS, StopFlag};
+use super::{Hooks, LoadError, LoadPlan, Progress, STOP_GRACE_NS, StopFlag, no_route};
 
 /// Events that one `epoll_wait` takes. Between two of them, what is due begins.
 const EVENTS_MAX: usize = 64;
@@ -68,10 +67,7 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
         progress: &'a Progress,
         stop: &'a StopFlag,
     ) -> Result<Self, LoadError> {
-        let route = Route::new(&plan.address, plan.spread).map_err(|errno| match &plan.address {
-            Address::Unix(path) => LoadError::PathTooLong(path.clone()),
-            Address::Tcp(_) => LoadError::Setup { what: "route to the server", errno },
-        })?;
+        let route = Route::new(&plan.address, plan.spread).map_err(|errno| no_route(&plan.address, errno))?;
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(setup("epoll"))?;
         let timer = Timer::new().map_err(setup("timer"))?;
         let edge = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
@@ -178,18 +174,7 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
     fn begin(&mut self, Due { attempt, intended_ns }: Due, now_ns: u64) {
         self.progress.due.fetch_add(1, Ordering::Relaxed);
         let poison = self.hooks.before_attempt(attempt, now_ns);
-        self.records.push(ClientRecord {
-            attempt,
-            intended_ns,
-            started: None,
-            connected: None,
-            finished: None,
-            outcome: Outcome::NotSent(NotSent::Stopped),
-            poison: poison.is_some(),
-            syn_retransmits: 0,
-            version: 0,
-            requests_answered: 0,
-        });
+        self.records.push(ClientRecord::planned(attempt, intended_ns, poison.is_some()));
         if self.in_flight >= self.in_flight_max {
             return self.record_end(attempt, End::now(Outcome::NotSent(NotSent::InFlightCap)), 0);
         }

@@ -159,6 +159,11 @@ impl<T: Transport> Connection<T> {
         self.advance(route, record, scratch)
     }
 
+    /// What carries its bytes.
+    pub(super) fn transport(&self) -> &T {
+        &self.transport
+    }
+
     pub(super) fn attempt(&self) -> u32 {
         self.attempt
     }

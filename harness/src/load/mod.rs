@@ -49,6 +49,7 @@
 //! most, is left to the rest of the process; beyond that, attempts are
 //! [`NotSent::Descriptors`](holdline_model::record::NotSent::Descriptors).
 
+mod ask;
 mod client;
 pub(crate) mod clock;
 mod connection;
@@ -72,6 +73,7 @@ use holdline_model::scenario::{Connection, Timeouts, Until};
 use holdline_model::wire::{ATTEMPTS_MAX, Address, Poison, Protocol};
 use nix::errno::Errno;
 
+pub use self::ask::{Asked, Asker};
 pub use self::control::{Progress, StopFlag};
 pub use self::descriptors::{DESCRIPTORS_MIN, check_nofile, raise_nofile};
 pub use self::socket::v6_spread_available;
@@ -185,6 +187,14 @@ pub fn run(
     plan.validate()?;
     let _slack = clock::LeastSlack::set();
     client::Client::<_, transport::Plain>::new(plan, start_ns, hooks, progress, stop)?.run()
+}
+
+/// Why there is no way to an address.
+fn no_route(address: &Address, errno: Errno) -> LoadError {
+    match address {
+        Address::Unix(path) => LoadError::PathTooLong(path.clone()),
+        Address::Tcp(_) => LoadError::Setup { what: "route to the server", errno },
+    }
 }
 
 impl LoadPlan {

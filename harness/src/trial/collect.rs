@@ -98,6 +98,7 @@ fn worker_logs(home: &Path, workers: &Ledgered) -> Result<Vec<WorkerLog>> {
             window_open: ledger.window_open,
             records: ledger.records,
         })
+        .map(WorkerLog::without_askers)
         .collect();
     logs.sort_by_key(|log| log.generation);
     Ok(logs)

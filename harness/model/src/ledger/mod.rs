@@ -4,6 +4,7 @@
 //! its record, a server whose workers keep no ledger), the rule is written down beside it, and
 //! whatever does not fit makes the books unbalanced: see [`books`].
 
+mod askers;
 pub mod books;
 mod log;
 mod reads;

@@ -19,8 +19,10 @@ pub const CLIENT_V6_PREFIX: Ipv6Addr = Ipv6Addr::new(0xfd68, 0x6f6c, 0x6400, 0, 
 /// Length of [`CLIENT_V6_PREFIX`], in bits.
 pub const CLIENT_V6_PREFIX_LEN: u8 = 64;
 
-/// Skips 127.0.0.0 to 127.0.0.31, where servers live.
+/// Skips 127.0.0.0 to 127.0.0.31, where servers live, and whoever asks them outside of all counts.
 const FIRST_CLIENT: u32 = 32;
+/// The host part of the address from which a service is asked outside of all counts.
+const ASKER: u32 = FIRST_CLIENT - 1;
 
 /// The other end of a connection, as `accept` reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,6 +53,24 @@ impl Peer {
         };
         (attempt < ATTEMPTS_MAX).then_some(attempt)
     }
+
+    /// Whether this is the address of a client that asks outside of all counts: see [`asker`].
+    #[must_use]
+    pub fn is_asker(&self) -> bool {
+        match self {
+            Self::Ip(IpAddr::V4(address), _) => *address == client_v4(ATTEMPTS_MAX),
+            Self::Ip(IpAddr::V6(address), _) => *address == client_v6(ATTEMPTS_MAX),
+            Self::Unix(client) => *client >= ATTEMPTS_MAX,
+        }
+    }
+}
+
+/// The number of a client that asks a service outside of all counts, the `n`th that does so: beyond those
+/// of all attempts. It stands where an attempt's number stands, so that address and request tell servers and
+/// ledgers that it is none. Those over IP share an address.
+#[must_use]
+pub const fn asker(n: u32) -> u32 {
+    ATTEMPTS_MAX + (n & 0x00ff_ffff)
 }
 
 impl fmt::Display for Peer {
@@ -111,39 +131,34 @@ impl fmt::Display for Address {
     }
 }
 
-/// The IPv4 address from which an attempt connects.
+/// The IPv4 address from which a client connects: of an attempt, or of an [`asker`].
 ///
 /// The whole of 127.0.0.0/8 is loopback (RFC 5735), so that each attempt can have an address of
 /// its own: no 4-tuple repeats, and no ephemeral port runs out.
-///
-/// # Panics
-///
-/// If `attempt` is not below [`ATTEMPTS_MAX`].
 #[must_use]
-pub fn client_v4(attempt: u32) -> Ipv4Addr {
-    assert!(attempt < ATTEMPTS_MAX, "attempt {attempt} has no address of its own");
-    Ipv4Addr::from((127 << 24) + FIRST_CLIENT + attempt)
+pub fn client_v4(client: u32) -> Ipv4Addr {
+    Ipv4Addr::from((127 << 24) + host_of(client))
 }
 
-/// The IPv6 address from which an attempt connects.
-///
-/// # Panics
-///
-/// If `attempt` is not below [`ATTEMPTS_MAX`].
+/// The IPv6 address from which a client connects: of an attempt, or of an [`asker`].
 #[must_use]
-pub fn client_v6(attempt: u32) -> Ipv6Addr {
-    assert!(attempt < ATTEMPTS_MAX, "attempt {attempt} has no address of its own");
-    Ipv6Addr::from(u128::from(CLIENT_V6_PREFIX) + u128::from(FIRST_CLIENT + attempt))
+pub fn client_v6(client: u32) -> Ipv6Addr {
+    Ipv6Addr::from(u128::from(CLIENT_V6_PREFIX) + u128::from(host_of(client)))
 }
 
-/// The abstract name, without the leading NUL byte, to which a Unix client binds.
+const fn host_of(client: u32) -> u32 {
+    if client < ATTEMPTS_MAX { FIRST_CLIENT + client } else { ASKER }
+}
+
+/// The abstract name, without the leading NUL byte, to which a Unix client binds: of an attempt, or of an
+/// [`asker`].
 ///
 /// A name chosen by the kernel (autobind) would not do: Linux draws it at random from 2^20 names
 /// (`unix_autobind` in net/unix/af_unix.c), so that two attempts of a long trial share one.
 #[must_use]
-pub fn client_unix(attempt: u32) -> [u8; 9] {
+pub fn client_unix(client: u32) -> [u8; 9] {
     let mut name = *b"h00000000";
-    let mut rest = attempt;
+    let mut rest = client;
     for digit in name[1..].iter_mut().rev() {
         *digit = b"0123456789abcdef"[(rest & 0xf) as usize];
         rest >>= 4;
@@ -172,6 +187,25 @@ mod tests {
         assert_eq!(parse_client_unix(b"00042"), None);
     }
 
+    #[test]
+    fn who_asks_outside_of_all_counts_is_no_attempt_and_no_stranger() {
+        for n in [0, 1, 5_000, u32::MAX] {
+            let client = asker(n);
+            let name = parse_client_unix(&client_unix(client)).expect("a client's name");
+            for peer in [
+                Peer::Ip(client_v4(client).into(), 9),
+                Peer::Ip(client_v6(client).into(), 9),
+                Peer::Unix(name),
+            ] {
+                assert_eq!((peer.attempt(), peer.is_asker()), (None, true), "{peer}");
+            }
+        }
+        assert!(u32::from(client_v4(asker(0))) & 0xff < 32);
+        for server in [IpAddr::V4(SERVER_V4), IpAddr::V6(SERVER_V6)] {
+            assert!(!Peer::Ip(server, 80).is_asker());
+        }
+    }
+
     proptest! {
         #[test]
         fn an_address_names_its_attempt(attempt in 0..ATTEMPTS_MAX, port: u16) {
@@ -179,6 +213,7 @@ mod tests {
             prop_assert_eq!(Peer::Ip(client_v6(attempt).into(), port).attempt(), Some(attempt));
             prop_assert_eq!(parse_client_unix(&client_unix(attempt)), Some(attempt));
             prop_assert_ne!(client_v4(attempt), Ipv4Addr::new(127, 255, 255, 255));
+            prop_assert!(!Peer::Ip(client_v4(attempt).into(), port).is_asker() && !Peer::Unix(attempt).is_asker());
         }
     }
 }

@@ -15,8 +15,8 @@ mod speak;
 mod square;
 
 pub use self::address::{
-    Address, CLIENT_V6_PREFIX, CLIENT_V6_PREFIX_LEN, NotAnAddress, Peer, SERVER_V4, SERVER_V6, client_unix,
-    client_v4, client_v6, parse_client_unix,
+    Address, CLIENT_V6_PREFIX, CLIENT_V6_PREFIX_LEN, NotAnAddress, Peer, SERVER_V4, SERVER_V6, asker,
+    client_unix, client_v4, client_v6, parse_client_unix,
 };
 pub use self::protocol::Protocol;
 pub use self::reply::{ReplyFields, WrongReply, parse_reply, reply_line};
@@ -30,6 +30,8 @@ pub const REPLY_BYTES_MAX: usize = 512;
 /// The most attempts that one trial can have: beyond it client addresses would repeat.
 pub const ATTEMPTS_MAX: u32 = (1 << 24) - 64;
 
+/// The least number that is asked for outside of all counts.
+const ASKED_MIN: u32 = 1 << 24;
 /// The most requests of a session, as scenarios bound them.
 const REQUESTS_MAX: u32 = *crate::scenario::bounds::REQUESTS.end() as u32;
 
@@ -38,9 +40,21 @@ const REQUESTS_MAX: u32 = *crate::scenario::bounds::REQUESTS.end() as u32;
 ///
 /// All are below 2^24, as attempts are, so that their squares are exact in languages whose numbers
 /// are floating. They do not repeat within 2^24 requests, since the factor is odd.
+///
+/// Whoever asks outside of all counts (see [`asker`]) asks for numbers from 2^24 to 2^25, which no attempt
+/// does, and the squares of which are exact just as well.
 #[must_use]
 pub const fn number_of(attempt: u32, request: u32) -> u64 {
-    (attempt.wrapping_add(request.wrapping_mul(65_537)) & 0x00ff_ffff) as u64
+    match attempt.checked_sub(ATTEMPTS_MAX) {
+        None => (attempt.wrapping_add(request.wrapping_mul(65_537)) & 0x00ff_ffff) as u64,
+        Some(asker) => (ASKED_MIN + (asker & 0x00ff_ffff)) as u64,
+    }
+}
+
+/// Whether a number is one that is asked for outside of all counts.
+#[must_use]
+pub(crate) const fn is_askers(number: u64) -> bool {
+    ASKED_MIN as u64 <= number && number < 2 * ASKED_MIN as u64
 }
 
 /// The attempt that asks for a number, of so many: the inverse of [`number_of`]. Of several that may ask
@@ -65,5 +79,11 @@ mod tests {
         assert_eq!(sender_of(100, 100), None);
         assert_eq!(sender_of(u64::MAX, 100), None);
         assert_eq!(sender_of(1 << 24, 100), None);
+        for n in [0, 77, u32::MAX] {
+            let number = number_of(asker(n), 0);
+            assert!(is_askers(number) && sender_of(number, ATTEMPTS_MAX).is_none(), "{number}");
+            assert!(number * number < 1 << 53);
+        }
+        assert!(!is_askers(number_of(ATTEMPTS_MAX - 1, 9_999)) && !is_askers(u64::MAX));
     }
 }

@@ -1,0 +1,131 @@
+//! What came of asking a service one request outside of all counts.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::duration::show_ns;
+use crate::errno::errno_in_words;
+use crate::words::Stage;
+
+/// How many bytes of a reply that is not the answer are kept.
+const SAID_BYTES_MAX: usize = 200;
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// The right reply, within the scenario's deadline.
+    Served {
+        /// How long it took, in nanoseconds.
+        waited_ns: u64,
+    },
+    /// The right reply, after it.
+    Late {
+        /// How long it took, in nanoseconds.
+        waited_ns: u64,
+    },
+    /// Nobody listened.
+    Refused,
+    /// A complete reply that is not the answer.
+    Wrong {
+        /// The status, where that is what made it wrong.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status: Option<u16>,
+        /// The first bytes of the reply.
+        said: String,
+    },
+    /// The connection ended before the reply was complete.
+    Cut {
+        /// The first bytes of what came of it.
+        said: String,
+    },
+    /// The time was over.
+    TimedOut {
+        /// What was waited for.
+        stage: Stage,
+        /// How long it was waited, in nanoseconds.
+        waited_ns: u64,
+    },
+    /// The request could not be made.
+    NotAsked {
+        /// Why.
+        errno: i32,
+    },
+}
+
+impl Answer {
+    /// Whether it is the right reply, in time or not.
+    #[must_use]
+    pub const fn is_served(&self) -> bool {
+        match self {
+            Self::Served { .. } | Self::Late { .. } => true,
+            Self::Refused
+            | Self::Wrong { .. }
+            | Self::Cut { .. }
+            | Self::TimedOut { .. }
+            | Self::NotAsked { .. } => false,
+        }
+    }
+}
+
+/// The first bytes of a reply, as text.
+#[must_use]
+pub fn first_bytes(reply: &[u8]) -> String {
+    let cut = &reply[..reply.len().min(SAID_BYTES_MAX)];
+    String::from_utf8_lossy(cut).into_owned()
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Served { waited_ns } => write!(f, "the right reply came after {}", show_ns(*waited_ns)),
+            Self::Late { waited_ns } => {
+                write!(f, "the right reply came late, after {}", show_ns(*waited_ns))
+            }
+            Self::Refused => f.write_str("nobody listened"),
+            Self::Wrong { status: Some(status), said } => write!(f, "a reply with status {status}: {said:?}"),
+            Self::Wrong { status: None, said } => write!(f, "a reply that is not the answer: {said:?}"),
+            Self::Cut { said } if said.is_empty() => {
+                f.write_str("the connection was closed without a byte of a reply")
+            }
+            Self::Cut { said } => write!(f, "the connection was closed after part of a reply: {said:?}"),
+            Self::TimedOut { stage: Stage::Connect, waited_ns } => {
+                write!(f, "no connection within {}", show_ns(*waited_ns))
+            }
+            Self::TimedOut { stage: Stage::FirstByte, waited_ns } => {
+                write!(f, "no reply within {}", show_ns(*waited_ns))
+            }
+            Self::TimedOut { stage: Stage::Reply, waited_ns } => {
+                write!(f, "no complete reply within {}", show_ns(*waited_ns))
+            }
+            Self::NotAsked { errno } => {
+                write!(
+                    f,
+                    "the request could not be made: {}",
+                    errno_in_words(u64::from(errno.unsigned_abs()))
+                )
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_than_the_first_bytes_of_a_reply_are_kept() {
+        assert_eq!(first_bytes(b"503 oh"), "503 oh");
+        assert_eq!(first_bytes(&[b'x'; 5_000]).len(), SAID_BYTES_MAX);
+        assert_eq!(first_bytes(b"\xff1"), "\u{fffd}1");
+    }
+
+    #[test]
+    fn late_is_served_and_wrong_is_not() {
+        assert!(Answer::Served { waited_ns: 1 }.is_served() && Answer::Late { waited_ns: 1 }.is_served());
+        let wrong = Answer::Wrong { status: Some(503), said: String::new() };
+        assert!(!wrong.is_served() && !Answer::Refused.is_served());
+    }
+}

@@ -1,0 +1,232 @@
+//! Asks a service one request, outside of all counts: from an address that belongs to no attempt, and for a
+//! number that none asks for. What comes of it is judged as an attempt's outcome is, by the same
+//! [`Connection`].
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use holdline_contract::clock::now_ns;
+use holdline_model::answer::{Answer, first_bytes};
+use holdline_model::record::{ClientRecord, Outcome};
+use holdline_model::scenario::{self, Load};
+use holdline_model::wire::{Address, Ask, Heard, Protocol, Wrong, asker};
+use nix::errno::Errno;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::time::timeout;
+
+use super::connection::{Connection, End, SCRATCH_BYTES, Step};
+use super::deadlines::Limit;
+use super::errno::{At, outcome_of};
+use super::socket::Route;
+use super::talk::Manner;
+use super::transport::{Plain, Transport};
+use super::{LoadError, no_route};
+
+/// How often a client that waits for room in a Unix server's accept queue calls `connect` again.
+const ROOM_RETRY: Duration = Duration::from_millis(1);
+
+/// Asks a service, one request after the other, as the attempts of a load would.
+#[derive(Debug)]
+pub struct Asker {
+    route: Route,
+    protocol: Protocol,
+    connection: scenario::Connection,
+    timeouts: scenario::Timeouts,
+    deadline_ns: u64,
+    /// How often it has asked.
+    asked: u32,
+}
+
+/// A request that was made, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// When it began, in CLOCK_MONOTONIC nanoseconds.
+    pub began_ns: u64,
+    /// What came of it.
+    pub answer: Answer,
+}
+
+impl Asker {
+    /// Asks the service at an address as the attempts of this load do, one request on each connection and
+    /// without pauses of its own.
+    ///
+    /// # Errors
+    ///
+    /// If the address is none that can be connected to.
+    pub fn new(address: &Address, protocol: Protocol, load: &Load) -> Result<Self, LoadError> {
+        Ok(Self {
+            route: Route::new(address, true).map_err(|errno| no_route(address, errno))?,
+            protocol,
+            connection: scenario::Connection {
+                body_bytes: load.connection.body_bytes,
+                ..scenario::Connection::ONE_SHOT
+            },
+            timeouts: load.timeouts,
+            deadline_ns: load.deadline_ns,
+            asked: 0,
+        })
+    }
+
+    /// Asks once. It takes no longer than the load's time-outs allow an attempt; dropped before, the
+    /// connection is closed.
+    pub async fn ask(&mut self) -> Asked {
+        let client = asker(self.asked);
+        self.asked = self.asked.wrapping_add(1);
+        let began_ns = now_ns();
+        let (end, reply) = match self.open(client, began_ns) {
+            Ok(connection) => self.follow(connection, client, began_ns).await,
+            Err(errno) => (End::now(outcome_of(errno, At::Socket)), Vec::new()),
+        };
+        let waited_ns = end.at_ns.saturating_sub(began_ns);
+        Asked { began_ns, answer: self.answer(client, end.outcome, waited_ns, &reply) }
+    }
+
+    fn open(&self, client: u32, began_ns: u64) -> Result<Connection<Kept>, Errno> {
+        let socket = self.route.open(client)?;
+        let talk = Manner::new(self.protocol, self.connection).talk(client, began_ns, None, Vec::new());
+        Ok(Connection::new(socket, client, talk, Vec::new()))
+    }
+
+    /// Follows a connection to its outcome. What came of a reply is returned, too.
+    async fn follow(&self, mut connection: Connection<Kept>, client: u32, began_ns: u64) -> (End, Vec<u8>) {
+        let mut record = ClientRecord::planned(client, began_ns, false);
+        let mut scratch = [0; SCRATCH_BYTES];
+        let mut step = connection.begin(&self.route, &mut record, false);
+        let mut socket = None;
+        loop {
+            if let Step::Ended(end) = step {
+                return (end, connection.transport().kept.clone());
+            }
+            let left = Duration::from_nanos(self.limit_ns(&connection).saturating_sub(now_ns()));
+            let event = timeout(left, something(&mut socket, &connection)).await;
+            step = connection.advance(&self.route, &mut record, &mut scratch);
+            match (step, event) {
+                (Step::Ended(_), _) | (_, Ok(Ok(()))) => {}
+                (_, Ok(Err(error))) => step = Step::Ended(connection.failed(errno_of(&error))),
+                // What came in time counts, also where it was noticed late.
+                (_, Err(_)) if self.limit_ns(&connection) <= now_ns() => {
+                    step = Step::Ended(connection.timed_out());
+                }
+                (_, Err(_)) => {}
+            }
+        }
+    }
+
+    /// Until when the connection may wait, as far as it has got.
+    fn limit_ns(&self, connection: &Connection<Kept>) -> u64 {
+        let started_ns = connection.started_ns();
+        let limits = [
+            (Limit::Connect, self.timeouts.connect_ns),
+            (Limit::FirstByte, self.timeouts.first_byte_ns),
+            (Limit::Total, self.timeouts.total_ns),
+        ];
+        let holds = limits.iter().filter(|(limit, _)| connection.is_subject_to(*limit, started_ns));
+        holds.map(|(_, after_ns)| started_ns.saturating_add(*after_ns)).min().unwrap_or(started_ns)
+    }
+
+    fn answer(&self, client: u32, outcome: Outcome, waited_ns: u64, reply: &[u8]) -> Answer {
+        let said = first_bytes(reply);
+        match outcome {
+            Outcome::Replied | Outcome::ClosedIdle if waited_ns > self.deadline_ns => {
+                Answer::Late { waited_ns }
+            }
+            Outcome::Replied | Outcome::ClosedIdle => Answer::Served { waited_ns },
+            Outcome::WrongReply => Answer::Wrong { status: self.status(client, reply), said },
+            Outcome::Truncated | Outcome::Closed | Outcome::Reset => Answer::Cut { said },
+            Outcome::Refused => Answer::Refused,
+            Outcome::TimedOut(stage) => Answer::TimedOut { stage, waited_ns },
+            Outcome::NotSent(_) => Answer::NotAsked { errno: Errno::EMFILE as i32 },
+            Outcome::Errno(errno, _) => Answer::NotAsked { errno },
+        }
+    }
+
+    /// The status that made a reply wrong.
+    fn status(&self, client: u32, reply: &[u8]) -> Option<u16> {
+        let ask = Ask {
+            attempt: client,
+            exchange: 0,
+            poison: None,
+            keeps: false,
+            body_bytes: self.connection.body_bytes,
+        };
+        match self.protocol.judge(&ask, reply, true) {
+            Heard::Wrong(Wrong::Status(status)) => Some(status),
+            Heard::Wrong(Wrong::TooLong | Wrong::Malformed | Wrong::Answer)
+            | Heard::Part
+            | Heard::Right(_) => None,
+        }
+    }
+}
+
+/// Waits until a connection may be able to go on. Its socket is watched from when it is connected or about
+/// to be: before, it would report that it is none.
+async fn something(socket: &mut Option<AsyncFd<OwnedFd>>, connection: &Connection<Kept>) -> io::Result<()> {
+    if connection.waits_for_room() {
+        tokio::time::sleep(ROOM_RETRY).await;
+        return Ok(());
+    }
+    if socket.is_none() {
+        let copy = connection.transport().as_fd().try_clone_to_owned()?;
+        // SAFETY: an `OwnedFd` is open until it is dropped, and always the same descriptor.
+        let watched =
+            unsafe { AsyncFd::register_with_interest(copy, Interest::READABLE | Interest::WRITABLE) };
+        *socket = Some(watched.map_err(|error| error.into_parts().1)?);
+    }
+    if let Some(socket) = socket {
+        // The connection goes on as far as it can, so that what is reported anew comes after this.
+        socket.ready(Interest::READABLE | Interest::WRITABLE).await?.clear_ready();
+    }
+    Ok(())
+}
+
+fn errno_of(error: &io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or_default())
+}
+
+/// A socket as it is, that keeps what it has received.
+#[derive(Debug)]
+struct Kept {
+    plain: Plain,
+    kept: Vec<u8>,
+}
+
+impl AsFd for Kept {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.plain.as_fd()
+    }
+}
+
+impl Transport for Kept {
+    const SENDS_BY_ITSELF: bool = Plain::SENDS_BY_ITSELF;
+
+    fn over(socket: OwnedFd) -> Self {
+        Self { plain: Plain::over(socket), kept: Vec::new() }
+    }
+
+    fn greet(&mut self) -> Result<(), Errno> {
+        self.plain.greet()
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
+        self.plain.send(bytes)
+    }
+
+    fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        let count = self.plain.receive(buffer)?;
+        self.kept.extend_from_slice(&buffer[..count]);
+        Ok(count)
+    }
+
+    fn peek(&mut self) -> Result<usize, Errno> {
+        self.plain.peek()
+    }
+
+    fn half_close(&mut self) {
+        self.plain.half_close();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,8 @@
+//! What holdline says of services of which it is known what they do (`fixtures/planted`).
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/lag.rs"]
+mod lag;
+mod planted;
+mod watch;
