@@ -9,7 +9,7 @@
 pub mod accepts;
 pub mod advice;
 pub mod answer;
-pub mod arrivals;
+pub mod bounds;
 pub mod conductor;
 pub mod duration;
 mod errno;
@@ -45,3 +45,5 @@ pub mod violation;
 pub mod visible;
 pub mod wire;
 pub mod words;
+
+pub use scenario::arrivals;

@@ -4,10 +4,10 @@
 use schemars::SchemaGenerator;
 use serde_json::{Value, json};
 
+use crate::bounds;
 use crate::conductor::{Event, Order};
 use crate::metric;
 use crate::result::RunResult;
-use crate::scenario::bounds;
 use crate::scenario::file::ScenarioFile;
 use crate::supervisor::file::SupervisorFile;
 use crate::words::{Grade, Verb};

@@ -1,7 +1,7 @@
 //! Whether a supervisor can do what a scenario asks, as far as its description says.
 
 use crate::scenario::{Action, Drain, Scenario, Target};
-use crate::supervisor::{Control, Holder, Protocol, Runs, Supervisor};
+use crate::supervisor::{self, Control, Holder, Protocol, Runs, Supervisor};
 use crate::wire::Poison;
 use crate::words::{CrashMode, CrashStep, Transport, Verb};
 
@@ -15,11 +15,7 @@ pub fn keeps_ledger(supervisor: &Supervisor) -> bool {
 /// requests and not of connections.
 #[must_use]
 pub fn is_application(supervisor: &Supervisor) -> bool {
-    is_application_of(&supervisor.runs)
-}
-
-pub(crate) fn is_application_of(runs: &[Runs]) -> bool {
-    !runs.iter().any(|runs| matches!(runs, Runs::Command | Runs::Itself))
+    supervisor::runs_applications(&supervisor.runs)
 }
 
 /// Whether workers record when they accept.

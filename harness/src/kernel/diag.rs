@@ -8,7 +8,6 @@
 //! `UNIX_DIAG_VFS`, and refuses a whole answer for one Unix socket whose name it does not expect.
 
 use std::ffi::OsStr;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -27,6 +26,7 @@ use netlink_packet_sock_diag::unix::{ShowFlags, StateFlags as UnixStates, UnixRe
 use netlink_packet_sock_diag::{inet, unix};
 use nix::libc;
 
+pub use super::netlink::DiagError;
 use super::netlink::{Netlink, Request, TcpRequest};
 
 /// Index of the drop count in `INET_DIAG_SKMEMINFO` (include/uapi/linux/sock_diag.h), in words.
@@ -35,32 +35,6 @@ const SK_MEMINFO_DROPS: usize = 8;
 const INET_DIAG_NOCOOKIE: [u8; 8] = [0xff; 8];
 /// Length and kind of an attribute, in bytes.
 const NLA_HEADER_BYTES: usize = 4;
-
-/// What can go wrong between us and sock_diag.
-#[derive(Debug, thiserror::Error)]
-pub enum DiagError {
-    /// There is no socket to ask with.
-    #[error("failed to open a sock_diag netlink socket: {0}")]
-    Open(#[source] io::Error),
-    /// The socket failed while it was in use.
-    #[error("failed to ask sock_diag: {0}")]
-    Exchange(#[source] io::Error),
-    /// The kernel can answer, but not for this family: the part of it that can is not loaded.
-    #[error(
-        "failed to ask sock_diag: the kernel has no {0} loaded; \
-         run `modprobe -a inet_diag tcp_diag unix_diag` as root"
-    )]
-    MissingModule(&'static str),
-    /// The kernel answered with an error.
-    #[error("failed to list sockets through sock_diag: {0}")]
-    Refused(#[source] io::Error),
-    /// Sockets came and went so fast that no complete list could be had.
-    #[error("failed to list sockets through sock_diag: the list changed each time it was read")]
-    Interrupted,
-    /// The answer does not have the form that the kernel documents.
-    #[error("failed to read the answer of sock_diag: it is {0}")]
-    Malformed(&'static str),
-}
 
 /// A socket in state LISTEN, at one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

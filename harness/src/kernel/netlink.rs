@@ -1,7 +1,7 @@
 //! One netlink socket to the kernel's sock_diag, and complete answers to requests over it.
 //!
 //! It knows frames, sequence numbers and the ways in which an answer ends; what the answers mean is
-//! for [`diag`](super::diag). It does not wait for anything: the kernel computes a dump inside
+//! for `diag`. It does not wait for anything: the kernel computes a dump inside
 //! `send` and `recv`, so that only a broken socket lets one wait, and for that there is a limit.
 
 use std::io;
@@ -19,8 +19,6 @@ use nix::libc;
 use nix::sys::socket::{setsockopt, sockopt::ReceiveTimeout};
 use nix::sys::time::{TimeVal, TimeValLike};
 
-use super::diag::DiagError;
-
 /// The kernel fills at most 32 KiB at a time, however large the buffer (`netlink_recvmsg`).
 const BUFFER_BYTES: usize = 32 * 1024;
 /// How long an answer may take, in milliseconds.
@@ -31,6 +29,32 @@ const DUMPS_MAX: usize = 5;
 /// Asks for TCP sockets of both IP families (include/uapi/linux/inet_diag.h). `SOCK_DIAG_BY_FAMILY`
 /// would take two dumps, each of which walks the same hash table; this is how `ss` spares one.
 const TCPDIAG_GETSOCK: u16 = 18;
+
+/// What can go wrong between us and sock_diag.
+#[derive(Debug, thiserror::Error)]
+pub enum DiagError {
+    /// There is no socket to ask with.
+    #[error("failed to open a sock_diag netlink socket: {0}")]
+    Open(#[source] io::Error),
+    /// The socket failed while it was in use.
+    #[error("failed to ask sock_diag: {0}")]
+    Exchange(#[source] io::Error),
+    /// The kernel can answer, but not for this family: the part of it that can is not loaded.
+    #[error(
+        "failed to ask sock_diag: the kernel has no {0} loaded; \
+         run `modprobe -a inet_diag tcp_diag unix_diag` as root"
+    )]
+    MissingModule(&'static str),
+    /// The kernel answered with an error.
+    #[error("failed to list sockets through sock_diag: {0}")]
+    Refused(#[source] io::Error),
+    /// Sockets came and went so fast that no complete list could be had.
+    #[error("failed to list sockets through sock_diag: the list changed each time it was read")]
+    Interrupted,
+    /// The answer does not have the form that the kernel documents.
+    #[error("failed to read the answer of sock_diag: it is {0}")]
+    Malformed(&'static str),
+}
 
 /// What can be asked for.
 #[derive(Debug, Clone)]

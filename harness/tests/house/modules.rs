@@ -5,13 +5,7 @@ use std::collections::BTreeSet;
 use super::{is_test, root, sources, text_of};
 
 /// Pairs that still import each other.
-pub(super) const EXCEPTIONS: &[&str] = &[
-    "harness/model: arrivals and scenario",
-    "harness/model: scenario and supervisor",
-    "harness/model: scenario and wire",
-    "harness/model: supervisor and support",
-    "harness: kernel::diag and kernel::netlink",
-];
+pub(super) const EXCEPTIONS: &[&str] = &[];
 
 /// Code without comments, and without the unit tests at its end.
 pub(super) fn code_of(text: &str) -> String {

@@ -1,6 +1,6 @@
 //! When a scenario's faults are due, once it is known when the load starts and how long it is.
 
-use crate::arrivals::{Extent, Schedule};
+use crate::scenario::arrivals::{Extent, Schedule};
 use crate::scenario::{Action, Fault, Scenario, Trigger, Until};
 use crate::words::CrashStep;
 

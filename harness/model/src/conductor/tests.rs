@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::arrivals::Schedule;
+use crate::scenario::arrivals::Schedule;
 use crate::words::{CrashMode, CrashStep};
 
 const MS: u64 = 1_000_000;

@@ -1,9 +1,9 @@
 //! What an attempt does with its connection: one request or a session of several, in which protocol,
 //! and how slowly.
 
-use super::bounds;
 use super::file::{ConnectionFile, ConnectionTableFile, LoadFile};
 use super::{Connection, Timeouts};
+use crate::bounds;
 use crate::duration;
 use crate::file::{At, Problem, integer, time};
 

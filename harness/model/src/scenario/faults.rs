@@ -2,13 +2,13 @@
 
 use std::str::FromStr;
 
-use super::bounds;
+use super::arrivals::{Extent, earliest_ns};
 use super::file::{
     AtFile, ControlFile, ControlTableFile, CrashFile, FaultFile, FaultRef, MomentFile, PauseFile, PoisonFile,
     SignalFile,
 };
 use super::{Action, Fault, Load, Trigger};
-use crate::arrivals::{Extent, earliest_ns};
+use crate::bounds;
 use crate::duration;
 use crate::file::{At, Problem, integer, time};
 use crate::shm::control;

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 
 use super::{Drain, Target};
 use crate::file::{At, Bytes, Never, OneOf, Rate, Table, Time, read_one_of, unknown_word};
-use crate::supervisor::Protocol;
+use crate::wire::Protocol;
 use crate::words::{CrashMode, CrashStep, Transport, Verb};
 
 /// A scenario: what happens to a supervisor.

@@ -1,10 +1,10 @@
 //! The load of a scenario file: arrivals, end, time-outs.
 
-use super::bounds;
+use super::arrivals::Extent;
 use super::connection::connection;
 use super::file::{ArrivalsFile, LoadFile, TimeoutFile};
 use super::{Arrivals, Load, Timeouts, Until};
-use crate::arrivals::Extent;
+use crate::bounds;
 use crate::duration;
 use crate::file::{At, Problem, Rate, Time, integer, time};
 use crate::wire::ATTEMPTS_MAX;

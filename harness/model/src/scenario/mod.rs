@@ -1,7 +1,7 @@
 //! Scenarios: what happens to a supervisor. These types hold only what is valid: [`parse`] makes
 //! them from files, and says what is wrong with a file that cannot be one.
 
-pub mod bounds;
+pub mod arrivals;
 mod connection;
 mod faults;
 pub mod file;
@@ -14,8 +14,7 @@ use std::collections::BTreeMap;
 
 use crate::metric::Expectation;
 use crate::signals::Signal;
-use crate::supervisor::Protocol;
-use crate::wire::Poison;
+use crate::wire::{Poison, Protocol};
 use crate::words::{CrashMode, CrashStep, Grade, Transport, Verb};
 
 /// What happens in a trial: listener, workers, load, faults, expectations.

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::bounds;
 
 const CRASH: &str = include_str!("../../../../scenarios/crash.toml");
 const FORMAT: &str = include_str!("../../../../scenarios/FORMAT.md");

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::bounds;
 use super::faults;
 use super::file::{ExpectFile, FaultFile, ListenFile, ScenarioFile, SysctlFile, UserFile, WorkersFile};
 use super::load;
 use super::{Action, Drain, Fault, Listen, Reference, Scenario, User, Workers};
+use crate::bounds;
 use crate::duration;
 use crate::expect;
 use crate::file::{At, Bytes, FileError, Problem, Source, Table, check_scenario_name, integer, time, word};

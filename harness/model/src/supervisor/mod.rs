@@ -98,6 +98,11 @@ pub enum Runs {
     Itself,
 }
 
+/// Whether a worker is the server's own process with an application of ours in it.
+pub(crate) fn runs_applications(runs: &[Runs]) -> bool {
+    !runs.iter().any(|runs| matches!(runs, Runs::Command | Runs::Itself))
+}
+
 /// The kinds of worker that holdline brings for supervisors that run any command.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,

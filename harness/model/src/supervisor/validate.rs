@@ -10,12 +10,11 @@ use super::file::{
 use super::{
     Control, Passing, Protocol, Ready, Runs, SignalTo, Socket, Supervisor, TemplateFile, WorkerKind,
 };
+use crate::bounds;
 use crate::file::{
     At, FileError, Problem, Source, Table, check_name, check_scenario_name, integer, time, word,
 };
-use crate::scenario::bounds;
 use crate::signals::Signal;
-use crate::support::is_application_of;
 use crate::template::{self, PLACEHOLDERS, TemplateError};
 use crate::words::{Grade, Transport, Verb};
 
@@ -48,7 +47,7 @@ fn supervisor(file: SupervisorFile) -> Result<Supervisor, Problem> {
         version: words(&file.version)?,
         install: file.install,
         worker: file.worker.unwrap_or(WorkerKind::Rust),
-        protocol: file.protocol.unwrap_or(if is_application_of(&runs) {
+        protocol: file.protocol.unwrap_or(if super::runs_applications(&runs) {
             Protocol::Http
         } else {
             Protocol::Square

@@ -29,11 +29,11 @@ pub const REQUEST_BYTES_MAX: usize = 64;
 pub const REPLY_BYTES_MAX: usize = 512;
 /// The most attempts that one trial can have: beyond it client addresses would repeat.
 pub const ATTEMPTS_MAX: u32 = (1 << 24) - 64;
+/// The most requests of a session.
+pub const REQUESTS_MAX: u32 = 10_000;
 
 /// The least number that is asked for outside of all counts.
 const ASKED_MIN: u32 = 1 << 24;
-/// The most requests of a session, as scenarios bound them.
-const REQUESTS_MAX: u32 = *crate::scenario::bounds::REQUESTS.end() as u32;
 
 /// The number that a request of an attempt asks for: the attempt's own for the first, others for those
 /// that follow on the same connection, so that a reply that comes twice or too late is noticed.

@@ -8,7 +8,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Exp1};
 
-use crate::scenario::{Arrivals, Load, Until};
+use super::{Arrivals, Load, Until};
 use crate::wire::ATTEMPTS_MAX;
 
 const SECOND_NS: f64 = 1e9;
@@ -196,8 +196,8 @@ fn ramp_offset(from: f64, to: f64, duration: f64, i: u32) -> f64 {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::{Connection, Timeouts};
     use super::*;
-    use crate::scenario::{Connection, Timeouts};
 
     fn load(arrivals: Arrivals, until: Until) -> Load {
         Load {

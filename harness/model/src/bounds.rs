@@ -1,9 +1,9 @@
-//! What a scenario may ask for at most, and why. A trial is a bounded thing: it ends, fits into
+//! What a file may ask for at most, and why. A trial is a bounded thing: it ends, fits into
 //! memory, and harms nobody else on the machine.
 
 use std::ops::RangeInclusive;
 
-use crate::wire::ATTEMPTS_MAX;
+use crate::wire::{ATTEMPTS_MAX, REQUESTS_MAX};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -51,7 +51,7 @@ pub const SEND_LAG_NS_MAX: u64 = 10 * SECOND_NS;
 /// Users. The last number of 32 bits means "none" to the kernel (setuid(2)).
 pub const USER: RangeInclusive<i64> = 0..=4_294_967_294;
 /// Requests on a connection. The numbers that a session asks for do not repeat within it.
-pub const REQUESTS: RangeInclusive<i64> = 1..=10_000;
+pub const REQUESTS: RangeInclusive<i64> = 1..=REQUESTS_MAX as i64;
 /// Every n-th attempt.
 pub const EVERY: RangeInclusive<i64> = 1..=1_000_000;
 /// The body of a request: more than socket buffers hold, so that a server that does not read it makes
