@@ -106,7 +106,7 @@ const FACTS: &[Fact] = &[
         name: "an-error-is-answered-with-a-500",
         supervisor: "gunicorn",
         scenario: "crash",
-        holds: |trial| exactly(trial, Fate::WrongReply, 1),
+        holds: |trial| exactly(trial, Fate::ErrorReply, 1),
     },
     Fact {
         name: "an-error-is-not-answered-by-uwsgi",

@@ -117,6 +117,10 @@ impl<'a> Row<'a> {
     }
 }
 
+/// Fates that share a column, which holds their collateral losses.
+const OTHER: [Fate; 6] =
+    [Fate::SynDropped, Fate::NoReply, Fate::Truncated, Fate::ErrorReply, Fate::WrongReply, Fate::TimedOut];
+
 impl Split {
     /// The split of one trial.
     pub(crate) fn of(trial: &TrialResult) -> Self {
@@ -129,10 +133,7 @@ impl Split {
             in_flight: blame(Blame::InFlight),
             refused: collateral(Fate::Refused),
             queue_reset: collateral(Fate::QueueReset),
-            other: [Fate::SynDropped, Fate::NoReply, Fate::Truncated, Fate::WrongReply, Fate::TimedOut]
-                .map(collateral)
-                .iter()
-                .sum(),
+            other: OTHER.map(collateral).iter().sum(),
             not_sent: fate(Fate::NotSent),
         }
     }

@@ -76,7 +76,7 @@ fn span(
     samples: &AcceptSamples,
 ) -> Option<Span> {
     let was_taken = match fate {
-        Fate::Served | Fate::WrongReply | Fate::Truncated | Fate::NoReply => true,
+        Fate::Served | Fate::ErrorReply | Fate::WrongReply | Fate::Truncated | Fate::NoReply => true,
         // Nobody resets a connection whose client has merely gone: if it left the queue, it was taken.
         Fate::TimedOut => waiting.is_none_or(|waiting| waiting.gone_ns.is_some()),
         Fate::Refused | Fate::SynDropped | Fate::QueueReset | Fate::NotSent => false,
@@ -91,7 +91,8 @@ fn span(
         None => (record.started?.get(), end_of_look_after(connected_ns, samples)),
     };
     // Whoever got a byte was accepted before that.
-    let answered_ns = matches!(fate, Fate::Served | Fate::WrongReply).then_some(record.finished).flatten();
+    let is_answered = matches!(fate, Fate::Served | Fate::ErrorReply | Fate::WrongReply);
+    let answered_ns = record.finished.filter(|_| is_answered);
     let to_ns = [gone_ns, answered_ns.map(NonZeroU64::get)].into_iter().flatten().min()?;
     Some(Span { from_ns, to_ns: to_ns.max(from_ns) })
 }

@@ -32,6 +32,7 @@ pub fn losses(story: &Story<'_>) -> Vec<Loss> {
     tell(LossKind::CutShort, cut_short(story).into_iter().map(Said::from).collect());
     tell(LossKind::ClosedIdle, closed_idle(story).into_iter().map(Said::from).collect());
     tell(LossKind::TimedOut, timed_out(story));
+    tell(LossKind::ErrorReply, error_replies(story).into_iter().map(Said::from).collect());
     tell(LossKind::WrongReply, wrong_replies(story).into_iter().map(Said::from).collect());
     tell(LossKind::Errno, unknown_errnos(story).into_iter().map(Said::from).collect());
     tell(LossKind::SentAgain, sent_again(story).into_iter().map(Said::from).collect());
@@ -89,10 +90,23 @@ fn poison(story: &Story<'_>) -> Vec<Phrase> {
                 Some((pid, (step, mode))) => {
                     one(number).text(" made worker ").id(pid).text(format!(" fail ({mode} at step {step})"))
                 }
-                None if attempt.fate == Fate::WrongReply => {
-                    one(number).text(" carried the fault and got an error for a reply")
-                }
-                None => one(number).text(" carried the fault and got no reply"),
+                None => match record.outcome {
+                    Outcome::ErrorReply(status) => {
+                        one(number).text(format!(" carried the fault and got status {status}"))
+                    }
+                    Outcome::WrongReply => {
+                        one(number).text(" carried the fault and got an error for a reply")
+                    }
+                    Outcome::Replied
+                    | Outcome::ClosedIdle
+                    | Outcome::Truncated
+                    | Outcome::Closed
+                    | Outcome::Reset
+                    | Outcome::Refused
+                    | Outcome::TimedOut(_)
+                    | Outcome::NotSent(_)
+                    | Outcome::Errno(..) => one(number).text(" carried the fault and got no reply"),
+                },
             }
         })
         .collect()
@@ -352,6 +366,17 @@ fn why_nobody_accepted(head: Phrase, story: &Story<'_>, lost: &[(&Attempt, &Clie
     let from_ns = waiting().map(|record| record.intended_ns).min().unwrap_or(0);
     let to_ns = waiting().filter_map(|record| record.finished).map(NonZeroU64::get).max();
     Said::after(head, story.cause(from_ns)).then(story.failed_starts(from_ns, to_ns))
+}
+
+/// What servers and gateways turned away or failed at, by the status that they gave.
+fn error_replies(story: &Story<'_>) -> Vec<Phrase> {
+    let mut by_status: BTreeMap<u16, u64> = BTreeMap::new();
+    for (_, record) in story.lost(Blame::Collateral, Some(Fate::ErrorReply)) {
+        if let Outcome::ErrorReply(status) = record.outcome {
+            *by_status.entry(status).or_default() += 1;
+        }
+    }
+    by_status.into_iter().map(|(status, lost)| count(lost, format!(" got status {status}"))).collect()
 }
 
 fn wrong_replies(story: &Story<'_>) -> Option<Phrase> {

@@ -141,8 +141,9 @@ macro_rules! worker_rows {
     };
 }
 
-const FATES: [Metric; 9] =
-    fates!(Served, Refused, SynDropped, QueueReset, NoReply, Truncated, WrongReply, TimedOut, NotSent);
+const FATES: [Metric; 10] = fates!(
+    Served, Refused, SynDropped, QueueReset, NoReply, Truncated, ErrorReply, WrongReply, TimedOut, NotSent
+);
 const BLAMES: [Metric; 3] = blames!(Poison, InFlight, Collateral);
 const LATENCIES: [Metric; 25] = latencies!(send_lag, connect, queue_wait, accept, response);
 const SESSIONS: [Metric; 6] =

@@ -19,6 +19,8 @@ pub enum Outcome {
     /// Sessions only: the server ended the connection while it was idle. Every request that was sent
     /// had got its right reply, and others were to come.
     ClosedIdle,
+    /// A complete reply whose status, which it names, is not one of success.
+    ErrorReply(u16),
     /// A complete reply that was not the right one.
     WrongReply,
     /// Part of a reply, then end of stream or a reset.

@@ -267,7 +267,8 @@ impl Quantiles {
 }
 
 /// What became of sessions: attempts whose connection carries several requests. The rest of
-/// `planned` was not sent, or lost before a worker had accepted it, or timed out, or got a wrong reply.
+/// `planned` was not sent, or lost before a worker had accepted it, or timed out, or got an
+/// error or a wrong reply.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SessionsResult {
     /// Attempts that were to be sessions.

@@ -130,6 +130,8 @@ words! {
         NoReply = "no_reply",
         /// Part of the reply arrived.
         Truncated = "truncated",
+        /// A complete reply arrived, whose status says that the service failed: 503.
+        ErrorReply = "error_reply",
         /// A complete reply arrived, but not the right one.
         WrongReply = "wrong_reply",
         /// No complete reply within the time-out.

@@ -66,6 +66,8 @@ struct Planted {
 enum Reading {
     Fate(Fate),
     Late,
+    /// Lost, and safe to send again.
+    SafeToRetry,
     /// Drops that the kernel counted in the namespace.
     ListenDrops,
     /// Drops that it counted for that very listener.
@@ -79,7 +81,7 @@ const fn planted(what: &'static str, how_many: u64, reading: Reading) -> Planted
     Planted { what, how_many, reading }
 }
 
-const CASES: [Case; 4] = [
+const CASES: [Case; 5] = [
     Case {
         name: "replies",
         scenario: include_str!("replies.toml"),
@@ -94,6 +96,16 @@ const CASES: [Case; 4] = [
             planted("replies cut short", plant::TRUNCATED, Reading::Fate(Fate::Truncated)),
             planted("wrong answers", plant::WRONG, Reading::Fate(Fate::WrongReply)),
             planted("never answered", plant::SILENT, Reading::Fate(Fate::TimedOut)),
+        ],
+    },
+    Case {
+        name: "statuses",
+        scenario: include_str!("statuses.toml"),
+        planted: &[
+            planted("answered right, over HTTP", plant::RIGHT_STATUS, Reading::Fate(Fate::Served)),
+            planted("complete, with a status of failure", plant::FAILED, Reading::Fate(Fate::ErrorReply)),
+            planted("of these, safe to send again (503)", plant::TURNED_AWAY, Reading::SafeToRetry),
+            planted("wrong answers with status 200", plant::WRONG_BODY, Reading::Fate(Fate::WrongReply)),
         ],
     },
     Case {
@@ -138,6 +150,7 @@ impl Reading {
         match self {
             Self::Fate(fate) => result.fates.get(&fate).copied().unwrap_or(0),
             Self::Late => result.strip.iter().map(|bucket| bucket.late).sum(),
+            Self::SafeToRetry => result.safe_to_retry,
             Self::ListenDrops => result.kernel.listen_drops,
             // Not known is never what was planted.
             Self::ListenerDrops => result.kernel.listener_drops().unwrap_or(u64::MAX),

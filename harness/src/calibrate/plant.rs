@@ -35,6 +35,15 @@ pub(super) const WRONG: u64 = 3;
 /// Attempts that are never answered.
 pub(super) const SILENT: u64 = 2;
 
+/// Attempts over HTTP that are answered right.
+pub(super) const RIGHT_STATUS: u64 = 8;
+/// Attempts over HTTP that get status 503.
+pub(super) const TURNED_AWAY: u64 = 5;
+/// Attempts over HTTP that get any status of failure.
+pub(super) const FAILED: u64 = TURNED_AWAY + 3;
+/// Attempts over HTTP that get a wrong answer with status 200.
+pub(super) const WRONG_BODY: u64 = 2;
+
 /// How long a late answer takes: longer than the deadline of `replies.toml`, shorter than its
 /// time-out.
 const DELAY: Duration = Duration::from_millis(700);
@@ -87,6 +96,8 @@ pub struct PlantArgs {
 pub enum Plan {
     /// Every way to spoil a reply
     Replies,
+    /// Statuses, over HTTP
+    Statuses,
     /// Answers 12 attempts, then closes the listener
     Refuse,
     /// Answers 8 attempts, waits for 8 more to queue, then closes the listener
@@ -124,15 +135,38 @@ const REPLIES: [(Reply, u64); 13] = [
     (Reply::Right, 3),
 ];
 
+/// What attempts over HTTP get, in order: the status, and whether the body is the answer.
+const STATUSES: [((&str, bool), u64); 8] = [
+    (OK, 3),
+    (("503 Service Unavailable", false), TURNED_AWAY - 1),
+    (OK, 2),
+    (("502 Bad Gateway", false), 2),
+    // Whatever stands behind it, the status says that it failed.
+    (("500 Internal Server Error", true), 1),
+    (("200 OK", false), WRONG_BODY),
+    (("503 Service Unavailable", true), 1),
+    (OK, 3),
+];
+const OK: (&str, bool) = ("200 OK", true);
+
 fn reply_to(attempt: u32) -> Reply {
+    nth_of(&REPLIES, attempt).unwrap_or(Reply::Right)
+}
+
+fn status_for(attempt: u32) -> (&'static str, bool) {
+    nth_of(&STATUSES, attempt).unwrap_or(OK)
+}
+
+/// The value that an attempt gets of a list of values with how many attempts get each.
+fn nth_of<T: Copy>(list: &[(T, u64)], attempt: u32) -> Option<T> {
     let mut left = u64::from(attempt);
-    for (reply, count) in REPLIES {
+    for &(value, count) in list {
         if left < count {
-            return reply;
+            return Some(value);
         }
         left -= count;
     }
-    Reply::Right
+    None
 }
 
 /// Runs the planted server until it is killed.
@@ -181,17 +215,23 @@ impl Server {
     fn run(mut self, plan: Plan) -> Result<(), PlantError> {
         match plan {
             Plan::Replies => loop {
-                self.accept_one(reply_to, |_| false)?;
+                self.accept_one(
+                    |_| false,
+                    |it, stream, attempt| it.answer(stream, attempt, reply_to(attempt)),
+                )?;
+            },
+            Plan::Statuses => loop {
+                self.accept_one(|_| false, Self::answer_over_http)?;
             },
             Plan::Refuse => {
                 // The listener closes before the twelfth answer, so before the next attempt begins.
                 for served in 1..=12 {
-                    self.accept_one(|_| Reply::Right, |_| served == 12)?;
+                    self.accept_one(|_| served == 12, Self::answer_right)?;
                 }
             }
             Plan::ResetQueue => {
                 for _ in 0..8 {
-                    self.accept_one(|_| Reply::Right, |_| false)?;
+                    self.accept_one(|_| false, Self::answer_right)?;
                 }
                 self.wait_for_queue(8)?;
                 self.listener = None;
@@ -207,8 +247,8 @@ impl Server {
     /// is closed before the answer.
     fn accept_one(
         &mut self,
-        planted: impl Fn(u32) -> Reply,
         closes: impl Fn(u32) -> bool,
+        answer: impl Fn(&mut Self, TcpStream, u32) -> Result<(), PlantError>,
     ) -> Result<(), PlantError> {
         let listener = self.listener.as_ref().ok_or(PlantError::Unfit("the listener is closed"))?;
         self.ledger.window(true);
@@ -221,8 +261,26 @@ impl Server {
         if closes(attempt) {
             self.listener = None;
         }
-        self.answer(stream, attempt, planted(attempt))?;
+        answer(self, stream, attempt)?;
         self.record(RecordKind::Closed, Some(peer), 0)
+    }
+
+    fn answer_right(&mut self, stream: TcpStream, attempt: u32) -> Result<(), PlantError> {
+        self.answer(stream, attempt, Reply::Right)
+    }
+
+    fn answer_over_http(&mut self, mut stream: TcpStream, attempt: u32) -> Result<(), PlantError> {
+        while !read_line(&mut stream)?.is_empty() {}
+        self.record(RecordKind::Read, None, u64::from(attempt))?;
+        let (status, is_right) = status_for(attempt);
+        let number = u64::from(attempt) + u64::from(!is_right);
+        let body = reply_line(number, &ReplyFields::default());
+        let length = body.len();
+        write!(stream, "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}")?;
+        if (status, is_right) == OK {
+            self.record(RecordKind::Replied, None, u64::from(attempt))?;
+        }
+        Ok(())
     }
 
     fn answer(&mut self, mut stream: TcpStream, attempt: u32, reply: Reply) -> Result<(), PlantError> {
@@ -286,11 +344,14 @@ fn listen_at(address: SocketAddr, backlog: i32) -> Result<TcpListener, PlantErro
     Ok(TcpListener::from(fd))
 }
 
-fn read_line(stream: &mut TcpStream) -> Result<(), PlantError> {
-    let mut byte = [0];
+/// Reads a line, which it gives without its end.
+fn read_line(stream: &mut TcpStream) -> Result<Vec<u8>, PlantError> {
+    let (mut byte, mut line) = ([0], Vec::new());
     while stream.read(&mut byte).map_err(failed("read a request"))? == 1 {
-        if byte[0] == b'\n' {
-            return Ok(());
+        match byte[0] {
+            b'\n' => return Ok(line),
+            b'\r' => {}
+            other => line.push(other),
         }
     }
     Err(PlantError::Unfit("a client left before it had asked"))
@@ -312,10 +373,26 @@ mod tests {
         assert_eq!(count(Reply::Truncate), TRUNCATED);
         assert_eq!(count(Reply::Wrong), WRONG);
         assert_eq!(count(Reply::Silence), SILENT);
-        let scenario = holdline_model::scenario::parse(include_str!("replies.toml"), "replies.toml").unwrap();
+        assert_eq!(planned_by(include_str!("replies.toml")), attempts);
+    }
+
+    #[test]
+    fn as_many_get_each_status_as_it_says() {
+        let count = |is: fn(&str, bool) -> bool| -> u64 {
+            STATUSES.iter().filter(|((status, is_right), _)| is(status, *is_right)).map(|(_, n)| n).sum()
+        };
+        assert_eq!(count(|status, is_right| (status, is_right) == OK), RIGHT_STATUS);
+        assert_eq!(count(|status, _| status.starts_with("503")), TURNED_AWAY);
+        assert_eq!(count(|status, _| status != OK.0), FAILED);
+        assert_eq!(count(|status, is_right| status == OK.0 && !is_right), WRONG_BODY);
+        assert_eq!(planned_by(include_str!("statuses.toml")), count(|_, _| true));
+    }
+
+    fn planned_by(scenario: &str) -> u64 {
+        let scenario = holdline_model::scenario::parse(scenario, "scenario.toml").unwrap();
         let holdline_model::scenario::Until::Attempts(planned) = scenario.load.until else {
             panic!("attempts")
         };
-        assert_eq!(u64::from(planned), attempts);
+        planned.into()
     }
 }

@@ -10,7 +10,7 @@ use holdline_contract::clock::now_ns;
 use holdline_model::answer::{Answer, first_bytes};
 use holdline_model::record::{ClientRecord, Outcome};
 use holdline_model::scenario::{self, Load};
-use holdline_model::wire::{Address, Ask, Heard, Protocol, Wrong, asker};
+use holdline_model::wire::{Address, Protocol, asker};
 use nix::errno::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -80,7 +80,7 @@ impl Asker {
             Err(errno) => (End::now(outcome_of(errno, At::Socket)), Vec::new()),
         };
         let waited_ns = end.at_ns.saturating_sub(began_ns);
-        Asked { began_ns, answer: self.answer(client, end.outcome, waited_ns, &reply) }
+        Asked { began_ns, answer: self.answer(end.outcome, waited_ns, &reply) }
     }
 
     fn open(&self, client: u32, began_ns: u64) -> Result<Connection<Kept>, Errno> {
@@ -126,36 +126,20 @@ impl Asker {
         holds.map(|(_, after_ns)| started_ns.saturating_add(*after_ns)).min().unwrap_or(started_ns)
     }
 
-    fn answer(&self, client: u32, outcome: Outcome, waited_ns: u64, reply: &[u8]) -> Answer {
+    fn answer(&self, outcome: Outcome, waited_ns: u64, reply: &[u8]) -> Answer {
         let said = first_bytes(reply);
         match outcome {
             Outcome::Replied | Outcome::ClosedIdle if waited_ns > self.deadline_ns => {
                 Answer::Late { waited_ns }
             }
             Outcome::Replied | Outcome::ClosedIdle => Answer::Served { waited_ns },
-            Outcome::WrongReply => Answer::Wrong { status: self.status(client, reply), said },
+            Outcome::ErrorReply(status) => Answer::Wrong { status: Some(status), said },
+            Outcome::WrongReply => Answer::Wrong { status: None, said },
             Outcome::Truncated | Outcome::Closed | Outcome::Reset => Answer::Cut { said },
             Outcome::Refused => Answer::Refused,
             Outcome::TimedOut(stage) => Answer::TimedOut { stage, waited_ns },
             Outcome::NotSent(_) => Answer::NotAsked { errno: Errno::EMFILE as i32 },
             Outcome::Errno(errno, _) => Answer::NotAsked { errno },
-        }
-    }
-
-    /// The status that made a reply wrong.
-    fn status(&self, client: u32, reply: &[u8]) -> Option<u16> {
-        let ask = Ask {
-            attempt: client,
-            exchange: 0,
-            poison: None,
-            keeps: false,
-            body_bytes: self.connection.body_bytes,
-        };
-        match self.protocol.judge(&ask, reply, true) {
-            Heard::Wrong(Wrong::Status(status)) => Some(status),
-            Heard::Wrong(Wrong::TooLong | Wrong::Malformed | Wrong::Answer)
-            | Heard::Part
-            | Heard::Right(_) => None,
         }
     }
 }

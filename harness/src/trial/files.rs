@@ -67,6 +67,7 @@ impl TrialFiles<'_> {
             "worker_pid",
             "version",
             "requests_answered",
+            "status",
         ])?;
         for attempt in &self.summary.reconciled.attempts {
             if let Some(record) = self.client.get(attempt.record as usize) {
@@ -77,7 +78,7 @@ impl TrialFiles<'_> {
         gz.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()
     }
 
-    fn row(&self, record: &ClientRecord, attempt: &Attempt) -> [String; 15] {
+    fn row(&self, record: &ClientRecord, attempt: &Attempt) -> [String; 16] {
         let stamp = |stamp: Option<NonZeroU64>| {
             stamp.map_or(String::new(), |at| self.since_start(at.get()).to_string())
         };
@@ -98,6 +99,7 @@ impl TrialFiles<'_> {
             worker.map_or(String::new(), |log| log.pid.to_string()),
             if record.version == 0 { String::new() } else { record.version.to_string() },
             record.requests_answered.to_string(),
+            status(record.outcome),
         ]
     }
 
@@ -182,11 +184,29 @@ fn write(path: &Path, contents: &[u8]) -> Result<()> {
         .with_context(|| format!("failed to write {}", path.display()))
 }
 
+/// The status of a reply that says that the service failed.
+fn status(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::ErrorReply(status) => status.to_string(),
+        Outcome::Replied
+        | Outcome::ClosedIdle
+        | Outcome::WrongReply
+        | Outcome::Truncated
+        | Outcome::Closed
+        | Outcome::Reset
+        | Outcome::Refused
+        | Outcome::TimedOut(_)
+        | Outcome::NotSent(_)
+        | Outcome::Errno(..) => String::new(),
+    }
+}
+
 /// An outcome as one word; for time-outs with the stage, for unknown errnos with the number.
 fn outcome_word(outcome: Outcome) -> String {
     match outcome {
         Outcome::Replied => "replied".to_owned(),
         Outcome::ClosedIdle => "closed_idle".to_owned(),
+        Outcome::ErrorReply(_) => "error_reply".to_owned(),
         Outcome::WrongReply => "wrong_reply".to_owned(),
         Outcome::Truncated => "truncated".to_owned(),
         Outcome::Closed => "closed".to_owned(),

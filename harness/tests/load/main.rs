@@ -77,6 +77,7 @@ fn check_stamps(record: &ClientRecord, start_ns: u64) {
         record.outcome,
         Outcome::Replied
             | Outcome::ClosedIdle
+            | Outcome::ErrorReply(_)
             | Outcome::WrongReply
             | Outcome::Truncated
             | Outcome::Closed

@@ -434,7 +434,7 @@ fn http_replies_are_judged_by_what_they_say() {
         (format!("{ok}Content-Length: 6\r\n\r\n0*0=1\n"), Outcome::WrongReply),
         (format!("{ok}Transfer-Encoding: chunked\r\n\r\n6\r\n0*0"), Outcome::Truncated),
         (format!("{ok}Transfer-Encoding: chunked\r\n\r\nx\r\n0*0"), Outcome::WrongReply),
-        ("HTTP/1.1 503 Busy\r\nContent-Length: 6\r\n\r\n0*0=0\n".to_owned(), Outcome::WrongReply),
+        ("HTTP/1.1 503 Busy\r\nContent-Length: 6\r\n\r\n0*0=0\n".to_owned(), Outcome::ErrorReply(503)),
         ("HTTP/1.1 200".to_owned(), Outcome::Truncated),
         ("0*0=0\n".to_owned(), Outcome::WrongReply),
         (String::new(), Outcome::Closed),

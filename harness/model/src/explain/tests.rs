@@ -286,11 +286,16 @@ fn waits_after_accept_say_how_far_the_reply_came() {
 fn wrong_replies_errnos_and_what_was_not_sent() {
     Case::new()
         .attempt(Outcome::WrongReply, 1)
+        .attempt(Outcome::ErrorReply(503), 1)
+        .attempt(Outcome::ErrorReply(502), 1)
+        .attempt(Outcome::ErrorReply(503), 1)
         .attempt(Outcome::Errno(113, Stage::Connect), 1)
         .attempt(Outcome::NotSent(NotSent::InFlightCap), 0)
         .worker(7, &[(0, Accepted, 0)])
         .says(&[
             "1 refused, although a listener was seen open at the time",
+            "1 got status 502",
+            "2 got status 503",
             "1 got a reply that was not the answer to what they asked",
             "1 of these ended with errno 113 at stage connect",
             "1 not sent: the cap on connections in flight was reached (not the server's fault)",

@@ -5,6 +5,7 @@
 //! whatever does not fit makes the books unbalanced: see [`books`].
 
 mod askers;
+mod blame;
 pub mod books;
 mod log;
 mod reads;
@@ -180,14 +181,14 @@ pub fn reconcile(records: &TrialRecords<'_>) -> Reconciled {
         })
         .collect();
     attribute_unrecorded_accepts(records, &mut attempts);
-    let crashes_ns = crash_instants(records);
+    let crashes_ns = blame::crash_instants(records);
     for attempt in &mut attempts {
         let Some(record) = records.client.get(attempt.record as usize) else { continue };
         attempt.fate = fate_of(records, record, attempt);
         attempt.waited_ns = waits.get(&record.attempt).copied().unwrap_or_else(|| one_shot_wait_ns(record));
         if attempt.is_lost() {
-            attempt.blame = Some(blame_of(records, &crashes_ns, record, attempt));
-            attempt.retry = Some(retry_of(records, attempt));
+            attempt.blame = Some(blame::blame_of(records, &crashes_ns, record, attempt));
+            attempt.retry = Some(blame::retry_of(records, record, attempt));
         } else if attempt.fate == Fate::NotSent {
             attempt.retry = Some(Retry::Safe);
         }
@@ -338,6 +339,7 @@ fn fate_of(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt)
     match record.outcome {
         // Nothing that was asked for is missing, and what was not asked can be asked anew.
         Outcome::Replied | Outcome::ClosedIdle => Fate::Served,
+        Outcome::ErrorReply(_) => Fate::ErrorReply,
         Outcome::WrongReply => Fate::WrongReply,
         Outcome::Truncated | Outcome::Errno(_, Stage::Reply) => Fate::Truncated,
         Outcome::Refused => Fate::Refused,
@@ -366,65 +368,6 @@ fn was_taken(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attemp
     let Some(open_ns) = closed.map(|listener| listener.last_seen_ns) else { return true };
     let samples = records.kernel.accepts.as_ref();
     samples.zip(open_ns).is_some_and(|(samples, open_ns)| left_queue_by(record, samples, open_ns))
-}
-
-/// For each worker, when it crashed by its own fault. Found once: an attempt that was lost must not
-/// cost a look through the whole log of the worker that lost it.
-fn crash_instants(records: &TrialRecords<'_>) -> Vec<Option<u64>> {
-    records.workers.unwrap_or_default().iter().map(WorkerLog::crashed_ns).collect()
-}
-
-fn blame_of(
-    records: &TrialRecords<'_>,
-    crashes_ns: &[Option<u64>],
-    record: &ClientRecord,
-    attempt: &Attempt,
-) -> Blame {
-    let never_left_queue = matches!(attempt.fate, Fate::Refused | Fate::SynDropped | Fate::QueueReset);
-    let reached_worker = attempt.worker != NO_WORKER || !records.tell_accepts() && !never_left_queue;
-    if record.poison && reached_worker {
-        return Blame::Poison;
-    }
-    let cut_short = matches!(attempt.fate, Fate::NoReply | Fate::Truncated);
-    if cut_short && reached_worker && worker_crashed(records, crashes_ns, attempt, record) {
-        return Blame::InFlight;
-    }
-    Blame::Collateral
-}
-
-/// Whether the worker that had accepted this attempt crashed before it ended, by its own fault or by
-/// a signal that the injector sent: a worker that its supervisor stops has not crashed. Of a worker
-/// with several connections, this is so for all that were open.
-fn worker_crashed(
-    records: &TrialRecords<'_>,
-    crashes_ns: &[Option<u64>],
-    attempt: &Attempt,
-    record: &ClientRecord,
-) -> bool {
-    let Some(log) = records.workers.unwrap_or_default().get(attempt.worker as usize) else {
-        // Nobody knows who had accepted it: an attempt that was open when a worker died, and ended
-        // after that, may have been that worker's.
-        let span = record.started.zip(record.finished).map(|(start, end)| (start.get(), end.get()));
-        let mut ends_ns =
-            records.deaths.iter().map(|death| death.at_ns).chain(crashes_ns.iter().flatten().copied());
-        return !records.tell_accepts()
-            && span
-                .is_some_and(|(start_ns, end_ns)| ends_ns.any(|at_ns| start_ns <= at_ns && at_ns <= end_ns));
-    };
-    // A worker records its crash before it fails, so that no client can see the end of it earlier;
-    // of a death from outside, the instant is only known after the fact.
-    let ended_ns = record.finished.map_or(u64::MAX, std::num::NonZeroU64::get);
-    let crashed_ns = crashes_ns.get(attempt.worker as usize).copied().flatten();
-    crashed_ns.is_some_and(|crashed_ns| crashed_ns <= ended_ns)
-        || records.deaths.iter().any(|death| death.pid == log.pid)
-}
-
-fn retry_of(records: &TrialRecords<'_>, attempt: &Attempt) -> Retry {
-    let never_accepted = match attempt.fate {
-        Fate::Refused | Fate::SynDropped | Fate::QueueReset | Fate::NotSent => true,
-        _ => records.tell_accepts() && attempt.worker == NO_WORKER,
-    };
-    if never_accepted { Retry::Safe } else { Retry::Ambiguous }
 }
 
 /// Why attempts were not sent, with counts.

@@ -24,12 +24,14 @@ enum Story {
     Dropped,
     Truncated,
     Wrong,
+    TurnedAway,
+    Failed,
     Silent,
     NeverAccepted,
     Capped,
 }
 
-const STORIES: [Story; 12] = [
+const STORIES: [Story; 14] = [
     Story::Served,
     Story::Refused,
     Story::SynDropped,
@@ -39,6 +41,8 @@ const STORIES: [Story; 12] = [
     Story::Dropped,
     Story::Truncated,
     Story::Wrong,
+    Story::TurnedAway,
+    Story::Failed,
     Story::Silent,
     Story::NeverAccepted,
     Story::Capped,
@@ -58,6 +62,8 @@ impl Story {
             Self::Dropped => (Fate::NoReply, Some(Collateral), Some(Ambiguous)),
             Self::Truncated => (Fate::Truncated, Some(Collateral), Some(Ambiguous)),
             Self::Wrong => (Fate::WrongReply, Some(Collateral), Some(Ambiguous)),
+            Self::TurnedAway => (Fate::ErrorReply, Some(Collateral), Some(Safe)),
+            Self::Failed => (Fate::ErrorReply, Some(Collateral), Some(Ambiguous)),
             Self::Silent => (Fate::TimedOut, Some(Collateral), Some(Ambiguous)),
             Self::NeverAccepted => (Fate::TimedOut, Some(Collateral), Some(Safe)),
             Self::Capped => (Fate::NotSent, None, Some(Safe)),
@@ -73,6 +79,8 @@ impl Story {
             Self::Poisoned | Self::Dropped => Outcome::Closed,
             Self::Truncated => Outcome::Truncated,
             Self::Wrong => Outcome::WrongReply,
+            Self::TurnedAway => Outcome::ErrorReply(503),
+            Self::Failed => Outcome::ErrorReply(500),
             Self::Silent | Self::NeverAccepted => Outcome::TimedOut(Stage::FirstByte),
             Self::Capped => Outcome::NotSent(NotSent::InFlightCap),
         }
@@ -607,4 +615,14 @@ fn without_a_ledger_an_earlier_reply_shows_that_a_session_was_accepted() {
     trial.client[0].requests_answered = 1;
     let reconciled = reconcile(&TrialRecords { workers: None, ..records(&trial, 1) });
     assert_eq!(reconciled.attempts[0].fate, Fate::NoReply);
+}
+
+#[test]
+fn a_gateway_says_that_the_worker_behind_it_died_and_an_error_of_its_own_does_not() {
+    for (status, expected) in [(502, Blame::InFlight), (504, Blame::InFlight), (500, Blame::Collateral)] {
+        let mut trial = trial(&[Story::InFlight]);
+        trial.client[0].outcome = Outcome::ErrorReply(status);
+        let attempt = reconcile(&records(&trial, 1)).attempts[0];
+        assert_eq!((attempt.fate, attempt.blame), (Fate::ErrorReply, Some(expected)), "{status}");
+    }
 }

@@ -27,6 +27,8 @@ words! {
         ClosedIdle = "closed_idle",
         /// No reply in time.
         TimedOut = "timed_out",
+        /// A reply whose status says that the service failed.
+        ErrorReply = "error_reply",
         /// A reply that was not the answer.
         WrongReply = "wrong_reply",
         /// An errno without a meaning of its own.

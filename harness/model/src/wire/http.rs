@@ -56,7 +56,7 @@ impl Speak for Http {
             Reply::Malformed => return Heard::Wrong(Wrong::Malformed),
             Reply::Whole(whole) => whole,
         };
-        if status != 200 {
+        if !(200..300).contains(&status) {
             return Heard::Wrong(Wrong::Status(status));
         }
         body.with(|body| match judge_line(body, ask.request()) {

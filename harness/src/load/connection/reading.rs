@@ -83,11 +83,16 @@ impl<T: Transport> Connection<T> {
 
     /// A server that has answered in full, if wrongly, closes as if it had answered rightly.
     fn end_by_wrong(&mut self, why: Wrong, at_ns: u64, at_end: bool) -> Step {
-        let lingers = why == Wrong::Answer && self.talk.is_last() && self.talk.server_closes() && !at_end;
+        let outcome = match why {
+            Wrong::Status(status) => Outcome::ErrorReply(status),
+            Wrong::TooLong | Wrong::Malformed | Wrong::Answer => Outcome::WrongReply,
+        };
+        let is_complete = matches!(why, Wrong::Status(_) | Wrong::Answer);
+        let lingers = is_complete && self.talk.is_last() && self.talk.server_closes() && !at_end;
         if lingers {
             self.phase = Phase::Close;
         }
-        Step::Ended(End { at_ns, outcome: Outcome::WrongReply, version: 0, lingers })
+        Step::Ended(End { at_ns, outcome, version: 0, lingers })
     }
 
     /// What follows the right reply: the next request, or the end.
