@@ -35,6 +35,12 @@ pub(super) struct AttemptFault {
     pub(super) poison: Option<Poison>,
 }
 
+/// The most requests that room is kept for beforehand: so many take 32 MiB. Beyond that, to grow moves pages
+/// and not bytes (mremap(2)).
+const ROOM_MAX: u64 = 1 << 20;
+/// How many attempts are reckoned with where the schedule does not know.
+const ATTEMPTS_UNKNOWN: u64 = 1 << 16;
+
 /// The load thread's side of fault injection.
 #[derive(Debug)]
 pub(super) struct FaultHooks {
@@ -51,6 +57,12 @@ impl FaultHooks {
         events: UnboundedSender<Told>,
     ) -> Self {
         Self { pending, control, events, requests: Vec::new() }
+    }
+
+    /// Keeps room for what is recorded while the load runs: for so many attempts, if it is known how many,
+    /// of so many requests each.
+    pub(super) fn make_room(&mut self, attempts: Option<u64>, requests_each: u32) {
+        self.requests.reserve(room_for(attempts, requests_each));
     }
 
     /// The requests that were answered, of connections that carry several or are slow.
@@ -71,6 +83,11 @@ impl FaultHooks {
         let index = self.pending.iter().position(is_due)?;
         Some(self.pending.swap_remove(index))
     }
+}
+
+fn room_for(attempts: Option<u64>, requests_each: u32) -> usize {
+    let requests = attempts.unwrap_or(ATTEMPTS_UNKNOWN).saturating_mul(requests_each.into());
+    usize::try_from(requests.min(ROOM_MAX)).unwrap_or(0)
 }
 
 impl Hooks for FaultHooks {
@@ -105,4 +122,18 @@ impl Hooks for FaultHooks {
     }
 
     fn after_attempt(&mut self, _record: &ClientRecord) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_kept_for_all_requests_up_to_a_bound() {
+        assert_eq!(room_for(Some(200), 3), 600);
+        assert_eq!(room_for(None, 1), 65_536);
+        for (attempts, requests) in [(None, 10_000), (Some(u64::MAX), 2)] {
+            assert_eq!(room_for(attempts, requests) * size_of::<RequestRecord>(), 32 << 20);
+        }
+    }
 }

@@ -55,6 +55,7 @@ impl RunningLoad {
             connection: place.scenario.load.connection,
         };
         let mut hooks = FaultHooks::new(pending, Arc::clone(&place.workspace.control), sender);
+        hooks.make_room(planned, plan.connection.requests.into());
         let (progress, stop) = (Arc::new(Progress::default()), Arc::new(StopFlag::new()?));
         let (done_sender, done) = oneshot::channel();
         let (thread_progress, thread_stop) = (Arc::clone(&progress), Arc::clone(&stop));
