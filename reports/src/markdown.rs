@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use holdline_model::result::RunResult;
+use holdline_model::template::shell_words;
 use holdline_model::words::Grade;
 
 use crate::columns::{Column, Layout, columns};
@@ -136,7 +137,7 @@ pub(crate) fn facts(run: &RunResult) -> Vec<(&'static str, String)> {
     let manifest = &run.manifest;
     let cpu = format!("{} × {}", manifest.cpus, plain(&manifest.cpu_model));
     vec![
-        ("command", format!("holdline {}", plain(&command(&manifest.command)))),
+        ("command", format!("holdline {}", plain(&shell_words(&manifest.command)))),
         ("seed", manifest.seed.to_string()),
         ("started", plain(&manifest.started)),
         ("trials", format!("{} of {} planned", run.trials.len(), manifest.planned)),
@@ -145,16 +146,6 @@ pub(crate) fn facts(run: &RunResult) -> Vec<(&'static str, String)> {
         ("CPU", cpu),
         ("isolation", manifest.isolation.to_string()),
     ]
-}
-
-/// The words of a command as a shell would take them.
-fn command(words: &[String]) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "-_./:=,+@%".contains(c);
-    let quoted = |word: &String| match word.chars().all(is_plain) && !word.is_empty() {
-        true => word.clone(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    };
-    words.iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
 
 /// `text` so that Markdown shows it as it is.

@@ -220,18 +220,11 @@ fn braced_word(text: &str) -> Option<(&str, &str)> {
     is_word.then_some((word, after))
 }
 
-/// Words for a POSIX shell: those that mean something to it are in single quotes.
-fn shell_words(words: &[String]) -> String {
-    words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
-}
-
-fn shell_word(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "@%_-+=:,./".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
+/// Words for a POSIX shell: those that could mean something to it are in quotes.
+#[must_use]
+pub fn shell_words(words: &[String]) -> String {
+    let quoter = shlex::Quoter::new().allow_nul(true);
+    quoter.join(words.iter().map(String::as_str)).expect("only NUL cannot be quoted")
 }
 
 #[cfg(test)]
@@ -263,7 +256,7 @@ mod tests {
             (r#"{"a":{"b":{port}}}"#, r#"{"a":{"b":80}}"#),
             ("{{ jinja }} {% x %} ${HOME} {unknown} {}", "{{ jinja }} {% x %} ${HOME} {unknown} {}"),
             ("{{dir}} {{dir} {dir}}", "{dir} {/w /w}"),
-            ("exec {worker}", r"exec /bin/holdline worker 'it'\''s'"),
+            ("exec {worker}", r#"exec /bin/holdline worker "it's""#),
             ("{ {address} {", "{ 127.0.0.1:80 {"),
             ("{workers} {worker {user}", "2 {worker 65534"),
         ] {
@@ -286,7 +279,7 @@ mod tests {
             (r#"{"a": {"b": 1}}"#, r#"{"a": {"b": 1}}"#),
             (r#"{{"a": {{"b": {port}}}}}"#, r#"{"a": {"b": 80}}"#),
             ("{1..3} {} {", "{1..3} {} {"),
-            ("exec {worker} ü", r"exec /bin/holdline worker 'it'\''s' ü"),
+            ("exec {worker} ü", r#"exec /bin/holdline worker "it's" ü"#),
         ] {
             assert_eq!(argument(word, &values).as_deref(), Ok(text), "{word}");
         }
