@@ -4,11 +4,11 @@
 //! and whatever it leaves running in its process group is killed.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use holdline_model::lack::{Missing, VersionProblem};
 use holdline_model::supervisor::Supervisor;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -29,30 +29,6 @@ const WORDS_MAX: usize = 60;
 /// What a shell ends with that did not find a command.
 const NOT_FOUND: i32 = 127;
 
-/// Why a supervisor counts as not installed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missing {
-    /// What its version command did, if there is one; `None`: it is not there.
-    pub problem: Option<String>,
-    /// The program.
-    pub program: String,
-    /// The command that installs it.
-    pub install: Option<String>,
-}
-
-impl fmt::Display for Missing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.problem {
-            Some(problem) => f.write_str(problem)?,
-            None => write!(f, "{} is not installed", self.program)?,
-        }
-        match &self.install {
-            Some(install) => write!(f, "; install it with: {install}"),
-            None => Ok(()),
-        }
-    }
-}
-
 /// What a supervisor's version command printed, first line.
 ///
 /// # Errors
@@ -70,7 +46,7 @@ pub async fn version(supervisor: &Supervisor) -> Result<String, Missing> {
 }
 
 /// The version that a command printed; or what went wrong, `None` if it is not there.
-type Outcome = Result<String, Option<String>>;
+type Outcome = Result<String, Option<VersionProblem>>;
 
 /// What is known already. Variants of a supervisor share their command, which is asked once.
 static KNOWN: Mutex<BTreeMap<Vec<String>, Arc<OnceCell<Outcome>>>> = Mutex::new(BTreeMap::new());
@@ -87,19 +63,20 @@ async fn outcome_of(command: &[String]) -> Outcome {
 }
 
 async fn ask_for_version(command: &[String]) -> Outcome {
-    let _permit = SIDE_BY_SIDE.acquire().await.map_err(|closed| Some(closed.to_string()))?;
-    let words = short(&squeezed(&command.join(" ")));
-    match ask(command).await {
+    // It is never closed.
+    let _permit = SIDE_BY_SIDE.acquire().await;
+    let answer = ask(command).await;
+    let command = short(&squeezed(&command.join(" ")));
+    match answer {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(None),
-        Err(error) => Err(Some(format!("`{words}` cannot be run: {error}"))),
+        Err(error) => Err(Some(VersionProblem::NotRun { command, error: error.to_string() })),
         Ok(Answer { status: None, .. }) => {
-            let limit = LIMIT.as_secs();
-            Err(Some(format!("`{words}` did not end within {limit} s and was killed")))
+            Err(Some(VersionProblem::Endless { command, limit_s: LIMIT.as_secs() }))
         }
         Ok(Answer { status: Some(status), .. }) if status.code() == Some(NOT_FOUND) => Err(None),
         Ok(Answer { status: Some(status), output, errors }) if !status.success() => {
-            let said = first_line(&errors, &output).map(|line| format!(": {line}")).unwrap_or_default();
-            Err(Some(format!("`{words}` ended with {status}{said}")))
+            let said = first_line(&errors, &output);
+            Err(Some(VersionProblem::Failed { command, status: status.to_string(), said }))
         }
         Ok(Answer { output, errors, .. }) => {
             Ok(first_line(&output, &errors).unwrap_or_else(|| "installed, version not known".to_owned()))

@@ -18,6 +18,7 @@ pub mod explain;
 pub mod facts;
 pub mod file;
 pub mod grade;
+pub mod lack;
 pub mod latency;
 pub mod ledger;
 pub mod metric;

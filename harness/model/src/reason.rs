@@ -6,6 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::lack::Lack;
 use crate::ledger::books::Entry;
 use crate::record::NotSent;
 use crate::told::{Phrase, Told};
@@ -17,8 +18,8 @@ use crate::words::CrashStep;
 pub enum Reason {
     /// The supervisor, or this machine, cannot do what is asked.
     Lacks {
-        /// What is missing, in the words of the description or of the machine.
-        what: String,
+        /// What is missing.
+        what: Lack,
     },
     /// The trial could not be run to its end.
     NotRun {
@@ -142,7 +143,8 @@ pub enum Note {
 impl Told for Reason {
     fn phrase(&self) -> Phrase {
         match self {
-            Self::Lacks { what } | Self::NotRun { what } => Phrase::new(what),
+            Self::Lacks { what } => what.phrase(),
+            Self::NotRun { what } => Phrase::new(what),
             Self::Interrupted => Phrase::new("interrupted before the load had ended"),
             Self::NoAttempt => Phrase::new("no attempt was made"),
             Self::BooksOff { lines } => {

@@ -1,5 +1,6 @@
 //! Whether a supervisor can do what a scenario asks, as far as its description says.
 
+use crate::lack::{ApplicationLack, Lack};
 use crate::scenario::{Action, Drain, Scenario, Target};
 use crate::supervisor::{self, Control, Holder, Protocol, Runs, Supervisor};
 use crate::wire::Poison;
@@ -33,111 +34,107 @@ pub fn samples_accepts(supervisor: &Supervisor, scenario: &Scenario) -> bool {
 
 /// Why this trial is unsupported, or `None` if it can be run.
 #[must_use]
-pub fn lack(supervisor: &Supervisor, scenario: &Scenario, is_root: bool) -> Option<String> {
+pub fn lack(supervisor: &Supervisor, scenario: &Scenario, is_root: bool) -> Option<Lack> {
     let transport = scenario.listen.transport;
     if !supervisor.transports.contains(&transport) {
-        return Some(format!("it cannot listen on {transport}"));
+        return Some(Lack::Transport { transport });
     }
-    if scenario.workers.count > supervisor.workers_max {
-        let (wanted, most) = (scenario.workers.count, supervisor.workers_max);
-        let workers = if most == 1 { "worker" } else { "workers" };
-        return Some(format!("it runs at most {most} {workers}, and the scenario asks for {wanted}"));
+    let (wanted, most) = (scenario.workers.count, supervisor.workers_max);
+    if wanted > most {
+        return Some(Lack::Workers { wanted, most });
     }
     if supervisor.needs_root && !is_root {
-        return Some("it must be started by root".to_owned());
+        return Some(Lack::Root);
     }
-    if let Some(reason) = lack_of_protocol(supervisor, scenario) {
-        return Some(reason);
-    }
+    lack_of_protocol(supervisor, scenario)
+        .or_else(|| lack_of_workers(supervisor, scenario))
+        .or_else(|| scenario.faults.iter().find_map(|fault| lack_of_action(supervisor, &fault.action)))
+        .or_else(|| lack_of_users(supervisor, scenario, is_root))
+}
+
+/// What its kind of workers lacks.
+fn lack_of_workers(supervisor: &Supervisor, scenario: &Scenario) -> Option<Lack> {
     if !keeps_ledger(supervisor) {
-        if let Some(reason) = lack_of_own_workers(scenario) {
-            return Some(reason);
-        }
-    } else if is_application(supervisor)
-        && let Some(reason) = lack_of_application(scenario)
-    {
-        return Some(reason);
+        lack_of_own_workers(scenario)
+    } else if is_application(supervisor) {
+        lack_of_application(scenario).map(|what| Lack::Application { what })
+    } else {
+        None
     }
-    let lack = scenario.faults.iter().find_map(|fault| match &fault.action {
+}
+
+fn lack_of_action(supervisor: &Supervisor, action: &Action) -> Option<Lack> {
+    match action {
         Action::Control { verb, workers } => lack_of_verb(supervisor, *verb, *workers),
-        Action::Poison(_) if !supervisor.poison => Some(
-            "its workers do not fail at what they cannot understand, so that no request can crash one"
-                .to_owned(),
-        ),
+        Action::Poison(_) => (!supervisor.poison).then_some(Lack::Poison),
         Action::Signal { to: target, .. } | Action::Pause { whom: target, .. } => {
             lack_of_target(supervisor, *target)
         }
-        Action::Poison(_) | Action::Crash { .. } => None,
-    });
-    lack.or_else(|| lack_of_users(supervisor, scenario, is_root))
+        Action::Crash { .. } => None,
+    }
 }
 
-fn lack_of_target(supervisor: &Supervisor, target: Target) -> Option<String> {
-    let is_there = match target {
-        Target::Worker | Target::Workers => !supervisor.single_process,
-        Target::Supervisor => true,
-    };
-    (!is_there)
-        .then(|| "it is a single process, which serves by itself: there is no worker to be hit".to_owned())
+fn lack_of_target(supervisor: &Supervisor, target: Target) -> Option<Lack> {
+    match target {
+        Target::Worker | Target::Workers => supervisor.single_process.then_some(Lack::WorkerToHit),
+        Target::Supervisor => None,
+    }
 }
 
-fn lack_of_verb(supervisor: &Supervisor, verb: Verb, workers: Option<u32>) -> Option<String> {
+fn lack_of_verb(supervisor: &Supervisor, verb: Verb, workers: Option<u32>) -> Option<Lack> {
     // Every supervisor can be stopped: how is not among its verbs.
     if verb == Verb::Stop {
         return None;
     }
+    let most = supervisor.workers_max;
     match (supervisor.control.get(&verb), workers) {
-        (None, _) => Some(format!("it has no `{verb}`")),
-        (Some(Control::Unsupported(reason)), _) => Some(format!("it has no `{verb}`: {reason}")),
-        (Some(_), Some(wanted)) if wanted > supervisor.workers_max => {
-            let most = supervisor.workers_max;
-            Some(format!("it runs at most {most} workers, and is to be scaled to {wanted}"))
-        }
+        (None, _) => Some(Lack::Verb { verb, reason: None }),
+        (Some(Control::Unsupported(reason)), _) => Some(Lack::Verb { verb, reason: Some(reason.clone()) }),
+        (Some(_), Some(wanted)) if wanted > most => Some(Lack::Scale { wanted, most }),
         (Some(_), _) => None,
     }
 }
 
 /// A supervisor that holds no listener has nothing that its workers could not have: it can be
 /// started as their user as a whole.
-fn lack_of_users(supervisor: &Supervisor, scenario: &Scenario, is_root: bool) -> Option<String> {
+fn lack_of_users(supervisor: &Supervisor, scenario: &Scenario, is_root: bool) -> Option<Lack> {
     scenario.workers.user.as_ref()?;
     if !supervisor.can_drop && supervisor.socket.holder == Holder::Supervisor {
-        return Some("it cannot run its workers as another user".to_owned());
+        return Some(Lack::OtherUsers);
     }
-    (!is_root).then(|| {
-        "workers cannot run as another user: of the users of this machine an ordinary user has just \
-         one in a sandbox; run holdline as root"
-            .to_owned()
-    })
+    (!is_root).then_some(Lack::RootForUsers)
 }
 
 /// What a server that brings its own workers lacks.
-fn lack_of_own_workers(scenario: &Scenario) -> Option<String> {
+fn lack_of_own_workers(scenario: &Scenario) -> Option<Lack> {
     let needs = |test: fn(&Action) -> bool| scenario.faults.iter().any(|fault| test(&fault.action));
-    needs(|action| matches!(action, Action::Crash { .. }))
-        .then(|| "its workers are its own and cannot be told to fail at boot, idle or drain".to_owned())
+    needs(|action| matches!(action, Action::Crash { .. })).then_some(Lack::Crash)
 }
 
 /// What an application cannot be made to do, since a server stands between it and the connection.
-fn lack_of_application(scenario: &Scenario) -> Option<String> {
+fn lack_of_application(scenario: &Scenario) -> Option<ApplicationLack> {
     let lack = scenario.faults.iter().find_map(|fault| match fault.action {
-        Action::Poison(Poison { step: CrashStep::Accept, .. }) => {
-            Some("its application is called once a request has come, and cannot fail at accept")
+        Action::Poison(Poison { step, mode }) | Action::Crash { step, mode, .. } => {
+            lack_of_failing(step, mode)
         }
-        Action::Poison(Poison { mode: CrashMode::StopAccepting, .. })
-        | Action::Crash { mode: CrashMode::StopAccepting, .. } => {
-            Some("its application cannot keep the server around it from accepting")
-        }
-        Action::Crash { step: CrashStep::Idle, .. } => {
-            Some("its application is called only for requests, and cannot fail while it is idle")
-        }
-        Action::Crash { step: CrashStep::Drain, .. } => {
-            Some("its application is not told that its worker drains, and cannot fail then")
-        }
-        _ => None,
+        Action::Signal { .. } | Action::Pause { .. } | Action::Control { .. } => None,
     });
-    let drains = "how its workers end is up to the server: they cannot be told to die at once";
-    lack.or((scenario.workers.drain == Drain::None).then_some(drains)).map(str::to_owned)
+    match scenario.workers.drain {
+        Drain::None => lack.or(Some(ApplicationLack::DieAtOnce)),
+        Drain::Graceful | Drain::Patient => lack,
+    }
+}
+
+fn lack_of_failing(step: CrashStep, mode: CrashMode) -> Option<ApplicationLack> {
+    match (step, mode) {
+        (CrashStep::Accept, _) => Some(ApplicationLack::Accept),
+        (_, CrashMode::StopAccepting) => Some(ApplicationLack::StopAccepting),
+        (CrashStep::Idle, _) => Some(ApplicationLack::Idle),
+        (CrashStep::Drain, _) => Some(ApplicationLack::Drain),
+        (CrashStep::Boot | CrashStep::Read | CrashStep::Work | CrashStep::Reply | CrashStep::Close, _) => {
+            None
+        }
+    }
 }
 
 /// What is spoken in a trial: our workers speak what the scenario asks for.
@@ -146,12 +143,10 @@ pub fn protocol(supervisor: &Supervisor, scenario: &Scenario) -> Protocol {
     scenario.load.protocol.unwrap_or(supervisor.protocol)
 }
 
-fn lack_of_protocol(supervisor: &Supervisor, scenario: &Scenario) -> Option<String> {
+fn lack_of_protocol(supervisor: &Supervisor, scenario: &Scenario) -> Option<Lack> {
     let (spoken, asked) = (supervisor.protocol, protocol(supervisor, scenario));
     let speaks_its_own = supervisor.runs.contains(&Runs::Itself) || is_application(supervisor);
-    (speaks_its_own && spoken != asked).then(|| {
-        format!("its workers speak {}, and the scenario asks for {}", spoken.as_str(), asked.as_str())
-    })
+    (speaks_its_own && spoken != asked).then_some(Lack::Protocol { spoken, asked })
 }
 
 #[cfg(test)]
@@ -180,38 +175,33 @@ mod tests {
     const BINDS: &str = "socket = { holder = \"worker\", passing = \"bind\" }\n";
 
     #[track_caller]
-    fn check(description: &str, lines: &str, expected: Option<&str>) {
-        let lack = lack(&supervisor(description), &scenario(lines), true);
-        match (&lack, expected) {
-            (Some(lack), Some(part)) => assert!(lack.contains(part), "{lack}"),
-            (None, None) => {}
-            _ => panic!("expected {expected:?}, got {lack:?}"),
-        }
+    fn check(description: &str, lines: &str, expected: Option<&Lack>) {
+        assert_eq!(lack(&supervisor(description), &scenario(lines), true).as_ref(), expected);
+    }
+
+    fn no_verb(verb: Verb, reason: Option<&str>) -> Lack {
+        Lack::Verb { verb, reason: reason.map(str::to_owned) }
     }
 
     #[test]
     fn a_verb_that_is_missing_is_named() {
         let control = |control: &str| format!("{HOLDS}workers-max = 3\n[control]\n{control}");
         let fault = |what: &str| format!("[[fault]]\nat = \"0.1s\"\ncontrol = {what}");
-        check(HOLDS, &fault("\"reload\""), Some("it has no `reload`"));
+        check(HOLDS, &fault("\"reload\""), Some(&no_verb(Verb::Reload, None)));
         check(HOLDS, &fault("\"stop\""), None);
         let why = control("reload = { unsupported = \"it has no configuration\" }");
-        check(&why, &fault("\"reload\""), Some("`reload`: it has no configuration"));
+        check(&why, &fault("\"reload\""), Some(&no_verb(Verb::Reload, Some("it has no configuration"))));
         check(&control("reload = { signal = \"HUP\" }"), &fault("\"reload\""), None);
         let scale = control("scale = [\"x\", \"{workers}\"]");
         check(&scale, &fault("{ verb = \"scale\", workers = 3 }"), None);
-        check(
-            &scale,
-            &fault("{ verb = \"scale\", workers = 4 }"),
-            Some("at most 3 workers, and is to be scaled"),
-        );
+        check(&scale, &fault("{ verb = \"scale\", workers = 4 }"), Some(&Lack::Scale { wanted: 4, most: 3 }));
     }
 
     #[test]
     fn a_single_process_has_no_worker_to_be_hit() {
         let single = format!("{HOLDS}runs = [\"itself\"]\nsingle-process = true\n");
         let fault = |what: &str| format!("[[fault]]\nat = \"0.1s\"\n{what}");
-        let why = Some("there is no worker to be hit");
+        let why = Some(&Lack::WorkerToHit);
         for (what, lack) in [
             ("signal = { to = \"worker\", name = \"KILL\" }", why),
             ("signal = { to = \"workers\", name = \"TERM\" }", why),
@@ -227,11 +217,11 @@ mod tests {
     #[test]
     fn other_users_need_a_supervisor_that_drops_and_root() {
         let nobody = "[workers]\nuser = \"nobody\"";
-        check(HOLDS, nobody, Some("it cannot run its workers as another user"));
+        check(HOLDS, nobody, Some(&Lack::OtherUsers));
         check(&format!("{HOLDS}can-drop = true"), nobody, None);
         check(BINDS, nobody, None);
-        let lack = lack(&supervisor(BINDS), &scenario(nobody), false).expect("a lack");
-        assert!(lack.ends_with("run holdline as root"), "{lack}");
+        let lack = lack(&supervisor(BINDS), &scenario(nobody), false);
+        assert_eq!(lack, Some(Lack::RootForUsers));
     }
 
     #[test]
@@ -239,10 +229,9 @@ mod tests {
         let own = |protocol: &str| format!("{HOLDS}runs = [\"itself\"]\nprotocol = \"{protocol}\"\n");
         // `[load]` is the table that these keys fall into.
         let asks = |protocol: &str| format!("protocol = \"{protocol}\"\n");
-        let square = "its workers speak square, and the scenario asks for http";
-        check(&own("square"), &asks("http"), Some(square));
-        let http = "its workers speak http, and the scenario asks for square";
-        check(&own("http"), &asks("square"), Some(http));
+        let lack = |spoken, asked| Lack::Protocol { spoken, asked };
+        check(&own("square"), &asks("http"), Some(&lack(Protocol::Square, Protocol::Http)));
+        check(&own("http"), &asks("square"), Some(&lack(Protocol::Http, Protocol::Square)));
         for protocol in ["square", "http"] {
             check(&own(protocol), &asks(protocol), None);
             check(&own(protocol), "", None);
@@ -251,7 +240,7 @@ mod tests {
         }
     }
 
-    fn check_lack(description: &str, scenario: &str, is_root: bool, expected: Option<&str>) {
+    fn check_lack(description: &str, scenario: &str, is_root: bool, expected: Option<&Lack>) {
         let supervisor = format!(
             "name = \"x\"\nabout = \"y\"\nsocket = {{ holder = \"supervisor\", passing = \"stdin\" }}\n\
              start = [\"x\"]\n{description}"
@@ -261,17 +250,21 @@ mod tests {
             "name = \"x\"\nasks = \"?\"\n[load]\narrivals = {{ sequential = \"1ms\" }}\nattempts = 9\n{scenario}"
         );
         let scenario = scenario::parse(&scenario, "x.toml").expect("a scenario");
-        let found = lack(&supervisor, &scenario, is_root);
-        assert_eq!(found.as_deref(), expected);
+        assert_eq!(lack(&supervisor, &scenario, is_root).as_ref(), expected);
     }
 
     #[test]
     fn what_a_description_lacks_is_named() {
         check_lack("", "", false, None);
         check_lack("transports = [\"tcp\"]\n", "", false, None);
-        check_lack("transports = [\"unix\"]\n", "", false, Some("it cannot listen on tcp"));
+        check_lack(
+            "transports = [\"unix\"]\n",
+            "",
+            false,
+            Some(&Lack::Transport { transport: Transport::Tcp }),
+        );
         check_lack("needs-root = true\n", "", true, None);
-        check_lack("needs-root = true\n", "", false, Some("it must be started by root"));
+        check_lack("needs-root = true\n", "", false, Some(&Lack::Root));
         check_lack("runs = [\"itself\"]\n", "", false, None);
         let signal = |to: &str| {
             format!("[[fault]]\nat = {{ attempt = 2 }}\nsignal = {{ to = \"{to}\", name = \"KILL\" }}\n")
@@ -280,26 +273,21 @@ mod tests {
         check_lack("runs = [\"itself\"]\n", &signal("supervisor"), false, None);
         let poison = "[[fault]]\nat = { attempt = 2 }\npoison = { step = \"work\", mode = \"panic\" }\n";
         check_lack("runs = [\"itself\"]\n", poison, false, None);
-        let why = "its workers do not fail at what they cannot understand, so that no request can crash one";
-        check_lack("runs = [\"itself\"]\npoison = false\n", poison, false, Some(why));
+        check_lack("runs = [\"itself\"]\npoison = false\n", poison, false, Some(&Lack::Poison));
         let two = "[workers]\ncount = 2\n";
-        check_lack(
-            "workers-max = 1\n",
-            two,
-            false,
-            Some("it runs at most 1 worker, and the scenario asks for 2"),
-        );
+        check_lack("workers-max = 1\n", two, false, Some(&Lack::Workers { wanted: 2, most: 1 }));
         let restart = "[[fault]]\nat = { attempt = 2 }\ncontrol = \"restart\"\n";
-        check_lack("", restart, false, Some("it has no `restart`"));
+        check_lack("", restart, false, Some(&no_verb(Verb::Restart, None)));
         check_lack("[control]\nrestart = { signal = \"HUP\", to = \"supervisor\" }\n", restart, false, None);
         let cannot = "[control]\nrestart = { unsupported = \"by design\" }\n";
-        check_lack(cannot, restart, false, Some("it has no `restart`: by design"));
+        check_lack(cannot, restart, false, Some(&no_verb(Verb::Restart, Some("by design"))));
     }
 
     #[test]
     fn an_application_lacks_what_only_its_server_knows() {
-        let check = |scenario: &str, expected: Option<&str>| {
-            check(&format!("runs = [\"wsgi\"]\n{HOLDS}"), scenario, expected);
+        let check = |scenario: &str, what: Option<ApplicationLack>| {
+            let lack = what.map(|what| Lack::Application { what });
+            check(&format!("runs = [\"wsgi\"]\n{HOLDS}"), scenario, lack.as_ref());
         };
         let poison = |step: &str, mode: &str| {
             format!("[[fault]]\nat = {{ attempt = 2 }}\npoison = {{ step = \"{step}\", mode = \"{mode}\" }}")
@@ -311,15 +299,15 @@ mod tests {
         check(&poison("work", "kill"), None);
         check(&poison("reply", "segv"), None);
         check(&crash("boot"), None);
-        check(&poison("accept", "kill"), Some("cannot fail at accept"));
-        check(&poison("work", "stop-accepting"), Some("cannot keep the server around it from accepting"));
-        check(&crash("idle"), Some("cannot fail while it is idle"));
-        check(&crash("drain"), Some("is not told that its worker drains"));
-        check("[workers]\ndrain = \"none\"", Some("up to the server"));
+        check(&poison("accept", "kill"), Some(ApplicationLack::Accept));
+        check(&poison("work", "stop-accepting"), Some(ApplicationLack::StopAccepting));
+        check(&crash("idle"), Some(ApplicationLack::Idle));
+        check(&crash("drain"), Some(ApplicationLack::Drain));
+        check("[workers]\ndrain = \"none\"", Some(ApplicationLack::DieAtOnce));
         check("[workers]\ndrain = \"patient\"", None);
         check("[[fault]]\nat = \"0.1s\"\nsignal = { to = \"worker\", name = \"KILL\" }", None);
         let bare = lack(&supervisor(&format!("runs = [\"wsgi\"]\n{HOLDS}")), &bare_square(), true);
-        assert_eq!(bare.as_deref(), Some("its workers speak http, and the scenario asks for square"));
+        assert_eq!(bare, Some(Lack::Protocol { spoken: Protocol::Http, asked: Protocol::Square }));
     }
 
     #[test]

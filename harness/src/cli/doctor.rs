@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use holdline_model::lack::Missing;
 use holdline_model::supervisor::Supervisor;
 use holdline_model::words::Isolation;
 use holdline_reports::text::{counted, plain, wrap};
@@ -13,7 +14,7 @@ use crate::calibrate;
 use crate::catalogue::{self, SupervisorEntry};
 use crate::exit::{self, Failure};
 use crate::manifest::manifest;
-use crate::receipt::{self, Missing};
+use crate::receipt;
 use crate::run::check_limits;
 use crate::sandbox;
 
@@ -123,7 +124,7 @@ fn table(found: &[Found], width: Option<u16>) -> String {
             }
             Err(Missing { problem: Some(problem), install, .. }) => {
                 let install = install.iter().map(|install| format!("install it with: {}", plain(install)));
-                ("broken", std::iter::once(plain(problem)).chain(install).collect())
+                ("broken", std::iter::once(plain(&problem.to_string())).chain(install).collect())
             }
         };
         let needs = needs(supervisor);

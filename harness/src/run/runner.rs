@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
+use holdline_model::lack::Lack;
 use holdline_model::plan::TrialPlan;
 use holdline_model::reason::Reason;
 use holdline_model::result::{RunResult, SCHEMA, TrialResult};
@@ -203,13 +204,13 @@ impl<'a> Runner<'a> {
 }
 
 /// The supervisor's version, or why it cannot run this scenario here.
-async fn receipt_or_lack(supervisor: &SupervisorEntry, scenario: &ScenarioEntry) -> Result<String, String> {
+async fn receipt_or_lack(supervisor: &SupervisorEntry, scenario: &ScenarioEntry) -> Result<String, Lack> {
     let is_root = nix::unistd::geteuid().is_root();
     let lack = support::lack(&supervisor.supervisor, &scenario.scenario, is_root);
-    if let Some(reason) = lack.or_else(|| trial::lack_of_user(&scenario.scenario)) {
-        return Err(reason);
+    if let Some(lack) = lack.or_else(|| trial::lack_of_user(&scenario.scenario)) {
+        return Err(lack);
     }
-    receipt::version(&supervisor.supervisor).await.map_err(|missing| missing.to_string())
+    receipt::version(&supervisor.supervisor).await.map_err(Lack::Program)
 }
 
 fn work_folder() -> Result<WorkFolder, RunError> {

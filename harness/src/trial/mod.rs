@@ -41,6 +41,7 @@ mod workspace;
 use std::io::Write;
 use std::path::PathBuf;
 
+use holdline_model::lack::Lack;
 use holdline_model::result::TrialResult;
 use holdline_model::summary::TrialName;
 use holdline_model::supervisor::WorkerKind;
@@ -127,6 +128,6 @@ impl Message {
 /// Why this machine cannot run a scenario's workers as the user that it names; `None`: it can, or
 /// the scenario names none.
 #[must_use]
-pub fn lack_of_user(scenario: &holdline_model::scenario::Scenario) -> Option<String> {
+pub fn lack_of_user(scenario: &holdline_model::scenario::Scenario) -> Option<Lack> {
     scenario.workers.user.as_ref().and_then(|user| user::identity(user).err())
 }

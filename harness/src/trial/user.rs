@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use holdline_model::lack::Lack;
 use holdline_model::scenario::User;
 use nix::unistd::{self, Uid};
 
@@ -19,8 +20,8 @@ pub(super) struct Identity {
 ///
 /// # Errors
 ///
-/// There is no user of that name: in words that fit as a trial's reason.
-pub(super) fn identity(user: &User) -> Result<Identity, String> {
+/// There is no user of that name.
+pub(super) fn identity(user: &User) -> Result<Identity, Lack> {
     let listed = match user {
         User::Name(name) => unistd::User::from_name(name),
         User::Id(id) => unistd::User::from_uid(Uid::from_raw(*id)),
@@ -28,10 +29,8 @@ pub(super) fn identity(user: &User) -> Result<Identity, String> {
     match (user, listed) {
         (_, Ok(Some(found))) => Ok(Identity { uid: found.uid.as_raw(), gid: found.gid.as_raw() }),
         (User::Id(id), _) => Ok(Identity { uid: *id, gid: *id }),
-        (User::Name(name), Ok(None)) => Err(format!("this machine has no user `{name}`")),
-        (User::Name(name), Err(errno)) => {
-            Err(format!("this machine's list of users cannot be asked for `{name}`: {errno}"))
-        }
+        (User::Name(name), Ok(None)) => Err(Lack::User { name: name.clone() }),
+        (User::Name(name), Err(errno)) => Err(Lack::Users { name: name.clone(), error: errno.to_string() }),
     }
 }
 
@@ -61,7 +60,7 @@ mod tests {
         let nowhere = Identity { uid: 4_000_000_000, gid: 4_000_000_000 };
         assert_eq!(identity(&User::Id(4_000_000_000)), Ok(nowhere));
         let missing = identity(&User::Name("no-such-user".to_owned())).expect_err("nobody");
-        assert_eq!(missing, "this machine has no user `no-such-user`");
+        assert_eq!(missing, Lack::User { name: "no-such-user".to_owned() });
     }
 
     #[test]
