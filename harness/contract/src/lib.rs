@@ -4,6 +4,9 @@
 //! The layouts themselves are fixed in [`holdline_model::shm`], so that they can be tested with values;
 //! here are the files. Nothing here knows of trials, and nothing of how a worker serves.
 
+// A new word must be seen wherever words are told apart: no wildcard swallows it.
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
+
 pub mod clock;
 pub mod config;
 pub mod control;

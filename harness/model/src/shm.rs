@@ -7,6 +7,9 @@
 //! A worker process has one ledger file to itself, named `<generation>-<pid>.ledger`, in the folder
 //! `ledger` of its home: nothing is shared between writers, so a writer needs no atomic operation.
 
+// A new word must be seen wherever words are told apart: no wildcard swallows it.
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};

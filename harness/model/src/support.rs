@@ -1,5 +1,8 @@
 //! Whether a supervisor can do what a scenario asks, as far as its description says.
 
+// A new word must be seen wherever words are told apart: no wildcard swallows it.
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
+
 use crate::lack::{ApplicationLack, Lack};
 use crate::scenario::{Action, Drain, Scenario, Target};
 use crate::supervisor::{self, Control, Holder, Protocol, Runs, Supervisor};

@@ -119,7 +119,7 @@ fn ends_of_attempts(load: &Load, attempts: u32) -> (f64, f64) {
             let end = f64::from(attempts.div_ceil(size.max(1))) * every_ns as f64;
             (end, end)
         }
-        _ => {
+        Arrivals::Constant { .. } | Arrivals::Poisson { .. } | Arrivals::Ramp { .. } => {
             let end = earliest_ns(load, attempts);
             (end, end)
         }

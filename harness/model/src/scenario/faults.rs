@@ -247,8 +247,10 @@ fn earliest_strike_ns(at: Trigger, earlier: &[Fault], load: &Load) -> f64 {
         Trigger::After { fault, delay_ns } => {
             let base = earliest_strike_ns(earlier[fault].at, &earlier[..fault], load);
             let pause_ns = match earlier[fault].action {
-                Action::Pause { for_ns: Some(ns), .. } => ns,
-                _ => 0,
+                Action::Pause { for_ns, .. } => for_ns.unwrap_or(0),
+                Action::Poison(_) | Action::Crash { .. } | Action::Signal { .. } | Action::Control { .. } => {
+                    0
+                }
             };
             base + pause_ns as f64 + delay_ns as f64
         }

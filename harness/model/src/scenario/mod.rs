@@ -1,6 +1,9 @@
 //! Scenarios: what happens to a supervisor. These types hold only what is valid: [`parse`] makes
 //! them from files, and says what is wrong with a file that cannot be one.
 
+// A new word must be seen wherever words are told apart: no wildcard swallows it.
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
+
 pub mod arrivals;
 mod connection;
 mod faults;

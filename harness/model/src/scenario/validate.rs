@@ -141,16 +141,26 @@ fn check_limits(files: &[At<FaultFile>], faults: &[Fault], workers: &Workers) ->
         let mode = match &fault.action {
             Action::Poison(poison) => poison.mode,
             Action::Crash { mode, .. } => *mode,
-            _ => continue,
+            Action::Signal { .. } | Action::Pause { .. } | Action::Control { .. } => continue,
         };
-        let missing = match mode {
-            CrashMode::Allocate if workers.memory_bytes.is_none() => "memory",
-            CrashMode::LeakFds if workers.nofile.is_none() => "nofile",
-            _ => continue,
+        let (key, is_set) = match mode {
+            CrashMode::Allocate => ("memory", workers.memory_bytes.is_some()),
+            CrashMode::LeakFds => ("nofile", workers.nofile.is_some()),
+            CrashMode::Exit
+            | CrashMode::Panic
+            | CrashMode::Abort
+            | CrashMode::Segv
+            | CrashMode::Kill
+            | CrashMode::Hang
+            | CrashMode::StopAccepting
+            | CrashMode::Catch => continue,
         };
+        if is_set {
+            continue;
+        }
         return Err(file
             .problem(format!("mode {mode} without a limit would use up what the whole machine has"))
-            .expecting(format!("the key `{missing}` in [workers]")));
+            .expecting(format!("the key `{key}` in [workers]")));
     }
     Ok(())
 }

@@ -159,7 +159,7 @@ fn stop(stop: Option<At<ControlFile>>) -> Result<Control, Problem> {
         Control::Unsupported(_) => {
             Err(stop.problem("every supervisor can be stopped").expecting("a command or a signal"))
         }
-        control => Ok(control),
+        control @ (Control::Command(_) | Control::Signal { .. }) => Ok(control),
     }
 }
 
