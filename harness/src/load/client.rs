@@ -276,7 +276,7 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
                 self.cut_off_ns = Some(now_ns() + STOP_GRACE_NS);
             }
             Some(cut_off_ns) if cut_off_ns <= now_ns() => {
-                for token in self.connections.tokens() {
+                for token in self.connections.keys().collect::<Vec<_>>() {
                     self.proceed(token);
                     if let Some(connection) = self.connections.get(token).filter(|it| !it.lingers()) {
                         let end = connection.stopped();

@@ -1,76 +1,23 @@
 //! Values in numbered slots, found again by tokens that fit into an epoll event.
 
-/// Names a value in a [`Slab`]. A slot that is used again gets another token, so that an event or a
-/// deadline that comes late finds nothing rather than somebody else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Token {
-    slot: u32,
-    generation: u32,
-}
+use slotmap::{Key, KeyData, SlotMap, new_key_type};
 
-impl Token {
-    pub(super) fn from_bits(bits: u64) -> Self {
-        let [slot, generation] = [bits, bits >> 32].map(|half| (half & u64::from(u32::MAX)) as u32);
-        Self { slot, generation }
-    }
-
-    pub(super) fn to_bits(self) -> u64 {
-        u64::from(self.generation) << 32 | u64::from(self.slot)
-    }
+new_key_type! {
+    /// Names a value in a [`Slab`]. A slot that is used again gets another token, so that an event or a
+    /// deadline that comes late finds nothing rather than somebody else.
+    pub(super) struct Token;
 }
 
 /// Values in numbered slots.
-#[derive(Debug)]
-pub(super) struct Slab<T> {
-    slots: Vec<Slot<T>>,
-    free: Vec<u32>,
-}
+pub(super) type Slab<T> = SlotMap<Token, T>;
 
-#[derive(Debug)]
-struct Slot<T> {
-    generation: u32,
-    value: Option<T>,
-}
-
-impl<T> Default for Slab<T> {
-    fn default() -> Self {
-        Self { slots: Vec::new(), free: Vec::new() }
-    }
-}
-
-impl<T> Slab<T> {
-    pub(super) fn insert(&mut self, value: T) -> Token {
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { generation: 0, value: None });
-            u32::try_from(self.slots.len() - 1).expect("there are fewer descriptors than that")
-        });
-        let entry = &mut self.slots[slot as usize];
-        entry.value = Some(value);
-        Token { slot, generation: entry.generation }
+impl Token {
+    pub(super) fn from_bits(bits: u64) -> Self {
+        KeyData::from_ffi(bits).into()
     }
 
-    pub(super) fn get(&self, token: Token) -> Option<&T> {
-        let entry = self.slots.get(token.slot as usize)?;
-        entry.value.as_ref().filter(|_| entry.generation == token.generation)
-    }
-
-    pub(super) fn get_mut(&mut self, token: Token) -> Option<&mut T> {
-        let entry = self.slots.get_mut(token.slot as usize)?;
-        entry.value.as_mut().filter(|_| entry.generation == token.generation)
-    }
-
-    pub(super) fn remove(&mut self, token: Token) -> Option<T> {
-        self.get(token)?;
-        let entry = &mut self.slots[token.slot as usize];
-        entry.generation = entry.generation.wrapping_add(1);
-        self.free.push(token.slot);
-        entry.value.take()
-    }
-
-    /// The tokens of all values.
-    pub(super) fn tokens(&self) -> Vec<Token> {
-        let used = self.slots.iter().enumerate().filter(|(_, entry)| entry.value.is_some());
-        used.map(|(slot, entry)| Token { slot: slot as u32, generation: entry.generation }).collect()
+    pub(super) fn to_bits(self) -> u64 {
+        self.data().as_ffi()
     }
 }
 
@@ -84,12 +31,22 @@ mod tests {
         let first = slab.insert('a');
         let second = slab.insert('b');
         assert_eq!(slab.remove(first), Some('a'));
-        assert_eq!(slab.remove(first), None);
         let third = slab.insert('c');
-        assert_eq!(slab.get(first), None);
-        assert_eq!(slab.get_mut(first), None);
+        assert_eq!(slab.get(Token::from_bits(first.to_bits())), None);
         assert_eq!((slab.get(second), slab.get(third)), (Some(&'b'), Some(&'c')));
-        assert_eq!(slab.tokens(), [third, second]);
-        assert_eq!(Token::from_bits(third.to_bits()), third);
+        for token in [second, third] {
+            assert_eq!(Token::from_bits(token.to_bits()), token);
+        }
+        let slot = |token: Token| token.to_bits() & u64::from(u32::MAX);
+        assert_eq!(slot(third), slot(first), "a slot that is free is used again");
+    }
+
+    #[test]
+    fn what_names_no_value_finds_none() {
+        let mut slab = Slab::default();
+        slab.insert('a');
+        for bits in [0, u64::MAX, u64::MAX - 1] {
+            assert_eq!(slab.get(Token::from_bits(bits)), None, "{bits}");
+        }
     }
 }
