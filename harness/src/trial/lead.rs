@@ -26,8 +26,6 @@ use crate::proc;
 const CHORES: Duration = Duration::from_millis(20);
 /// How often progress is told.
 const PROGRESS_NS: u64 = 100_000_000;
-/// How a process ends that daemonises, or that was asked to stop.
-const LEFT: &str = "status 0";
 
 /// What came in.
 enum Input {
@@ -195,7 +193,7 @@ impl<'a> Lead<'a> {
     fn supervisor_ended(&mut self, status: ExitStatus) {
         let started = self.supervised.started();
         let successor = if status.success() { self.supervised.successor_of(started) } else { None };
-        self.note_end(started, status_in_words(status), successor);
+        self.note_end(started, Some(status), successor);
     }
 
     /// The end of the process that took over from the one that was started, or from one that did.
@@ -211,14 +209,16 @@ impl<'a> Lead<'a> {
         }
         let left = status.is_none_or(|status| status.success());
         let next = if left { self.supervised.successor_of(watched) } else { None };
-        let words = status.map_or_else(|| "an unknown status".to_owned(), status_in_words);
-        self.note_end(watched, words, next);
+        self.note_end(watched, status, next);
         Ok(())
     }
 
-    fn note_end(&mut self, pid: Pid, status: String, successor: Option<Pid>) {
+    fn note_end(&mut self, pid: Pid, status: Option<ExitStatus>, successor: Option<Pid>) {
+        // As one ends that daemonises, or that was asked to stop.
+        let has_left = successor.is_none() && status.is_some_and(|status| status.success());
         let hint = self.stage.place.hint_of_background(&self.stage.sight.inside);
-        let hint = (successor.is_none() && status == LEFT && !hint.is_empty()).then_some(hint);
+        let hint = (has_left && !hint.is_empty()).then_some(hint);
+        let status = status.map_or_else(|| "an unknown status".to_owned(), status_in_words);
         self.successor = successor;
         let successor = successor.map(proc::number);
         let pid = proc::number(pid);
