@@ -161,10 +161,10 @@ fn facts(trial: &TrialResult, style: Style) -> String {
         ("retry", retry),
         ("outages", prose::outages(trial)),
         ("recovery", prose::recovery(trial)),
-        ("kernel", prose::kernel(trial)),
-        ("workers", prose::workers(trial)),
     ]
     .into_iter()
+    .chain(prose::phases(trial).map(|text| ("phases", text)))
+    .chain([("kernel", prose::kernel(trial)), ("workers", prose::workers(trial))])
     .chain(prose::sessions(trial).map(|text| ("sessions", text)))
     .chain(prose::versions(trial).map(|text| ("versions", text)))
     .chain(prose::starts(trial).map(|text| ("starts", text)))
@@ -252,8 +252,9 @@ events   1    *         4
 attempts    20 attempts: 19 served, 1 no reply
 collateral  0 of 20 (≤ 14 % at 95 %)
 retry       0 safe, 1 ambiguous
-outages     104 ms from 50.0 ms (2 attempts)
+outages     104 ms from 50.0 ms (2 requests)
 recovery    108 ms
+phases      before any fault 6 in time; during 0 of 2 in time, 1 late, 1 lost; after 12 in time
 kernel      longest queue 2 of 128, 0 overflows, 0 drops, 0 listeners closed, sampled every 1.00 ms
 workers     2 workers started, 0 orphans, 0 descriptors leaked
 versions    version 1 answered 19 from 2.00 ms to 395 ms

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use holdline_model::result::{
-    BooksResult, CostResult, KernelResult, LatencySet, Manifest, MomentKind, Outage, Quantiles, RunResult,
-    SCHEMA, Served, StripBucket, TimelineEntry, TrialResult, WorkersResult,
+    BooksResult, CostResult, KernelResult, LatencySet, Manifest, MomentKind, Outage, Phase, Phases,
+    Quantiles, RunResult, SCHEMA, Served, StripBucket, TimelineEntry, TrialResult, WorkersResult,
 };
 use holdline_model::words::{Blame, Fate, Grade, Isolation, Verdict};
 
@@ -105,6 +105,11 @@ impl Losses {
             } else {
                 vec![Some(self.outage_ms * MS + 4 * MS)]
             },
+            phases: Some(Phases {
+                before: Phase { in_time: 6, late: 0, lost: 0 },
+                during: Phase { in_time: 0, late: self.late, lost: self.lost() },
+                after: Phase { in_time: 14_u64.saturating_sub(self.late + self.lost()), late: 0, lost: 0 },
+            }),
             workers: WorkersResult {
                 generations: 2,
                 accepted: vec![6, 20_u64.saturating_sub(6 + self.lost())],
@@ -274,6 +279,7 @@ pub(crate) fn unsupported(supervisor: &str, scenario: &str) -> TrialResult {
         blame: Blame::ALL.iter().map(|blame| (*blame, 0)).collect(),
         latency: LatencySet::default(),
         kernel: KernelResult::default(),
+        phases: None,
         recovery_ns: Vec::new(),
         workers: WorkersResult::default(),
         versions: Vec::new(),

@@ -5,9 +5,9 @@ use std::num::NonZeroU64;
 
 use crate::duration::show_ns;
 use crate::ledger::{Attempt, NO_WORKER, WorkerLog, closed_listener, not_sent_causes};
-use crate::outage::{Service, service};
 use crate::overflow;
 use crate::record::{ClientRecord, Listener, Outcome};
+use crate::requests::{Service, service};
 use crate::result::{Cause, Loss, LossKind};
 use crate::shm::{RecordKind, parse_crash_detail};
 use crate::told::{Phrase, Told};

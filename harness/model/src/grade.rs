@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::ledger::{Reconciled, not_sent_causes};
-use crate::outage::Service;
 use crate::reason::Reason;
 use crate::record::{ClientRecord, NotSent};
+use crate::requests::{Request, Service};
+use crate::result::{Phase, Phases};
 use crate::violation::Violation;
 use crate::words::{Blame, Grade, Verdict};
 
@@ -25,8 +26,10 @@ pub struct Evidence<'a> {
     pub client: &'a [ClientRecord],
     /// The fates.
     pub reconciled: &'a Reconciled,
-    /// Attempts in order of intended start.
-    pub order: &'a [(u64, Service)],
+    /// Requests in order of intended start.
+    pub order: &'a [Request],
+    /// The same by when they were due; `None`: there was no fault.
+    pub phases: Option<&'a Phases>,
     /// When the last fault struck, if any did.
     pub last_fault_ns: Option<u64>,
     /// 99th percentile of the send lag, in nanoseconds.
@@ -47,7 +50,7 @@ pub fn grade(evidence: &Evidence<'_>) -> Graded {
         return Graded { grade: Grade::Down, reason: Some(reason) };
     }
     let collateral = evidence.reconciled.attempts.iter().any(|a| a.blame == Some(Blame::Collateral));
-    let late = evidence.order.iter().any(|(_, service)| *service == Service::Late);
+    let late = evidence.order.iter().any(|request| request.service == Service::Late);
     if !collateral && let Some(reason) = generator_fell_short(evidence.client) {
         return Graded { grade: Grade::Inconclusive, reason: Some(reason) };
     }
@@ -70,16 +73,25 @@ fn doubt(evidence: &Evidence<'_>) -> Option<Reason> {
         return Some(Reason::BooksOff { lines: evidence.reconciled.books.off().collect() });
     }
     let (p99_ns, max_ns) = (evidence.send_lag_p99_ns, evidence.send_lag_max_ns);
-    (p99_ns > max_ns).then_some(Reason::SendLag { p99_ns, max_ns })
+    if p99_ns > max_ns {
+        return Some(Reason::SendLag { p99_ns, max_ns });
+    }
+    late_before_fault(evidence.phases?)
+}
+
+/// What was late or lost before any fault is the service's own way, which tells nothing about faults.
+fn late_before_fault(phases: &Phases) -> Option<Reason> {
+    let Phase { late, lost, .. } = phases.before;
+    (late + lost > 0).then(|| Reason::BeforeFault { late, lost, of: phases.requests() })
 }
 
 /// Nothing that was due after the last fault was ever served, and something was due.
 fn never_recovered(evidence: &Evidence<'_>) -> Option<Reason> {
     let since_ns = evidence.last_fault_ns.unwrap_or(0);
-    let after = evidence.order.iter().filter(|(intended_ns, _)| *intended_ns > since_ns);
+    let after = evidence.order.iter().filter(|request| request.due_ns > since_ns);
     let (mut due, mut served) = (0_u64, 0_u64);
-    for (_, service) in after {
-        match service {
+    for request in after {
+        match request.service {
             Service::InTime | Service::Late => served += 1,
             Service::Lost => due += 1,
             Service::NotSent => {}
@@ -129,13 +141,19 @@ mod tests {
         }
     }
 
+    fn due(due_ns: u64, service: Service) -> Request {
+        Request { due_ns, clear_ns: due_ns, service, is_poison: false }
+    }
+
     fn check(attempts: &[Attempt], services: &[Service], fault_ns: Option<u64>, expected: Grade) {
         let reconciled = Reconciled { attempts: attempts.to_vec(), books: Books::default() };
-        let order: Vec<(u64, Service)> = (1..).zip(services.iter().copied()).collect();
+        let order: Vec<Request> =
+            (1..).zip(services).map(|(due_ns, service)| due(due_ns, *service)).collect();
         let evidence = Evidence {
             client: &[],
             reconciled: &reconciled,
             order: &order,
+            phases: None,
             last_fault_ns: fault_ns,
             send_lag_p99_ns: 5,
             send_lag_max_ns: 5,
@@ -163,6 +181,34 @@ mod tests {
     }
 
     #[test]
+    fn what_was_late_or_lost_before_any_fault_is_not_graded_for_it() {
+        let reconciled = Reconciled {
+            attempts: vec![attempt(Fate::Refused, Some(Blame::Collateral))],
+            books: Books::default(),
+        };
+        let graded = |phases: &Phases| {
+            grade(&Evidence {
+                client: &[],
+                reconciled: &reconciled,
+                order: &[],
+                phases: Some(phases),
+                last_fault_ns: Some(2),
+                send_lag_p99_ns: 0,
+                send_lag_max_ns: 1,
+                environment: None,
+            })
+        };
+        let during = Phase { in_time: 0, late: 3, lost: 4 };
+        let fine = Phases { before: Phase { in_time: 7, late: 0, lost: 0 }, during, after: Phase::default() };
+        assert_eq!(graded(&fine).grade, Grade::Lossy);
+        for (late, lost) in [(1, 0), (0, 2), (3, 4)] {
+            let phases = Phases { before: Phase { in_time: 7 - late, late, lost }, ..fine.clone() };
+            let reason = Some(Reason::BeforeFault { late, lost, of: 14 + lost });
+            assert_eq!(graded(&phases), Graded { grade: Grade::Inconclusive, reason });
+        }
+    }
+
+    #[test]
     fn unbalanced_books_are_inconclusive_and_say_which_line() {
         let mut books = Books::default();
         books.expect(Line::Accepts, 12, 11);
@@ -170,7 +216,8 @@ mod tests {
         let graded = grade(&Evidence {
             client: &[],
             reconciled: &reconciled,
-            order: &[(1, Service::InTime)],
+            order: &[due(1, Service::InTime)],
+            phases: None,
             last_fault_ns: None,
             send_lag_p99_ns: 0,
             send_lag_max_ns: 1,
@@ -202,7 +249,8 @@ mod tests {
         let graded = grade(&Evidence {
             client: &[record],
             reconciled: &reconciled,
-            order: &[(1, Service::NotSent), (2, Service::InTime)],
+            order: &[due(1, Service::NotSent), due(2, Service::InTime)],
+            phases: None,
             last_fault_ns: None,
             send_lag_p99_ns: 0,
             send_lag_max_ns: 1,

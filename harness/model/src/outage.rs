@@ -1,66 +1,29 @@
 //! Outages, recovery, and outcome over time.
 
-use crate::ledger::{Attempt, Reconciled};
-use crate::record::{ClientRecord, KernelRecord};
+use crate::record::KernelRecord;
+use crate::requests::{Request, Service};
 use crate::result::{Outage, StripBucket};
-use crate::words::Fate;
 
-/// How an attempt went, for whoever waited for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Service {
-    /// Served within the deadline.
-    InTime,
-    /// Served after it.
-    Late,
-    /// Not served.
-    Lost,
-    /// Never sent, for the generator's own reasons: it says nothing about the server.
-    NotSent,
-}
-
-/// How an attempt went. A session is late if one of its requests was.
-#[must_use]
-pub fn service(attempt: &Attempt, deadline_ns: u64) -> Service {
-    match attempt.fate {
-        Fate::NotSent => Service::NotSent,
-        Fate::Served if attempt.waited_ns > deadline_ns => Service::Late,
-        Fate::Served => Service::InTime,
-        _ => Service::Lost,
-    }
-}
-
-/// Attempts in order of their intended start, with how they went.
-#[must_use]
-pub fn in_order(client: &[ClientRecord], reconciled: &Reconciled, deadline_ns: u64) -> Vec<(u64, Service)> {
-    let mut order: Vec<(u64, Service)> = reconciled
-        .attempts
-        .iter()
-        .filter_map(|attempt| Some((client.get(attempt.record as usize)?, attempt)))
-        .map(|(record, attempt)| (record.intended_ns, service(attempt, deadline_ns)))
-        .collect();
-    order.sort_by_key(|(intended_ns, _)| *intended_ns);
-    order
-}
-
-/// The longest runs of attempts none of which was served in time. Each lasts from the intended
-/// start of its first attempt to that of the next one that was, or to the trial's end.
+/// The longest runs of requests none of which was served in time. Each lasts from the intended
+/// start of its first request to that of the next one that was, or to the trial's end.
 ///
-/// Instants are absolute here; results count them from the load's start. Attempts that were not
+/// Instants are absolute here; results count them from the load's start. Requests that were not
 /// sent neither make an outage nor end one.
 #[must_use]
-pub fn outages(order: &[(u64, Service)], end_ns: u64) -> Vec<Outage> {
+pub fn outages(order: &[Request], end_ns: u64) -> Vec<Outage> {
     let mut outages = Vec::new();
     let mut current: Option<Outage> = None;
-    for (intended_ns, service) in order {
-        match service {
+    for request in order {
+        match request.service {
             Service::NotSent => {}
             Service::InTime => {
                 if let Some(outage) = current.take() {
-                    outages.push(Outage { end_ns: *intended_ns, ..outage });
+                    outages.push(Outage { end_ns: request.due_ns, ..outage });
                 }
             }
             Service::Late | Service::Lost => {
-                let outage = current.get_or_insert(Outage { start_ns: *intended_ns, end_ns, attempts: 0 });
+                let start_ns = request.due_ns;
+                let outage = current.get_or_insert(Outage { start_ns, end_ns, attempts: 0 });
                 outage.attempts += 1;
             }
         }
@@ -88,7 +51,7 @@ pub fn recoveries(faults_ns: &[u64], mut accepts_ns: Vec<u64>) -> Vec<Option<u64
 /// Cuts a trial into `count` parts of equal length and counts what was due in each.
 #[must_use]
 pub fn strip(
-    order: &[(u64, Service)],
+    order: &[Request],
     kernel: &KernelRecord,
     start_ns: u64,
     end_ns: u64,
@@ -102,9 +65,9 @@ pub fn strip(
         let index = at_ns.saturating_sub(start_ns) / length_ns;
         usize::try_from(index).unwrap_or(usize::MAX).min(count.saturating_sub(1))
     };
-    for (intended_ns, service) in order {
-        let Some(bucket) = buckets.get_mut(index_of(*intended_ns)) else { break };
-        match service {
+    for request in order {
+        let Some(bucket) = buckets.get_mut(index_of(request.due_ns)) else { break };
+        match request.service {
             Service::InTime => bucket.served += 1,
             Service::Late => bucket.late += 1,
             Service::Lost => bucket.lost += 1,
@@ -147,8 +110,14 @@ mod tests {
 
     use super::*;
 
-    fn order(services: &[Service]) -> Vec<(u64, Service)> {
-        services.iter().zip(1..).map(|(service, at)| (at * 10, *service)).collect()
+    fn order(services: &[Service]) -> Vec<Request> {
+        let request = |(service, at): (&Service, u64)| Request {
+            due_ns: at * 10,
+            clear_ns: at * 10,
+            service: *service,
+            is_poison: false,
+        };
+        services.iter().zip(1..).map(request).collect()
     }
 
     #[test]
@@ -187,7 +156,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn outages_hold_every_attempt_that_was_not_served_in_time(services in services()) {
+        fn outages_hold_every_request_that_was_not_served_in_time(services in services()) {
             let found = outages(&order(&services), 5000);
             let expected = services.iter().filter(|s| matches!(s, Service::Late | Service::Lost)).count() as u64;
             prop_assert_eq!(found.iter().map(|outage| outage.attempts).sum::<u64>(), expected);
@@ -196,7 +165,7 @@ mod tests {
         }
 
         #[test]
-        fn a_strip_counts_every_attempt_once(services in services(), count in 1..120_usize) {
+        fn a_strip_counts_every_request_once(services in services(), count in 1..120_usize) {
             let buckets = strip(&order(&services), &KernelRecord::default(), 10, 1000, count);
             let counted: u64 = buckets.iter().map(|b| b.served + b.late + b.lost).sum();
             let expected = services.iter().filter(|s| **s != Service::NotSent).count() as u64;

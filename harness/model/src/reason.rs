@@ -30,6 +30,15 @@ pub enum Reason {
     Interrupted,
     /// No attempt was made at all.
     NoAttempt,
+    /// The service was late, or lost requests, before any fault.
+    BeforeFault {
+        /// Requests that were late before any fault.
+        late: u64,
+        /// Requests that were lost before any fault.
+        lost: u64,
+        /// All that were sent.
+        of: u64,
+    },
     /// Client, workers and kernel do not agree.
     BooksOff {
         /// The lines that are off.
@@ -147,6 +156,7 @@ impl Told for Reason {
             Self::NotRun { what } => Phrase::new(what),
             Self::Interrupted => Phrase::new("interrupted before the load had ended"),
             Self::NoAttempt => Phrase::new("no attempt was made"),
+            Self::BeforeFault { late, lost, of } => before_fault(*late, *lost, *of),
             Self::BooksOff { lines } => {
                 let all = lines.iter().enumerate().map(|(index, line)| (index > 0, line.phrase()));
                 let join =
@@ -177,6 +187,17 @@ impl Told for Reason {
             Self::Undecided { fault, action, why } => Phrase::new(format!("fault {fault} ({action}): {why}")),
         }
     }
+}
+
+/// "18 of 200 were late before any fault".
+fn before_fault(late: u64, lost: u64, of: u64) -> Phrase {
+    let said = Phrase::default();
+    let said = match (late, lost) {
+        (0, _) => said.count(lost).text(" of ").count(of).text(" were lost"),
+        (_, 0) => said.count(late).text(" of ").count(of).text(" were late"),
+        (_, _) => said.count(lost).text(" of ").count(of).text(" were lost and ").count(late).text(" late"),
+    };
+    said.text(" before any fault")
 }
 
 impl Told for Note {

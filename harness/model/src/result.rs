@@ -114,10 +114,14 @@ pub struct TrialResult {
     pub sessions: Option<SessionsResult>,
     /// What the kernel counted.
     pub kernel: KernelResult,
-    /// Longest runs of attempts none of which was served in time.
+    /// Longest runs of requests none of which was served in time.
     pub outages: Vec<Outage>,
     /// For each fault, the time to the first accept after it; `null`: never.
     pub recovery_ns: Vec<Option<u64>>,
+    /// Requests by when it was clear what became of them: before any fault, while faults made themselves felt,
+    /// and after that; absent where there was no fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phases: Option<Phases>,
     /// What became of the workers.
     pub workers: WorkersResult,
     /// The versions of the worker that answered, in ascending order; empty where none was named.
@@ -285,14 +289,36 @@ pub struct SessionsResult {
     pub requests_answered: u64,
 }
 
-/// A longest run of attempts none of which was served in time.
+/// What became of requests before any fault, while faults made themselves felt, and after that.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Phases {
+    /// What was clear when the first fault struck: answered, lost, or late already.
+    pub before: Phase,
+    /// From then on until the last fault had struck and the service was back.
+    pub during: Phase,
+    /// What was due from then on.
+    pub after: Phase,
+}
+
+/// What became of the requests of one phase. Those that carried a fault are among the lost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Phase {
+    /// Those that were served within the deadline.
+    pub in_time: u64,
+    /// Those that were served after it.
+    pub late: u64,
+    /// Those that were not served.
+    pub lost: u64,
+}
+
+/// A longest run of requests none of which was served in time. A connection that is no session is one request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Outage {
-    /// Intended start of its first attempt.
+    /// Intended start of its first request.
     pub start_ns: u64,
-    /// Intended start of the next attempt that was served in time, or the end of the trial.
+    /// Intended start of the next request that was served in time, or the end of the trial.
     pub end_ns: u64,
-    /// How many attempts.
+    /// How many requests.
     pub attempts: u64,
 }
 
@@ -390,11 +416,11 @@ pub struct TimelineEntry {
 pub struct StripBucket {
     /// Its beginning, from the start of the load.
     pub start_ns: u64,
-    /// Attempts due in it that were served in time.
+    /// Requests due in it that were served in time.
     pub served: u64,
-    /// Attempts due in it that were served late.
+    /// Requests due in it that were served late.
     pub late: u64,
-    /// Attempts due in it that were lost.
+    /// Requests due in it that were lost.
     pub lost: u64,
     /// The longest accept queue in it.
     pub queue_max: u32,

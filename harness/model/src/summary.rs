@@ -11,9 +11,11 @@ use crate::grade::{self, Evidence};
 use crate::latency::Latencies;
 use crate::ledger::{Books, Reconciled, TrialRecords, WorkerLog, reconcile};
 use crate::metric::Expectation;
-use crate::outage::{self, Service};
+use crate::outage;
+use crate::phases::phases;
 use crate::reason::{Note, Reason};
 use crate::record::{ClientRecord, Listener};
+use crate::requests::{self, Request};
 use crate::result::{
     Advice, BooksResult, KernelResult, ListenerResult, Loss, Outage, TrialResult, WorkersResult,
 };
@@ -70,12 +72,14 @@ pub fn summarise(
         accepts::enter(records.client, &mut reconciled, records.kernel)
     };
     let latencies = Latencies::collect(records.client, records.requests, &reconciled);
-    let order = outage::in_order(records.client, &reconciled, scenario.load.deadline_ns);
+    let order = in_order(scenario, records, &reconciled);
     let faults_ns = fault_instants(records, facts);
+    let phases = phases(&order, &faults_ns, facts.end_ns);
     let graded = grade::grade(&Evidence {
         client: records.client,
         reconciled: &reconciled,
         order: &order,
+        phases: phases.as_ref(),
         last_fault_ns: faults_ns.iter().copied().max(),
         send_lag_p99_ns: crate::latency::quantiles(&latencies.send_lag).p99_ns,
         send_lag_max_ns: scenario.load.send_lag_max_ns,
@@ -106,6 +110,7 @@ pub fn summarise(
         kernel: kernel_result(records, facts),
         outages: outages(&order, facts),
         recovery_ns: recoveries(records, &reconciled, &faults_ns),
+        phases,
         workers: workers_result(records, &reconciled, facts),
         versions: versions::served(records.client, facts.start_ns),
         cost: facts.cost.clone(),
@@ -179,6 +184,7 @@ fn blank(name: &TrialName, elapsed_ns: u64) -> TrialResult {
         kernel: KernelResult::default(),
         outages: Vec::new(),
         recovery_ns: Vec::new(),
+        phases: None,
         workers: WorkersResult::default(),
         versions: Vec::new(),
         cost: None,
@@ -203,8 +209,13 @@ fn books_result(books: &Books) -> BooksResult {
     if books.is_balanced() { BooksResult::Balanced } else { BooksResult::Off(books.to_string()) }
 }
 
+fn in_order(scenario: &Scenario, records: &TrialRecords<'_>, reconciled: &Reconciled) -> Vec<Request> {
+    let load = &scenario.load;
+    requests::in_order(&load.connection, records.client, records.requests, reconciled, load.deadline_ns)
+}
+
 /// The outages, from the load's start.
-fn outages(order: &[(u64, Service)], facts: &TrialFacts) -> Vec<Outage> {
+fn outages(order: &[Request], facts: &TrialFacts) -> Vec<Outage> {
     let since_start = |ns: u64| ns.saturating_sub(facts.start_ns);
     outage::outages(order, facts.end_ns)
         .into_iter()

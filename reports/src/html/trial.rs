@@ -194,6 +194,7 @@ fn facts(trial: &TrialResult) -> Vec<(&'static str, String)> {
         ("Kernel", prose::kernel(trial)),
         ("Workers", prose::workers(trial)),
     ]);
+    facts.extend(prose::phases(trial).map(|text| ("Phases", text)));
     facts.extend(prose::versions(trial).map(|text| ("Versions", text)));
     facts.extend(prose::starts(trial).map(|text| ("Starts", text)));
     facts.extend(prose::spread(trial).map(|text| ("Spread", text)));

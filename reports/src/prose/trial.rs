@@ -1,6 +1,6 @@
 //! What is said of a single trial: one phrase for each row of its detail.
 
-use holdline_model::result::{InheritanceCheck, TrialResult};
+use holdline_model::result::{InheritanceCheck, Phase, Phases, TrialResult};
 use holdline_model::words::Finding;
 
 use crate::rows::Split;
@@ -32,13 +32,38 @@ pub(crate) fn outages(trial: &TrialResult) -> String {
         .into_iter()
         .map(|outage| {
             let from = duration(outage.start_ns);
-            format!("{} from {from} ({})", duration(length(outage)), counted(outage.attempts, "attempt"))
+            format!("{} from {from} ({})", duration(length(outage)), counted(outage.attempts, "request"))
         })
         .collect();
     if more > 0 {
         texts.push(format!("{more} shorter"));
     }
     texts.join(", ")
+}
+
+/// What became of requests before any fault, while faults made themselves felt, and after that.
+pub(crate) fn phases(trial: &TrialResult) -> Option<String> {
+    let Phases { before, during, after } = trial.phases.as_ref()?;
+    let phases = [("before any fault", before), ("during", during), ("after", after)];
+    Some(phases.map(|(name, phase)| format!("{name} {}", phase_in_words(*phase))).join("; "))
+}
+
+/// "none", "13 in time", "1 of 20 in time, 18 late, 1 lost".
+fn phase_in_words(phase: Phase) -> String {
+    let all = phase.requests();
+    if all == 0 {
+        return "none".to_owned();
+    }
+    if phase.in_time == all {
+        return format!("{} in time", count(all));
+    }
+    let rest = [(phase.late, "late"), (phase.lost, "lost")];
+    let rest = rest.into_iter().filter(|(number, _)| *number > 0);
+    let head = format!("{} of {} in time", count(phase.in_time), count(all));
+    std::iter::once(head)
+        .chain(rest.map(|(number, word)| format!("{} {word}", count(number))))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// For each fault, the time to the first accept after it.

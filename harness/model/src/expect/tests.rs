@@ -50,6 +50,7 @@ fn trial() -> TrialResult {
             Outage { start_ns: 10, end_ns: 500_000_010, attempts: 3 },
             Outage { start_ns: 600_000_000, end_ns: 700_000_000, attempts: 1 },
         ],
+        phases: None,
         recovery_ns: vec![Some(104_000_000), None],
         versions: vec![
             Served { version: 1, served: 2, first_ns: 5, last_ns: 300 },

@@ -1,0 +1,180 @@
+//! What became of each request, for whoever waited for it.
+//!
+//! A connection that carries one request is one; a session is as many as were due: those that were answered,
+//! each from its own intended start, and the one under way when the session was lost. A session that is cut
+//! after hundreds of answers has lost one request, and those before were served when they were.
+
+use std::collections::BTreeMap;
+
+use crate::ledger::{Attempt, Reconciled};
+use crate::record::{ClientRecord, RequestRecord};
+use crate::scenario::Connection;
+use crate::words::{Blame, Fate};
+
+/// How a request went, for whoever waited for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// Served within the deadline.
+    InTime,
+    /// Served after it.
+    Late,
+    /// Not served.
+    Lost,
+    /// Never sent, for the generator's own reasons: it says nothing about the server.
+    NotSent,
+}
+
+/// A request that was due. Instants are CLOCK_MONOTONIC nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request {
+    /// Its intended start.
+    pub due_ns: u64,
+    /// Since when it is clear how it went: it was answered or lost, or its deadline had passed. `u64::MAX`
+    /// where nobody knows.
+    pub clear_ns: u64,
+    /// How it went.
+    pub service: Service,
+    /// Whether it was lost because it carried a fault: that is nobody's failing, and interrupts nothing.
+    pub is_poison: bool,
+}
+
+/// How an attempt went. A session is late if one of its requests was.
+#[must_use]
+pub fn service(attempt: &Attempt, deadline_ns: u64) -> Service {
+    match attempt.fate {
+        Fate::NotSent => Service::NotSent,
+        Fate::Served if attempt.waited_ns > deadline_ns => Service::Late,
+        Fate::Served => Service::InTime,
+        _ => Service::Lost,
+    }
+}
+
+/// The requests of a trial in order of their intended start.
+#[must_use]
+pub fn in_order(
+    connection: &Connection,
+    client: &[ClientRecord],
+    requests: &[RequestRecord],
+    reconciled: &Reconciled,
+    deadline_ns: u64,
+) -> Vec<Request> {
+    let answered = requests.iter().map(|request| {
+        let waited_ns = request.latency_ns();
+        let begun_ns = request.intended_ns.saturating_add(request.paused_ns);
+        one(request.intended_ns, begun_ns, request.answered_ns, waited_ns > deadline_ns, deadline_ns)
+    });
+    let last_answers = last_answers(requests);
+    let others = reconciled.attempts.iter().filter_map(|attempt| {
+        let record = client.get(attempt.record as usize)?;
+        let last_ns = last_answers.get(&record.attempt).copied();
+        of_attempt(attempt, record, last_ns, connection.of_attempt(record.attempt).gap_ns, deadline_ns)
+    });
+    let mut order: Vec<Request> = answered.chain(others).collect();
+    order.sort_by_key(|request| request.due_ns);
+    order
+}
+
+/// What an attempt has beside the requests that were answered, each of which has a record of its own.
+fn of_attempt(
+    attempt: &Attempt,
+    record: &ClientRecord,
+    last_answer_ns: Option<u64>,
+    gap_ns: u64,
+    deadline_ns: u64,
+) -> Option<Request> {
+    let finished_ns = record.finished.map_or(u64::MAX, std::num::NonZeroU64::get);
+    let due_ns = last_answer_ns.map_or(record.intended_ns, |answered_ns| answered_ns.saturating_add(gap_ns));
+    match service(attempt, deadline_ns) {
+        Service::InTime | Service::Late if last_answer_ns.is_some() => None,
+        Service::InTime => Some(one(due_ns, due_ns, finished_ns, false, deadline_ns)),
+        Service::Late => Some(one(due_ns, due_ns, finished_ns, true, deadline_ns)),
+        unserved @ (Service::Lost | Service::NotSent) => Some(Request {
+            due_ns,
+            clear_ns: finished_ns,
+            service: unserved,
+            is_poison: attempt.blame == Some(Blame::Poison),
+        }),
+    }
+}
+
+/// A request that was answered. It is late as soon as its deadline has passed since it began.
+fn one(due_ns: u64, begun_ns: u64, answered_ns: u64, is_late: bool, deadline_ns: u64) -> Request {
+    let (service, clear_ns) = if is_late {
+        (Service::Late, begun_ns.saturating_add(deadline_ns))
+    } else {
+        (Service::InTime, answered_ns)
+    };
+    Request { due_ns, clear_ns, service, is_poison: false }
+}
+
+/// For each attempt that has answered requests of its own, the last answer.
+fn last_answers(requests: &[RequestRecord]) -> BTreeMap<u32, u64> {
+    let mut last_ns: BTreeMap<u32, u64> = BTreeMap::new();
+    for request in requests {
+        let latest_ns = last_ns.entry(request.attempt).or_default();
+        *latest_ns = (*latest_ns).max(request.answered_ns);
+    }
+    last_ns
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+
+    use super::*;
+    use crate::ledger::{Books, NO_WORKER};
+    use crate::record::Outcome;
+
+    const SESSION: Connection = Connection { requests: 5, gap_ns: 50, ..Connection::ONE_SHOT };
+
+    fn record(attempt: u32, outcome: Outcome, finished_ns: u64, requests_answered: u16) -> ClientRecord {
+        ClientRecord {
+            finished: NonZeroU64::new(finished_ns),
+            outcome,
+            requests_answered,
+            ..ClientRecord::planned(attempt, 100, false)
+        }
+    }
+
+    fn attempt(record: u32, fate: Fate, waited_ns: u64) -> Attempt {
+        Attempt { accepted: None, worker: NO_WORKER, record, fate, blame: None, retry: None, waited_ns }
+    }
+
+    fn answered(attempt: u32, intended_ns: u64, answered_ns: u64) -> RequestRecord {
+        RequestRecord { attempt, intended_ns, answered_ns, paused_ns: 0 }
+    }
+
+    fn services(order: &[Request]) -> Vec<(u64, u64, Service)> {
+        order.iter().map(|request| (request.due_ns, request.clear_ns, request.service)).collect()
+    }
+
+    #[test]
+    fn a_session_that_is_cut_lost_the_request_under_way_alone() {
+        use Service::{InTime, Late, Lost};
+        let client = [record(0, Outcome::Reset, 320, 2), record(1, Outcome::ClosedIdle, 300, 1)];
+        let requests = [answered(0, 100, 110), answered(0, 160, 190), answered(1, 100, 101)];
+        let attempts = vec![attempt(0, Fate::NoReply, 30), attempt(1, Fate::Served, 1)];
+        let reconciled = Reconciled { attempts, books: Books::default() };
+        let order = in_order(&SESSION, &client, &requests, &reconciled, 20);
+        // The third was due a gap after the second answer.
+        let expected = [(100, 110, InTime), (100, 101, InTime), (160, 180, Late), (240, 320, Lost)];
+        assert_eq!(services(&order), expected);
+    }
+
+    #[test]
+    fn a_session_that_never_was_answered_lost_its_first_request() {
+        let client = [record(0, Outcome::Refused, 105, 0)];
+        let reconciled = Reconciled { attempts: vec![attempt(0, Fate::Refused, 0)], books: Books::default() };
+        let order = in_order(&SESSION, &client, &[], &reconciled, 20);
+        assert_eq!(services(&order), [(100, 105, Service::Lost)]);
+    }
+
+    #[test]
+    fn a_late_answer_is_late_once_its_deadline_has_passed() {
+        let client = [record(0, Outcome::Replied, 400, 1)];
+        let reconciled =
+            Reconciled { attempts: vec![attempt(0, Fate::Served, 300)], books: Books::default() };
+        let order = in_order(&Connection::ONE_SHOT, &client, &[], &reconciled, 20);
+        assert_eq!(services(&order), [(100, 120, Service::Late)]);
+    }
+}
