@@ -3,6 +3,7 @@
 
 use std::num::NonZeroU64;
 
+use holdline_model::custody::Held;
 use holdline_model::facts::TrialFacts;
 use holdline_model::ledger::{TrialRecords, WorkerLog};
 use holdline_model::record::{
@@ -191,6 +192,7 @@ fn kernel(attempts: u32) -> KernelRecord {
         interval_ns: 1_000_000,
         interval_ns_max: 1_100_000,
         accepts: None,
+        held: Held::default(),
         somaxconn: Some(4096),
     }
 }

@@ -4,17 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 
 use crate::duration::show_ns;
-use crate::ledger::{Attempt, NO_WORKER, WorkerLog, closed_listener, not_sent_causes};
+use crate::ledger::{Attempt, WorkerLog, closed_listener, not_sent_causes};
 use crate::overflow;
 use crate::record::{ClientRecord, Listener, Outcome};
 use crate::requests::{Service, service};
-use crate::result::{Cause, Loss, LossKind};
+use crate::result::{Loss, LossKind};
 use crate::shm::{RecordKind, parse_crash_detail};
-use crate::told::{Phrase, Told};
+use crate::told::Phrase;
 use crate::words::{Blame, CrashMode, Fate, Stage};
 
+mod overdue;
+mod said;
 mod story;
 
+use said::{Said, count};
 pub use story::Story;
 
 /// One line for each kind of loss, and one for those that waited too long.
@@ -29,46 +32,17 @@ pub fn losses(story: &Story<'_>) -> Vec<Loss> {
     tell(LossKind::Refused, refused(story));
     tell(LossKind::QueueReset, queue_resets(story));
     tell(LossKind::SynDropped, syn_dropped(story).into_iter().map(Said::from).collect());
-    tell(LossKind::CutShort, cut_short(story).into_iter().map(Said::from).collect());
+    tell(LossKind::CutShort, cut_short(story));
     tell(LossKind::ClosedIdle, closed_idle(story).into_iter().map(Said::from).collect());
-    tell(LossKind::TimedOut, timed_out(story));
+    tell(LossKind::TimedOut, overdue::timed_out(story));
     tell(LossKind::ErrorReply, error_replies(story).into_iter().map(Said::from).collect());
     tell(LossKind::WrongReply, wrong_replies(story).into_iter().map(Said::from).collect());
     tell(LossKind::Errno, unknown_errnos(story).into_iter().map(Said::from).collect());
     tell(LossKind::SentAgain, sent_again(story).into_iter().map(Said::from).collect());
     tell(LossKind::QueueFull, overflow(story).into_iter().map(Said::from).collect());
     tell(LossKind::NotSent, not_sent(story).into_iter().map(Said::from).collect());
-    tell(LossKind::Late, late(story).into_iter().map(Said::from).collect());
+    tell(LossKind::Late, late(story).into_iter().collect());
     lines
-}
-
-/// A sentence, and what it says came before.
-struct Said {
-    cause: Option<Cause>,
-    said: Phrase,
-}
-
-impl From<Phrase> for Said {
-    fn from(said: Phrase) -> Self {
-        Self { cause: None, said }
-    }
-}
-
-impl Said {
-    /// Goes on with the cause, if there is one.
-    fn after(said: Phrase, cause: Option<Cause>) -> Self {
-        let said = said.and(cause.as_ref().map(Told::phrase).unwrap_or_default());
-        Self { cause, said }
-    }
-
-    fn then(self, other: Phrase) -> Self {
-        Self { said: self.said.then(other), ..self }
-    }
-}
-
-/// A sentence that begins with how many.
-fn count(count: u64, text: impl Into<String>) -> Phrase {
-    Phrase::default().count(count).text(text)
 }
 
 fn poison(story: &Story<'_>) -> Vec<Phrase> {
@@ -239,7 +213,7 @@ fn by_worker<'a>(
     counts.into_iter().map(|(worker, count)| (logs.get(worker as usize), count)).collect()
 }
 
-fn cut_short(story: &Story<'_>) -> Vec<Phrase> {
+fn cut_short(story: &Story<'_>) -> Vec<Said> {
     let mut lost = story.lost(Blame::Collateral, Some(Fate::NoReply));
     lost.extend(story.lost(Blame::Collateral, Some(Fate::Truncated)));
     let mut groups: BTreeMap<u32, Vec<&ClientRecord>> = BTreeMap::new();
@@ -248,7 +222,11 @@ fn cut_short(story: &Story<'_>) -> Vec<Phrase> {
     }
     let logs = story.records.workers.unwrap_or_default();
     let stamped = story.records.accepts_stamped;
-    groups.into_iter().map(|(worker, lost)| cut_by(logs.get(worker as usize), &lost, stamped)).collect()
+    let say = |(worker, lost): (u32, Vec<&ClientRecord>)| {
+        let said = cut_by(logs.get(worker as usize), &lost, stamped);
+        Said::after(said, story.out_of_descriptors(&lost))
+    };
+    groups.into_iter().map(say).collect()
 }
 
 fn cut_by(log: Option<&WorkerLog>, lost: &[&ClientRecord], stamped: bool) -> Phrase {
@@ -329,45 +307,6 @@ fn closed_idle(story: &Story<'_>) -> Option<Phrase> {
     (ended > 0).then(|| count(ended, sessions).text(text))
 }
 
-fn timed_out(story: &Story<'_>) -> Vec<Said> {
-    let lost = story.lost(Blame::Collateral, Some(Fate::TimedOut));
-    let stage = |wanted| lost.iter().filter(|(_, r)| r.outcome == Outcome::TimedOut(wanted)).count();
-    let waiting = lost.iter().filter(|(attempt, _)| attempt.worker == NO_WORKER).count();
-    let known = story.records.tell_accepts();
-    let mut lines = Vec::new();
-    if known && waiting > 0 {
-        let head = count(waiting as u64, " timed out in the queue: connected, but nobody accepted them");
-        lines.push(why_nobody_accepted(head, story, &lost));
-    }
-    let rest = lost.len() - if known { waiting } else { 0 };
-    if rest > 0 {
-        let partly = stage(Stage::Reply);
-        let head = if known { "accepted, but no reply came in time" } else { "no reply came in time" };
-        let line = count(rest as u64, format!(" timed out: {head}"));
-        let line = match partly {
-            0 => line,
-            _ => line.text(" (").count(partly as u64).text(" with part of the reply)"),
-        };
-        lines.push(line.into());
-    }
-    lines
-}
-
-/// Goes on with who lived and did not accept, or how often nobody came to be.
-fn why_nobody_accepted(head: Phrase, story: &Story<'_>, lost: &[(&Attempt, &ClientRecord)]) -> Said {
-    let stuck = story.stuck_workers();
-    if !stuck.is_empty() {
-        let join = |so_far: Phrase, (index, one): (usize, Phrase)| {
-            so_far.text(if index > 0 { ", " } else { "; " }).then(one)
-        };
-        return stuck.into_iter().enumerate().fold(head, join).into();
-    }
-    let waiting = || lost.iter().filter(|(attempt, _)| attempt.worker == NO_WORKER).map(|(_, record)| record);
-    let from_ns = waiting().map(|record| record.intended_ns).min().unwrap_or(0);
-    let to_ns = waiting().filter_map(|record| record.finished).map(NonZeroU64::get).max();
-    Said::after(head, story.cause(from_ns)).then(story.failed_starts(from_ns, to_ns))
-}
-
 /// What servers and gateways turned away or failed at, by the status that they gave.
 fn error_replies(story: &Story<'_>) -> Vec<Phrase> {
     let mut by_status: BTreeMap<u16, u64> = BTreeMap::new();
@@ -408,7 +347,7 @@ fn not_sent(story: &Story<'_>) -> Vec<Phrase> {
         .collect()
 }
 
-fn late(story: &Story<'_>) -> Option<Phrase> {
+fn late(story: &Story<'_>) -> Option<Said> {
     let late: Vec<(&Attempt, &ClientRecord)> = story
         .reconciled
         .attempts
@@ -418,7 +357,9 @@ fn late(story: &Story<'_>) -> Option<Phrase> {
         .collect();
     let (attempt, record) = late.iter().max_by_key(|(attempt, _)| attempt.waited_ns)?;
     let head = count(late.len() as u64, " served late (deadline ").ns(story.deadline_ns);
-    Some(head.text("): the longest took ").ns(attempt.waited_ns).then(longest_part(attempt, record)))
+    let said = head.text("): the longest took ").ns(attempt.waited_ns).then(longest_part(attempt, record));
+    let records: Vec<&ClientRecord> = late.iter().map(|(_, record)| *record).collect();
+    Some(Said::after(said, story.out_of_descriptors(&records)))
 }
 
 /// In which part of its life an attempt spent most of its time.

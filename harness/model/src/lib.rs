@@ -11,6 +11,7 @@ pub mod advice;
 pub mod answer;
 pub mod bounds;
 pub mod conductor;
+pub mod custody;
 pub mod duration;
 mod errno;
 pub mod expect;

@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::custody::Held;
 use crate::words::Stage;
 
 /// An instant in CLOCK_MONOTONIC nanoseconds, if it came to pass.
@@ -279,6 +280,9 @@ pub struct KernelRecord {
     /// Who waited to be accepted, if that was sampled.
     #[serde(default)]
     pub accepts: Option<AcceptSamples>,
+    /// In whose hands connections were, and who had no descriptors left.
+    #[serde(default)]
+    pub held: Held,
     /// The longest accept queue that the kernel allows (net.core.somaxconn), if it could be read.
     #[serde(default)]
     pub somaxconn: Option<u32>,

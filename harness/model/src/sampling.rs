@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::record::{AcceptSamples, ClientRecord, Waiting};
+use crate::scenario::arrivals::Extent;
+use crate::scenario::{Arrivals, Load};
 use crate::told::{Phrase, Told};
 
 /// How a latency was obtained, where there is more than one way.
@@ -46,6 +48,33 @@ impl fmt::Display for Method {
     }
 }
 
+/// The fewest and the most places of a network namespace's own table of connections: so many take some 5
+/// and 15 µs to be walked while they are empty.
+const PLACES: std::ops::RangeInclusive<u32> = 1 << 10..=1 << 14;
+/// How many sockets may share a place before every segment is slowed down by them.
+const SOCKETS_PER_PLACE: u32 = 4;
+
+/// How many places a network namespace's own table of connections is to have under a load: few, since each
+/// look at those that nobody has accepted walks all of them, and enough for both ends of all connections that
+/// can be open at once.
+#[must_use]
+pub fn connection_table(load: &Load) -> u32 {
+    let at_once = match load.arrivals {
+        Arrivals::Sequential { .. } => 1,
+        Arrivals::Closed { clients } => clients,
+        Arrivals::Constant { .. }
+        | Arrivals::Poisson { .. }
+        | Arrivals::Ramp { .. }
+        | Arrivals::Burst { .. } => {
+            // A planned number beyond u32 saturates.
+            let planned = Extent::of(load).attempts_planned.map_or(u32::MAX, |planned| planned as u32);
+            planned.min(load.in_flight_max)
+        }
+    };
+    let places = at_once.saturating_mul(2).div_ceil(SOCKETS_PER_PLACE);
+    places.clamp(*PLACES.start(), *PLACES.end()).next_power_of_two()
+}
+
 /// What was seen of an attempt that waited.
 pub(crate) fn waiting_of(attempt: u32, samples: &AcceptSamples) -> Option<&Waiting> {
     let index = samples.waiting.binary_search_by_key(&attempt, |waiting| waiting.attempt).ok()?;
@@ -69,4 +98,27 @@ pub(crate) fn left_queue_by(record: &ClientRecord, samples: &AcceptSamples, at_n
 pub(crate) fn end_of_look_after(at_ns: u64, samples: &AcceptSamples) -> Option<u64> {
     let next = samples.looks.partition_point(|(began_ns, _)| *began_ns < at_ns);
     samples.looks.get(next).map(|(_, ended_ns)| *ended_ns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario;
+
+    #[track_caller]
+    fn check(load: &str, places: u32) {
+        let text = format!("name = \"t\"\nasks = \"?\"\n[load]\n{load}\n");
+        let scenario = scenario::parse(&text, "t.toml").unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(connection_table(&scenario.load), places, "{load}");
+    }
+
+    #[test]
+    fn the_table_is_as_small_as_the_connections_allow() {
+        check("arrivals = { sequential = \"1ms\" }\nattempts = 100000", 1024);
+        check("arrivals = { constant = \"100/s\" }\nduration = \"2s\"", 1024);
+        check("arrivals = { constant = \"3000/s\" }\nduration = \"2s\"", 4096);
+        check("arrivals = { constant = \"3000/s\" }\nduration = \"2s\"\nin-flight = 100", 1024);
+        check("arrivals = { closed = 5000 }\nduration = \"2s\"", 4096);
+        check("arrivals = { closed = 10000 }\nduration = \"2s\"", 8192);
+    }
 }

@@ -2,13 +2,13 @@
 //!
 //! A thread of its own, since the look takes longer than one at the listeners: the kernel walks the
 //! table of all established connections. On a machine with 24 GiB of memory it has 262 144 places,
-//! and a look takes some 230 µs; in a sandbox with a table of its own, some 15 µs. The thread makes
-//! nobody wait, touches no socket, and knows attempts by their clients' addresses.
+//! and a look takes 150 µs and more; in a sandbox with a table of its own of 1024, some 6 µs. The thread
+//! makes nobody wait, touches no socket, and knows attempts by their clients' addresses. How often it
+//! looks depends on what a look costs: see [`Pace`].
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use holdline_contract::clock::now_ns;
 use holdline_model::record::{AcceptSamples, Waiting};
@@ -19,7 +19,11 @@ use nix::sys::prctl;
 use super::diag::{Diag, DiagError};
 use super::intervals::Intervals;
 use super::observer::ObserverError;
+use super::pace::{Pace, own_cpu_ns};
 use super::ticker::Ticker;
+
+/// How many looks are kept: at 16 bytes each, 8 MB. Of more, every other one is, again and again.
+const LOOKS_MAX: usize = 1 << 19;
 
 /// A thread that samples. Dropping it stops the thread.
 #[derive(Debug)]
@@ -38,13 +42,13 @@ struct Sampled {
 }
 
 impl AcceptSampler {
-    /// Begins to sample, and has looked for the first time when it returns. It is in the network
-    /// namespace of the caller. For Unix sockets it sees nobody.
+    /// Begins to sample at this pace, and has looked for the first time when it returns. It is in the
+    /// network namespace of the caller. For Unix sockets it sees nobody.
     ///
     /// # Errors
     ///
     /// If there is no timer or no thread, or sock_diag cannot be asked.
-    pub fn start(address: Address, interval: Duration) -> Result<Self, ObserverError> {
+    pub fn start(address: Address, pace: Pace) -> Result<Self, ObserverError> {
         let ticker = Arc::new(Ticker::new().map_err(failed_to_start)?);
         let (ready, is_ready) = mpsc::channel();
         let thread = {
@@ -55,9 +59,9 @@ impl AcceptSampler {
                 let mut sampled = Sampled::default();
                 let began_ns = now_ns();
                 sampled.look(&mut diag, &address, began_ns)?;
-                ticker.start(began_ns, interval).map_err(failed_to_start)?;
+                ticker.start(began_ns, pace.interval()).map_err(failed_to_start)?;
                 ready.send(()).expect("the sampler is being started");
-                sampled.run(&ticker, &mut diag, &address)
+                sampled.run(&ticker, &mut diag, &address, pace)
             };
             thread::Builder::new().name("accepts".to_owned()).spawn(body).map_err(ObserverError::Start)?
         };
@@ -100,7 +104,13 @@ fn failed_to_start(errno: Errno) -> ObserverError {
 }
 
 impl Sampled {
-    fn run(mut self, ticker: &Ticker, diag: &mut Diag, address: &Address) -> Result<Self, ObserverError> {
+    fn run(
+        mut self,
+        ticker: &Ticker,
+        diag: &mut Diag,
+        address: &Address,
+        mut pace: Pace,
+    ) -> Result<Self, ObserverError> {
         loop {
             let stopped = ticker.wait().map_err(|errno| ObserverError::Timer(errno.into()))?;
             if let Err(failure) = self.look(diag, address, now_ns()) {
@@ -109,6 +119,9 @@ impl Sampled {
             }
             if stopped {
                 return Ok(self);
+            }
+            if let Some(interval) = pace.looked(own_cpu_ns) {
+                ticker.start(now_ns(), interval).map_err(|errno| ObserverError::Timer(errno.into()))?;
             }
         }
     }
@@ -125,7 +138,7 @@ impl Sampled {
     }
 
     fn samples(self) -> Result<AcceptSamples, ObserverError> {
-        let looks = self.tracker.looks.len() as u64 + self.failed;
+        let looks = self.tracker.count + self.failed;
         if let Some(last) = self.last_failure
             && self.failed * 10 > looks
         {
@@ -143,7 +156,11 @@ impl Sampled {
 /// Turns looks into who waited from when to when. It reads no clock and asks nobody.
 #[derive(Debug, Default)]
 struct AcceptTracker {
+    /// Those that are kept: what is worked out from fewer is less exact, and no less true.
     looks: Vec<(u64, u64)>,
+    count: u64,
+    /// Of how many looks one is kept, as a power of two.
+    thinning: u32,
     known: BTreeMap<u32, Waiting>,
     /// Those of the last look, in order.
     waiting: Vec<u32>,
@@ -168,7 +185,19 @@ impl AcceptTracker {
         }
         self.waiting.clear();
         self.waiting.extend_from_slice(attempts);
-        self.looks.push((began_ns, ended_ns));
+        self.keep((began_ns, ended_ns));
+    }
+
+    fn keep(&mut self, look: (u64, u64)) {
+        if self.count.is_multiple_of(1 << self.thinning) {
+            self.looks.push(look);
+        }
+        self.count += 1;
+        if self.looks.len() == LOOKS_MAX {
+            let mut index = 0;
+            self.looks.retain(|_| (index % 2 == 0, index += 1).0);
+            self.thinning += 1;
+        }
     }
 }
 
@@ -196,6 +225,17 @@ mod tests {
             [(3, 10, 2000, Some(3010)), (5, 10, 2000, Some(3010)), (6, 2010, 3000, Some(4010))]
         );
         assert_eq!(tracker.looks.len(), 5);
+    }
+
+    #[test]
+    fn of_many_looks_fewer_are_kept_at_even_distances() {
+        let mut tracker = AcceptTracker::default();
+        for look in 0..3 * LOOKS_MAX as u64 {
+            tracker.feed(look * 1000, look * 1000 + 10, &[]);
+        }
+        assert!(tracker.looks.len() < LOOKS_MAX && tracker.count == 3 * LOOKS_MAX as u64);
+        let distances: Vec<u64> = tracker.looks.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
+        assert!(distances.iter().all(|distance| *distance == 4000), "as far as they were thinned");
     }
 
     fn connected(attempts: std::ops::Range<u32>, address: std::net::SocketAddr) -> Vec<OwnedFd> {
@@ -238,7 +278,7 @@ mod tests {
     fn the_last_look_is_at_the_end() {
         let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = server.local_addr().unwrap();
-        let sampler = AcceptSampler::start(Address::Tcp(address), Duration::from_millis(1)).unwrap();
+        let sampler = AcceptSampler::start(Address::Tcp(address), Pace::of_machine()).unwrap();
         let clients = connected(0..1, address);
         let connected_ns = now_ns();
         let samples = sampler.finish().unwrap();

@@ -32,7 +32,7 @@ use super::netlink::{Netlink, Request, TcpRequest};
 /// Index of the drop count in `INET_DIAG_SKMEMINFO` (include/uapi/linux/sock_diag.h), in words.
 const SK_MEMINFO_DROPS: usize = 8;
 /// Asks for a socket by its addresses alone (include/uapi/linux/inet_diag.h).
-const INET_DIAG_NOCOOKIE: [u8; 8] = [0xff; 8];
+pub(super) const INET_DIAG_NOCOOKIE: [u8; 8] = [0xff; 8];
 /// Length and kind of an attribute, in bytes.
 const NLA_HEADER_BYTES: usize = 4;
 
@@ -60,7 +60,7 @@ pub struct Unaccepted {
 /// opened it, and should stay with that thread: after a failure it opens a new socket.
 #[derive(Debug)]
 pub struct Diag {
-    netlink: Netlink,
+    pub(super) netlink: Netlink,
 }
 
 impl Diag {
@@ -300,7 +300,7 @@ impl<'a> UnixListener<'a> {
 }
 
 /// Kinds and values of the attributes behind a fixed header of type `H`.
-fn attributes<H>(payload: &[u8]) -> impl Iterator<Item = Result<(u16, &[u8]), DiagError>> {
+pub(super) fn attributes<H>(payload: &[u8]) -> impl Iterator<Item = Result<(u16, &[u8]), DiagError>> {
     let behind = payload.get(size_of::<H>()..).unwrap_or_default();
     NlasIterator::new(behind).map(|attribute| {
         let attribute = attribute.map_err(|_| DiagError::Malformed("cut off within an attribute"))?;
@@ -310,7 +310,7 @@ fn attributes<H>(payload: &[u8]) -> impl Iterator<Item = Result<(u16, &[u8]), Di
 }
 
 /// The word at `index` of an attribute that is an array of them.
-fn word(value: &[u8], index: usize) -> Option<u32> {
+pub(super) fn word(value: &[u8], index: usize) -> Option<u32> {
     let (words, _) = value.as_chunks::<4>();
     words.get(index).map(|bytes| u32::from_ne_bytes(*bytes))
 }

@@ -2,17 +2,23 @@
 //! queues and drops, who holds them, and the TCP counters of the network namespace.
 //!
 //! [`observer`] looks at regular intervals and writes the record, and so does [`accepts`] where workers
-//! keep no ledger; the other modules are what they are made of. Nothing here connects to a server, so that nothing here can be counted by one, and
+//! keep no ledger; [`custody`] looks at connections whose time has run out. The other modules are what they
+//! are made of. Nothing here connects to a server, so that nothing here can be counted by one, and
 //! nothing judges: records go to the ledger.
 
 pub mod accepts;
 pub mod counters;
+pub mod custody;
 pub mod diag;
+mod ends;
+mod exhaustion;
 mod gaze;
 pub mod holders;
 mod intervals;
 mod netlink;
 pub mod observer;
+pub mod pace;
 mod samples;
+pub mod tested;
 mod ticker;
 pub mod timeline;

@@ -66,6 +66,8 @@ pub(super) enum Request {
     TcpOne(InetRequest),
     /// All Unix sockets that fit.
     Unix(UnixRequest),
+    /// The one Unix socket with this inode (`unix_diag_get_exact`).
+    UnixOne(UnixRequest),
 }
 
 /// Asks for TCP sockets of both families by their local port and state.
@@ -161,7 +163,7 @@ impl Netlink {
                         NLMSG_NOOP => {}
                         _ => {
                             each(message.payload())?;
-                            if matches!(request, Request::TcpOne(_)) {
+                            if matches!(request, Request::TcpOne(_) | Request::UnixOne(_)) {
                                 return Ok(Ended::Complete);
                             }
                         }
@@ -187,6 +189,7 @@ fn frame(request: &Request, sequence: u32) -> Vec<u8> {
         Request::Tcp(request) => (TCPDIAG_GETSOCK, NLM_F_DUMP, request.body()),
         Request::TcpOne(request) => (SOCK_DIAG_BY_FAMILY, 0, emitted(request)),
         Request::Unix(request) => (SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, emitted(request)),
+        Request::UnixOne(request) => (SOCK_DIAG_BY_FAMILY, 0, emitted(request)),
     };
     let mut header = NetlinkHeader::default();
     header.message_type = message_type;
@@ -224,8 +227,10 @@ impl TcpRequest {
 fn status(request: &Request, payload: &[u8]) -> Result<(), DiagError> {
     let code = payload.first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes));
     match (code.saturating_neg(), request) {
-        (..=0, _) | (libc::ENOENT, Request::TcpOne(_)) => Ok(()),
-        (libc::ENOENT | libc::EOPNOTSUPP, Request::Unix(_)) => Err(DiagError::MissingModule("unix_diag")),
+        (..=0, _) | (libc::ENOENT, Request::TcpOne(_) | Request::UnixOne(_)) => Ok(()),
+        (libc::ENOENT | libc::EOPNOTSUPP, Request::Unix(_) | Request::UnixOne(_)) => {
+            Err(DiagError::MissingModule("unix_diag"))
+        }
         (libc::ENOENT | libc::EOPNOTSUPP, _) => Err(DiagError::MissingModule("tcp_diag")),
         (errno, _) => Err(DiagError::Refused(io::Error::from_raw_os_error(errno))),
     }

@@ -15,6 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use holdline_contract::clock::now_ns;
+use holdline_model::custody::Held;
 use holdline_model::record::{KernelRecord, TcpCounters};
 use holdline_model::wire::Address;
 use nix::sys::prctl;
@@ -357,6 +358,7 @@ impl Watched {
             interval_ns_max: self.intervals.max_ns(),
             interval_ns: self.intervals.median_ns(),
             accepts: None,
+            held: Held::default(),
             somaxconn: somaxconn(),
         })
     }

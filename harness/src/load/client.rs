@@ -262,6 +262,7 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
             self.proceed(token);
             let is_overdue = |it: &&Connection<T>| it.is_subject_to(limit, started_ns);
             if let Some(connection) = self.connections.get(token).filter(is_overdue) {
+                show_overdue(self.hooks, connection);
                 let end = connection.timed_out();
                 connection.note_retransmits(&self.route, &mut self.records[connection.attempt() as usize]);
                 self.settle(token, if connection.lingers() { Step::Closed } else { Step::Ended(end) });
@@ -279,6 +280,7 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
                 for token in self.connections.keys().collect::<Vec<_>>() {
                     self.proceed(token);
                     if let Some(connection) = self.connections.get(token).filter(|it| !it.lingers()) {
+                        show_overdue(self.hooks, connection);
                         let end = connection.stopped();
                         self.settle(token, Step::Ended(end));
                     }
@@ -345,6 +347,13 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
         self.progress.count_outcome(end.outcome);
         self.pacer.ended(end.at_ns);
         self.hooks.after_attempt(record);
+    }
+}
+
+/// Shows a connection whose time is over to whoever wants to look at it before it is let go.
+fn show_overdue<T: Transport>(hooks: &mut impl Hooks, connection: &Connection<T>) {
+    if connection.is_connected() && !connection.lingers() {
+        hooks.overdue(connection.attempt(), connection.transport().as_fd(), connection.sent());
     }
 }
 

@@ -184,6 +184,11 @@ impl<T: Transport> Connection<T> {
         matches!(self.phase, Phase::Reply | Phase::Pause(_) | Phase::Close)
     }
 
+    /// How many bytes of the request in hand are sent.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent_bytes as u64
+    }
+
     /// How many requests have got their right reply.
     pub(super) fn answered(&self) -> u16 {
         self.talk.answered()

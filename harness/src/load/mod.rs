@@ -65,6 +65,7 @@ mod socket;
 mod talk;
 mod transport;
 
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
 use holdline_model::arrivals::Schedule;
@@ -114,6 +115,12 @@ pub trait Hooks {
     /// the bare protocol, sent and read at once, their records say it all, and it is not called.
     fn after_request(&mut self, request: &RequestRecord) {
         let _ = request;
+    }
+
+    /// Called when the time of a connection has run out, while it is still open: the client lets go of it
+    /// behind this call. `sent`: how many bytes of the request in hand were sent.
+    fn overdue(&mut self, attempt: u32, socket: BorrowedFd<'_>, sent: u64) {
+        let _ = (attempt, socket, sent);
     }
 
     /// Called as soon as the outcome of an attempt is clear.

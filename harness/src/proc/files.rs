@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Pid;
@@ -24,6 +25,29 @@ pub(crate) fn has_open(pid: Pid, end: &str) -> Look<bool> {
     Ok(descriptors(pid)?.map(|mut links| links.any(ends_so)))
 }
 
+/// How many descriptors a process has open.
+pub(crate) fn descriptors_open(pid: Pid) -> Look<u64> {
+    let Some(folder) = unless_gone(pid, "fd", fs::metadata(path(pid, "fd")))? else { return Ok(None) };
+    // Since Linux 6.2 the folder's size says it (`proc_readfd_count` in fs/proc/fd.c); before that it is 0.
+    if folder.size() > 0 {
+        return Ok(Some(folder.size()));
+    }
+    let entries = unless_gone(pid, "fd", fs::read_dir(path(pid, "fd")))?;
+    Ok(entries.map(|entries| entries.count() as u64))
+}
+
+/// How many descriptors a process may have: its soft limit RLIMIT_NOFILE.
+pub(crate) fn descriptors_max(pid: Pid) -> Look<u64> {
+    let Some(limits) = text(pid, "limits")? else { return Ok(None) };
+    Ok(soft_limit(&limits, "Max open files"))
+}
+
+/// Reads the first number behind a limit's name; none if it is `unlimited`.
+fn soft_limit(limits: &str, name: &str) -> Option<u64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
+
 /// What the descriptors of a process refer to, as far as they stay open while they are read.
 fn descriptors(pid: Pid) -> Look<impl Iterator<Item = PathBuf>> {
     let entries = unless_gone(pid, "fd", fs::read_dir(path(pid, "fd")))?;
@@ -39,6 +63,24 @@ fn socket_inode(link: &Path) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn descriptors_are_counted_and_their_limit_is_read() {
+        let before = descriptors_open(Pid::this()).expect("a look").expect("this process");
+        let more: Vec<_> = (0..200).map(|_| fs::File::open("/dev/null").expect("a file")).collect();
+        // Other tests close some meanwhile.
+        let after = descriptors_open(Pid::this()).expect("a look").expect("this process");
+        assert!(after >= before + 100, "{before}, then {after}");
+        drop(more);
+        let limit = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE);
+        assert_eq!(descriptors_max(Pid::this()).expect("a look"), Some(limit.expect("a limit").0));
+        let limits = "Limit  Soft Limit  Hard Limit  Units\nMax open files            64                   1024                 files\n";
+        assert_eq!(soft_limit(limits, "Max open files"), Some(64));
+        assert_eq!(
+            soft_limit("Max open files            unlimited  unlimited  files\n", "Max open files"),
+            None
+        );
+    }
 
     #[test]
     fn links_of_sockets_are_told_from_others() {

@@ -17,7 +17,7 @@ use std::io;
 
 use nix::unistd::Pid;
 
-pub(crate) use self::files::{has_open, sockets};
+pub(crate) use self::files::{descriptors_max, descriptors_open, has_open, sockets};
 pub(crate) use self::stat::{is_alive, is_stopped, stat};
 pub(crate) use self::tree::{children, descendants, descends_from};
 
@@ -58,6 +58,11 @@ pub(crate) fn all() -> Vec<Pid> {
         entries.filter_map(|entry| numbered(entry.file_name().to_str()?.parse().ok()?)).collect();
     pids.sort_unstable();
     pids
+}
+
+/// What a process is called: its executable's name, cut to 15 bytes, or what it calls itself.
+pub(crate) fn name(pid: Pid) -> Look<String> {
+    Ok(text(pid, "comm")?.map(|name| name.trim_end_matches('\n').to_owned()))
 }
 
 /// The cgroups of a process, a line for each hierarchy: cgroups(7).

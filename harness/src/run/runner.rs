@@ -8,7 +8,7 @@ use holdline_model::plan::TrialPlan;
 use holdline_model::reason::Reason;
 use holdline_model::result::{RunResult, SCHEMA, TrialResult};
 use holdline_model::summary::{TrialName, not_run};
-use holdline_model::support;
+use holdline_model::{sampling, support};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -21,10 +21,6 @@ use crate::rundir::trial_folder;
 use crate::sandbox::{self, SandboxSpec, WorkFolder};
 use crate::trial::outer;
 use crate::trial::{self, FileText, SourceSpec, TrialSpec};
-
-/// Where connections are sampled, the table of them has this many places: few enough to be walked in
-/// some 15 µs, and enough for what a trial leaves in TIME_WAIT.
-const CONNECTION_TABLE: u32 = 1 << 14;
 
 /// How a run ended.
 #[derive(Debug)]
@@ -192,7 +188,7 @@ impl<'a> Runner<'a> {
                 sysctls: scenario.scenario.sysctls.clone(),
                 real_root: supervisor.supervisor.needs_root,
                 connection_table: support::samples_accepts(&supervisor.supervisor, &scenario.scenario)
-                    .then_some(CONNECTION_TABLE),
+                    .then(|| sampling::connection_table(&scenario.scenario.load)),
                 keep: vec![self.folder.to_owned()],
                 reach: Vec::new(),
                 lifeline: Some(0),

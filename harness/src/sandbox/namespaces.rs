@@ -30,6 +30,16 @@ const CAP_SETUID: u32 = 7;
 /// Documentation/networking/ip-sysctl.rst.
 const CHILD_TABLE: &str = "/proc/sys/net/ipv4/tcp_child_ehash_entries";
 
+/// The most half-open connections of all listeners together.
+const HALF_OPEN_MAX: &str = "/proc/sys/net/ipv4/tcp_max_syn_backlog";
+/// The most connections in TIME_WAIT.
+const TIME_WAIT_MAX: &str = "/proc/sys/net/ipv4/tcp_max_tw_buckets";
+/// How many connections may be in TIME_WAIT beside a small table. The end of a connection that closes first
+/// beyond that is gone at once. Whoever closed it does not notice, since to it the connection was closed
+/// already, nor does a server that binds the port anew, since those within the limit still hold it; the
+/// other end's FIN is answered by a reset, which nobody reads and `OutRsts` counts.
+const TIME_WAIT_PLACES: u32 = 256;
+
 /// Moves this process into new namespaces. The PID namespace is entered by its next child, which
 /// becomes PID 1 there. With `real_root` users stay those of the machine.
 pub(super) fn create(connection_table: Option<u32>, real_root: bool) -> Result<(), SandboxError> {
@@ -71,12 +81,22 @@ fn leave(namespaces: CloneFlags) -> Result<(), SandboxError> {
 
 /// The table's size is inherited from the network namespace that a new one is created from, so that it
 /// takes one that asks for the size and another that has it. The first goes as it is left.
+///
+/// With the size come smaller limits (`tcp_set_hashinfo` and `tcp_sk_init` in net/ipv4/tcp_ipv4.c). That of
+/// half-open connections is what a server may notice, so that it stays what it was; that of connections in
+/// TIME_WAIT is lowered on purpose, since each of them is one more to walk past.
 fn size_connection_table(places: u32) -> Result<(), SandboxError> {
+    let half_open = fs::read_to_string(HALF_OPEN_MAX);
     if fs::write(CHILD_TABLE, format!("{places}\n")).is_err() {
         // Before Linux 6.1, or with a read-only /proc/sys: the machine's table serves as well.
         return Ok(());
     }
-    unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| SandboxError::refused(Step::Unshare, errno))
+    leave(CloneFlags::CLONE_NEWNET)?;
+    for (file, value) in [(HALF_OPEN_MAX, half_open), (TIME_WAIT_MAX, Ok(format!("{TIME_WAIT_PLACES}\n")))] {
+        // What could be read can be written as well, now that the one above could.
+        value.and_then(|value| fs::write(file, value)).map_err(SandboxError::Proc)?;
+    }
+    Ok(())
 }
 
 /// A process that stays behind in the caller's user namespace, where root may map any id; what has

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use holdline_contract::clock::now_ns;
 use holdline_contract::inherit::{self, Inheritance};
 use holdline_contract::ledger::read_ledgers;
+use holdline_model::custody::Held;
 use holdline_model::facts::TrialFacts;
 use holdline_model::ledger::{InjectedDeath, TrialRecords, WorkerLog};
 use holdline_model::reason::Note;
@@ -28,6 +29,8 @@ pub(super) struct Collected {
     pub(super) facts: TrialFacts,
     pub(super) deaths: Vec<InjectedDeath>,
     pub(super) client: ClientLog,
+    /// In whose hands connections were.
+    pub(super) held: Held,
     /// The cgroups of supervisor and harness, as /proc names them.
     pub(super) cgroups: Vec<String>,
     /// Wall-clock time of the load's start.
@@ -36,10 +39,11 @@ pub(super) struct Collected {
 
 /// Ends a trial whose supervisor has been stopped.
 pub(super) fn collect(stage: Stage, collected: Collected) -> Result<TrialResult> {
-    let Collected { mut facts, deaths, client, cgroups, started } = collected;
+    let Collected { mut facts, deaths, client, held, cgroups, started } = collected;
     let Stage { spec, place, sight, log, began_ns, .. } = stage;
     let exclusive = sight.is_exclusive();
     let mut kernel = sight.observer.finish(exclusive)?;
+    kernel.held = held;
     kernel.accepts = sight.accepts.map(AcceptSampler::finish).transpose()?;
     let keeps_ledger = support::keeps_ledger(&place.supervisor);
     let logs = if keeps_ledger { worker_logs(&place.workspace.home, &sight.workers)? } else { Vec::new() };

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use holdline_model::accepts;
+use holdline_model::custody::Custody;
 use holdline_model::ledger::{Attempt, WorkerLog};
 use holdline_model::record::{ClientRecord, KernelRecord, Outcome};
 use holdline_model::summary::Summary;
@@ -68,6 +69,7 @@ impl TrialFiles<'_> {
             "version",
             "requests_answered",
             "status",
+            "hands",
         ])?;
         for attempt in &self.summary.reconciled.attempts {
             if let Some(record) = self.client.get(attempt.record as usize) {
@@ -78,7 +80,7 @@ impl TrialFiles<'_> {
         gz.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()
     }
 
-    fn row(&self, record: &ClientRecord, attempt: &Attempt) -> [String; 16] {
+    fn row(&self, record: &ClientRecord, attempt: &Attempt) -> [String; 17] {
         let stamp = |stamp: Option<NonZeroU64>| {
             stamp.map_or(String::new(), |at| self.since_start(at.get()).to_string())
         };
@@ -100,6 +102,7 @@ impl TrialFiles<'_> {
             if record.version == 0 { String::new() } else { record.version.to_string() },
             record.requests_answered.to_string(),
             status(record.outcome),
+            self.kernel.held.custody(record.attempt).map_or(String::new(), Custody::in_short),
         ]
     }
 

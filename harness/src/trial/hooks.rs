@@ -1,6 +1,7 @@
 //! What the load thread does just before it sends an attempt: hands out poison, and says that an
 //! attempt is due with which another fault strikes.
 
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,6 +13,7 @@ use holdline_model::words::CrashStep;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::record::Told;
+use crate::kernel::custody::Handover;
 use crate::load::Hooks;
 
 /// When a fault is due that strikes with an attempt.
@@ -48,6 +50,7 @@ pub(super) struct FaultHooks {
     control: Arc<ControlPage>,
     events: UnboundedSender<Told>,
     requests: Vec<RequestRecord>,
+    custody: Handover,
 }
 
 impl FaultHooks {
@@ -55,8 +58,9 @@ impl FaultHooks {
         pending: Vec<AttemptFault>,
         control: Arc<ControlPage>,
         events: UnboundedSender<Told>,
+        custody: Handover,
     ) -> Self {
-        Self { pending, control, events, requests: Vec::new() }
+        Self { pending, control, events, requests: Vec::new(), custody }
     }
 
     /// Keeps room for what is recorded while the load runs: for so many attempts, if it is known how many,
@@ -119,6 +123,10 @@ impl Hooks for FaultHooks {
 
     fn after_request(&mut self, request: &RequestRecord) {
         self.requests.push(*request);
+    }
+
+    fn overdue(&mut self, attempt: u32, socket: BorrowedFd<'_>, sent: u64) {
+        self.custody.give(attempt, socket, sent);
     }
 
     fn after_attempt(&mut self, _record: &ClientRecord) {}

@@ -17,6 +17,7 @@ use super::Message;
 use super::hooks::{AttemptFault, Due, FaultHooks};
 use super::place::Place;
 use super::record::Told;
+use crate::kernel::custody::Handover;
 use crate::load::{self, LoadError, LoadPlan, Progress, StopFlag};
 
 /// What the load client wrote down.
@@ -43,6 +44,7 @@ impl RunningLoad {
         start_ns: u64,
         pending: Vec<AttemptFault>,
         sender: UnboundedSender<Told>,
+        custody: Handover,
     ) -> Result<Self> {
         let planned = planned(&place.scenario, &schedule);
         let plan = LoadPlan {
@@ -54,7 +56,7 @@ impl RunningLoad {
             protocol: support::protocol(&place.supervisor, &place.scenario),
             connection: place.scenario.load.connection,
         };
-        let mut hooks = FaultHooks::new(pending, Arc::clone(&place.workspace.control), sender);
+        let mut hooks = FaultHooks::new(pending, Arc::clone(&place.workspace.control), sender, custody);
         hooks.make_room(planned, plan.connection.requests.into());
         let (progress, stop) = (Arc::new(Progress::default()), Arc::new(StopFlag::new()?));
         let (done_sender, done) = oneshot::channel();

@@ -20,7 +20,10 @@ use super::record::Told;
 use super::seen;
 use super::watch::LedgerWatch;
 use crate::kernel::accepts::AcceptSampler;
+use crate::kernel::custody::CustodyWatch;
 use crate::kernel::observer::{INTERVAL, Observer};
+use crate::kernel::pace::Pace;
+use crate::kernel::tested::Processes;
 use crate::kernel::timeline::ListenerEvent;
 use crate::proc;
 use crate::sandbox::{Adopted, Inside};
@@ -58,7 +61,7 @@ impl Sight {
             let _ = told.send(told_of(event));
         })?;
         let accepts = support::samples_accepts(&place.supervisor, &place.scenario)
-            .then(|| AcceptSampler::start(address.clone(), INTERVAL))
+            .then(|| AcceptSampler::start(address.clone(), Pace::of_machine()))
             .transpose()?;
         let watch = LedgerWatch::on(&ledger::folder(&place.workspace.home))?;
         let sight = Self {
@@ -75,6 +78,12 @@ impl Sight {
             sender,
         };
         Ok((sight, watch))
+    }
+
+    /// Begins to watch in whose hands connections are whose time runs out.
+    pub(super) fn watch_custody(&self, place: &Place, supervisor: Pid) -> Result<CustodyWatch> {
+        let tested = Tested { init: self.inside.init(), is_alone: self.is_exclusive(), supervisor };
+        Ok(CustodyWatch::start(place.workspace.values.address.clone(), tested)?)
     }
 
     /// Whether the namespaces are this trial's own.
@@ -166,6 +175,27 @@ impl Sight {
     pub(super) fn note_adoptions(&mut self) -> Result<()> {
         self.adopted.extend(self.inside.adoptions.drain().context("failed to read what init adopted")?);
         Ok(())
+    }
+}
+
+/// The processes under test.
+struct Tested {
+    init: Pid,
+    /// Whether there are no others in the PID namespace, but for init and this one.
+    is_alone: bool,
+    supervisor: Pid,
+}
+
+impl Processes for Tested {
+    fn all(&self) -> Vec<Pid> {
+        let mut all =
+            if self.is_alone { proc::all() } else { proc::descendants(self.init).into_iter().collect() };
+        all.retain(|pid| *pid != self.init && *pid != Pid::this());
+        all
+    }
+
+    fn supervisor(&self) -> Pid {
+        self.supervisor
     }
 }
 

@@ -52,12 +52,15 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
     stage.log.load_starts(start_ns);
     stage.log.event(start_ns, &Event::LoadStarted);
     stage.sight.observer.begin()?;
-    let load = RunningLoad::start(&stage.place, schedule, start_ns, pending, stage.sender.clone())?;
+    let custody = stage.sight.watch_custody(&stage.place, supervised.pid())?;
+    let (sender, handover) = (stage.sender.clone(), custody.handover());
+    let load = RunningLoad::start(&stage.place, schedule, start_ns, pending, sender, handover)?;
 
     let lead = Lead::new(&mut stage, &mut supervised, &mut hands, conductor, load)?;
     let (conductor, client) = lead.until_the_end().await?;
     stage.ledgers.end();
 
+    let held = custody.finish()?;
     stage.sight.observer.end()?;
     let end_ns = now_ns();
     stage.look()?;
@@ -74,7 +77,7 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
     let stopped = stop::stop(&mut stage, supervised).await?;
     facts.orphans = stopped.orphans;
     facts.notes.extend(stopped.notes);
-    collect::collect(stage, Collected { facts, deaths, client, cgroups, started })
+    collect::collect(stage, Collected { facts, deaths, client, held, cgroups, started })
 }
 
 /// Failures of starts were armed before the supervisor was started: from now on they have a guard.

@@ -53,6 +53,11 @@ fn fixtures() -> PathBuf {
 }
 
 impl Planted {
+    /// The trial's folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// When the service said that it did something for the `n`th time, from 0, in CLOCK_MONOTONIC
     /// nanoseconds.
     #[track_caller]

@@ -100,17 +100,30 @@ fn sysctls_are_set_inside_only() {
     }
 }
 
+fn two_lines(text: &str) -> [u64; 2] {
+    let numbers: Vec<u64> = text.lines().map(|line| line.parse().expect("a number")).collect();
+    numbers.try_into().expect("two lines")
+}
+
 #[test]
 fn the_connection_table_can_be_small() {
     const TABLE: &str = "/proc/sys/net/ipv4/tcp_ehash_entries";
+    const HALF_OPEN: &str = "/proc/sys/net/ipv4/tcp_max_syn_backlog";
+    const TIME_WAIT: &str = "/proc/sys/net/ipv4/tcp_max_tw_buckets";
     for nobody in [false, true] {
         let Some(case) = Case::full() else { return };
         let case = if nobody { case.with_nobody() } else { case };
         // The kernel has it since Linux 6.1, and shows a table that is shared as a negative number.
         if Path::new(TABLE).exists() {
             let places = |case: &Case| case.shell(&format!("cat {TABLE}"));
+            let limits = |case: &Case| case.shell(&format!("cat {HALF_OPEN} {TIME_WAIT}"));
             assert!(places(&case).starts_with('-'));
-            assert_eq!(places(&case.connection_table(1024)), "1024\n");
+            let [half_open, time_wait] = two_lines(&limits(&case));
+            let case = case.connection_table(1024);
+            assert_eq!(places(&case), "1024\n");
+            let [half_open_now, time_wait_now] = two_lines(&limits(&case));
+            assert_eq!(half_open_now, half_open, "a server may notice that limit");
+            assert!(time_wait_now < time_wait && time_wait_now < 1024, "{time_wait_now}, {time_wait}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A trial as its losses are told of: who listened when, who ended when, who was stuck.
 
+use crate::custody::Exhausted;
 use crate::errno::errno_in_words;
 use crate::facts::TrialFacts;
 use crate::ledger::{Attempt, Reconciled, TrialRecords, WorkerLog};
@@ -89,6 +90,22 @@ impl Story<'_> {
     /// How far apart two things may have been seen that belong together.
     pub(super) fn slack_ns(&self) -> u64 {
         3 * self.records.kernel.interval_ns.max(1_000_000)
+    }
+
+    /// Who had no descriptors left while most of these attempts were under way, if anybody had.
+    pub(super) fn out_of_descriptors(&self, attempts: &[&ClientRecord]) -> Option<Cause> {
+        let touches = |exhausted: &Exhausted, record: &ClientRecord| {
+            record.finished.is_some_and(|finished| exhausted.touches(record.intended_ns, finished.get()))
+        };
+        let explained =
+            |exhausted: &Exhausted| attempts.iter().filter(|record| touches(exhausted, record)).count();
+        let exhausted = self.records.kernel.held.exhausted.iter().max_by_key(|it| explained(it))?;
+        let Exhausted { process, limit, .. } = exhausted;
+        (explained(exhausted) * 2 > attempts.len()).then(|| Cause::OutOfDescriptors {
+            pid: process.pid,
+            name: process.name.clone(),
+            limit: *limit,
+        })
     }
 
     /// How many workers failed to boot between two instants, as the end of a sentence.

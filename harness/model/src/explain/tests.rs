@@ -4,6 +4,7 @@ use Outcome::{Closed, Refused, Replied, Reset, TimedOut};
 use RecordKind::{Accepted, BootFailed, Crash, Drain, Exit, StoppedAccepting};
 
 use super::*;
+use crate::custody::{Custody, Exhausted, InHands, Process, Reading};
 use crate::facts::{ProcessEnd, TrialFacts};
 use crate::ledger::{InjectedDeath, TrialRecords, reconcile};
 use crate::record::{KernelRecord, Listener, NotSent, TcpCounters};
@@ -280,6 +281,84 @@ fn waits_after_accept_say_how_far_the_reply_came() {
     let mut unknown = Case::new().attempt(TimedOut(Stage::FirstByte), 900);
     unknown.keeps_ledger = false;
     unknown.says(&["1 timed out: no reply came in time"]);
+}
+
+#[test]
+fn what_timed_out_was_in_somebodys_hands() {
+    let process = |pid, supervises| Process { pid, name: "node".to_owned(), supervises };
+    let held = |by, others, request| Custody::Held { by, others, request };
+    let check = |custody: Custody, line: &str| {
+        let mut case = Case::new().attempt(TimedOut(Stage::FirstByte), 900);
+        case.keeps_ledger = false;
+        case.kernel.held.overdue = vec![InHands { attempt: 0, custody }];
+        case.says(&[line]);
+    };
+    check(Custody::Queue, "1 timed out in the queue: connected, but nobody accepted them");
+    check(
+        Custody::HalfOpen,
+        "1 timed out half-open: connected for the client, and waiting for the server's kernel",
+    );
+    check(
+        held(process(12, false), 0, Reading::Read),
+        "1 timed out: accepted by node (process 12), request read, no answer",
+    );
+    check(
+        held(process(1, true), 2, Reading::Unread),
+        "1 timed out: accepted by the supervisor, node (process 1) (and open in 2 more), request unread, no answer",
+    );
+    check(Custody::Hidden, "1 timed out: accepted, by nobody that can be looked at, no answer");
+    check(Custody::Closed, "1 timed out: no reply came in time, and the server had closed its end");
+}
+
+#[test]
+fn each_place_in_which_attempts_were_has_a_line() {
+    let process = Process { pid: 12, name: "node".to_owned(), supervises: false };
+    let held = Custody::Held { by: process, others: 0, request: Reading::Part };
+    let mut case = Case::new();
+    for _ in 0..4 {
+        case = case.attempt(TimedOut(Stage::Reply), 900);
+    }
+    case.keeps_ledger = false;
+    let seen = [(0, held.clone()), (1, Custody::Queue), (2, held)];
+    case.kernel.held.overdue =
+        seen.into_iter().map(|(attempt, custody)| InHands { attempt, custody }).collect();
+    case.says(&[
+        "1 timed out in the queue: connected, but nobody accepted them",
+        "2 timed out: accepted by node (process 12), request read in part, no answer (2 with part of the reply)",
+        "1 timed out: no reply came in time (1 with part of the reply)",
+    ]);
+}
+
+#[test]
+fn who_had_no_descriptors_left_is_named_for_what_happened_meanwhile() {
+    let exhausted = |first_ms: u64, last_ms: u64| Exhausted {
+        process: Process { pid: 7, name: "nginx".to_owned(), supervises: false },
+        limit: 64,
+        first_ns: START_NS + first_ms * MS,
+        last_ns: START_NS + last_ms * MS,
+        interval_ns: 20 * MS,
+    };
+    let waits = |exhausted| {
+        let mut case = Case::new().attempt(TimedOut(Stage::FirstByte), 900);
+        case.keeps_ledger = false;
+        case.kernel.held.overdue = vec![InHands { attempt: 0, custody: Custody::Queue }];
+        case.kernel.held.exhausted = vec![exhausted];
+        case
+    };
+    let head = "1 timed out in the queue: connected, but nobody accepted them";
+    let why = "while process 7 (nginx) had all of its 64 descriptors in use";
+    waits(exhausted(500, 600)).says(&[&format!("{head} {why}")]);
+    waits(exhausted(1000, 1100)).says(&[head]);
+
+    let turned_away = |exhausted| {
+        let mut case = Case::new().attempt(Closed, 1).attempt(Closed, 1).attempt(Closed, 1);
+        case.keeps_ledger = false;
+        case.kernel.held.exhausted = vec![exhausted];
+        case
+    };
+    let head = "3 closed without a complete reply";
+    turned_away(exhausted(0, 600)).says(&[&format!("{head} {why}")]);
+    turned_away(exhausted(60, 600)).says(&[head]);
 }
 
 #[test]

@@ -50,6 +50,15 @@ pub enum Cause {
         /// The worker's process id.
         pid: u32,
     },
+    /// A process that holds the listener had all of its descriptors in use.
+    OutOfDescriptors {
+        /// Its process id.
+        pid: u32,
+        /// What it is called.
+        name: String,
+        /// How many descriptors it may have.
+        limit: u64,
+    },
     /// A worker could not listen.
     CouldNotListen {
         /// The worker's process id.
@@ -71,6 +80,10 @@ impl Told for Cause {
                 after_worker(*pid).text(format!(" died ({mode} at step {step})"))
             }
             Self::WorkerExited { pid } => after_worker(*pid).text(" exited"),
+            Self::OutOfDescriptors { pid, name, limit } => {
+                let who = Phrase::new("while process ").id(*pid).text(format!(" ({name}) had all of its "));
+                who.count(*limit).text(" descriptors in use")
+            }
             Self::CouldNotListen { pid, errno } => {
                 after_worker(*pid).text(format!(" could not listen ({})", errno_in_words(*errno)))
             }
