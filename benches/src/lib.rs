@@ -5,12 +5,14 @@
 //! pairs' ratios is what counts. Nothing here asserts a time: a bench says whether the budget of the
 //! design was kept, and never fails because of it.
 
+pub mod accepts;
 pub mod bare;
 pub mod cpu;
 pub mod heap;
 pub mod interval;
 pub mod load;
 pub mod machine;
+pub mod observe;
 pub mod ratio;
 pub mod records;
 pub mod server;
