@@ -22,7 +22,8 @@ pub fn phases(order: &[Request], faults_ns: &[u64], end_ns: u64) -> Option<Phase
     for request in order {
         if request.clear_ns <= first_ns {
             phases.before.add(request.service);
-        } else if request.due_ns < restored_ns {
+        } else if request.due_ns < restored_ns || matches!(request.service, Service::Late | Service::Lost) {
+            // Of several that were due at once, the one that was served ended the interruption.
             phases.during.add(request.service);
         } else {
             phases.after.add(request.service);
@@ -105,6 +106,12 @@ mod tests {
             (phase(1, 0, 0), phase(0, 0, 2), phase(0, 0, 0))
         );
         assert_eq!(phases(&order, &[], 50), None);
+    }
+
+    #[test]
+    fn what_was_lost_as_the_service_came_back_is_not_after_it() {
+        let found = phases(&[lost(965, 965), served(965, 965)], &[1], 2000).expect("a fault");
+        assert_eq!((found.during, found.after), (phase(0, 0, 1), phase(1, 0, 0)));
     }
 
     proptest! {
