@@ -49,7 +49,7 @@ const EVERYWHERE: &[Layout] = &[Wide, Narrow, Stacked, Markdown, Html];
 const EACH: &[Layout] = &[Wide, Stacked, Markdown, Html];
 const ROOMY: &[Layout] = &[Wide, Markdown, Html];
 
-const COLUMNS: [Column; 16] = [
+const COLUMNS: [Column; 17] = [
     column("attempts", &[Markdown], Value::Count(|row| row.attempts)),
     column("served", EVERYWHERE, Value::Count(|row| row.split.served)).head("\nserved"),
     column("poison", EACH, Value::Loss(|row| row.split.poison)).head("\npoison"),
@@ -60,6 +60,7 @@ const COLUMNS: [Column; 16] = [
     column("queue reset", EACH, Value::Loss(|row| row.split.queue_reset)).head("queue\nreset"),
     column("other", EACH, Value::Loss(|row| row.split.other)).head("other\nlosses"),
     column("collateral", &[Narrow], Value::Loss(|row| row.split.collateral())).head("other\nlosses"),
+    column("silent", EVERYWHERE, Value::Count(|row| row.split.silent)).head("\nsilent").where_some(silent),
     column("not sent", EVERYWHERE, Value::Loss(|row| row.split.not_sent))
         .head("not\nsent")
         .where_some(not_sent),
@@ -119,6 +120,10 @@ impl Column {
 
 const fn column(name: &'static str, layouts: &'static [Layout], value: Value) -> Column {
     Column { head: name, name, brief: name, value, layouts, is_of_use: |_| true }
+}
+
+fn silent(section: &Section<'_>) -> bool {
+    section.rows.iter().any(|row| row.split.silent > 0)
 }
 
 fn not_sent(section: &Section<'_>) -> bool {

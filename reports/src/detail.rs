@@ -166,6 +166,7 @@ fn facts(trial: &TrialResult, style: Style) -> String {
     .chain(prose::phases(trial).map(|text| ("phases", text)))
     .chain([("kernel", prose::kernel(trial)), ("workers", prose::workers(trial))])
     .chain(prose::sessions(trial).map(|text| ("sessions", text)))
+    .chain(prose::silent(trial).map(|text| ("silent", text)))
     .chain(prose::versions(trial).map(|text| ("versions", text)))
     .chain(prose::starts(trial).map(|text| ("starts", text)))
     .chain(prose::spread(trial).map(|text| ("spread", text)))

@@ -222,7 +222,7 @@ fn tone(run: &RunResult) -> &'static str {
 fn tiles(run: &RunResult) -> Vec<Tile> {
     let splits = || run.trials.iter().map(Split::of);
     let attempts: u64 = run.trials.iter().map(|trial| trial.attempts).sum();
-    let sent = attempts.saturating_sub(splits().map(|split| split.not_sent).sum());
+    let sent = attempts.saturating_sub(splits().map(Split::unasked).sum());
     let collateral: u64 = splits().map(Split::collateral).sum();
     let longest =
         run.trials.iter().max_by_key(|trial| longest_outage_ns(trial)).filter(|t| longest_outage_ns(t) > 0);

@@ -42,6 +42,8 @@ pub(crate) struct Split {
     pub(crate) queue_reset: u64,
     /// Collateral of any other fate.
     pub(crate) other: u64,
+    /// Connected and asked for nothing, as they were meant to.
+    pub(crate) silent: u64,
     /// Never sent, for reasons of the load client.
     pub(crate) not_sent: u64,
 }
@@ -134,6 +136,7 @@ impl Split {
             refused: collateral(Fate::Refused),
             queue_reset: collateral(Fate::QueueReset),
             other: OTHER.map(collateral).iter().sum(),
+            silent: fate(Fate::Silent),
             not_sent: fate(Fate::NotSent),
         }
     }
@@ -146,6 +149,7 @@ impl Split {
             refused: self.refused + more.refused,
             queue_reset: self.queue_reset + more.queue_reset,
             other: self.other + more.other,
+            silent: self.silent + more.silent,
             not_sent: self.not_sent + more.not_sent,
         }
     }
@@ -162,7 +166,12 @@ impl Split {
 
     /// All of it; equal to the attempts if the books balance.
     pub(crate) fn sum(self) -> u64 {
-        self.served + self.unavoidable() + self.collateral() + self.not_sent
+        self.served + self.unavoidable() + self.collateral() + self.unasked()
+    }
+
+    /// Those whose asking nobody saw: not sent, or silent.
+    pub(crate) fn unasked(self) -> u64 {
+        self.silent + self.not_sent
     }
 }
 

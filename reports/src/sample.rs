@@ -98,6 +98,7 @@ impl Losses {
             ambiguous: self.poison + self.in_flight + self.timed_out,
             latency: self.latency(),
             sessions: None,
+            silent: None,
             kernel: self.kernel(),
             outages: self.outages(),
             recovery_ns: if grade == Grade::Down {

@@ -16,7 +16,7 @@
 use std::num::NonZeroU64;
 
 use crate::ledger::{Attempt, Reconciled};
-use crate::record::{AcceptSamples, ClientRecord, KernelRecord, Waiting};
+use crate::record::{AcceptSamples, ClientRecord, KernelRecord, Outcome, SilentEnd, Waiting};
 use crate::sampling::{Method, end_of_look_after, waiting_of};
 use crate::words::Fate;
 
@@ -79,6 +79,14 @@ fn span(
         Fate::Served | Fate::ErrorReply | Fate::WrongReply | Fate::Truncated | Fate::NoReply => true,
         // Nobody resets a connection whose client has merely gone: if it left the queue, it was taken.
         Fate::TimedOut => waiting.is_none_or(|waiting| waiting.gone_ns.is_some()),
+        Fate::Silent => match record.outcome {
+            // The kernel resets what waits in a queue, and ends it in no other way.
+            Outcome::Silent(SilentEnd::Closed | SilentEnd::Told) => true,
+            // One that never was in the queue may be kept back there until it says something
+            // (TCP_DEFER_ACCEPT).
+            Outcome::Silent(SilentEnd::Open) => waiting.is_some_and(|waiting| waiting.gone_ns.is_some()),
+            _ => false,
+        },
         Fate::Refused | Fate::SynDropped | Fate::QueueReset | Fate::NotSent => false,
     };
     let connected_ns = record.connected?.get();

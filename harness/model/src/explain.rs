@@ -79,6 +79,7 @@ fn poison(story: &Story<'_>) -> Vec<Phrase> {
                     | Outcome::Refused
                     | Outcome::TimedOut(_)
                     | Outcome::NotSent(_)
+                    | Outcome::Silent(_)
                     | Outcome::Errno(..) => one(number).text(" carried the fault and got no reply"),
                 },
             }

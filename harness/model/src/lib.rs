@@ -37,6 +37,7 @@ pub mod schema;
 pub mod sessions;
 pub mod shm;
 pub mod signals;
+pub mod silent;
 pub mod stats;
 pub mod summary;
 pub mod supervisor;

@@ -47,6 +47,8 @@ pub enum Needs {
     Ledger,
     /// Attempts that are sessions.
     Sessions,
+    /// Attempts that are silent.
+    Silent,
     /// Replies that name a version.
     Versions,
     /// A fault.
@@ -125,6 +127,14 @@ macro_rules! session_rows {
     };
 }
 
+macro_rules! silent_rows {
+    ($($field:ident),+) => {
+        [$(row(concat!("silent.", stringify!($field)), Kind::Count, Needs::Silent, |trial| {
+            trial.silent.as_ref().map(|silent| silent.$field).ok_or(Unmeasured::NoSilent)
+        })),+]
+    };
+}
+
 macro_rules! kernel_rows {
     ($($field:ident: $needs:ident),+) => {
         [$(row(concat!("kernel.", stringify!($field)), Kind::Count, Needs::$needs, |trial| {
@@ -141,13 +151,15 @@ macro_rules! worker_rows {
     };
 }
 
-const FATES: [Metric; 10] = fates!(
-    Served, Refused, SynDropped, QueueReset, NoReply, Truncated, ErrorReply, WrongReply, TimedOut, NotSent
+const FATES: [Metric; 11] = fates!(
+    Served, Refused, SynDropped, QueueReset, NoReply, Truncated, ErrorReply, WrongReply, TimedOut, Silent,
+    NotSent
 );
 const BLAMES: [Metric; 3] = blames!(Poison, InFlight, Collateral);
 const LATENCIES: [Metric; 25] = latencies!(send_lag, connect, queue_wait, accept, response);
 const SESSIONS: [Metric; 6] =
     session_rows!(planned, completed, closed_idle, cut, requests_planned, requests_answered);
+const SILENT: [Metric; 5] = silent_rows!(planned, closed, told, reset, open);
 const KERNEL: [Metric; 6] = kernel_rows!(
     listen_overflows: Namespace,
     listen_drops: Namespace,
@@ -191,7 +203,8 @@ const COST: [Metric; 1] = [row("cost.cpu", Kind::Time, Needs::Proc, |trial| {
     trial.cost.as_ref().map(|cost| cost.cpu_ns).ok_or(Unmeasured::NoProc)
 })];
 
-const TABLE: [&[Metric]; 8] = [&FATES, &BLAMES, &OTHERS, &COST, &SESSIONS, &KERNEL, &WORKERS, &LATENCIES];
+const TABLE: [&[Metric]; 9] =
+    [&FATES, &BLAMES, &OTHERS, &COST, &SESSIONS, &SILENT, &KERNEL, &WORKERS, &LATENCIES];
 
 /// Everything that a trial measures.
 pub fn metrics() -> impl Iterator<Item = &'static Metric> + Clone {

@@ -34,10 +34,26 @@ pub enum Outcome {
     Refused,
     /// Its time ran out.
     TimedOut(Stage),
+    /// Silent attempts only: it connected, asked for nothing, and ended like this.
+    Silent(SilentEnd),
     /// It was not sent, through no fault of the server.
     NotSent(NotSent),
     /// An errno that has no meaning of its own here, and the stage it came in.
     Errno(i32, Stage),
+}
+
+/// What a server did to a client that had connected and asked for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SilentEnd {
+    /// It closed, without a word.
+    Closed,
+    /// It said something first, and then closed or reset: over HTTP that is a 408.
+    Told,
+    /// It reset, without a word.
+    Reset,
+    /// Nothing: the client closed when its own time was over.
+    Open,
 }
 
 /// Why the generator could not send an attempt.

@@ -20,7 +20,8 @@ pub enum Service {
     Late,
     /// Not served.
     Lost,
-    /// Never sent, for the generator's own reasons: it says nothing about the server.
+    /// Never sent, for the generator's own reasons, or never meant to be: it says nothing about how the
+    /// server serves.
     NotSent,
 }
 
@@ -42,7 +43,7 @@ pub struct Request {
 #[must_use]
 pub fn service(attempt: &Attempt, deadline_ns: u64) -> Service {
     match attempt.fate {
-        Fate::NotSent => Service::NotSent,
+        Fate::NotSent | Fate::Silent => Service::NotSent,
         Fate::Served if attempt.waited_ns > deadline_ns => Service::Late,
         Fate::Served => Service::InTime,
         _ => Service::Lost,

@@ -112,6 +112,9 @@ pub struct TrialResult {
     /// What became of sessions; absent where connections carry one request each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sessions: Option<SessionsResult>,
+    /// What became of clients that asked for nothing; absent where all asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent: Option<SilentResult>,
     /// What the kernel counted.
     pub kernel: KernelResult,
     /// Longest runs of requests none of which was served in time.
@@ -185,10 +188,10 @@ pub struct LatencySet {
 }
 
 impl TrialResult {
-    /// Attempts that were sent and not served.
+    /// Attempts that asked and were not served.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        let is_lost = |fate: &Fate| !matches!(fate, Fate::Served | Fate::NotSent);
+        let is_lost = |fate: &Fate| !matches!(fate, Fate::Served | Fate::Silent | Fate::NotSent);
         self.fates.iter().filter(|(fate, _)| is_lost(fate)).map(|(_, count)| count).sum()
     }
 
@@ -309,6 +312,24 @@ pub struct Phase {
     pub late: u64,
     /// Those that were not served.
     pub lost: u64,
+}
+
+/// What became of silent clients: attempts that connect and ask for nothing. Those of `planned` that
+/// did not connect have the fates that others have then: refused, SYN dropped, not sent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SilentResult {
+    /// Attempts that were to be silent.
+    pub planned: u64,
+    /// Those that the server closed without a word.
+    pub closed: u64,
+    /// Those that the server told something before it closed or reset: over HTTP, a 408.
+    pub told: u64,
+    /// Those that were reset without a word.
+    pub reset: u64,
+    /// Those that were still open when their clients left, a time-out after they had come.
+    pub open: u64,
+    /// How long the server bore those that it ended: finished − connected.
+    pub borne: Quantiles,
 }
 
 /// A longest run of requests none of which was served in time. A connection that is no session is one request.

@@ -23,6 +23,7 @@ use crate::sampling::Method;
 use crate::scenario::{Arrivals, Scenario};
 use crate::sessions;
 use crate::shm::RecordKind;
+use crate::silent;
 use crate::timeline;
 use crate::versions;
 use crate::violation::Violation;
@@ -107,6 +108,7 @@ pub fn summarise(
         ambiguous: counts.ambiguous,
         latency,
         sessions: sessions::count(&scenario.load.connection, records.client, &reconciled),
+        silent: silent::count(&scenario.load.connection, records.client, &reconciled),
         kernel: kernel_result(records, facts),
         outages: outages(&order, facts),
         recovery_ns: recoveries(records, &reconciled, &faults_ns),
@@ -181,6 +183,7 @@ fn blank(name: &TrialName, elapsed_ns: u64) -> TrialResult {
         ambiguous: 0,
         latency: Default::default(),
         sessions: None,
+        silent: None,
         kernel: KernelResult::default(),
         outages: Vec::new(),
         recovery_ns: Vec::new(),

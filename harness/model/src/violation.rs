@@ -101,6 +101,8 @@ impl Comparison {
 pub enum Unmeasured {
     /// No attempt was a session.
     NoSession,
+    /// Every attempt asked.
+    NoSilent,
     /// `/proc` did not tell.
     NoProc,
     /// Listeners of Unix sockets count no drops.
@@ -139,6 +141,7 @@ impl fmt::Display for Unmeasured {
                 return write!(f, "not measured: no attempt has a {} latency", latency.replace('_', " "));
             }
             Self::NoSession => "no attempt was a session",
+            Self::NoSilent => "no attempt was silent",
             Self::NoProc => "/proc did not tell",
             Self::UncountedDrops => "listeners of Unix sockets count no drops",
             Self::NoLedger => "the workers kept no ledger",

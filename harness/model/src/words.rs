@@ -136,6 +136,8 @@ words! {
         WrongReply = "wrong_reply",
         /// No complete reply within the time-out.
         TimedOut = "timed_out",
+        /// It connected and asked for nothing, as it was meant to: neither served nor lost.
+        Silent = "silent",
         /// The load client could not send it; never the server's fault.
         NotSent = "not_sent",
     }

@@ -135,7 +135,9 @@ impl Asker {
             Outcome::Replied | Outcome::ClosedIdle => Answer::Served { waited_ns },
             Outcome::ErrorReply(status) => Answer::Wrong { status: Some(status), said },
             Outcome::WrongReply => Answer::Wrong { status: None, said },
-            Outcome::Truncated | Outcome::Closed | Outcome::Reset => Answer::Cut { said },
+            Outcome::Truncated | Outcome::Closed | Outcome::Reset | Outcome::Silent(_) => {
+                Answer::Cut { said }
+            }
             Outcome::Refused => Answer::Refused,
             Outcome::TimedOut(stage) => Answer::TimedOut { stage, waited_ns },
             Outcome::NotSent(_) => Answer::NotAsked { errno: Errno::EMFILE as i32 },

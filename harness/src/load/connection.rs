@@ -8,7 +8,7 @@
 use std::os::fd::OwnedFd;
 
 use holdline_contract::clock::now_ns;
-use holdline_model::record::{ClientRecord, NotSent, Outcome, RequestRecord};
+use holdline_model::record::{ClientRecord, NotSent, Outcome, RequestRecord, SilentEnd};
 use holdline_model::words::Stage;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
@@ -19,7 +19,7 @@ use super::errno::At;
 use super::pauses::Pause;
 use super::slab::Token;
 use super::socket::{self, Route};
-use super::talk::Talk;
+use super::talk::{Silence, Talk};
 use super::transport::Transport;
 
 mod reading;
@@ -47,6 +47,8 @@ pub(super) struct Connection<T> {
     /// What `send` said of a connection that is broken. The kernel says it only once.
     send_error: Option<Errno>,
     is_registered: bool,
+    /// Whether the server has said something to a client that asks for nothing.
+    is_told: bool,
 }
 
 /// What a connection waits for.
@@ -60,6 +62,8 @@ enum Phase {
     Reply,
     /// The end of a pause of its own.
     Pause(Pause),
+    /// Whatever the server does: it asks for nothing.
+    Silence,
     /// The server's close. The outcome is clear.
     Close,
 }
@@ -110,6 +114,7 @@ impl<T: Transport> Connection<T> {
             reply,
             send_error: None,
             is_registered: false,
+            is_told: false,
         }
     }
 
@@ -134,12 +139,14 @@ impl<T: Transport> Connection<T> {
         let step = match self.phase {
             Phase::Close => return self.await_close(scratch),
             Phase::Pause(pause) => return self.heed(pause, scratch),
+            Phase::Silence => return self.listen(scratch),
             Phase::Room => self.connect(route, record),
             _ => self.send(route, record),
         };
         match step {
             Some(step) => step,
             None if self.phase == Phase::Reply => self.receive(scratch),
+            None if self.phase == Phase::Silence => self.listen(scratch),
             None => Step::Wait,
         }
     }
@@ -181,7 +188,7 @@ impl<T: Transport> Connection<T> {
     }
 
     pub(super) fn is_connected(&self) -> bool {
-        matches!(self.phase, Phase::Reply | Phase::Pause(_) | Phase::Close)
+        matches!(self.phase, Phase::Reply | Phase::Pause(_) | Phase::Silence | Phase::Close)
     }
 
     /// How many bytes of the request in hand are sent.
@@ -224,7 +231,7 @@ impl<T: Transport> Connection<T> {
         }
         match limit {
             Limit::Connect => !self.is_connected(),
-            Limit::FirstByte => !self.lingers() && self.reply.is_empty(),
+            Limit::FirstByte => !self.lingers() && self.phase != Phase::Silence && self.reply.is_empty(),
             Limit::Total => true,
         }
     }
@@ -236,7 +243,10 @@ impl<T: Transport> Connection<T> {
 
     /// How it ends if its time is over now.
     pub(super) fn timed_out(&self) -> End {
-        End::now(Outcome::TimedOut(self.at().stage()))
+        End::now(match self.phase {
+            Phase::Silence => Outcome::Silent(SilentEnd::Open),
+            _ => Outcome::TimedOut(self.at().stage()),
+        })
     }
 
     /// Notes the SYNs of a handshake that is given up.
@@ -288,11 +298,13 @@ impl<T: Transport> Connection<T> {
             return None;
         }
         let now_ns = now_ns();
-        if self.phase == Phase::Handshake
-            && route.is_tcp()
-            && now_ns.saturating_sub(self.started_ns) >= SUSPICIOUS_HANDSHAKE_NS
-        {
-            record.syn_retransmits = socket::retransmits(&self.transport);
+        if self.phase == Phase::Handshake {
+            if route.is_tcp() && now_ns.saturating_sub(self.started_ns) >= SUSPICIOUS_HANDSHAKE_NS {
+                record.syn_retransmits = socket::retransmits(&self.transport);
+            }
+            if let Some(silence) = self.talk.silence() {
+                return self.fall_silent(silence, route, record);
+            }
         }
         let greeted = if self.phase == Phase::Handshake { self.transport.greet() } else { Ok(()) };
         match greeted.and_then(|()| send_of(&self.talk, &mut self.transport, self.sent_bytes)) {
@@ -311,6 +323,33 @@ impl<T: Transport> Connection<T> {
             record.connected = stamp(now_ns);
         }
         self.after_sending(now_ns)
+    }
+
+    /// Says nothing once the handshake is over. `None`: it is not, or it is for good.
+    ///
+    /// As nothing is sent that could show it, `connect` is asked once more: it says EALREADY as long as the
+    /// handshake lasts, then once that it has succeeded, or what became of it
+    /// (`__inet_stream_connect` in net/ipv4/af_inet.c).
+    fn fall_silent(&mut self, silence: Silence, route: &Route, record: &mut ClientRecord) -> Option<Step> {
+        let result = if route.is_tcp() { route.connect(&self.transport) } else { Ok(()) };
+        match result {
+            Ok(()) | Err(Errno::EISCONN) => {}
+            Err(Errno::EALREADY | Errno::EINPROGRESS) => return None,
+            // The handshake was over, and the server has reset since.
+            Err(Errno::ECONNRESET | Errno::EPIPE) => self.send_error = Some(Errno::ECONNRESET),
+            Err(errno) => return Some(self.end_by(errno)),
+        }
+        let now_ns = now_ns();
+        record.connected = stamp(now_ns);
+        match silence {
+            Silence::ToTheEnd => self.phase = Phase::Silence,
+            Silence::For(_) if self.send_error.is_some() => self.phase = Phase::Reply,
+            Silence::For(length_ns) => {
+                self.phase = Phase::Pause(Pause::Connecting);
+                return Some(Step::Pause(Pause::Connecting, now_ns.saturating_add(length_ns)));
+            }
+        }
+        None
     }
 
     /// What it does behind what it has sent: ends its side, or pauses.

@@ -13,7 +13,7 @@ use super::LoadError;
 ///
 /// Each count is exact; as they change one after the other, two that are read in turn need not
 /// belong to the same instant. When the load has ended,
-/// `due = finished = served + lost + not_sent`.
+/// `due = finished = served + lost + silent + not_sent`.
 #[derive(Debug, Default)]
 pub struct Progress {
     /// Attempts whose turn came.
@@ -26,6 +26,8 @@ pub struct Progress {
     pub served: AtomicU32,
     /// Attempts that were sent and did not get the right reply, poisoned ones included.
     pub lost: AtomicU32,
+    /// Attempts that asked for nothing, as they were meant to.
+    pub silent: AtomicU32,
     /// Attempts that the client could not send.
     pub not_sent: AtomicU32,
     /// Attempts that are under way now.
@@ -36,6 +38,7 @@ impl Progress {
     pub(super) fn count_outcome(&self, outcome: Outcome) {
         let kind = match outcome {
             Outcome::Replied | Outcome::ClosedIdle => &self.served,
+            Outcome::Silent(_) => &self.silent,
             Outcome::NotSent(_) => &self.not_sent,
             _ => &self.lost,
         };

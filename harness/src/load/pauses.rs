@@ -14,6 +14,8 @@ pub(super) enum Pause {
     Sending,
     /// A request is sent, and its reply is not looked for yet.
     Reading,
+    /// The handshake is over, and nothing is said yet.
+    Connecting,
     /// A reply was read, and the next request is not due yet.
     Gap,
 }
@@ -21,7 +23,7 @@ pub(super) enum Pause {
 /// The pauses of all connections.
 #[derive(Debug, Default)]
 pub(super) struct Pauses {
-    queues: [VecDeque<(u64, Token)>; 3],
+    queues: [VecDeque<(u64, Token)>; 4],
 }
 
 impl Pauses {

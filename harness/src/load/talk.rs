@@ -42,6 +42,15 @@ pub(super) struct Talk {
     record: Option<RequestRecord>,
 }
 
+/// How long a client that is connected says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// For so many nanoseconds.
+    For(u64),
+    /// For as long as it is there.
+    ToTheEnd,
+}
+
 impl Manner {
     pub(super) fn new(protocol: Protocol, connection: scenario::Connection) -> Self {
         let is_plainest = protocol == Protocol::default() && connection == scenario::Connection::ONE_SHOT;
@@ -93,6 +102,15 @@ impl Talk {
         self.head.len() + self.manner.connection.body_bytes as usize
     }
 
+    /// For how long the client says nothing once it is connected; `None`: it asks at once.
+    pub(super) fn silence(&self) -> Option<Silence> {
+        match self.manner.connection {
+            scenario::Connection { silent: true, .. } => Some(Silence::ToTheEnd),
+            scenario::Connection { connect_pause_ns: 0, .. } => None,
+            scenario::Connection { connect_pause_ns, .. } => Some(Silence::For(connect_pause_ns)),
+        }
+    }
+
     /// What may be sent now of the request in hand, behind `sent` bytes; more may follow. It is empty
     /// where nothing is left, or a pause is due.
     pub(super) fn sendable(&self, sent: usize) -> &[u8] {
@@ -124,6 +142,10 @@ impl Talk {
         let (index, length_ns) = match pause {
             Pause::Sending => (0, send_pause_ns),
             Pause::Reading => (1, read_pause_ns),
+            Pause::Connecting => {
+                self.paused_ns += self.manner.connection.connect_pause_ns;
+                return;
+            }
             Pause::Gap => return,
         };
         self.has_paused[index] = true;

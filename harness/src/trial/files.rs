@@ -200,6 +200,7 @@ fn status(outcome: Outcome) -> String {
         | Outcome::Refused
         | Outcome::TimedOut(_)
         | Outcome::NotSent(_)
+        | Outcome::Silent(_)
         | Outcome::Errno(..) => String::new(),
     }
 }
@@ -216,6 +217,7 @@ fn outcome_word(outcome: Outcome) -> String {
         Outcome::Reset => "reset".to_owned(),
         Outcome::Refused => "refused".to_owned(),
         Outcome::TimedOut(stage) => format!("timed_out:{stage}"),
+        Outcome::Silent(end) => format!("silent:{}", word_of(&end)),
         Outcome::NotSent(cause) => {
             format!("not_sent:{}", word_of(&cause))
         }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use holdline_contract::control::ControlPage;
 use holdline_model::conductor::Event;
 use holdline_model::record::{ClientRecord, RequestRecord};
+use holdline_model::scenario::Connection;
 use holdline_model::wire::Poison;
 use holdline_model::words::CrashStep;
 use tokio::sync::mpsc::UnboundedSender;
@@ -21,7 +22,7 @@ use crate::load::Hooks;
 pub(super) enum Due {
     /// With this attempt.
     Attempt(u32),
-    /// With the first attempt that is sent at or after this instant, in CLOCK_MONOTONIC
+    /// With the first attempt that asks for anything at or after this instant, in CLOCK_MONOTONIC
     /// nanoseconds; `u64::MAX` for as long as it is not known.
     Instant(Arc<AtomicU64>),
 }
@@ -47,6 +48,7 @@ const ATTEMPTS_UNKNOWN: u64 = 1 << 16;
 #[derive(Debug)]
 pub(super) struct FaultHooks {
     pending: Vec<AttemptFault>,
+    connection: Connection,
     control: Arc<ControlPage>,
     events: UnboundedSender<Told>,
     requests: Vec<RequestRecord>,
@@ -56,11 +58,12 @@ pub(super) struct FaultHooks {
 impl FaultHooks {
     pub(super) fn new(
         pending: Vec<AttemptFault>,
+        connection: Connection,
         control: Arc<ControlPage>,
         events: UnboundedSender<Told>,
         custody: Handover,
     ) -> Self {
-        Self { pending, control, events, requests: Vec::new(), custody }
+        Self { pending, connection, control, events, requests: Vec::new(), custody }
     }
 
     /// Keeps room for what is recorded while the load runs: for so many attempts, if it is known how many,
@@ -101,6 +104,9 @@ impl Hooks for FaultHooks {
         }
         while let Some(fault) = self.take_due(attempt, now_ns, false) {
             let _ = self.events.send((now_ns, Event::AttemptDue { fault: fault.fault, attempt }));
+        }
+        if self.connection.is_silent(attempt) {
+            return None;
         }
         let fault = self.take_due(attempt, now_ns, true)?;
         let poison = fault.poison?;

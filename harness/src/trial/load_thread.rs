@@ -56,7 +56,8 @@ impl RunningLoad {
             protocol: support::protocol(&place.supervisor, &place.scenario),
             connection: place.scenario.load.connection,
         };
-        let mut hooks = FaultHooks::new(pending, Arc::clone(&place.workspace.control), sender, custody);
+        let control = Arc::clone(&place.workspace.control);
+        let mut hooks = FaultHooks::new(pending, plan.connection, control, sender, custody);
         hooks.make_room(planned, plan.connection.requests.into());
         let (progress, stop) = (Arc::new(Progress::default()), Arc::new(StopFlag::new()?));
         let (done_sender, done) = oneshot::channel();

@@ -166,4 +166,5 @@ fn sessions_pauses_and_bodies_allocate_nothing() {
     let slow = Connection { send_pause_ns: 20_000, read_pause_ns: 20_000, gap_ns: 20_000, ..SESSION };
     // Over TCP, the second half of each request would wait for a delayed acknowledgement of the first.
     check(true, Protocol::Http, Connection { body_bytes: 9_000, ..slow });
+    check(false, Protocol::Http, Connection { connect_pause_ns: 20_000, ..SESSION });
 }

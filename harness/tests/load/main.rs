@@ -4,6 +4,7 @@ mod allocations;
 mod isolated;
 mod outcomes;
 mod queues;
+mod quiet;
 mod schedules;
 mod server;
 mod sessions;
@@ -82,6 +83,7 @@ fn check_stamps(record: &ClientRecord, start_ns: u64) {
             | Outcome::Truncated
             | Outcome::Closed
             | Outcome::Reset
+            | Outcome::Silent(_)
     );
     assert!(!must_be_connected || record.connected.is_some(), "{record:?}");
     let cannot_be = matches!(record.outcome, Outcome::Refused | Outcome::NotSent(_));
@@ -101,7 +103,9 @@ fn check_progress(progress: &Progress, records: &[ClientRecord]) {
     let not_sent = count(|record| matches!(record.outcome, Outcome::NotSent(_)));
     assert_eq!(progress.served.load(Relaxed), served);
     assert_eq!(progress.not_sent.load(Relaxed), not_sent);
-    assert_eq!(progress.lost.load(Relaxed), all - served - not_sent);
+    let silent = count(|record| matches!(record.outcome, Outcome::Silent(_)));
+    assert_eq!(progress.silent.load(Relaxed), silent);
+    assert_eq!(progress.lost.load(Relaxed), all - served - silent - not_sent);
 }
 
 /// How often each outcome came, spelled as `Debug` spells it.

@@ -1,5 +1,6 @@
 //! What holdline says of services of which it is known what they do (`fixtures/planted`).
 
+mod clients;
 #[path = "../common/mod.rs"]
 mod common;
 mod kernel;

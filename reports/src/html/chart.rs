@@ -313,11 +313,11 @@ fn apart(mut labels: Vec<Label>) -> Vec<Label> {
     labels
 }
 
-/// The shares of served, unavoidable, collateral and not sent as one bar.
+/// The shares of served, unavoidable, collateral, and neither, as one bar.
 pub(super) fn shares(split: Split) -> Value {
     let sum = split.sum().max(1);
     let parts =
-        [("s", split.served), ("u", split.unavoidable()), ("x", split.collateral()), ("n", split.not_sent)];
+        [("s", split.served), ("u", split.unavoidable()), ("x", split.collateral()), ("n", split.unasked())];
     let mut left = 0;
     let mut before = 0;
     let mut body = String::new();

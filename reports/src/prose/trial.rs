@@ -14,7 +14,7 @@ pub(crate) fn spaced(name: &str) -> String {
 /// The collateral losses of a trial as a share of what was sent.
 pub(crate) fn collateral(trial: &TrialResult) -> String {
     let split = Split::of(trial);
-    share(split.collateral(), trial.attempts.saturating_sub(split.not_sent))
+    share(split.collateral(), trial.attempts.saturating_sub(split.unasked()))
 }
 
 /// The outages of a trial, the longest five first in order of time.
@@ -130,6 +130,24 @@ pub(crate) fn sessions(trial: &TrialResult) -> Option<String> {
         count(sessions.requests_answered),
         counted(sessions.requests_planned, "request"),
     ))
+}
+
+/// What became of silent clients, where there were any.
+pub(crate) fn silent(trial: &TrialResult) -> Option<String> {
+    let silent = trial.silent.as_ref()?;
+    let mut text = format!(
+        "{} asked for nothing: {} closed by the server, {} after a word, {} reset, {} open to the end",
+        counted(silent.planned, "client"),
+        count(silent.closed),
+        count(silent.told),
+        count(silent.reset),
+        count(silent.open),
+    );
+    if silent.borne.count > 0 {
+        let (p50, max) = (duration(silent.borne.p50_ns), duration(silent.borne.max_ns));
+        text.push_str(&format!("; the server bore those that it ended for {p50} (median), {max} at most"));
+    }
+    Some(text)
 }
 
 /// What became of the workers.

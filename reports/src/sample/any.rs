@@ -15,7 +15,8 @@ fn any_trial() -> impl Strategy<Value = TrialResult> {
     let names = prop::sample::select(vec!["bare", "prefork", "stand–by", "監督"]);
     let scenarios = prop::sample::select(vec!["crash", "deploy"]);
     let grade = prop::sample::select(Grade::ALL.to_vec());
-    let counts = (0_u64..2_000_000, prop::collection::vec(0_u64..5_000, 9), 0_u64..100, 0_u64..100);
+    let counts =
+        (0_u64..2_000_000, prop::collection::vec(0_u64..5_000, Fate::ALL.len()), 0_u64..100, 0_u64..100);
     let strip = prop::collection::vec((0_u64..9, 0_u64..9, 0_u64..9, 0_u32..200), 0..200);
     let times = (any::<u64>(), any::<u64>(), any::<i64>());
     (names, scenarios, grade, counts, strip, times).prop_map(
@@ -24,6 +25,7 @@ fn any_trial() -> impl Strategy<Value = TrialResult> {
             trial.fates = Fate::ALL.iter().copied().zip(lost.iter().copied()).collect();
             trial.collateral = trial.fates.clone();
             trial.collateral.remove(&Fate::Served);
+            trial.collateral.remove(&Fate::Silent);
             trial.collateral.remove(&Fate::NotSent);
             trial.fates.insert(Fate::Served, served);
             let collateral = trial.collateral.values().sum();

@@ -4,7 +4,7 @@ use super::*;
 use crate::metric::{metric, metrics};
 use crate::result::{
     BooksResult, Check, CostResult, InheritanceCheck, KernelResult, LatencySet, ListenerResult, Outage,
-    Quantiles, Served, SessionsResult, WorkersResult,
+    Quantiles, Served, SessionsResult, SilentResult, WorkersResult,
 };
 use crate::violation::Unmeasured;
 use crate::words::{Blame, Fate, Finding, Grade, Verdict};
@@ -40,6 +40,7 @@ fn trial() -> TrialResult {
         ambiguous: 1,
         latency: LatencySet { accept, ..LatencySet::default() },
         sessions: None,
+        silent: None,
         kernel: KernelResult {
             listen_overflows: 3,
             queue_max: 5,
@@ -227,7 +228,8 @@ fn every_metric_can_be_measured() {
     let inheritance = vec![found(Finding::Ok)];
     let workers = WorkersResult { inheritance, sharing_cgroup: Some(0), ..trial().workers };
     let sessions = Some(SessionsResult::default());
-    let trial = TrialResult { latency, workers, sessions, recovery_ns: vec![Some(1)], ..trial() };
+    let silent = Some(SilentResult::default());
+    let trial = TrialResult { latency, workers, sessions, silent, recovery_ns: vec![Some(1)], ..trial() };
     for one in metrics() {
         assert!(one.measure(&trial).is_ok(), "{one}");
         assert_eq!(metric(one.name).as_ref(), Ok(one));

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::log::{self, Misfits};
 use super::{Attempt, NO_WORKER, TrialRecords, reads};
-use crate::record::{ClientRecord, Outcome};
+use crate::record::{ClientRecord, Outcome, SilentEnd};
 use crate::told::{Phrase, Told};
 use crate::words::{Fate, Stage, Transport};
 
@@ -228,6 +228,10 @@ const fn never_left(record: &ClientRecord) -> bool {
     matches!(record.outcome, Outcome::NotSent(_) | Outcome::Refused)
 }
 
+const fn was_reset(record: &ClientRecord) -> bool {
+    matches!(record.outcome, Outcome::Reset | Outcome::Silent(SilentEnd::Reset))
+}
+
 /// Client and workers against the kernel. Nothing is checked where the counters are the whole
 /// host's, or where the transport has none.
 pub(super) fn check_kernel(records: &TrialRecords<'_>, attempts: &[Attempt], books: &mut Books) {
@@ -250,7 +254,7 @@ pub(super) fn check_kernel(records: &TrialRecords<'_>, attempts: &[Attempt], boo
     // counted (tcp_create_openreq_child), then inet_ehash_nolisten keeps only one of the two. So what
     // bounds the number of connections from above is ActiveOpens; here, twice as many is the limit.
     // Where the listener closes before the ACK arrives, nothing is made of it but a reset.
-    let reset = count(&|r| r.connected.is_some() && r.outcome == Outcome::Reset);
+    let reset = count(&|r| r.connected.is_some() && was_reset(r));
     books.expect_between(
         Line::PassiveOpens,
         connected.saturating_sub(counters.listen_overflows + reset),

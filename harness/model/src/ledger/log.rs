@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Add;
 
 use super::{Attempt, TrialRecords, WorkerLog};
-use crate::record::ClientRecord;
+use crate::record::{ClientRecord, Outcome};
 use crate::shm::{RecordKind, WorkerRecord};
 use crate::wire::number_of;
 
@@ -96,6 +96,9 @@ fn attempt_of(record: &WorkerRecord) -> Option<u32> {
 /// Whether what a worker read is what the attempt sent as its request of this index. Poison is the
 /// first request of its attempt.
 fn was_sent(sent: &ClientRecord, index: u32, read: &WorkerRecord) -> bool {
+    if matches!(sent.outcome, Outcome::Silent(_)) {
+        return false;
+    }
     if sent.poison && index == 0 {
         return read.detail == u64::MAX;
     }

@@ -128,10 +128,10 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Whether the client set out and was not served.
+    /// Whether the client set out to ask and was not served.
     #[must_use]
     pub const fn is_lost(&self) -> bool {
-        !matches!(self.fate, Fate::Served | Fate::NotSent)
+        !matches!(self.fate, Fate::Served | Fate::Silent | Fate::NotSent)
     }
 }
 
@@ -344,6 +344,7 @@ fn fate_of(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt)
         Outcome::Truncated | Outcome::Errno(_, Stage::Reply) => Fate::Truncated,
         Outcome::Refused => Fate::Refused,
         Outcome::NotSent(_) => Fate::NotSent,
+        Outcome::Silent(_) => Fate::Silent,
         Outcome::TimedOut(Stage::Connect) if attempt.worker == NO_WORKER => Fate::SynDropped,
         Outcome::TimedOut(_) => Fate::TimedOut,
         Outcome::Errno(_, Stage::Connect) => Fate::Refused,

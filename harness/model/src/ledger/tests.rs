@@ -7,7 +7,7 @@ use std::num::NonZeroU64;
 use proptest::prelude::*;
 
 use super::*;
-use crate::record::TcpCounters;
+use crate::record::{SilentEnd, TcpCounters};
 use crate::shm::crash_detail;
 use crate::wire::{Peer, client_v4};
 use crate::words::{CrashMode, CrashStep};
@@ -28,10 +28,11 @@ enum Story {
     Failed,
     Silent,
     NeverAccepted,
+    AsksNothing,
     Capped,
 }
 
-const STORIES: [Story; 14] = [
+const STORIES: [Story; 15] = [
     Story::Served,
     Story::Refused,
     Story::SynDropped,
@@ -45,6 +46,7 @@ const STORIES: [Story; 14] = [
     Story::Failed,
     Story::Silent,
     Story::NeverAccepted,
+    Story::AsksNothing,
     Story::Capped,
 ];
 
@@ -66,6 +68,7 @@ impl Story {
             Self::Failed => (Fate::ErrorReply, Some(Collateral), Some(Ambiguous)),
             Self::Silent => (Fate::TimedOut, Some(Collateral), Some(Ambiguous)),
             Self::NeverAccepted => (Fate::TimedOut, Some(Collateral), Some(Safe)),
+            Self::AsksNothing => (Fate::Silent, None, None),
             Self::Capped => (Fate::NotSent, None, Some(Safe)),
         }
     }
@@ -82,6 +85,7 @@ impl Story {
             Self::TurnedAway => Outcome::ErrorReply(503),
             Self::Failed => Outcome::ErrorReply(500),
             Self::Silent | Self::NeverAccepted => Outcome::TimedOut(Stage::FirstByte),
+            Self::AsksNothing => Outcome::Silent(SilentEnd::Closed),
             Self::Capped => Outcome::NotSent(NotSent::InFlightCap),
         }
     }
@@ -181,7 +185,9 @@ fn tell_worker(trial: &mut Trial, attempt: u32, start_ns: u64, story: Story) {
     };
     push(log, RecordKind::Accepted, start_ns + 20, 0);
     let asked = if story == Story::Poisoned { u64::MAX } else { u64::from(attempt) };
-    push(log, RecordKind::Read, start_ns + 30, asked);
+    if story != Story::AsksNothing {
+        push(log, RecordKind::Read, start_ns + 30, asked);
+    }
     match story {
         Story::Served => push(log, RecordKind::Replied, start_ns + 40, u64::from(attempt)),
         Story::Poisoned | Story::InFlight => {
@@ -625,4 +631,14 @@ fn a_gateway_says_that_the_worker_behind_it_died_and_an_error_of_its_own_does_no
         let attempt = reconcile(&records(&trial, 1)).attempts[0];
         assert_eq!((attempt.fate, attempt.blame), (Fate::ErrorReply, Some(expected)), "{status}");
     }
+}
+
+#[test]
+fn whoever_asks_for_nothing_is_read_by_nobody() {
+    let mut trial = trial(&[Story::AsksNothing]);
+    assert!(reconcile(&records(&trial, 1)).books.is_balanced());
+    let log = &mut trial.workers[0].records;
+    let read = WorkerRecord { kind: RecordKind::Read, detail: 0, peer: None, ..log[0] };
+    log.insert(1, read);
+    assert!(is_off(&reconcile(&records(&trial, 1)), Line::MisreadRequests));
 }

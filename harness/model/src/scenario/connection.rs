@@ -12,6 +12,8 @@ impl Connection {
     pub const ONE_SHOT: Self = Self {
         requests: 1,
         gap_ns: 0,
+        connect_pause_ns: 0,
+        silent: false,
         send_pause_ns: 0,
         read_pause_ns: 0,
         body_bytes: 0,
@@ -37,11 +39,17 @@ impl Connection {
         self.send_pause_ns + self.read_pause_ns
     }
 
+    /// Whether this attempt asks for nothing.
+    #[must_use]
+    pub const fn is_silent(&self, attempt: u32) -> bool {
+        self.of_attempt(attempt).silent
+    }
+
     /// How long a connection lasts on the client's own account, in nanoseconds.
     #[must_use]
     pub const fn shortest_ns(&self) -> u64 {
         let requests = self.requests as u64;
-        requests * self.pauses_ns() + (requests - 1) * self.gap_ns
+        self.connect_pause_ns + requests * self.pauses_ns() + (requests - 1) * self.gap_ns
     }
 
     /// How long a connection lasts at most, if each request may take `total_ns`.
@@ -67,6 +75,8 @@ pub(super) fn connection(file: &LoadFile, timeouts: Timeouts) -> Result<Connecti
     let connection = Connection {
         requests: integer("requests", table.requests.as_ref(), bounds::REQUESTS)?.unwrap_or(1),
         gap_ns: pause("gap", table.gap.as_ref())?,
+        connect_pause_ns: pause("connect-pause", table.connect_pause.as_ref())?,
+        silent: silent(table)?,
         send_pause_ns: pause("send-pause", table.send_pause.as_ref())?,
         read_pause_ns: pause("read-pause", table.read_pause.as_ref())?,
         body_bytes: body(table, file)?,
@@ -92,6 +102,26 @@ fn body(table: &ConnectionTableFile, file: &LoadFile) -> Result<u32, Problem> {
     })
 }
 
+/// Whoever asks for nothing can do nothing else.
+fn silent(table: &ConnectionTableFile) -> Result<bool, Problem> {
+    let Some(silent) = table.silent.as_ref().filter(|silent| silent.value) else { return Ok(false) };
+    let asks = [
+        ("requests", table.requests.is_some()),
+        ("gap", table.gap.is_some()),
+        ("connect-pause", table.connect_pause.is_some()),
+        ("send-pause", table.send_pause.is_some()),
+        ("read-pause", table.read_pause.is_some()),
+        ("body", table.body.is_some()),
+        ("half-close", table.half_close.is_some()),
+    ];
+    match asks.into_iter().find(|(_, is_there)| *is_there) {
+        Some((key, _)) => Err(silent
+            .problem(format!("a silent client asks for nothing, so that `{key}` means nothing"))
+            .expecting("`silent` alone, or with `every`")),
+        None => Ok(true),
+    }
+}
+
 fn check_gap(table: &ConnectionTableFile, connection: &Connection) -> Result<(), Problem> {
     match &table.gap {
         Some(gap) if !connection.is_session() => Err(gap
@@ -103,7 +133,7 @@ fn check_gap(table: &ConnectionTableFile, connection: &Connection) -> Result<(),
 
 /// The client must have time for its own pauses, and a trial must come to an end.
 fn check_times(table: &At<()>, connection: &Connection, timeouts: Timeouts) -> Result<(), Problem> {
-    if connection.pauses_ns() >= timeouts.first_byte_ns {
+    if connection.connect_pause_ns + connection.pauses_ns() >= timeouts.first_byte_ns {
         let timeout = duration::exact(timeouts.first_byte_ns);
         let message =
             format!("no request could be served: the client pauses for its time-out ({timeout}) or longer");

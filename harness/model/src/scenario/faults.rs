@@ -28,6 +28,7 @@ pub(super) fn faults(files: &[At<FaultFile>], load: &Load) -> Result<Vec<Fault>,
         let at = trigger(&file.value.at, &files[..index])?;
         let fault = Fault { at, action: action(file)? };
         check_poison(file, &fault, &faults)?;
+        check_asks(file, &fault, load)?;
         faults.push(fault);
         check_in_load(&file.value.at, &faults, load)?;
     }
@@ -202,6 +203,25 @@ fn check_poison(file: &At<FaultFile>, fault: &Fault, earlier: &[Fault]) -> Resul
             .expecting(format!("at most {}", control::SLOTS)));
     }
     Ok(())
+}
+
+/// Poison is a request, which a silent attempt does not send.
+fn check_asks(file: &At<FaultFile>, fault: &Fault, load: &Load) -> Result<(), Problem> {
+    let is_silent = match (&fault.action, fault.at) {
+        (Action::Poison(_), Trigger::Attempt(attempt)) => load.connection.is_silent(attempt),
+        (Action::Poison(_), _) => load.connection.silent && load.connection.every == 1,
+        (Action::Crash { .. } | Action::Signal { .. } | Action::Pause { .. } | Action::Control { .. }, _) => {
+            false
+        }
+    };
+    if !is_silent {
+        return Ok(());
+    }
+    Err(file
+        .value
+        .at
+        .problem("poison is a request, and this attempt asks for nothing")
+        .expecting("an attempt that is not silent"))
 }
 
 /// A fault that cannot strike before the load is over is a slip. The last fault is the one to check.

@@ -196,7 +196,7 @@ pub enum ConnectionFile {
     /// One request, sent and read at once.
     Word(ConnectionWord),
     /// Anything else.
-    Table(ConnectionTableFile),
+    Table(Box<ConnectionTableFile>),
 }
 
 /// The connection that needs no table.
@@ -215,6 +215,10 @@ pub struct ConnectionTableFile {
     pub requests: Option<At<i64>>,
     /// From a reply to the next request. Default: 0.
     pub gap: Option<At<Time>>,
+    /// Pause between the end of the handshake and the first byte. Default: 0.
+    pub connect_pause: Option<At<Time>>,
+    /// Whether it connects and asks for nothing; with `every` alone. Default: false.
+    pub silent: Option<At<bool>>,
     /// Pause after the first half of each request. Default: 0.
     pub send_pause: Option<At<Time>>,
     /// Pause between the end of each request and the first look for its reply. Default: 0.
@@ -372,7 +376,7 @@ read_one_of!(
 
 read_one_of!(
     ConnectionFile,
-    OneOf::<Self, ConnectionTableFile>::new(CONNECTION_EXPECTED).text(connection).table(Self::Table)
+    OneOf::<Self, Box<ConnectionTableFile>>::new(CONNECTION_EXPECTED).text(connection).table(Self::Table)
 );
 read_one_of!(
     AtFile,

@@ -141,6 +141,11 @@ pub struct Connection {
     pub requests: u16,
     /// From a reply to the next request, in nanoseconds; the connection is idle in between.
     pub gap_ns: u64,
+    /// Pause between the end of the handshake and the first byte, in nanoseconds: a client that
+    /// connects before it has anything to ask.
+    pub connect_pause_ns: u64,
+    /// Whether it asks for nothing at all, and leaves when its time is over.
+    pub silent: bool,
     /// Pause after the first half of each request, in nanoseconds: a slow writer.
     pub send_pause_ns: u64,
     /// Pause between the end of each request and the first look for its reply, in nanoseconds: a

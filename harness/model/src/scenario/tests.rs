@@ -422,6 +422,9 @@ fn every_kind_of_connection_is_read() {
             "{ send-pause = \"100ms\", read-pause = \"1ms\", every = 10 }",
             Connection { send_pause_ns: 100 * ms, read_pause_ns: ms, every: 10, ..one_shot },
         ),
+        ("{ connect-pause = \"300ms\" }", Connection { connect_pause_ns: 300 * ms, ..one_shot }),
+        ("{ silent = true, every = 10 }", Connection { silent: true, every: 10, ..one_shot }),
+        ("{ silent = false, requests = 2 }", Connection { requests: 2, ..one_shot }),
         ("{ half-close = true }", Connection { half_close: true, ..one_shot }),
         ("{ body = \"64KiB\" }", Connection { body_bytes: 1 << 16, ..one_shot }),
     ] {
@@ -455,6 +458,11 @@ fn wrong_connections() {
             "the client pauses for its time-out (5s) or longer",
         ),
         ("{ requests = 10000, gap = \"61ms\" }", 14, "expected at most 600s"),
+        ("{ connect-pause = \"4s\", send-pause = \"1s\" }", 14, "the client pauses for its time-out (5s)"),
+        ("{ conect-pause = \"4s\" }", 16, "did you mean `connect-pause`?"),
+        ("{ silent = \"yes\" }", 25, "expected a boolean"),
+        ("{ silent = true, requests = 2 }", 25, "so that `requests` means nothing"),
+        ("{ silent = true, connect-pause = \"1s\" }", 25, "expected `silent` alone, or with `every`"),
         ("{ half-close = \"yes\" }", 29, "expected a boolean"),
     ] {
         let load = format!("arrivals = {{ closed = 1 }}\nattempts = 3\nconnection = {connection}");
@@ -480,6 +488,20 @@ fn sessions_may_outlast_their_time_out() {
     };
     right(&with_load(&load(5)));
     wrong(&with_load(&load(4)), 8, 6, "beyond the load's end");
+}
+
+#[test]
+fn poison_goes_with_an_attempt_that_asks() {
+    let load = |every: u32, at: &str| {
+        format!(
+            "arrivals = {{ closed = 1 }}\nattempts = 20\nconnection = {{ silent = true, every = {every} }}\n\
+             [[fault]]\nat = {at}\npoison = {{ step = \"work\", mode = \"panic\" }}\n"
+        )
+    };
+    right(&with_load(&load(10, "{ attempt = 10 }")));
+    right(&with_load(&load(10, "\"1ms\"")));
+    wrong(&with_load(&load(10, "{ attempt = 9 }")), 8, 6, "this attempt asks for nothing");
+    wrong(&with_load(&load(1, "\"1ms\"")), 8, 6, "expected an attempt that is not silent");
 }
 
 #[test]

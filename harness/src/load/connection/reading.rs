@@ -1,7 +1,7 @@
 //! The reading half of an attempt: replies, the server's close, and how the attempt ended by them.
 
 use holdline_contract::clock::now_ns;
-use holdline_model::record::Outcome;
+use holdline_model::record::{Outcome, SilentEnd};
 use holdline_model::wire::{Heard, Right, Wrong};
 use nix::errno::Errno;
 
@@ -19,7 +19,7 @@ impl<T: Transport> Connection<T> {
         loop {
             let arrived = match pause {
                 Pause::Reading => return Step::Wait,
-                Pause::Sending => self.transport.peek(),
+                Pause::Connecting | Pause::Sending => self.transport.peek(),
                 Pause::Gap => self.transport.receive(scratch),
             };
             match arrived {
@@ -113,6 +113,25 @@ impl<T: Transport> Connection<T> {
                 Step::Pause(Pause::Gap, next_ns)
             }
         }
+    }
+
+    /// Hears what the server does to a client that says nothing. What it says itself is not kept.
+    pub(super) fn listen(&mut self, scratch: &mut [u8]) -> Step {
+        let silent = |end| Step::Ended(End::now(Outcome::Silent(end)));
+        if self.send_error.take().is_some() {
+            return silent(SilentEnd::Reset);
+        }
+        for _ in 0..LINGER_READS_MAX {
+            match self.transport.receive(scratch) {
+                Ok(1..) => self.is_told = true,
+                Err(Errno::EAGAIN) => return Step::Wait,
+                Ok(0) | Err(_) if self.is_told => return silent(SilentEnd::Told),
+                Ok(0) => return silent(SilentEnd::Closed),
+                Err(_) => return silent(SilentEnd::Reset),
+            }
+        }
+        // It talks faster than anybody would listen.
+        silent(SilentEnd::Told)
     }
 
     pub(super) fn await_close(&mut self, scratch: &mut [u8]) -> Step {

@@ -1,0 +1,57 @@
+//! What kinds of client find out about a service.
+
+use holdline_model::result::SilentResult;
+use holdline_model::words::{Fate, Grade};
+
+use crate::planted::run;
+
+#[test]
+fn one_client_that_connects_early_keeps_all_others_waiting() {
+    let planted = run("preconnect", "one-at-a-time", &[]);
+    let trial = &planted.trial;
+    assert_eq!((trial.grade, trial.fates[&Fate::Served]), (Grade::Delayed, 30), "{:?}", trial.losses);
+    // Whoever comes behind one of three early clients waits for the rest of its second.
+    let longest_ns = trial.latency.response.max_ns;
+    assert!(longest_ns >= 500_000_000, "nobody waited for an early client: {longest_ns}");
+}
+
+/// Clients that have sent nothing are not handed over by the kernel, and go with the listener.
+#[test]
+fn early_clients_are_lost_by_a_listener_that_defers_them() {
+    let held = run("early-at-restart", "defer-0", &[]).trial;
+    assert_eq!((held.grade, held.fates[&Fate::Served]), (Grade::Held, 100), "{:?}", held.losses);
+    let lossy = run("early-at-restart", "defer-5", &[]).trial;
+    assert_eq!(lossy.grade, Grade::Lossy, "{:?}", lossy.losses);
+    // At 50/s, fifteen are quiet at any instant.
+    assert!((10..=20).contains(&lossy.lost()), "{:?}", lossy.fates);
+    assert_eq!(lossy.fates[&Fate::Served] + lossy.lost(), 100);
+}
+
+#[test]
+fn a_service_that_is_impatient_with_silent_clients_is_found_out() {
+    for (service, expected) in [
+        ("impatient-close", SilentResult { closed: 5, ..SilentResult::default() }),
+        ("impatient-tell", SilentResult { told: 5, ..SilentResult::default() }),
+        ("impatient-reset", SilentResult { reset: 5, ..SilentResult::default() }),
+    ] {
+        let planted = run("silent", service, &[]);
+        let trial = &planted.trial;
+        assert_eq!((trial.grade, trial.attempts), (Grade::Held, 20), "{service}: {:?}", trial.losses);
+        assert_eq!((trial.fates[&Fate::Served], trial.fates[&Fate::Silent]), (15, 5), "{service}");
+        let silent = trial.silent.clone().expect("silent clients");
+        let borne = silent.borne.clone();
+        assert_eq!(SilentResult { borne: borne.clone(), ..expected }, SilentResult { planned: 0, ..silent });
+        assert_eq!(borne.count, 5, "{service}");
+        assert!(borne.p50_ns >= 290_000_000, "{service} bears them for 300 ms: {borne:?}");
+        planted.said("denied", 4);
+    }
+}
+
+#[test]
+fn a_service_that_bears_a_silent_client_serves_nobody_else_meanwhile() {
+    let trial = run("silent", "one-at-a-time", &["--isolation", "auto"]).trial;
+    let silent = trial.silent.as_ref().expect("silent clients");
+    assert_eq!((silent.planned, silent.open), (5, 5), "{silent:?}");
+    // The three before the first silent one are served at once; the next ones wait until it has left.
+    assert!(trial.latency.response.max_ns >= 2_000_000_000, "{:?}", trial.latency.response);
+}
