@@ -86,6 +86,7 @@ impl Trial {
     #[must_use]
     pub fn summarise(&self) -> Summary {
         let records = TrialRecords {
+            said: &holdline_model::said::NOTHING_SAID,
             transport: Transport::Tcp,
             attempts: u32::try_from(self.client.len()).expect("it was made of so many"),
             client: &self.client,
@@ -119,6 +120,7 @@ impl Trial {
             syn_retransmits: 0,
             version: 1,
             requests_answered: u16::from(outcome == Outcome::Replied),
+            ..ClientRecord::planned(0, 0, false)
         });
         let counters = &mut self.kernel.counters;
         counters.active_opens += 1;

@@ -140,6 +140,7 @@ mod tests {
             poison: false,
             syn_retransmits: 0,
             version: 0,
+            ..ClientRecord::planned(0, 0, false)
         }
     }
 

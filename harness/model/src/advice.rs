@@ -180,6 +180,7 @@ mod tests {
             poison: false,
             syn_retransmits: 0,
             version: 0,
+            ..ClientRecord::planned(0, 0, false)
         };
         let client: Vec<ClientRecord> = (0..).zip(attempts).map(record).collect();
         let attempt = |(record, (_, accepted)): (u32, &(u64, Option<u64>))| Attempt {
@@ -212,6 +213,7 @@ mod tests {
         let (client, reconciled) = trial(attempts);
         let kernel = KernelRecord { listeners, somaxconn: Some(4096), ..KernelRecord::default() };
         let records = TrialRecords {
+            said: &crate::said::NOTHING_SAID,
             requests: &[],
             transport: Transport::Tcp,
             attempts: client.len() as u32,

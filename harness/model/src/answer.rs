@@ -10,7 +10,7 @@ use crate::errno::errno_in_words;
 use crate::words::Stage;
 
 /// How many bytes of a reply that is not the answer are kept.
-const SAID_BYTES_MAX: usize = 200;
+pub const SAID_BYTES_MAX: usize = 200;
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

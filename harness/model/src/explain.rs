@@ -14,18 +14,26 @@ use crate::told::Phrase;
 use crate::words::{Blame, CrashMode, Fate, Stage};
 
 mod overdue;
+mod replies;
 mod said;
 mod story;
 
-use said::{Said, count};
 pub use story::Story;
+
+use replies::{error_replies, too_long, wrong_replies};
+use said::{Said, count};
 
 /// One line for each kind of loss, and one for those that waited too long.
 #[must_use]
 pub fn losses(story: &Story<'_>) -> Vec<Loss> {
     let mut lines: Vec<Loss> = Vec::new();
     let mut tell = |kind, said: Vec<Said>| {
-        lines.extend(said.into_iter().map(|Said { cause, said }| Loss { kind, cause, said }));
+        lines.extend(said.into_iter().map(|Said { cause, said, example }| Loss {
+            kind,
+            cause,
+            said,
+            example,
+        }));
     };
     tell(LossKind::Poison, poison(story).into_iter().map(Said::from).collect());
     tell(LossKind::InFlight, in_flight(story).into_iter().map(Said::from).collect());
@@ -34,9 +42,10 @@ pub fn losses(story: &Story<'_>) -> Vec<Loss> {
     tell(LossKind::SynDropped, syn_dropped(story).into_iter().map(Said::from).collect());
     tell(LossKind::CutShort, cut_short(story));
     tell(LossKind::ClosedIdle, closed_idle(story).into_iter().map(Said::from).collect());
+    tell(LossKind::TooLong, too_long(story).into_iter().map(Said::from).collect());
     tell(LossKind::TimedOut, overdue::timed_out(story));
-    tell(LossKind::ErrorReply, error_replies(story).into_iter().map(Said::from).collect());
-    tell(LossKind::WrongReply, wrong_replies(story).into_iter().map(Said::from).collect());
+    tell(LossKind::ErrorReply, error_replies(story));
+    tell(LossKind::WrongReply, wrong_replies(story).into_iter().collect());
     tell(LossKind::Errno, unknown_errnos(story).into_iter().map(Said::from).collect());
     tell(LossKind::SentAgain, sent_again(story).into_iter().map(Said::from).collect());
     tell(LossKind::QueueFull, overflow(story).into_iter().map(Said::from).collect());
@@ -73,6 +82,7 @@ fn poison(story: &Story<'_>) -> Vec<Phrase> {
                     }
                     Outcome::Replied
                     | Outcome::ClosedIdle
+                    | Outcome::TooLong
                     | Outcome::Truncated
                     | Outcome::Closed
                     | Outcome::Reset
@@ -218,6 +228,7 @@ fn cut_short(story: &Story<'_>) -> Vec<Said> {
     let mut lost = story.lost(Blame::Collateral, Some(Fate::NoReply));
     lost.extend(story.lost(Blame::Collateral, Some(Fate::Truncated)));
     let mut groups: BTreeMap<u32, Vec<&ClientRecord>> = BTreeMap::new();
+    lost.retain(|(_, record)| record.outcome != Outcome::TooLong);
     for (attempt, record) in lost {
         groups.entry(attempt.worker).or_default().push(record);
     }
@@ -306,22 +317,6 @@ fn closed_idle(story: &Story<'_>) -> Option<Phrase> {
     let sessions = if ended == 1 { " session" } else { " sessions" };
     let text = " ended by the server between two requests: nothing was lost, the rest needs a new connection";
     (ended > 0).then(|| count(ended, sessions).text(text))
-}
-
-/// What servers and gateways turned away or failed at, by the status that they gave.
-fn error_replies(story: &Story<'_>) -> Vec<Phrase> {
-    let mut by_status: BTreeMap<u16, u64> = BTreeMap::new();
-    for (_, record) in story.lost(Blame::Collateral, Some(Fate::ErrorReply)) {
-        if let Outcome::ErrorReply(status) = record.outcome {
-            *by_status.entry(status).or_default() += 1;
-        }
-    }
-    by_status.into_iter().map(|(status, lost)| count(lost, format!(" got status {status}"))).collect()
-}
-
-fn wrong_replies(story: &Story<'_>) -> Option<Phrase> {
-    let wrong = story.lost(Blame::Collateral, Some(Fate::WrongReply)).len() as u64;
-    (wrong > 0).then(|| count(wrong, " got a reply that was not the answer to what they asked"))
 }
 
 fn unknown_errnos(story: &Story<'_>) -> Vec<Phrase> {

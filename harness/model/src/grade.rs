@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::ledger::{Reconciled, not_sent_causes};
 use crate::reason::Reason;
-use crate::record::{ClientRecord, NotSent};
+use crate::record::{ClientRecord, NotSent, Outcome};
 use crate::requests::{Request, Service};
 use crate::result::{Phase, Phases};
 use crate::violation::Violation;
@@ -76,7 +76,13 @@ fn doubt(evidence: &Evidence<'_>) -> Option<Reason> {
     if p99_ns > max_ns {
         return Some(Reason::SendLag { p99_ns, max_ns });
     }
-    late_before_fault(evidence.phases?)
+    too_long(evidence.client).or_else(|| late_before_fault(evidence.phases?))
+}
+
+/// A limit of the client's own: whether these replies were the right ones is not known.
+fn too_long(client: &[ClientRecord]) -> Option<Reason> {
+    let attempts = client.iter().filter(|record| record.outcome == Outcome::TooLong).count() as u64;
+    (attempts > 0).then_some(Reason::TooLong { attempts })
 }
 
 /// What was late or lost before any fault is the service's own way, which tells nothing about faults.
@@ -241,6 +247,7 @@ mod tests {
             syn_retransmits: 0,
             version: 0,
             requests_answered: 0,
+            ..ClientRecord::planned(0, 0, false)
         };
         let reconciled = Reconciled {
             attempts: vec![attempt(Fate::NotSent, None), attempt(Fate::Served, None)],

@@ -31,6 +31,7 @@ pub mod reason;
 pub mod record;
 pub mod requests;
 pub mod result;
+pub mod said;
 pub mod sampling;
 pub mod scenario;
 pub mod schema;

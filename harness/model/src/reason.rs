@@ -10,6 +10,7 @@ use crate::lack::Lack;
 use crate::ledger::books::Entry;
 use crate::record::NotSent;
 use crate::told::{Phrase, Told};
+use crate::wire::{CONTENT_BYTES_MAX, HEAD_BYTES_MAX};
 use crate::words::CrashStep;
 
 /// Why a trial is unsupported, inconclusive or down.
@@ -62,6 +63,11 @@ pub enum Reason {
     NotSent {
         /// What it had none left of.
         cause: NotSent,
+        /// How many attempts.
+        attempts: u64,
+    },
+    /// Replies were longer than what the load client reads.
+    TooLong {
         /// How many attempts.
         attempts: u64,
     },
@@ -174,6 +180,13 @@ impl Told for Reason {
             Self::NotSent { cause, attempts } => {
                 let phrase = Phrase::default().count(*attempts);
                 phrase.text(format!(" attempts were not sent: {}", cause.in_words()))
+            }
+            Self::TooLong { attempts } => {
+                let reads =
+                    format!("{} MiB or a head of {} KiB", CONTENT_BYTES_MAX >> 20, HEAD_BYTES_MAX >> 10);
+                let phrase =
+                    Phrase::default().count(*attempts).text(" attempts got a reply that is longer than ");
+                phrase.text(format!("what holdline reads of one ({reads})"))
             }
             Self::FaultFailed { fault, action, error } => {
                 Phrase::new(format!("fault {fault} ({action}) could not be injected: {error}"))

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::custody::Held;
+use crate::said::Which;
 use crate::words::Stage;
 
 /// An instant in CLOCK_MONOTONIC nanoseconds, if it came to pass.
@@ -24,6 +25,8 @@ pub enum Outcome {
     ErrorReply(u16),
     /// A complete reply that was not the right one.
     WrongReply,
+    /// More of a reply than is read: whether it is the right one is not known.
+    TooLong,
     /// Part of a reply, then end of stream or a reset.
     Truncated,
     /// End of stream before the first byte.
@@ -110,6 +113,27 @@ pub struct ClientRecord {
     pub version: u16,
     /// How many of its requests got their right reply, in order; for one-shot 1 or 0.
     pub requests_answered: u16,
+    /// The first bytes of a reply that was not the answer, or not complete.
+    pub said: Which,
+}
+
+impl Outcome {
+    /// Whether the server said something that was not the answer, or not all of it.
+    #[must_use]
+    pub const fn is_mistaken(self) -> bool {
+        match self {
+            Self::ErrorReply(_) | Self::WrongReply | Self::TooLong | Self::Truncated => true,
+            Self::Replied
+            | Self::ClosedIdle
+            | Self::Silent(_)
+            | Self::Closed
+            | Self::Reset
+            | Self::Refused
+            | Self::TimedOut(_)
+            | Self::NotSent(_)
+            | Self::Errno(..) => false,
+        }
+    }
 }
 
 impl ClientRecord {
@@ -127,6 +151,7 @@ impl ClientRecord {
             syn_retransmits: 0,
             version: 0,
             requests_answered: 0,
+            said: None,
         }
     }
 }

@@ -79,6 +79,7 @@ mod tests {
                     syn_retransmits: 0,
                     version: 0,
                     requests_answered: 0,
+                    ..ClientRecord::planned(0, 0, false)
                 };
                 let attempt = Attempt {
                     accepted: None,

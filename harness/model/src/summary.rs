@@ -410,6 +410,7 @@ mod tests {
         ];
         let kernel = KernelRecord::default();
         let records = TrialRecords {
+            said: &crate::said::NOTHING_SAID,
             requests: &[],
             transport: Transport::Tcp,
             attempts: 0,

@@ -50,6 +50,7 @@ mod tests {
             poison: false,
             syn_retransmits: 0,
             version,
+            ..ClientRecord::planned(0, 0, false)
         }
     }
 

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use holdline_contract::clock::now_ns;
-use holdline_model::answer::{Answer, first_bytes};
+use holdline_model::answer::{Answer, SAID_BYTES_MAX, first_bytes};
 use holdline_model::record::{ClientRecord, Outcome};
 use holdline_model::scenario::{self, Load};
 use holdline_model::wire::{Address, Protocol, asker};
@@ -96,8 +96,13 @@ impl Asker {
         let mut step = connection.begin(&self.route, &mut record, false);
         let mut socket = None;
         loop {
-            if let Step::Ended(end) = step {
-                return (end, connection.transport().kept.clone());
+            match step {
+                Step::Ended(end) => return (end, connection.transport().kept.clone()),
+                Step::Yield => {
+                    step = connection.advance(&self.route, &mut record, &mut scratch);
+                    continue;
+                }
+                Step::Wait | Step::Pause(..) | Step::Closed => {}
             }
             let left = Duration::from_nanos(self.limit_ns(&connection).saturating_sub(now_ns()));
             let event = timeout(left, something(&mut socket, &connection)).await;
@@ -135,7 +140,7 @@ impl Asker {
             Outcome::Replied | Outcome::ClosedIdle => Answer::Served { waited_ns },
             Outcome::ErrorReply(status) => Answer::Wrong { status: Some(status), said },
             Outcome::WrongReply => Answer::Wrong { status: None, said },
-            Outcome::Truncated | Outcome::Closed | Outcome::Reset | Outcome::Silent(_) => {
+            Outcome::Truncated | Outcome::TooLong | Outcome::Closed | Outcome::Reset | Outcome::Silent(_) => {
                 Answer::Cut { said }
             }
             Outcome::Refused => Answer::Refused,
@@ -171,7 +176,7 @@ fn errno_of(error: &io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or_default())
 }
 
-/// A socket as it is, that keeps what it has received.
+/// A socket as it is, that keeps the first bytes that it has received.
 #[derive(Debug)]
 struct Kept {
     plain: Plain,
@@ -201,7 +206,8 @@ impl Transport for Kept {
 
     fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, Errno> {
         let count = self.plain.receive(buffer)?;
-        self.kept.extend_from_slice(&buffer[..count]);
+        let room = SAID_BYTES_MAX.saturating_sub(self.kept.len());
+        self.kept.extend_from_slice(&buffer[..count.min(room)]);
         Ok(count)
     }
 

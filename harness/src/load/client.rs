@@ -49,6 +49,8 @@ pub(super) struct Client<'a, H, T> {
     room: Room,
     deadlines: Deadlines,
     pauses: Pauses,
+    /// Attempts that had to give way to others, and can go on.
+    unfinished: VecDeque<Token>,
     /// Attempts that wait for room in a Unix server's accept queue, in the order they came.
     waiting_for_room: VecDeque<Token>,
     /// One for each attempt that has begun, at the index of its number.
@@ -93,6 +95,7 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
             room: Room::default(),
             deadlines: Deadlines::new(&plan.timeouts),
             pauses: Pauses::default(),
+            unfinished: VecDeque::new(),
             waiting_for_room: VecDeque::new(),
             in_flight: 0,
             cut_off_ns: None,
@@ -116,6 +119,7 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
                 self.handle(event);
                 self.begin_due();
             }
+            self.go_on();
         }
     }
 
@@ -131,6 +135,7 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
         let wake_ns = [self.pacer.next_ns(), deadline_ns, self.pauses.next_ns(), retry_ns, self.cut_off_ns];
         let wake_ns = wake_ns.into_iter().flatten().min();
         let timeout = match wake_ns {
+            _ if !self.unfinished.is_empty() => EpollTimeout::ZERO,
             Some(wake_ns) if wake_ns <= now_ns => EpollTimeout::ZERO,
             Some(wake_ns) => {
                 self.timer.fire_by(wake_ns).map_err(setup("timer"))?;
@@ -156,6 +161,18 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
                     self.proceed(token);
                 }
             }
+        }
+    }
+
+    /// Lets those go on that had given way, once each.
+    fn go_on(&mut self) {
+        for _ in 0..self.unfinished.len() {
+            let Some(token) = self.unfinished.pop_front() else { return };
+            if self.proceed(token) {
+                // The close may have come along with the reply, as an event that is past.
+                self.proceed(token);
+            }
+            self.begin_due();
         }
     }
 
@@ -311,6 +328,7 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
             self.pauses.begin(pause, until_ns, token);
         }
         match step {
+            Step::Yield => self.unfinished.push_back(token),
             Step::Wait | Step::Pause(..) => {
                 // Unwatched it could never go on, so that a refusal ends the attempt.
                 if let Err(errno) = connection.register(&self.epoll, token) {
@@ -321,6 +339,11 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
             Step::Closed => self.let_go(token),
             Step::Ended(end) => {
                 let (attempt, answered) = (connection.attempt(), connection.answered());
+                if end.outcome.is_mistaken()
+                    && let Some(said) = self.hooks.said()
+                {
+                    self.records[attempt as usize].said = said.keep(&connection.said());
+                }
                 // Likewise, there is no waiting for a close that nobody would notice.
                 if !end.lingers || connection.register(&self.epoll, token).is_err() {
                     self.let_go(token);

@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 
 use holdline_contract::clock::now_ns;
 use holdline_model::record::{ClientRecord, NotSent, Outcome, RequestRecord, SilentEnd};
+use holdline_model::wire::{Excerpt, Rest};
 use holdline_model::words::Stage;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
@@ -27,8 +28,9 @@ mod reading;
 /// A handshake that took at least this long may have lost a SYN, whose first retransmit comes after
 /// one second (RFC 6298); for shorter ones, asking `TCP_INFO` would cost a syscall for nothing.
 const SUSPICIOUS_HANDSHAKE_NS: u64 = 200_000_000;
-/// Bytes that one `recv` takes. More than a reply has, so that one call is enough.
-pub(super) const SCRATCH_BYTES: usize = 4096;
+/// Bytes that one `recv` takes. More than most replies have, so that one call is enough.
+pub(super) const SCRATCH_BYTES: usize = 16 << 10;
+
 /// One attempt under way.
 #[derive(Debug)]
 pub(super) struct Connection<T> {
@@ -42,8 +44,10 @@ pub(super) struct Connection<T> {
     sent_bytes: usize,
     /// Whether that is all of it.
     is_sent: bool,
-    /// What came of a reply that is not complete yet.
+    /// What came of a reply that is not complete yet; once `rest` is there, how it begins.
     reply: Vec<u8>,
+    /// The rest of a reply that is longer than what is kept.
+    rest: Option<Rest>,
     /// What `send` said of a connection that is broken. The kernel says it only once.
     send_error: Option<Errno>,
     is_registered: bool,
@@ -73,6 +77,8 @@ enum Phase {
 pub(super) enum Step {
     /// It can do nothing until its socket reports something.
     Wait,
+    /// It can go on at once, but has done so for long: others are to have their turn.
+    Yield,
     /// It pauses until this instant, and is to be resumed then. Its socket may report something before.
     Pause(Pause, u64),
     /// Its outcome is clear.
@@ -112,6 +118,7 @@ impl<T: Transport> Connection<T> {
             sent_bytes: 0,
             is_sent: false,
             reply,
+            rest: None,
             send_error: None,
             is_registered: false,
             is_told: false,
@@ -194,6 +201,14 @@ impl<T: Transport> Connection<T> {
     /// How many bytes of the request in hand are sent.
     pub(super) fn sent(&self) -> u64 {
         self.sent_bytes as u64
+    }
+
+    /// The first bytes of a reply that was not the answer, or not complete.
+    pub(super) fn said(&self) -> Excerpt {
+        match self.rest {
+            Some(_) => Excerpt::of(&self.reply),
+            None => self.talk.excerpt(&self.reply),
+        }
     }
 
     /// How many requests have got their right reply.

@@ -70,6 +70,7 @@ use std::path::PathBuf;
 
 use holdline_model::arrivals::Schedule;
 use holdline_model::record::{ClientRecord, RequestRecord};
+use holdline_model::said::Said;
 use holdline_model::scenario::{Connection, Timeouts, Until};
 use holdline_model::wire::{ATTEMPTS_MAX, Address, Poison, Protocol};
 use nix::errno::Errno;
@@ -121,6 +122,11 @@ pub trait Hooks {
     /// behind this call. `sent`: how many bytes of the request in hand were sent.
     fn overdue(&mut self, attempt: u32, socket: BorrowedFd<'_>, sent: u64) {
         let _ = (attempt, socket, sent);
+    }
+
+    /// Where first bytes of replies that were not the answer are kept; `None`: nowhere.
+    fn said(&mut self) -> Option<&mut Said> {
+        None
     }
 
     /// Called as soon as the outcome of an attempt is clear.

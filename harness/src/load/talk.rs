@@ -5,7 +5,7 @@ use std::cmp::min;
 
 use holdline_model::record::RequestRecord;
 use holdline_model::scenario;
-use holdline_model::wire::{Ask, Heard, Poison, Protocol};
+use holdline_model::wire::{Ask, Excerpt, Heard, Poison, Protocol};
 
 use super::pauses::Pause;
 
@@ -155,6 +155,11 @@ impl Talk {
     /// Whether the client ends its side of the connection behind the request in hand.
     pub(super) fn half_closes(&self) -> bool {
         self.manner.connection.half_close && self.is_last()
+    }
+
+    /// The first bytes of what a reply says.
+    pub(super) fn excerpt(&self, reply: &[u8]) -> Excerpt {
+        self.manner.protocol.excerpt(reply)
     }
 
     /// Judges what has come of the reply to the request in hand. `at_end`: nothing more will come.

@@ -61,6 +61,7 @@ pub(super) fn collect(stage: Stage, collected: Collected) -> Result<TrialResult>
     }
     let attempts = u32::try_from(client.attempts.len()).context("more attempts than can be counted")?;
     let records = TrialRecords {
+        said: &client.said,
         transport: place.scenario.listen.transport,
         attempts,
         client: &client.attempts,
@@ -84,6 +85,7 @@ pub(super) fn collect(stage: Stage, collected: Collected) -> Result<TrialResult>
         started,
         length_ns: facts.end_ns.saturating_sub(facts.start_ns),
         client: &client.attempts,
+        said: &client.said,
         workers: &logs,
         kernel: &kernel,
         summary: &summary,

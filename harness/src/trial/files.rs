@@ -13,6 +13,7 @@ use holdline_model::accepts;
 use holdline_model::custody::Custody;
 use holdline_model::ledger::{Attempt, WorkerLog};
 use holdline_model::record::{ClientRecord, KernelRecord, Outcome};
+use holdline_model::said::{Said, escaped};
 use holdline_model::summary::Summary;
 use holdline_model::words::word_of;
 use holdline_reports::hdr::{self, Latencies};
@@ -30,6 +31,8 @@ pub(super) struct TrialFiles<'a> {
     pub(super) length_ns: u64,
     /// The client's records.
     pub(super) client: &'a [ClientRecord],
+    /// What servers said instead of the answer.
+    pub(super) said: &'a Said,
     /// The workers' ledgers.
     pub(super) workers: &'a [WorkerLog],
     /// What the observer saw.
@@ -70,6 +73,7 @@ impl TrialFiles<'_> {
             "requests_answered",
             "status",
             "hands",
+            "first_bytes",
         ])?;
         for attempt in &self.summary.reconciled.attempts {
             if let Some(record) = self.client.get(attempt.record as usize) {
@@ -80,7 +84,7 @@ impl TrialFiles<'_> {
         gz.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()
     }
 
-    fn row(&self, record: &ClientRecord, attempt: &Attempt) -> [String; 17] {
+    fn row(&self, record: &ClientRecord, attempt: &Attempt) -> [String; 18] {
         let stamp = |stamp: Option<NonZeroU64>| {
             stamp.map_or(String::new(), |at| self.since_start(at.get()).to_string())
         };
@@ -103,6 +107,7 @@ impl TrialFiles<'_> {
             record.requests_answered.to_string(),
             status(record.outcome),
             self.kernel.held.custody(record.attempt).map_or(String::new(), Custody::in_short),
+            self.said.get(record.said).map(escaped).unwrap_or_default(),
         ]
     }
 
@@ -194,6 +199,7 @@ fn status(outcome: Outcome) -> String {
         Outcome::Replied
         | Outcome::ClosedIdle
         | Outcome::WrongReply
+        | Outcome::TooLong
         | Outcome::Truncated
         | Outcome::Closed
         | Outcome::Reset
@@ -212,6 +218,7 @@ fn outcome_word(outcome: Outcome) -> String {
         Outcome::ClosedIdle => "closed_idle".to_owned(),
         Outcome::ErrorReply(_) => "error_reply".to_owned(),
         Outcome::WrongReply => "wrong_reply".to_owned(),
+        Outcome::TooLong => "too_long".to_owned(),
         Outcome::Truncated => "truncated".to_owned(),
         Outcome::Closed => "closed".to_owned(),
         Outcome::Reset => "reset".to_owned(),

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use holdline_contract::control::ControlPage;
 use holdline_model::conductor::Event;
 use holdline_model::record::{ClientRecord, RequestRecord};
+use holdline_model::said::Said;
 use holdline_model::scenario::Connection;
 use holdline_model::wire::Poison;
 use holdline_model::words::CrashStep;
@@ -53,6 +54,7 @@ pub(super) struct FaultHooks {
     events: UnboundedSender<Told>,
     requests: Vec<RequestRecord>,
     custody: Handover,
+    said: Said,
 }
 
 impl FaultHooks {
@@ -63,7 +65,7 @@ impl FaultHooks {
         events: UnboundedSender<Told>,
         custody: Handover,
     ) -> Self {
-        Self { pending, connection, control, events, requests: Vec::new(), custody }
+        Self { pending, connection, control, events, requests: Vec::new(), custody, said: Said::with_room() }
     }
 
     /// Keeps room for what is recorded while the load runs: for so many attempts, if it is known how many,
@@ -72,9 +74,10 @@ impl FaultHooks {
         self.requests.reserve(room_for(attempts, requests_each));
     }
 
-    /// The requests that were answered, of connections that carry several or are slow.
-    pub(super) fn into_requests(self) -> Vec<RequestRecord> {
-        self.requests
+    /// The requests that were answered, of connections that carry several or are slow, and what servers
+    /// said instead of the answer.
+    pub(super) fn into_parts(self) -> (Vec<RequestRecord>, Said) {
+        (self.requests, self.said)
     }
 
     /// Takes out the first pending fault that strikes with this attempt. An attempt carries at
@@ -133,6 +136,10 @@ impl Hooks for FaultHooks {
 
     fn overdue(&mut self, attempt: u32, socket: BorrowedFd<'_>, sent: u64) {
         self.custody.give(attempt, socket, sent);
+    }
+
+    fn said(&mut self) -> Option<&mut Said> {
+        Some(&mut self.said)
     }
 
     fn after_attempt(&mut self, _record: &ClientRecord) {}

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use holdline_model::arrivals::Schedule;
 use holdline_model::conductor::{Moment, Moments};
 use holdline_model::record::{ClientRecord, RequestRecord};
+use holdline_model::said::Said;
 use holdline_model::scenario::{Action, Scenario, Until};
 use holdline_model::support;
 use tokio::sync::mpsc::UnboundedSender;
@@ -26,6 +27,8 @@ pub(super) struct ClientLog {
     pub(super) attempts: Vec<ClientRecord>,
     /// The requests that were answered, of connections that carry several or are slow.
     pub(super) requests: Vec<RequestRecord>,
+    /// What servers said instead of the answer.
+    pub(super) said: Said,
 }
 
 /// A load that runs.
@@ -66,7 +69,8 @@ impl RunningLoad {
             .name("load".to_owned())
             .spawn(move || {
                 let attempts = load::run(&plan, start_ns, &mut hooks, &thread_progress, &thread_stop);
-                let log = attempts.map(|attempts| ClientLog { attempts, requests: hooks.into_requests() });
+                let (requests, said) = hooks.into_parts();
+                let log = attempts.map(|attempts| ClientLog { attempts, requests, said });
                 let _ = done_sender.send(log);
             })
             .context("failed to start the load thread")?;

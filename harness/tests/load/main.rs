@@ -80,6 +80,7 @@ fn check_stamps(record: &ClientRecord, start_ns: u64) {
             | Outcome::ClosedIdle
             | Outcome::ErrorReply(_)
             | Outcome::WrongReply
+            | Outcome::TooLong
             | Outcome::Truncated
             | Outcome::Closed
             | Outcome::Reset

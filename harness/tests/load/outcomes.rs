@@ -53,7 +53,7 @@ fn an_answer_to_another_request_is_wrong() {
 }
 
 #[test]
-fn a_reply_without_end_is_wrong() {
+fn a_line_that_is_longer_than_what_is_kept_is_judged_too() {
     for transport in BOTH {
         check(transport, Deed::Babble, Outcome::WrongReply, PATIENT);
     }

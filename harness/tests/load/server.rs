@@ -38,7 +38,7 @@ pub(crate) enum Deed {
     TruncateByReset,
     /// Replies as if another number had been asked for, and closes.
     AnswerAnother,
-    /// Writes more than a reply can have, without a newline, and leaves the connection open.
+    /// Writes a line that is longer than what is kept of one, and leaves the connection open.
     Babble,
     /// Leaves the connection open.
     Keep,
@@ -188,7 +188,7 @@ impl Stream {
             }
             Deed::Reset => self.close_with_reset(),
             Deed::AnswerAnother => self.say(&wire::reply_line(number + 1, &ReplyFields::default())),
-            Deed::Babble => self.say(&"9".repeat(wire::REPLY_BYTES_MAX + 1)),
+            Deed::Babble => self.say(&("9".repeat(20_000) + "\n")),
         }
         let keeps = matches!(deed, Deed::ServeAndKeep | Deed::Keep | Deed::HalfAndKeep | Deed::Babble);
         (line, keeps.then_some(self))

@@ -419,7 +419,18 @@ fn http_replies_are_judged_by_what_they_say() {
     let ok = "HTTP/1.1 200 OK\r\n";
     let huge = format!("{ok}X: {}\r\n\r\n0*0=0\n", "y".repeat(100_000));
     let many = format!("{ok}{}\r\n0*0=0\n", "X: y\r\n".repeat(1_000));
-    let endless = format!("{ok}\r\n{}", "0".repeat(100_000));
+    let zeros = format!("{ok}\r\n{}", "0".repeat(100_000));
+    // A megabyte behind the answer, in every framing.
+    let (words, lines) =
+        (format!("0*0=0 pad={}\n", "x".repeat(1 << 20)), format!("0*0=0\n{}", "x".repeat(1 << 20)));
+    let sized = |body: &str| format!("{ok}Content-Length: {}\r\n\r\n{body}", body.len());
+    let in_chunks = |body: &str| {
+        let chunks = body
+            .as_bytes()
+            .chunks(40_000)
+            .map(|chunk| format!("{:x}\r\n{}\r\n", chunk.len(), String::from_utf8_lossy(chunk)));
+        format!("{ok}Transfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n", chunks.collect::<String>())
+    };
     for (answer, outcome) in [
         (format!("{ok}Content-Length: 6\r\n\r\n0*0=0\n"), Outcome::Replied),
         (format!("HTTP/1.1 100 Continue\r\n\r\n{ok}Content-Length: 6\r\n\r\n0*0=0\n"), Outcome::Replied),
@@ -438,9 +449,19 @@ fn http_replies_are_judged_by_what_they_say() {
         ("HTTP/1.1 200".to_owned(), Outcome::Truncated),
         ("0*0=0\n".to_owned(), Outcome::WrongReply),
         (String::new(), Outcome::Closed),
-        (huge, Outcome::WrongReply),
-        (many, Outcome::WrongReply),
-        (endless, Outcome::WrongReply),
+        (huge, Outcome::TooLong),
+        (many, Outcome::TooLong),
+        (zeros, Outcome::WrongReply),
+        (sized(&words), Outcome::Replied),
+        (sized(&lines), Outcome::Replied),
+        (in_chunks(&words), Outcome::Replied),
+        (in_chunks(&lines), Outcome::Replied),
+        (format!("{ok}\r\n{words}"), Outcome::Replied),
+        (sized(&words)[..1 << 20].to_owned(), Outcome::Truncated),
+        (in_chunks(&words)[..1 << 20].to_owned(), Outcome::Truncated),
+        (sized(&words.replacen('0', "1", 1)), Outcome::WrongReply),
+        (format!("{ok}Content-Length: {}\r\n\r\n0*0=0\n", (64 << 20) + 1), Outcome::TooLong),
+        (sized(&words).replacen("200 OK", "503 Busy", 1), Outcome::ErrorReply(503)),
     ] {
         check_raw(&answer, outcome);
     }

@@ -9,7 +9,7 @@ use crate::facts::{ProcessEnd, TrialFacts};
 use crate::ledger::{InjectedDeath, TrialRecords, reconcile};
 use crate::record::{KernelRecord, Listener, NotSent, TcpCounters};
 use crate::shm::{WorkerRecord, crash_detail};
-use crate::wire::{Peer, client_v4};
+use crate::wire::{Excerpt, Peer, client_v4};
 use crate::words::{CrashStep, Transport};
 
 const MS: u64 = 1_000_000;
@@ -20,6 +20,7 @@ const DEADLINE_NS: u64 = 50 * MS;
 /// What was written down in a trial, built up by a test.
 struct Case {
     client: Vec<ClientRecord>,
+    said: crate::said::Said,
     workers: Vec<WorkerLog>,
     keeps_ledger: bool,
     kernel: KernelRecord,
@@ -38,6 +39,7 @@ impl Case {
         let facts = TrialFacts { start_ns: START_NS, end_ns: START_NS + 2_000 * MS, ..TrialFacts::default() };
         Self {
             client: Vec::new(),
+            said: crate::said::Said::with_room(),
             workers: Vec::new(),
             keeps_ledger: true,
             kernel,
@@ -63,7 +65,15 @@ impl Case {
             poison: false,
             syn_retransmits: 0,
             version: 0,
+            ..ClientRecord::planned(0, 0, false)
         });
+        self
+    }
+
+    /// The last attempt got this for a reply.
+    fn told(mut self, text: &str) -> Self {
+        let said = self.said.keep(&Excerpt::of(text.as_bytes()));
+        self.client.last_mut().expect("an attempt").said = said;
         self
     }
 
@@ -96,8 +106,14 @@ impl Case {
     }
 
     #[track_caller]
-    fn says(self, expected: &[&str]) {
+    fn says(&self, expected: &[&str]) {
+        let said: Vec<String> = self.losses().iter().map(Loss::to_string).collect();
+        assert_eq!(said, expected);
+    }
+
+    fn losses(&self) -> Vec<Loss> {
         let records = TrialRecords {
+            said: &self.said,
             requests: &[],
             transport: Transport::Tcp,
             attempts: u32::try_from(self.client.len()).expect("few"),
@@ -116,8 +132,7 @@ impl Case {
             facts: &self.facts,
             deadline_ns: DEADLINE_NS,
         };
-        let said: Vec<String> = losses(&story).iter().map(Loss::to_string).collect();
-        assert_eq!(said, expected);
+        losses(&story)
     }
 }
 
@@ -379,6 +394,26 @@ fn wrong_replies_errnos_and_what_was_not_sent() {
             "1 of these ended with errno 113 at stage connect",
             "1 not sent: the cap on connections in flight was reached (not the server's fault)",
         ]);
+}
+
+#[test]
+fn replies_that_were_not_the_answer_are_quoted_and_steer_nothing() {
+    let case = Case::new()
+        .attempt(Outcome::ErrorReply(503), 1)
+        .attempt(Outcome::ErrorReply(503), 1)
+        .told("<h1>Sorry\n\x1b[2J")
+        .attempt(Outcome::WrongReply, 1)
+        .told(&"x".repeat(128))
+        .attempt(Outcome::TooLong, 1)
+        .worker(7, &[(0, Accepted, 0)]);
+    case.says(&[
+        "1 got a reply longer than what is read (64 MiB of content, a head of 16 KiB or 64 headers): whether it \
+         was right is not known",
+        "2 got status 503: \"<h1>Sorry\\n\\u{1b}[2J\"",
+        &format!("1 got a reply that was not the answer to what they asked: \"{}…\"", "x".repeat(80)),
+    ]);
+    let examples: Vec<Option<String>> = case.losses().into_iter().map(|loss| loss.example).collect();
+    assert_eq!(examples, [None, Some("<h1>Sorry\\n\\u{1b}[2J".to_owned()), Some("x".repeat(128))]);
 }
 
 #[test]

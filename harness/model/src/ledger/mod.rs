@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 pub use books::{Books, Entry, Line};
 
 use crate::record::{ClientRecord, KernelRecord, Listener, NotSent, Outcome, RequestRecord, Stamp};
+use crate::said::Said;
 use crate::sampling::left_queue_by;
 use crate::shm::{RecordKind, WorkerRecord, parse_crash_detail};
 use crate::words::{Blame, Fate, Retry, Stage, Transport};
@@ -85,6 +86,8 @@ pub struct TrialRecords<'a> {
     pub workers: Option<&'a [WorkerLog]>,
     /// Whether workers record accepts. An application beneath a server records what it reads.
     pub accepts_stamped: bool,
+    /// What servers said instead of the answer.
+    pub said: &'a Said,
     /// What the kernel observer saw.
     pub kernel: &'a KernelRecord,
     /// Deaths that the fault injector caused from outside.
@@ -341,7 +344,7 @@ fn fate_of(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt)
         Outcome::Replied | Outcome::ClosedIdle => Fate::Served,
         Outcome::ErrorReply(_) => Fate::ErrorReply,
         Outcome::WrongReply => Fate::WrongReply,
-        Outcome::Truncated | Outcome::Errno(_, Stage::Reply) => Fate::Truncated,
+        Outcome::Truncated | Outcome::TooLong | Outcome::Errno(_, Stage::Reply) => Fate::Truncated,
         Outcome::Refused => Fate::Refused,
         Outcome::NotSent(_) => Fate::NotSent,
         Outcome::Silent(_) => Fate::Silent,

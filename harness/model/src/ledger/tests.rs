@@ -147,6 +147,7 @@ fn tell(trial: &mut Trial, attempt: u32, story: Story) {
         syn_retransmits: 0,
         version: 1,
         requests_answered: u16::from(story == Story::Served),
+        ..ClientRecord::planned(0, 0, false)
     });
     if story.is_accepted() {
         tell_worker(trial, attempt, start_ns, story);
@@ -205,6 +206,7 @@ fn is_off(reconciled: &Reconciled, line: Line) -> bool {
 
 fn records<'a>(trial: &'a Trial, attempts: usize) -> TrialRecords<'a> {
     TrialRecords {
+        said: &crate::said::NOTHING_SAID,
         transport: Transport::Tcp,
         attempts: u32::try_from(attempts).expect("few"),
         client: &trial.client,
@@ -509,6 +511,7 @@ fn sessions() -> Trial {
         syn_retransmits: 0,
         version: 1,
         requests_answered,
+        ..ClientRecord::planned(0, 0, false)
     };
     trial.client = vec![client(0, Outcome::Replied, 3), client(1, Outcome::Reset, 1)];
     let peer = |attempt: u32| Some(Peer::Ip(client_v4(attempt).into(), 5));

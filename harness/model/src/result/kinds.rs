@@ -25,6 +25,8 @@ words! {
         CutShort = "cut_short",
         /// Sessions that were ended between two requests, which is none.
         ClosedIdle = "closed_idle",
+        /// A reply that is longer than what is read.
+        TooLong = "too_long",
         /// No reply in time.
         TimedOut = "timed_out",
         /// A reply whose status says that the service failed.

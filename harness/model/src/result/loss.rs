@@ -20,6 +20,10 @@ pub struct Loss {
     pub cause: Option<Cause>,
     /// The sentence, with the numbers in it apart.
     pub said: Phrase,
+    /// The first bytes of one of the replies, where there was one that was not the answer. What cannot be
+    /// printed is escaped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub example: Option<String>,
 }
 
 /// What made a listener close, or nobody listen or accept: whose end or failure came last.

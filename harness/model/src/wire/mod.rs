@@ -7,10 +7,12 @@
 //! numbers rejects just as well.
 
 mod address;
+mod body;
 mod http;
 mod protocol;
 mod reply;
 mod request;
+mod rest;
 mod speak;
 mod square;
 
@@ -18,14 +20,17 @@ pub use self::address::{
     Address, CLIENT_V6_PREFIX, CLIENT_V6_PREFIX_LEN, NotAnAddress, Peer, SERVER_V4, SERVER_V6, asker,
     client_unix, client_v4, client_v6, parse_client_unix,
 };
+pub use self::body::CONTENT_BYTES_MAX;
+pub use self::http::{HEAD_BYTES_MAX, HEADERS_MAX};
 pub use self::protocol::Protocol;
 pub use self::reply::{ReplyFields, WrongReply, parse_reply, reply_line};
 pub use self::request::{Poison, Request};
-pub use self::speak::{Ask, Asked, Can, Head, Heard, Right, Wrong};
+pub use self::rest::{EXCERPT_BYTES_MAX, Excerpt, Heard, Rest, Right, Wrong};
+pub use self::speak::{Ask, Asked, Can, Head};
 
 /// The longest request line that a worker reads, newline included, in bytes.
 pub const REQUEST_BYTES_MAX: usize = 64;
-/// The longest reply line that the client reads, newline included, in bytes.
+/// Within how many first bytes of a reply, or of its body, the answer stands.
 pub const REPLY_BYTES_MAX: usize = 512;
 /// The most attempts that one trial can have: beyond it client addresses would repeat.
 pub const ATTEMPTS_MAX: u32 = (1 << 24) - 64;

@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::speak::{Ask, Can, Head, Heard, Speak, Wrong};
+use super::rest::{Excerpt, Heard, Wrong};
+use super::speak::{Ask, Can, Head, Speak};
 use super::{http, square};
 
 /// Makes the list of protocols, and hands each call to the one that is spoken.
@@ -31,7 +32,7 @@ macro_rules! protocols {
                 match self { $(Self::$name => <$speaker as Speak>::CAN,)+ }
             }
 
-            /// The most bytes of a reply that are kept until it is complete.
+            /// The most bytes of a reply that are kept until it can be judged.
             #[must_use]
             pub const fn reply_bytes_max(self) -> usize {
                 match self { $(Self::$name => <$speaker as Speak>::REPLY_BYTES_MAX,)+ }
@@ -56,6 +57,12 @@ macro_rules! protocols {
                     Heard::Part if reply.len() > self.reply_bytes_max() => Heard::Wrong(Wrong::TooLong),
                     heard => heard,
                 }
+            }
+
+            /// The first bytes of what a reply says, or of all of it where it says nothing that can be told apart.
+            #[must_use]
+            pub fn excerpt(self, reply: &[u8]) -> Excerpt {
+                match self { $(Self::$name => <$speaker>::excerpt(reply),)+ }
             }
 
             /// Reads a request, but for its body. `None`: it is not complete.

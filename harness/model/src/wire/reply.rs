@@ -77,6 +77,17 @@ pub(super) fn judge_line(line: &[u8], request: Request) -> Option<u16> {
     Some(version.and_then(|version| u16::try_from(version).ok()).unwrap_or(0))
 }
 
+/// Whether this is how the right answer begins, but not all of it.
+pub(super) fn begins_answer(content: &[u8], request: Request) -> bool {
+    match request {
+        Request::Square(number) => {
+            let (answer, length) = encoded_answer(number);
+            answer[..length].starts_with(content)
+        }
+        Request::Poison(_) => content.is_empty(),
+    }
+}
+
 /// The answer to a number, without fields and newline.
 fn answer(number: u64) -> String {
     let (buffer, length) = encoded_answer(number);

@@ -6,6 +6,7 @@
 
 use super::number_of;
 use super::request::{Poison, Request};
+use super::rest::{Excerpt, Heard};
 
 /// A request of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,41 +32,6 @@ impl Ask {
             None => Request::Square(number_of(self.attempt, self.exchange.into())),
         }
     }
-}
-
-/// What has come of a reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Heard {
-    /// Less than all of it. If nothing more will come, it was cut short.
-    Part,
-    /// Not the right one, and it cannot become so.
-    Wrong(Wrong),
-    /// The right one.
-    Right(Right),
-}
-
-/// Why a reply is not the right one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wrong {
-    /// It is longer than anything that is read.
-    TooLong,
-    /// It is nothing that the protocol knows.
-    Malformed,
-    /// It has a status that is not that of success.
-    Status(u16),
-    /// It is complete and well-formed, and answers something else.
-    Answer,
-}
-
-/// The right reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Right {
-    /// How many bytes it takes. What follows belongs to something else.
-    pub bytes: usize,
-    /// The version that the server gave of itself, 0 if none, or one that a record cannot hold.
-    pub version: u16,
-    /// Whether the server would go on over the same connection.
-    pub keeps: bool,
 }
 
 /// What a protocol can do.
@@ -105,7 +71,7 @@ pub struct Head {
 /// A protocol. All of it is pure.
 pub(super) trait Speak {
     const CAN: Can;
-    /// The most bytes of a reply that are kept until it is complete.
+    /// The most bytes of a reply that are kept until it can be judged.
     const REPLY_BYTES_MAX: usize;
     /// The most bytes of a request that a worker reads, but for its body.
     const REQUEST_BYTES_MAX: usize;
@@ -116,6 +82,10 @@ pub(super) trait Speak {
     /// Judges all that has come since the request was due. `at_end`: nothing more will come, which may
     /// be what ends the reply. Allocates nothing.
     fn judge(ask: &Ask, reply: &[u8], at_end: bool) -> Heard;
+
+    /// The first bytes of what a reply says, or of all of it where it says nothing that can be told apart.
+    /// Allocates nothing.
+    fn excerpt(reply: &[u8]) -> Excerpt;
 
     /// Reads a request. `None`: it is not complete.
     fn read(bytes: &[u8]) -> Option<Head>;

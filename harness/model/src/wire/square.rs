@@ -1,9 +1,11 @@
 //! The square protocol, bare: a line each way. The server closes behind its reply, unless it is used to
 //! sessions.
 
+use super::body::Framing;
 use super::reply::judge_line;
 use super::request::Request;
-use super::speak::{Ask, Asked, Can, Head, Heard, Right, Speak, Wrong};
+use super::rest::{Excerpt, Framed, Heard, Right, Wrong};
+use super::speak::{Ask, Asked, Can, Head, Speak};
 use super::{REPLY_BYTES_MAX, REQUEST_BYTES_MAX};
 
 /// The protocol.
@@ -26,8 +28,12 @@ impl Speak for Square {
                 None => Heard::Wrong(Wrong::Answer),
             },
             None if reply.len() < REPLY_BYTES_MAX => Heard::Part,
-            _ => Heard::Wrong(Wrong::TooLong),
+            _ => framed(reply).judge(ask.request(), false),
         }
+    }
+
+    fn excerpt(reply: &[u8]) -> Excerpt {
+        Excerpt::of(reply)
     }
 
     fn read(bytes: &[u8]) -> Option<Head> {
@@ -44,6 +50,10 @@ impl Speak for Square {
     fn refuse(_keeps: bool) -> Vec<u8> {
         Vec::new()
     }
+}
+
+fn framed(bytes: &[u8]) -> Framed<'_> {
+    Framed { framing: Framing::Line, bytes, head_bytes: 0, wrong: None, keeps: true }
 }
 
 /// Length of the first line, newline included, once all of it is there.

@@ -12,6 +12,9 @@ use super::{Connection, End, Phase, Step};
 
 /// How often one event reads from a server that has answered and goes on talking.
 const LINGER_READS_MAX: u32 = 16;
+/// How often one event reads of a reply, before others have their turn.
+const READS_MAX: u32 = 64;
+
 impl<T: Transport> Connection<T> {
     /// Something happened during a pause. A connection that is over is over at once; what is to be read
     /// waits for the end of the pause, but between two requests nothing is to be read.
@@ -37,9 +40,9 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    /// Reads until the reply is complete or nothing is left.
+    /// Reads until the reply is complete or nothing is left, for some time.
     pub(super) fn receive(&mut self, scratch: &mut [u8]) -> Step {
-        loop {
+        for _ in 0..READS_MAX {
             match self.transport.receive(scratch) {
                 Ok(0) => return self.end_by_eof(),
                 Ok(bytes) => {
@@ -51,43 +54,56 @@ impl<T: Transport> Connection<T> {
                 Err(errno) => return self.end_by(errno),
             }
         }
+        Step::Yield
     }
 
     /// Takes in part of the reply to the request in hand. `Some`: it is complete, or cannot become so.
     pub(super) fn hear(&mut self, bytes: &[u8], at_end: bool) -> Option<Step> {
         let at_ns = now_ns();
-        // Most replies come in one piece, and need not be kept.
-        let is_first = self.reply.is_empty();
-        if !is_first {
+        // Most replies come in one piece, and need not be kept; of a long one, the rest is not.
+        let is_kept = self.rest.is_none() && !self.reply.is_empty();
+        let heard = match &mut self.rest {
+            Some(rest) => rest.hear(bytes, at_end),
+            None if is_kept => {
+                self.reply.extend_from_slice(bytes);
+                self.talk.hear(&self.reply, at_end)
+            }
+            None => self.talk.hear(bytes, at_end),
+        };
+        if let Heard::Right(right) = heard {
+            if is_kept {
+                self.reply.drain(..right.bytes);
+            } else {
+                self.rest = None;
+                self.reply.clear();
+                self.reply.extend_from_slice(&bytes[right.bytes..]);
+            }
+            return Some(self.go_on_from(right, at_ns, at_end));
+        }
+        if self.rest.is_none() && !is_kept {
             self.reply.extend_from_slice(bytes);
         }
-        let heard = self.talk.hear(if is_first { bytes } else { &self.reply }, at_end);
         match heard {
-            Heard::Part => {
-                if is_first {
-                    self.reply.extend_from_slice(bytes);
-                }
-                None
-            }
+            Heard::Part | Heard::Right(_) => None,
             Heard::Wrong(why) => Some(self.end_by_wrong(why, at_ns, at_end)),
-            Heard::Right(right) => {
-                if is_first {
-                    self.reply.extend_from_slice(&bytes[right.bytes..]);
-                } else {
-                    self.reply.drain(..right.bytes);
-                }
-                Some(self.go_on_from(right, at_ns, at_end))
+            Heard::Long(rest) => {
+                let start = self.talk.excerpt(&self.reply);
+                self.reply.clear();
+                self.reply.extend_from_slice(start.as_bytes());
+                self.rest = Some(rest);
+                None
             }
         }
     }
 
     /// A server that has answered in full, if wrongly, closes as if it had answered rightly.
     fn end_by_wrong(&mut self, why: Wrong, at_ns: u64, at_end: bool) -> Step {
-        let outcome = match why {
-            Wrong::Status(status) => Outcome::ErrorReply(status),
-            Wrong::TooLong | Wrong::Malformed | Wrong::Answer => Outcome::WrongReply,
+        let (outcome, is_complete) = match why {
+            Wrong::Status(status) => (Outcome::ErrorReply(status), true),
+            Wrong::Answer => (Outcome::WrongReply, true),
+            Wrong::Malformed => (Outcome::WrongReply, false),
+            Wrong::TooLong => (Outcome::TooLong, false),
         };
-        let is_complete = matches!(why, Wrong::Status(_) | Wrong::Answer);
         let lingers = is_complete && self.talk.is_last() && self.talk.server_closes() && !at_end;
         if lingers {
             self.phase = Phase::Close;

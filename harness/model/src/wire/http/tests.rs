@@ -2,111 +2,143 @@
 
 use proptest::prelude::*;
 
+use super::super::rest::Right;
 use super::*;
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\n";
 
-#[track_caller]
-fn whole_of(text: &str, at_end: bool) -> (u16, String, usize, bool) {
-    match parse(text.as_bytes(), at_end) {
-        Reply::Whole(Whole { status, body, bytes, keeps }) => {
-            (status, body.with(|body| String::from_utf8_lossy(body).into_owned()), bytes, keeps)
-        }
-        other => panic!("{text}: {other:?}"),
-    }
+const ASK: Ask = Ask { attempt: 7, exchange: 0, poison: None, keeps: true, body_bytes: 0 };
+
+fn judge(text: &str, at_end: bool) -> Heard {
+    Http::judge(&ASK, text.as_bytes(), at_end)
+}
+
+fn right(bytes: usize, keeps: bool) -> Heard {
+    Heard::Right(Right { bytes, version: 0, keeps })
+}
+
+fn wrong(why: Wrong) -> Heard {
+    Heard::Wrong(why)
 }
 
 #[track_caller]
-fn check(headers: &str, body: &str, expected: &str, keeps: bool) {
+fn check(headers: &str, body: &str, keeps: bool) {
     let text = format!("{HEAD}{headers}\r\n{body}");
-    assert_eq!(whole_of(&text, false), (200, expected.to_owned(), text.len(), keeps), "{text}");
+    assert_eq!(judge(&text, false), right(text.len(), keeps), "{text}");
     // What follows belongs to something else, and any part of it is a part.
-    let longer = format!("{text}HTTP");
-    assert_eq!(whole_of(&longer, false).2, text.len());
+    assert_eq!(judge(&format!("{text}HTTP"), false), right(text.len(), keeps));
     for end in 0..text.len() {
-        assert_eq!(parse(&text.as_bytes()[..end], false), Reply::Part, "{end} of {text}");
+        assert_eq!(judge(&text[..end], false), Heard::Part, "{end} of {text}");
     }
 }
 
 #[test]
 fn bodies_end_as_their_heads_say() {
-    check("Content-Length: 7\r\n", "7*7=49\n", "7*7=49\n", true);
-    check("content-length:7\r\nContent-Length: 7\r\n", "7*7=49\n", "7*7=49\n", true);
-    check("Content-Length: 0\r\nConnection: x, Close\r\n", "", "", false);
-    check("Transfer-Encoding: chunked\r\n", "3\r\n7*7\r\n4;x=y\r\n=49\n\r\n0\r\n\r\n", "7*7=49\n", true);
-    check("Transfer-Encoding: gzip, Chunked\r\n", "1\r\n7\r\n0\r\nA: b\r\nC: d\r\n\r\n", "7", true);
+    check("Content-Length: 7\r\n", "7*7=49\n", true);
+    check("content-length:7\r\nContent-Length: 7\r\n", "7*7=49\n", true);
+    check("Content-Length: 6\r\nConnection: x, Close\r\n", "7*7=49", false);
+    check("Transfer-Encoding: chunked\r\n", "3\r\n7*7\r\n4;x=y\r\n=49\n\r\n0\r\n\r\n", true);
+    check("Transfer-Encoding: gzip, Chunked\r\n", "6\r\n7*7=49\r\n0\r\nA: b\r\nC: d\r\n\r\n", true);
     // Chunks count, whatever length is named besides (RFC 9112, section 6.3).
-    check("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", "1\r\n7\r\n0\r\n\r\n", "7", true);
+    check("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", "6\r\n7*7=49\r\n0\r\n\r\n", true);
+    // Whatever stands behind the answer, be it words or lines.
+    check("Content-Length: 17\r\n", "7*7=49 pad=xxxxx\n", true);
+    check("Content-Length: 17\r\n", "7*7=49\npad=xxxxx\n", true);
 }
 
 #[test]
 fn without_a_length_the_close_ends_the_body() {
     let text = format!("{HEAD}X: y\r\n\r\n7*7=49\n");
-    assert_eq!(parse(text.as_bytes(), false), Reply::Part);
-    assert_eq!(whole_of(&text, true), (200, "7*7=49\n".to_owned(), text.len(), false));
-    assert_eq!(parse(format!("{HEAD}X: y").as_bytes(), true), Reply::Part);
-    let endless = format!("{HEAD}\r\n{}", "7".repeat(BODY_BYTES_MAX + 1));
-    assert_eq!(parse(endless.as_bytes(), false), Reply::Malformed);
+    assert_eq!(judge(&text, false), Heard::Part);
+    assert_eq!(judge(&text, true), right(text.len(), false));
+    assert_eq!(judge(&format!("{HEAD}X: y"), true), Heard::Part);
+    // Half of the answer is cut short; something else is wrong, newline or not.
+    assert_eq!(judge(&format!("{HEAD}\r\n7*7=4"), true), Heard::Part);
+    assert_eq!(judge(&format!("{HEAD}\r\n<html>gone</html>"), true), wrong(Wrong::Answer));
 }
 
 #[test]
 fn old_servers_close_unless_they_say_otherwise() {
-    let of =
-        |headers: &str| whole_of(&format!("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n{headers}\r\n"), false).3;
-    assert!(!of(""));
-    assert!(of("Connection: Keep-Alive\r\n"));
+    let keeps = |headers: &str| match judge(
+        &format!("HTTP/1.0 200 OK\r\nContent-Length: 6\r\n{headers}\r\n7*7=49"),
+        false,
+    ) {
+        Heard::Right(right) => right.keeps,
+        heard => panic!("{heard:?}"),
+    };
+    assert!(!keeps(""));
+    assert!(keeps("Connection: Keep-Alive\r\n"));
 }
 
 #[test]
 fn interim_replies_are_passed_over() {
-    let text = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
-    assert_eq!(whole_of(text, false), (404, String::new(), text.len(), true));
-    assert_eq!(parse(b"HTTP/1.1 101 Switching Protocols\r\n\r\n", false), Reply::Malformed);
+    let early = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n";
+    let after = |text: &str| judge(&format!("{early}{text}"), false);
+    assert_eq!(after("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"), wrong(Wrong::Status(404)));
+    assert_eq!(judge("HTTP/1.1 101 Switching Protocols\r\n\r\n", false), wrong(Wrong::Malformed));
     let endless = "HTTP/1.1 100 Continue\r\n\r\n".repeat(2_000);
-    assert_eq!(parse(endless.as_bytes(), false), Reply::Malformed);
-    assert_eq!(whole_of("HTTP/1.1 204 No Content\r\nContent-Length: 9\r\n\r\n", false).1, "");
+    assert_eq!(judge(&endless, false), wrong(Wrong::TooLong));
+    // No content, whatever length is named; that is a success, and not the answer.
+    let empty = "HTTP/1.1 204 No Content\r\nContent-Length: 9\r\n\r\n";
+    assert_eq!(judge(empty, false), wrong(Wrong::Answer));
 }
 
 #[test]
-fn hostile_heads_are_malformed() {
+fn any_status_of_success_will_do_and_no_other() {
+    let of = |status: u16| judge(&format!("HTTP/1.1 {status} X\r\nContent-Length: 7\r\n\r\n7*7=49\n"), false);
+    for status in [200, 201, 299] {
+        assert!(matches!(of(status), Heard::Right(_)), "{status}");
+    }
+    for status in [300, 404, 500, 502, 503, 999] {
+        assert_eq!(of(status), wrong(Wrong::Status(status)));
+    }
+    // What is cut short has no status that counts.
+    assert_eq!(judge("HTTP/1.1 503 X\r\nContent-Length: 7\r\n\r\nsorry", true), Heard::Part);
+}
+
+#[test]
+fn hostile_heads_are_malformed_or_too_long() {
+    use Wrong::{Malformed, TooLong};
     let many = "X: y\r\n".repeat(HEADERS_MAX + 1);
     let long = format!("X: {}\r\n", "y".repeat(HEAD_BYTES_MAX));
-    let huge = (BODY_BYTES_MAX + 1).to_string();
-    for headers in [
-        many.as_str(),
-        &long,
-        "Content-Length: -1\r\n",
-        "Content-Length: +7\r\n",
-        "Content-Length: seven\r\n",
-        "Content-Length:\r\n",
-        "Content-Length: 7\r\nContent-Length: 8\r\n",
-        "Content-Length: 7, 8\r\n",
-        "Content-Length: 99999999999999999999999\r\n",
-        &format!("Content-Length: {huge}\r\n"),
-        "no colon\r\n",
+    let huge = super::super::CONTENT_BYTES_MAX + 1;
+    for (headers, why) in [
+        (many.as_str(), TooLong),
+        (&long, TooLong),
+        ("Content-Length: -1\r\n", Malformed),
+        ("Content-Length: +7\r\n", Malformed),
+        ("Content-Length: seven\r\n", Malformed),
+        ("Content-Length:\r\n", Malformed),
+        ("Content-Length: 7\r\nContent-Length: 8\r\n", Malformed),
+        ("Content-Length: 7, 8\r\n", Malformed),
+        ("Content-Length: 99999999999999999999999\r\n", TooLong),
+        (&format!("Content-Length: {huge}\r\n"), TooLong),
+        ("no colon\r\n", Malformed),
     ] {
-        let text = format!("{HEAD}{headers}\r\n7*7=49\n");
-        assert_eq!(parse(text.as_bytes(), false), Reply::Malformed, "{headers:.60}");
+        assert_eq!(judge(&format!("{HEAD}{headers}\r\n7*7=49\n"), false), wrong(why), "{headers:.60}");
     }
     for start in
         ["7*7=49\n", "HTTP/2 200 OK\r\n\r\n", "HTTP/1.1 20 OK\r\n\r\n", "HTTP/1.1 099 X\r\n\r\n", "\0"]
     {
-        assert_eq!(parse(start.as_bytes(), false), Reply::Malformed, "{start}");
+        assert_eq!(judge(start, false), wrong(Malformed), "{start}");
     }
     // A head that never ends is not waited for.
     let endless = format!("{HEAD}X: {}", "y".repeat(HEAD_BYTES_MAX));
-    assert_eq!(parse(endless.as_bytes(), false), Reply::Malformed);
+    assert_eq!(judge(&endless, false), wrong(TooLong));
 }
 
 #[test]
-fn hostile_chunks_are_malformed() {
-    let huge = format!("{:x}\r\n", BODY_BYTES_MAX + 1);
-    let endless = "1\r\n7\r\n".repeat(BODY_BYTES_MAX);
-    for chunks in ["x\r\n", "1\r\n77\r\n", "ffffffffffffffff\r\n7", "fffffffffffffffff\r\n", &huge, &endless]
-    {
-        let text = format!("{HEAD}Transfer-Encoding: chunked\r\n\r\n{chunks}");
-        assert_eq!(parse(text.as_bytes(), false), Reply::Malformed, "{chunks:.40}");
-    }
+fn an_excerpt_is_of_what_a_reply_says() {
+    let of = |text: &str| String::from_utf8_lossy(Http::excerpt(text.as_bytes()).as_bytes()).into_owned();
+    assert_eq!(of(&format!("{HEAD}Content-Length: 5\r\n\r\nsorryHTTP")), "sorry");
+    assert_eq!(
+        of(&format!("{HEAD}Transfer-Encoding: chunked\r\n\r\n2\r\nso\r\n3\r\nrry\r\n0\r\n\r\n")),
+        "sorry"
+    );
+    let bare = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(of(bare), bare);
+    assert_eq!(of("no head"), "no head");
+    assert_eq!(of(&"x".repeat(500)).len(), super::super::EXCERPT_BYTES_MAX);
 }
 
 #[test]
@@ -142,7 +174,8 @@ fn heads_of_requests_say_what_they_ask_for() {
 proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(bytes: Vec<u8>, at_end: bool) {
-        let _ = parse(&bytes, at_end);
+        let _ = Http::judge(&ASK, &bytes, at_end);
+        let _ = Http::excerpt(&bytes);
     }
 
     #[test]
@@ -153,8 +186,8 @@ proptest! {
         let mut bytes = text.into_bytes();
         let at = at.min(bytes.len());
         bytes.splice(at..(at + 1).min(bytes.len()), junk);
-        if let Reply::Whole(whole) = parse(&bytes, at_end) {
-            prop_assert!(whole.bytes <= bytes.len());
+        if let Heard::Right(right) = Http::judge(&ASK, &bytes, at_end) {
+            prop_assert!(right.bytes <= bytes.len());
         }
     }
 }

@@ -4,7 +4,8 @@
 use proptest::prelude::*;
 
 use super::super::request::Poison;
-use super::super::speak::{Asked, Right};
+use super::super::rest::{Rest, Right};
+use super::super::speak::Asked;
 use super::*;
 use crate::words::{CrashMode, CrashStep};
 
@@ -22,13 +23,22 @@ enum Verdict {
 
 /// Hands over a reply as the client does, in pieces that end at these places, and then the end.
 fn fed(protocol: Protocol, reply: &[u8], ends: impl IntoIterator<Item = usize>) -> Verdict {
-    let whole = |at_end| move |end: usize| (end, at_end);
-    let steps = ends.into_iter().map(whole(false)).chain([(reply.len(), false), (reply.len(), true)]);
-    for (end, at_end) in steps {
-        match protocol.judge(&ASK, &reply[..end.min(reply.len())], at_end) {
-            Heard::Part => assert!(end <= protocol.reply_bytes_max(), "more is kept than may be"),
+    let (mut from, mut rest) = (0, None::<Rest>);
+    let pieces =
+        ends.into_iter().map(|end| end.min(reply.len())).chain([reply.len()]).map(|end| (end, false));
+    for (end, at_end) in pieces.chain([(reply.len(), true)]) {
+        let (start, heard) = match &mut rest {
+            Some(rest) => (from, rest.hear(&reply[from..end.max(from)], at_end)),
+            None => (0, protocol.judge(&ASK, &reply[..end], at_end)),
+        };
+        from = end.max(from);
+        match heard {
+            Heard::Part => {
+                assert!(rest.is_some() || end <= protocol.reply_bytes_max(), "more is kept than may be");
+            }
+            Heard::Long(long) => rest = Some(long),
             Heard::Wrong(_) => return Verdict::Wrong,
-            Heard::Right(right) => return Verdict::Right(right.bytes),
+            Heard::Right(right) => return Verdict::Right(start + right.bytes),
         }
     }
     Verdict::Cut
@@ -51,6 +61,12 @@ fn http(headers: &str, body: &str) -> Vec<u8> {
 
 fn chunked(chunks: &str) -> Vec<u8> {
     http("Transfer-Encoding: chunked\r\n", chunks)
+}
+
+/// The right reply, with so much behind the answer.
+fn padded(bytes: usize) -> Vec<u8> {
+    let body = format!("7*7=49 pad={}\n", "x".repeat(bytes));
+    http(&format!("Content-Length: {}\r\n", body.len()), &body)
 }
 
 /// Replies over HTTP, and what they are.
@@ -80,11 +96,17 @@ fn http_replies() -> Vec<(Vec<u8>, Verdict)> {
         (http("Content-Length: 3\r\nContent-Length: 7\r\n", LINE), Wrong),
         (http("Content-Length: 5\r\n", LINE), Wrong),
         (http("Content-Length: 16\r\n", LINE), Cut),
+        right(&padded(70_000)),
+        right(&http("", &format!("7*7=49\n{}", "x".repeat(70_000)))),
+        right(&chunked(&format!("a\r\n7*7=49 pad\r\n400\r\n{}\r\n0\r\n\r\n", "x".repeat(1_024)))),
+        (padded(70_000)[..69_000].to_vec(), Cut),
+        (http("Content-Length: 70000\r\n", &"x".repeat(70_000)), Wrong),
+        (http("Content-Length: 70000\r\n", &"x".repeat(69_999)), Cut),
         (chunked(&format!("ffffffffffffffffff\r\n{LINE}")), Wrong),
         (chunked(&format!("ffffffffffffffff\r\n{LINE}")), Wrong),
         (chunked(&format!("-1\r\n{LINE}")), Wrong),
         (chunked(&format!("3\r\n{LINE}\r\n0\r\n\r\n")), Wrong),
-        (chunked(&"1\r\n0\r\n".repeat(8_000)), Wrong),
+        (chunked(&"1\r\n0\r\n".repeat(8_000)), Cut),
         (chunked(&"0".repeat(65_536)), Wrong),
         (b"HTTP/1.1 204 No Content\r\n\r\n".to_vec(), Wrong),
         (b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n".to_vec(), Wrong),
@@ -108,13 +130,14 @@ fn square_replies() -> Vec<(Vec<u8>, Verdict)> {
         (LINE.repeat(2).into(), Right(7)),
         (b"7*7=49 version=2\r\n".to_vec(), Right(18)),
         (longest.clone(), Right(longest.len())),
-        (longer, Wrong),
+        (longer.clone(), Right(longer.len())),
+        ([b"8".as_slice(), &longer].concat(), Wrong),
         (b"7*7=49".to_vec(), Cut),
         (Vec::new(), Cut),
         (b"\n".to_vec(), Wrong),
         (b"\0\0\0\n".to_vec(), Wrong),
         (b"0*0=0\n".to_vec(), Wrong),
-        (vec![b'7'; 65_536], Wrong),
+        (vec![b'7'; 65_536], Cut),
         (b"<script>alert(1)</script>\x1b[31m\xff\xfe\n".to_vec(), Wrong),
         (http("Content-Length: 7\r\n", LINE), Wrong),
     ]
@@ -140,7 +163,8 @@ fn wrong_replies_say_why() {
     assert_eq!(why(Protocol::Http, b"7*7=49\n"), Wrong::Malformed);
     assert_eq!(why(Protocol::Http, &http("Content-Length: 7\r\n", "8*8=64\n")), Wrong::Answer);
     assert_eq!(why(Protocol::Square, b"8*8=64\n"), Wrong::Answer);
-    assert_eq!(why(Protocol::Square, &[b'7'; 600]), Wrong::TooLong);
+    assert_eq!(why(Protocol::Square, &[b"7".repeat(600), b"\n".to_vec()].concat()), Wrong::Answer);
+    assert_eq!(why(Protocol::Http, &http("Content-Length: 67108865\r\n", "7")), Wrong::TooLong);
 }
 
 #[test]
