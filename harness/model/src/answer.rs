@@ -10,7 +10,7 @@ use crate::errno::errno_in_words;
 use crate::words::Stage;
 
 /// How many bytes of a reply that is not the answer are kept.
-pub const SAID_BYTES_MAX: usize = 200;
+const SAID_BYTES_MAX: usize = 200;
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -70,11 +70,28 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// Whether the right reply came after the scenario's deadline.
+    #[must_use]
+    pub const fn is_late(&self) -> bool {
+        matches!(self, Self::Late { .. })
+    }
+}
+
 /// The first bytes of a reply, as text.
 #[must_use]
 pub fn first_bytes(reply: &[u8]) -> String {
     let cut = &reply[..reply.len().min(SAID_BYTES_MAX)];
     String::from_utf8_lossy(cut).into_owned()
+}
+
+/// The process that a reply names as the one that answers, as the square reply does: ` pid=7`.
+#[must_use]
+pub fn pid_in(reply: &[u8]) -> Option<u32> {
+    const KEY: &[u8] = b" pid=";
+    let from = reply.windows(KEY.len()).position(|window| window == KEY)? + KEY.len();
+    let digits = reply[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    std::str::from_utf8(&reply[from..from + digits]).ok()?.parse().ok()
 }
 
 impl fmt::Display for Answer {
@@ -120,6 +137,14 @@ mod tests {
         assert_eq!(first_bytes(b"503 oh"), "503 oh");
         assert_eq!(first_bytes(&[b'x'; 5_000]).len(), SAID_BYTES_MAX);
         assert_eq!(first_bytes(b"\xff1"), "\u{fffd}1");
+    }
+
+    #[test]
+    fn a_reply_may_name_who_answers() {
+        assert_eq!(pid_in(b"HTTP/1.1 200 OK\r\n\r\n7*7=49 pid=812 gen=1\n"), Some(812));
+        assert_eq!(pid_in(b"7*7=49\n"), None);
+        assert_eq!(pid_in(b"7*7=49 pid=\n"), None);
+        assert_eq!(pid_in(b"7*7=49 pid=99999999999999\n"), None);
     }
 
     #[test]

@@ -40,6 +40,17 @@ pub enum Reason {
         /// All that were sent.
         of: u64,
     },
+    /// The service listened, and gave not one right reply before the load.
+    NoRightReply {
+        /// What was asked.
+        asked: String,
+        /// How often.
+        times: u32,
+        /// What came of it the last time, in words.
+        came: String,
+        /// What to do about it.
+        remedy: String,
+    },
     /// Client, workers and kernel do not agree.
     BooksOff {
         /// The lines that are off.
@@ -162,6 +173,9 @@ impl Told for Reason {
             Self::NotRun { what } => Phrase::new(what),
             Self::Interrupted => Phrase::new("interrupted before the load had ended"),
             Self::NoAttempt => Phrase::new("no attempt was made"),
+            Self::NoRightReply { asked, times, came, remedy } => Phrase::new("asked ")
+                .count(u64::from(*times))
+                .text(format!(" times for {asked}, the service gave no right reply, so that nothing is graded; the last time: {came}. {remedy}")),
             Self::BeforeFault { late, lost, of } => before_fault(*late, *lost, *of),
             Self::BooksOff { lines } => {
                 let all = lines.iter().enumerate().map(|(index, line)| (index > 0, line.phrase()));

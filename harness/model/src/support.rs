@@ -5,7 +5,7 @@
 
 use crate::lack::{ApplicationLack, Lack};
 use crate::scenario::{Action, Drain, Scenario, Target};
-use crate::supervisor::{self, Control, Holder, Protocol, Runs, Supervisor};
+use crate::supervisor::{self, Control, Holder, Protocol, Reply, Runs, Supervisor};
 use crate::wire::Poison;
 use crate::words::{CrashMode, CrashStep, Transport, Verb};
 
@@ -144,6 +144,18 @@ fn lack_of_failing(step: CrashStep, mode: CrashMode) -> Option<ApplicationLack> 
 #[must_use]
 pub fn protocol(supervisor: &Supervisor, scenario: &Scenario) -> Protocol {
     scenario.load.protocol.unwrap_or(supervisor.protocol)
+}
+
+/// Whether the service is asked a request, outside of all counts, to tell that it is ready. A request that is
+/// no GET may do something, so that it is made only where the description says so.
+#[must_use]
+pub fn asks_before_load(supervisor: &Supervisor, scenario: &Scenario) -> bool {
+    let is_get = protocol(supervisor, scenario) == Protocol::Http && scenario.load.connection.body_bytes == 0;
+    match supervisor.ready.reply {
+        Reply::Never => false,
+        Reply::WhereGet => is_get,
+        Reply::Always => true,
+    }
 }
 
 fn lack_of_protocol(supervisor: &Supervisor, scenario: &Scenario) -> Option<Lack> {

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use holdline_model::result::RunResult;
+use holdline_model::reason::Reason;
+use holdline_model::result::{RunResult, TrialResult};
 use holdline_model::words::Verdict;
 use holdline_reports::{Style, summary_line, table};
 
@@ -84,11 +85,15 @@ fn write_reports(dir: &RunDir, result: &RunResult) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Failures first: what failed has failed, whatever else is in doubt.
+/// Failures first: what failed has failed, whatever else is in doubt. A service that is asked for what it does
+/// not serve is a wrong description.
 fn exit_code(run: &RunResult) -> u8 {
     let any = |verdict| run.trials.iter().any(|trial| trial.verdict == verdict);
+    let is_wrongly_asked = |trial: &TrialResult| matches!(trial.why, Some(Reason::NoRightReply { .. }));
     if any(Verdict::Fail) {
         exit::FAILED
+    } else if run.trials.iter().any(is_wrongly_asked) {
+        exit::USAGE
     } else if any(Verdict::Inconclusive) || !run.complete {
         exit::INCONCLUSIVE
     } else if any(Verdict::Pass) {

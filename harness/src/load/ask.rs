@@ -7,10 +7,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use holdline_contract::clock::now_ns;
-use holdline_model::answer::{Answer, SAID_BYTES_MAX, first_bytes};
+use holdline_model::answer::{Answer, first_bytes, pid_in};
 use holdline_model::record::{ClientRecord, Outcome};
 use holdline_model::scenario::{self, Load};
-use holdline_model::wire::{Address, Protocol, asker};
+use holdline_model::wire::{Address, Ask, Protocol, asker};
 use nix::errno::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -27,6 +27,9 @@ use super::{LoadError, no_route};
 /// How often a client that waits for room in a Unix server's accept queue calls `connect` again.
 const ROOM_RETRY: Duration = Duration::from_millis(1);
 
+/// The most bytes of a reply that are kept: its head, and the line that names who answers.
+const KEPT_BYTES_MAX: usize = 4096;
+
 /// Asks a service, one request after the other, as the attempts of a load would.
 #[derive(Debug)]
 pub struct Asker {
@@ -35,6 +38,8 @@ pub struct Asker {
     connection: scenario::Connection,
     timeouts: scenario::Timeouts,
     deadline_ns: u64,
+    /// The path that it asks for instead of what attempts ask for.
+    path: Option<String>,
     /// How often it has asked.
     asked: u32,
 }
@@ -46,6 +51,8 @@ pub struct Asked {
     pub began_ns: u64,
     /// What came of it.
     pub answer: Answer,
+    /// The process that answered, if its reply names one.
+    pub pid: Option<u32>,
 }
 
 impl Asker {
@@ -65,8 +72,39 @@ impl Asker {
             },
             timeouts: load.timeouts,
             deadline_ns: load.deadline_ns,
+            path: None,
             asked: 0,
         })
+    }
+
+    /// Asks for a path over HTTP, without a body. Any complete reply with a status of success is right.
+    #[must_use]
+    pub fn for_path(mut self, path: Option<String>) -> Self {
+        if path.is_some() {
+            self.connection = scenario::Connection::ONE_SHOT;
+        }
+        self.path = path;
+        self
+    }
+
+    /// What it asks for, in words.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let mut request = match &self.path {
+            Some(path) => get(path),
+            None => {
+                let mut request = Vec::new();
+                self.protocol.encode(&self.request(asker(0)), &mut request);
+                String::from_utf8_lossy(&request).into_owned()
+            }
+        };
+        request.truncate(request.find(" HTTP/").or(request.find('\n')).unwrap_or(request.len()));
+        format!("`{request}`")
+    }
+
+    fn request(&self, client: u32) -> Ask {
+        let body_bytes = self.connection.body_bytes;
+        Ask { attempt: client, exchange: 0, poison: None, keeps: false, body_bytes }
     }
 
     /// Asks once. It takes no longer than the load's time-outs allow an attempt; dropped before, the
@@ -80,12 +118,18 @@ impl Asker {
             Err(errno) => (End::now(outcome_of(errno, At::Socket)), Vec::new()),
         };
         let waited_ns = end.at_ns.saturating_sub(began_ns);
-        Asked { began_ns, answer: self.answer(end.outcome, waited_ns, &reply) }
+        let answer = self.answer(end.outcome, waited_ns, &reply);
+        let pid = if answer.is_served() { pid_in(&reply) } else { None };
+        Asked { began_ns, answer, pid }
     }
 
     fn open(&self, client: u32, began_ns: u64) -> Result<Connection<Kept>, Errno> {
         let socket = self.route.open(client)?;
         let talk = Manner::new(self.protocol, self.connection).talk(client, began_ns, None, Vec::new());
+        let talk = match &self.path {
+            Some(path) => talk.instead(&get(path)),
+            None => talk,
+        };
         Ok(Connection::new(socket, client, talk, Vec::new()))
     }
 
@@ -133,6 +177,10 @@ impl Asker {
 
     fn answer(&self, outcome: Outcome, waited_ns: u64, reply: &[u8]) -> Answer {
         let said = first_bytes(reply);
+        let outcome = match outcome {
+            Outcome::WrongReply if self.path.is_some() && says_success(reply) => Outcome::Replied,
+            outcome => outcome,
+        };
         match outcome {
             Outcome::Replied | Outcome::ClosedIdle if waited_ns > self.deadline_ns => {
                 Answer::Late { waited_ns }
@@ -149,6 +197,15 @@ impl Asker {
             Outcome::Errno(errno, _) => Answer::NotAsked { errno },
         }
     }
+}
+
+/// Whether a complete reply over HTTP has a status of success, and merely answers something else.
+fn says_success(reply: &[u8]) -> bool {
+    reply.starts_with(b"HTTP/1.") && reply.get(9) == Some(&b'2')
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 }
 
 /// Waits until a connection may be able to go on. Its socket is watched from when it is connected or about
@@ -206,7 +263,7 @@ impl Transport for Kept {
 
     fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, Errno> {
         let count = self.plain.receive(buffer)?;
-        let room = SAID_BYTES_MAX.saturating_sub(self.kept.len());
+        let room = KEPT_BYTES_MAX.saturating_sub(self.kept.len());
         self.kept.extend_from_slice(&buffer[..count.min(room)]);
         Ok(count)
     }

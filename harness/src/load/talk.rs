@@ -87,6 +87,13 @@ impl Talk {
         self.manner.protocol.encode(&self.ask, &mut self.head);
     }
 
+    /// Says this instead of the request in hand.
+    pub(super) fn instead(mut self, request: &str) -> Self {
+        self.head.clear();
+        self.head.extend_from_slice(request.as_bytes());
+        self
+    }
+
     /// Gives back the room that it took.
     pub(super) fn into_head(self) -> Vec<u8> {
         self.head

@@ -28,6 +28,7 @@ mod process;
 mod reach;
 mod ready;
 mod record;
+mod replies;
 mod seen;
 mod sight;
 mod stage;

@@ -1,5 +1,6 @@
 //! Waits until a supervisor serves: a listener is seen through `sock_diag`, and workers have recorded that
-//! they can accept. Never by a connection, which a server would count.
+//! they can accept. Services that bring their own workers are asked, too, whether they reply (`replies.rs`), unless
+//! their description says otherwise; nobody else is connected to, since a server would count it.
 
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -7,36 +8,59 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use holdline_contract::clock::now_ns;
 use holdline_model::conductor::Event;
+use holdline_model::reason::Reason;
+use holdline_model::support;
 
 use super::log::quoted_tail;
 use super::place::Place;
 use super::process::{Supervised, status_in_words};
+use super::replies::{self, Replied};
 use super::stage::Stage;
 
 /// How often what wakes nobody is looked at: the log's length, a pid-file, workers that record without
 /// touching their ledger.
-const CHORES: Duration = Duration::from_millis(10);
+pub(super) const CHORES: Duration = Duration::from_millis(10);
 
 /// How the wait for a supervisor ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Readiness {
     /// It serves.
     Ready,
     /// Its workers run as the user that the scenario names, and may not bind the port.
     Denied,
+    /// It listens, and does not reply as it should.
+    Mute(Reason),
 }
 
-/// Waits for the listener and the workers. The error says why it never got ready.
+/// Waits for the listener and the workers, and for replies. The error says why it never got ready.
 pub(super) async fn wait(stage: &mut Stage, supervised: &mut Supervised) -> Result<Readiness> {
     // What a worker takes to boot is the scenario's doing.
     let limit_ns = stage.place.supervisor.ready.timeout_ns + stage.place.scenario.workers.boot_ns;
     let deadline_ns = now_ns() + limit_ns;
+    let readiness = wait_for_listener(stage, supervised, limit_ns, deadline_ns).await?;
+    if readiness == Readiness::Ready
+        && support::asks_before_load(&stage.place.supervisor, &stage.place.scenario)
+        && let Replied::Never(reason) = replies::wait(stage, supervised, deadline_ns).await?
+    {
+        return Ok(Readiness::Mute(reason));
+    }
+    if readiness == Readiness::Ready {
+        stage.log.event(now_ns(), &Event::Ready);
+    }
+    Ok(readiness)
+}
+
+async fn wait_for_listener(
+    stage: &mut Stage,
+    supervised: &mut Supervised,
+    limit_ns: u64,
+    deadline_ns: u64,
+) -> Result<Readiness> {
     loop {
         supervised.cut_log();
         stage.look()?;
         let ended = supervised.has_ended().filter(|status| !supervised.was_replaced(*status));
         if ended.is_none() && is_ready(stage) {
-            stage.log.event(now_ns(), &Event::Ready);
             return Ok(Readiness::Ready);
         }
         if stage.sight.is_denied {
@@ -73,7 +97,7 @@ fn is_ready(stage: &Stage) -> bool {
 }
 
 /// Why there is no supervisor any more, and what to do about it.
-fn ended_early(stage: &Stage, status: ExitStatus) -> anyhow::Error {
+pub(super) fn ended_early(stage: &Stage, status: ExitStatus) -> anyhow::Error {
     let how = status_in_words(status);
     let (hint, needs) = (stage.place.hint_of_background(&stage.sight.inside), stage.place.hint_of_needs());
     let tail = quoted_tail(&stage.place.supervisor_log());

@@ -51,11 +51,11 @@ impl Stage {
     }
 
     /// The result of a trial whose supervisor never got ready.
-    pub(super) fn give_up(mut self, reason: String) -> TrialResult {
-        self.log.event(now_ns(), &Event::NotReady { reason: reason.clone() });
+    pub(super) fn give_up(mut self, reason: Reason) -> TrialResult {
+        self.log.event(now_ns(), &Event::NotReady { reason: reason.to_string() });
         self.sight.observer.finish(false).ok();
         let elapsed_ns = now_ns() - self.began_ns;
-        summary::not_ready(&self.spec.name, Reason::NotRun { what: reason }, elapsed_ns)
+        summary::not_ready(&self.spec.name, reason, elapsed_ns)
     }
 
     /// Writes down something that happened, and takes note of it.

@@ -6,6 +6,7 @@ use anyhow::Result;
 use holdline_contract::clock::now_ns;
 use holdline_model::arrivals::schedule;
 use holdline_model::conductor::{Conductor, Event, Moments};
+use holdline_model::reason::Reason;
 use holdline_model::record::Outcome;
 use holdline_model::result::TrialResult;
 use holdline_model::scenario::Action;
@@ -33,7 +34,8 @@ pub(super) async fn play(spec: TrialSpec, inside: Inside) -> Result<Message> {
     let result = match ready::wait(&mut stage, &mut supervised).await {
         // Denied, it never will be ready; but why is clear, and what clients get can be measured.
         Ok(Readiness::Ready | Readiness::Denied) => measure(stage, supervised).await?,
-        Err(reason) => stage.give_up(format!("{reason:#}")),
+        Ok(Readiness::Mute(reason)) => stage.give_up(reason),
+        Err(reason) => stage.give_up(Reason::NotRun { what: format!("{reason:#}") }),
     };
     Ok(Message::Done(Box::new(result)))
 }

@@ -7,4 +7,5 @@ mod kernel;
 #[path = "../common/lag.rs"]
 mod lag;
 mod planted;
+mod ready;
 mod watch;

@@ -32,7 +32,8 @@ pub(crate) fn run(scenario: &str, service: &str, options: &[&str]) -> Planted {
     planted
 }
 
-fn once(scenario: &str, service: &str, options: &[&str]) -> Planted {
+/// [`run`], once, and whatever comes of it.
+pub(crate) fn once(scenario: &str, service: &str, options: &[&str]) -> Planted {
     let place = Place::new();
     let scenario = fixtures().join(format!("scenarios/{scenario}.toml"));
     let service = fixtures().join(format!("{service}.toml"));

@@ -107,6 +107,12 @@ pub struct ReadyFile {
     /// As many workers as asked for must have recorded that they can accept. Default: true, but
     /// false for workers that keep no ledger or start with a connection.
     pub workers: Option<At<bool>>,
+    /// The service must have given a right reply, to a request outside of all counts. Default: true for
+    /// services that run `itself` where a request is a GET, else false.
+    pub reply: Option<At<bool>>,
+    /// The path of another, harmless request to ask it for, over HTTP: any complete 2xx reply is right then.
+    /// Default: the same request that attempts make.
+    pub request: Option<At<String>>,
     /// How many spare workers must be ready as well. Default: 0.
     pub spares: Option<u32>,
     /// How long it may take, up to 2min. Default: 10s.

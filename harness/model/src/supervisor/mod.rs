@@ -178,10 +178,25 @@ pub struct Ready {
     pub listening: bool,
     /// As many workers as asked for must have recorded that they can accept.
     pub workers: bool,
+    /// Whether the service must have given a right reply.
+    pub reply: Reply,
+    /// The path that is asked for instead of what attempts ask for.
+    pub request: Option<String>,
     /// That many spare workers must be ready as well.
     pub spares: u32,
     /// How long it may take, in nanoseconds.
     pub timeout_ns: u64,
+}
+
+/// Whether a service is asked a request, outside of all counts, to tell that it is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reply {
+    /// Never.
+    Never,
+    /// Where a request is a GET, which does nothing to a service.
+    WhereGet,
+    /// Always.
+    Always,
 }
 
 /// How a supervisor is asked to do something.

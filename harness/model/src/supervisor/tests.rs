@@ -86,7 +86,17 @@ fn defaults_are_as_documented() {
     assert_eq!(t.runs, [Runs::Command]);
     assert_eq!((t.worker, t.protocol, t.workers_min), (WorkerKind::Rust, Protocol::Square, 1));
     assert_eq!(t.transports, Transport::ALL);
-    assert_eq!(t.ready, Ready { listening: true, workers: true, spares: 0, timeout_ns: 10_000_000_000 });
+    assert_eq!(
+        t.ready,
+        Ready {
+            listening: true,
+            workers: true,
+            reply: Reply::Never,
+            request: None,
+            spares: 0,
+            timeout_ns: 10_000_000_000
+        }
+    );
     assert_eq!(
         t.stop,
         Control::Signal { signal: "TERM".parse().expect("a signal"), to: SignalTo::Supervisor }
@@ -94,6 +104,30 @@ fn defaults_are_as_documented() {
     assert!(t.files.is_empty() && t.control.is_empty() && t.env.is_empty() && t.expected.is_empty());
     assert!(t.pid_file.is_none() && !t.can_drop && !t.single_process);
     assert!(right(&with("single-process = true")).single_process);
+}
+
+#[test]
+fn services_that_bring_their_own_workers_tell_by_a_reply() {
+    let own = |ready: &str| with(&format!("runs = [\"itself\"]\nprotocol = \"http\"\n{ready}"));
+    let reply = |ready: &str| right(&own(ready)).ready.reply;
+    assert_eq!(reply(""), Reply::WhereGet);
+    assert_eq!(reply("ready = { listening = true }"), Reply::WhereGet);
+    assert_eq!(reply("ready = { reply = false }"), Reply::Never);
+    assert_eq!(reply("ready = { reply = true }"), Reply::Always);
+    let asks = right(&own("ready = { request = \"/healthz?now\" }")).ready;
+    assert_eq!((asks.reply, asks.request.as_deref()), (Reply::Always, Some("/healthz?now")));
+    assert_eq!(right(&with("ready = { reply = true }")).ready.reply, Reply::Always);
+    for (ready, says) in [
+        ("ready = { request = \"healthz\" }", "no path"),
+        ("ready = { request = \"/a b\" }", "no path"),
+        ("ready = { request = \"/\", reply = false }", "none is to be made"),
+        ("ready = { listening = false, reply = false }", "nothing would tell"),
+    ] {
+        let error = parse(&own(ready), "t.toml").expect_err(ready);
+        assert!(error.to_string().contains(says), "{error}");
+    }
+    let square = with("runs = [\"itself\"]\nready = { request = \"/\" }");
+    assert!(parse(&square, "t.toml").is_err());
 }
 
 #[test]

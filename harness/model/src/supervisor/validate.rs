@@ -8,7 +8,7 @@ use super::file::{
     ControlFile, ControlTableFile, KnownTarget, ReadyFile, SignalToFile, SupervisorFile, TemplateFileFile,
 };
 use super::{
-    Control, Passing, Protocol, Ready, Runs, SignalTo, Socket, Supervisor, TemplateFile, WorkerKind,
+    Control, Passing, Protocol, Ready, Reply, Runs, SignalTo, Socket, Supervisor, TemplateFile, WorkerKind,
 };
 use crate::bounds;
 use crate::file::{
@@ -20,6 +20,9 @@ use crate::words::{Grade, Transport, Verb};
 
 /// How long a supervisor may take to be ready where its description says nothing.
 pub const READY_NS_DEFAULT: u64 = 10_000_000_000;
+
+/// The longest path that may be asked for to tell whether a service is ready, in bytes.
+const REQUEST_PATH_MAX: usize = 2048;
 
 /// Reads the description of a supervisor. `origin` is its path, or another name for where the text
 /// comes from.
@@ -39,7 +42,8 @@ fn supervisor(file: SupervisorFile) -> Result<Supervisor, Problem> {
         return Err(file.about.problem("about is empty").expecting("what the supervisor is, in a line"));
     }
     let runs = non_empty("runs", file.runs, vec![Runs::Command])?;
-    let ready = ready(file.ready.as_ref(), &runs, file.socket.passing.value)?;
+    let protocol = file.protocol.unwrap_or(default_protocol(&runs));
+    let ready = ready(file.ready.as_ref(), &runs, file.socket.passing.value, protocol)?;
     Ok(Supervisor {
         name: file.name.value,
         about: file.about.value,
@@ -47,11 +51,7 @@ fn supervisor(file: SupervisorFile) -> Result<Supervisor, Problem> {
         version: words(&file.version)?,
         install: file.install,
         worker: file.worker.unwrap_or(WorkerKind::Rust),
-        protocol: file.protocol.unwrap_or(if super::runs_applications(&runs) {
-            Protocol::Http
-        } else {
-            Protocol::Square
-        }),
+        protocol,
         poison: file.poison.unwrap_or(true),
         socket: Socket { holder: file.socket.holder, passing: file.socket.passing.value },
         transports: non_empty("transports", file.transports, Transport::ALL.to_vec())?,
@@ -76,6 +76,10 @@ fn supervisor(file: SupervisorFile) -> Result<Supervisor, Problem> {
         single_process: file.single_process,
         runs,
     })
+}
+
+fn default_protocol(runs: &[Runs]) -> Protocol {
+    if super::runs_applications(runs) { Protocol::Http } else { Protocol::Square }
 }
 
 fn non_empty<T>(key: &str, given: Option<At<Vec<T>>>, default: Vec<T>) -> Result<Vec<T>, Problem> {
@@ -120,15 +124,29 @@ fn start(start: &At<Vec<At<String>>>, runs: &[Runs]) -> Result<Vec<String>, Prob
 
 /// Workers that are not ours keep no ledger, and those that get one connection each do not exist
 /// before there is one: neither can say that it is ready.
-fn ready(file: Option<&At<ReadyFile>>, runs: &[Runs], passing: Passing) -> Result<Ready, Problem> {
+fn ready(
+    file: Option<&At<ReadyFile>>,
+    runs: &[Runs],
+    passing: Passing,
+    protocol: Protocol,
+) -> Result<Ready, Problem> {
     let can_tell = runs != [Runs::Itself] && passing != Passing::Connection;
-    let default = Ready { listening: true, workers: can_tell, spares: 0, timeout_ns: READY_NS_DEFAULT };
+    let default = Ready {
+        listening: true,
+        workers: can_tell,
+        reply: if runs == [Runs::Itself] { Reply::WhereGet } else { Reply::Never },
+        request: None,
+        spares: 0,
+        timeout_ns: READY_NS_DEFAULT,
+    };
     let Some(place) = file else { return Ok(default) };
     let file = &place.value;
     let timeout_ns = time("timeout", file.timeout.as_ref(), 1..=bounds::BOOT_NS_MAX)?;
     let ready = Ready {
         listening: file.listening.unwrap_or(default.listening),
         workers: file.workers.as_ref().map_or(default.workers, |workers| workers.value),
+        reply: reply(file, default.reply)?,
+        request: file.request.as_ref().map(|path| request(path, protocol)).transpose()?,
         spares: file.spares.unwrap_or(0),
         timeout_ns: timeout_ns.unwrap_or(default.timeout_ns),
     };
@@ -143,12 +161,37 @@ fn ready(file: Option<&At<ReadyFile>>, runs: &[Runs], passing: Passing) -> Resul
         };
         return Err(workers.problem(format!("its workers cannot say that they are ready: they {why}")));
     }
-    if !ready.listening && !ready.workers {
+    if !ready.listening && !ready.workers && ready.reply == Reply::Never {
         return Err(place
             .problem("nothing would tell when it is ready")
-            .expecting("`listening` or `workers`"));
+            .expecting("`listening`, `workers` or `reply`"));
     }
     Ok(ready)
+}
+
+fn reply(file: &ReadyFile, default: Reply) -> Result<Reply, Problem> {
+    match (&file.reply, &file.request) {
+        (Some(no), Some(_)) if !no.value => Err(no
+            .problem("a request is named, and none is to be made")
+            .expecting("`reply = true`, or no `request`")),
+        (Some(At { value: true, .. }), _) | (None, Some(_)) => Ok(Reply::Always),
+        (Some(_), _) => Ok(Reply::Never),
+        (None, None) => Ok(default),
+    }
+}
+
+/// The path of a request that tells whether a service is ready.
+fn request(path: &At<String>, protocol: Protocol) -> Result<String, Problem> {
+    if protocol != Protocol::Http {
+        return Err(path
+            .problem("only HTTP requests have a path")
+            .expecting("`protocol = \"http\"` beside it"));
+    }
+    let is_path = path.value.starts_with('/') && path.value.bytes().all(|byte| byte.is_ascii_graphic());
+    if !is_path || path.value.len() > REQUEST_PATH_MAX {
+        return Err(path.problem("this is no path of a request").expecting("something like \"/healthz\""));
+    }
+    Ok(path.value.clone())
 }
 
 fn stop(stop: Option<At<ControlFile>>) -> Result<Control, Problem> {

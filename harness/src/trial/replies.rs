@@ -1,0 +1,168 @@
+//! Whether a service replies as it should, before anything is measured. A process that has a listener may
+//! still be loading what it serves: what it makes the first of its clients wait for is no fault's doing.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use holdline_contract::clock::now_ns;
+use holdline_model::reason::Reason;
+use holdline_model::support;
+
+use super::place::Place;
+use super::process::Supervised;
+use super::ready::{CHORES, ended_early};
+use super::stage::Stage;
+use crate::load::{Asked, Asker};
+
+/// From the end of one request to the next, at first and once it has replied. It doubles with each that is not
+/// served, up to the other.
+const APART: Duration = Duration::from_millis(20);
+const APART_MAX: Duration = Duration::from_millis(250);
+/// So many replies in a row that name no worker that has not answered before, and those that have not may be
+/// none that answer.
+const NOTHING_NEW_MAX: u32 = 32;
+/// So many late replies in a row, and late is what the service is.
+const LATE_MAX: u32 = 5;
+
+/// How asking went.
+pub(super) enum Replied {
+    /// It replies as it should.
+    Right,
+    /// Not once.
+    Never(Reason),
+}
+
+/// Asks a service, one request after the other, until it replies in time, and each worker that can be told
+/// apart has. The error says that the supervisor ended.
+pub(super) async fn wait(
+    stage: &mut Stage,
+    supervised: &mut Supervised,
+    deadline_ns: u64,
+) -> Result<Replied> {
+    let mut asking = Asking::of(&stage.place)?;
+    while !asking.is_over() {
+        let Some(asked) = once(&mut asking.asker, stage, supervised, deadline_ns).await? else {
+            return Ok(asking.too_late());
+        };
+        asking.take(&asked);
+        if now_ns() > deadline_ns {
+            return Ok(asking.too_late());
+        }
+        if !asking.is_over() {
+            tokio::time::sleep(asking.apart()).await;
+        }
+    }
+    Ok(Replied::Right)
+}
+
+/// Asks once. `None`: the time was over first.
+async fn once(
+    asker: &mut Asker,
+    stage: &mut Stage,
+    supervised: &mut Supervised,
+    deadline_ns: u64,
+) -> Result<Option<Asked>> {
+    let ask = asker.ask();
+    tokio::pin!(ask);
+    loop {
+        tokio::select! {
+            biased;
+            asked = &mut ask => return Ok(Some(asked)),
+            () = tokio::time::sleep(CHORES) => {}
+        }
+        supervised.cut_log();
+        stage.look()?;
+        let ended = supervised.has_ended().filter(|status| !supervised.was_replaced(*status));
+        if let Some(status) = ended.filter(|status| !(supervised.has_pid_file() && status.success())) {
+            return Err(ended_early(stage, status));
+        }
+        if now_ns() > deadline_ns {
+            return Ok(None);
+        }
+    }
+}
+
+/// What has come so far.
+struct Asking {
+    asker: Asker,
+    /// How many workers are to answer, where replies name them.
+    wanted: usize,
+    pids: BTreeSet<u32>,
+    nothing_new: u32,
+    times: u32,
+    right: u32,
+    late: u32,
+    /// What came last that was not right, in words.
+    came: Option<String>,
+}
+
+impl Asking {
+    fn of(place: &Place) -> Result<Self> {
+        let (supervisor, scenario) = (&place.supervisor, &place.scenario);
+        let protocol = support::protocol(supervisor, scenario);
+        let asker = Asker::new(&place.workspace.values.address, protocol, &scenario.load)
+            .context("failed to ask the service whether it is ready")?;
+        Ok(Self {
+            asker: asker.for_path(supervisor.ready.request.clone()),
+            wanted: scenario.workers.count as usize,
+            pids: BTreeSet::new(),
+            nothing_new: 0,
+            times: 0,
+            right: 0,
+            late: 0,
+            came: None,
+        })
+    }
+
+    fn take(&mut self, asked: &Asked) {
+        self.times += 1;
+        if !asked.answer.is_served() {
+            self.came = Some(asked.answer.to_string());
+            return;
+        }
+        self.right += 1;
+        self.late = if asked.answer.is_late() { self.late + 1 } else { 0 };
+        let is_new = asked.pid.is_some_and(|pid| self.pids.insert(pid));
+        self.nothing_new = if is_new { 0 } else { self.nothing_new + 1 };
+    }
+
+    /// How long to wait until the next.
+    fn apart(&self) -> Duration {
+        let failures = self.times.saturating_sub(self.right).min(8);
+        if self.right > 0 { APART } else { APART_MAX.min(APART * 2_u32.pow(failures)) }
+    }
+
+    /// Whether it is known that the service replies. Where replies name nobody, one tells as much as many.
+    fn is_over(&self) -> bool {
+        let all_answered =
+            self.pids.is_empty() || self.pids.len() >= self.wanted || self.nothing_new >= NOTHING_NEW_MAX;
+        self.right > 0 && all_answered && (self.late == 0 || self.late >= LATE_MAX)
+    }
+
+    /// The time is over: whoever has replied is asked no more.
+    fn too_late(self) -> Replied {
+        if self.right > 0 {
+            return Replied::Right;
+        }
+        let came =
+            self.came.unwrap_or_else(|| "no reply came before the time to get ready was over".to_owned());
+        Replied::Never(Reason::NoRightReply {
+            asked: self.asker.in_words(),
+            times: self.times.max(1),
+            remedy: remedy(&came),
+            came,
+        })
+    }
+}
+
+/// What to write into the description.
+fn remedy(came: &str) -> String {
+    // An alert of TLS, by its first bytes (RFC 8446, section 5.1).
+    let hint =
+        if came.contains("\\u{15}\\u{3}") { "It speaks TLS, and was asked in plain text. " } else { "" };
+    format!(
+        "{hint}If the service answers something else, write `ready = {{ request = \"/healthz\" }}` with a path that it \
+         serves into its description; `ready = {{ reply = false }}` asks nothing before the load"
+    )
+}
