@@ -306,7 +306,7 @@ fn faults_hit_the_supervisor_that_has_taken_over() {
     }
     assert_eq!((&ends[1]["pid"], &ends[1]["status"]), (second, &"SIGKILL".into()));
     assert_eq!(run.trial.supervisor_ended.as_deref(), Some("SIGKILL"));
-    assert_eq!(run.trial.workers.orphans, 1);
+    assert_eq!(run.trial.workers.orphans, Some(1));
     assert_eq!(run.trial.grade, Grade::Held, "{:?}", run.trial.losses);
 }
 
@@ -321,7 +321,7 @@ fn a_supervisor_that_was_replaced_has_not_ended() {
     run.check_sound();
     assert_eq!((run.trial.verdict, &run.trial.supervisor_ended), (Verdict::Pass, &None));
     assert!(run.trial.timeline.iter().any(|entry| entry.text.ends_with("had taken over")));
-    assert_eq!(run.trial.workers.orphans, 0);
+    assert_eq!(run.trial.workers.orphans, Some(0));
 }
 
 #[test]

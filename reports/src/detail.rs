@@ -38,7 +38,7 @@ pub fn trial(trial: &TrialResult, style: &Style) -> String {
 fn title(trial: &TrialResult, style: Style) -> String {
     let name = format!("{} in {}", plain(&trial.supervisor), plain(&trial.scenario));
     let about = format!("repetition {}, {}", trial.repetition, plain(&trial.supervisor_version));
-    let grade = style.grade(trial.grade, trial.grade.as_str());
+    let grade = style.grade(trial.grade, &prose::grade(trial));
     let mut text =
         format!("{}  {grade}, {}\n{}", style.strong(&name), trial.verdict, style.faint(about.trim_end()));
     if let Some(reason) = &trial.reason {
@@ -164,6 +164,7 @@ fn facts(trial: &TrialResult, style: Style) -> String {
     ]
     .into_iter()
     .chain(prose::phases(trial).map(|text| ("phases", text)))
+    .chain(prose::watch(trial).map(|text| ("watch", text)))
     .chain([("kernel", prose::kernel(trial)), ("workers", prose::workers(trial))])
     .chain(prose::sessions(trial).map(|text| ("sessions", text)))
     .chain(prose::silent(trial).map(|text| ("silent", text)))

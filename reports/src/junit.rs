@@ -13,7 +13,7 @@ use crate::prose;
 use crate::rows::sections;
 use crate::style::Style;
 use crate::table;
-use crate::text::plain;
+use crate::text::{duration, plain};
 
 /// The XML document could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +63,9 @@ fn case(trial: &TrialResult, is_repeated: bool) -> TestCase {
     case.set_classname(plain(&trial.scenario));
     case.set_time(Duration::from_nanos(trial.elapsed_ns));
     case.add_property(Property::new("grade", trial.grade.as_str()));
+    if let Some(after_ns) = trial.back_after_ns {
+        case.add_property(Property::new("back_after", duration(after_ns)));
+    }
     case.add_property(Property::new("collateral", prose::collateral(trial)));
     if matches!(trial.verdict, Verdict::Fail | Verdict::Inconclusive) {
         case.set_system_out(table::trial(trial, &Style::default()));

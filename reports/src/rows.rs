@@ -6,6 +6,8 @@
 use holdline_model::result::{RunResult, TrialResult};
 use holdline_model::words::{Blame, Fate, Grade};
 
+use crate::text::duration;
+
 /// The merged trials of one supervisor in one scenario.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Row<'a> {
@@ -111,11 +113,22 @@ impl<'a> Row<'a> {
 
     /// The grade, and in how many repetitions where they differ: `lossy 1/3`.
     pub(crate) fn grade_text(&self) -> String {
-        if self.grade_trials == self.trials.len() {
+        let grade = if self.grade_trials == self.trials.len() {
             self.grade.to_string()
         } else {
             format!("{} {}/{}", self.grade, self.grade_trials, self.trials.len())
+        };
+        match self.back_after_ns() {
+            Some(after_ns) => format!("{grade}, back after {}", duration(after_ns)),
+            None => grade,
         }
+    }
+
+    /// How long after the last fault the service was back, where only the watch saw it; of several trials the
+    /// longest. A service that is down in another one is not back.
+    fn back_after_ns(&self) -> Option<u64> {
+        let is_down = self.grade == Grade::Down;
+        self.trials.iter().filter_map(|trial| trial.back_after_ns).max().filter(|_| !is_down)
     }
 }
 

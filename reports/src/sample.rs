@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use holdline_model::recovery::Recovery;
 use holdline_model::result::{
     BooksResult, CostResult, KernelResult, LatencySet, Manifest, MomentKind, Outage, Phase, Phases,
     Quantiles, RunResult, SCHEMA, Served, StripBucket, TimelineEntry, TrialResult, WorkersResult,
@@ -101,17 +102,18 @@ impl Losses {
             silent: None,
             kernel: self.kernel(),
             outages: self.outages(),
-            recovery_ns: if grade == Grade::Down {
-                vec![None]
-            } else {
-                vec![Some(self.outage_ms * MS + 4 * MS)]
-            },
+            recovery_ns: vec![self.recovery(grade).after_ns()],
             phases: Some(Phases {
                 before: Phase { in_time: 6, late: 0, lost: 0 },
                 during: Phase { in_time: 0, late: self.late, lost: self.lost() },
                 after: Phase { in_time: 14_u64.saturating_sub(self.late + self.lost()), late: 0, lost: 0 },
             }),
+            recoveries: vec![self.recovery(grade)],
+            back_after_ns: None,
+            watched_ns: 0,
+            patience_ns: 10_000 * MS,
             workers: WorkersResult {
+                orphans: Some(0),
                 generations: 2,
                 accepted: vec![6, 20_u64.saturating_sub(6 + self.lost())],
                 ledger: true,
@@ -138,6 +140,15 @@ impl Losses {
             advice: None,
             advised: None,
             throughput_per_second: None,
+        }
+    }
+
+    /// Of the one fault.
+    fn recovery(self, grade: Grade) -> Recovery {
+        if grade == Grade::Down {
+            Recovery::Never
+        } else {
+            Recovery::Back { after_ns: self.outage_ms * MS + 4 * MS }
         }
     }
 
@@ -282,6 +293,7 @@ pub(crate) fn unsupported(supervisor: &str, scenario: &str) -> TrialResult {
         kernel: KernelResult::default(),
         phases: None,
         recovery_ns: Vec::new(),
+        recoveries: Vec::new(),
         workers: WorkersResult::default(),
         versions: Vec::new(),
         timeline: Vec::new(),

@@ -105,16 +105,6 @@ fn span(
     Some(Span { from_ns, to_ns: to_ns.max(from_ns) })
 }
 
-/// The earliest instant at which an attempt can have been accepted, for those that were.
-pub fn earliest(client: &[ClientRecord], reconciled: &Reconciled, kernel: &KernelRecord) -> Vec<u64> {
-    match &kernel.accepts {
-        Some(samples) => {
-            spans(client, reconciled, samples).into_iter().flatten().map(|span| span.from_ns).collect()
-        }
-        None => Vec::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -220,7 +210,6 @@ mod tests {
             "sampled every 1.00 µs from sock_diag (connections without an inode), to within 505 ns"
         );
         assert_eq!(reconciled.attempts[0].accepted, stamp(5505));
-        assert_eq!(earliest(&client, &reconciled, &kernel), [5000]);
         assert_eq!(enter(&client, &mut reconciled, &KernelRecord::default()), None);
     }
 

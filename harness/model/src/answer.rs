@@ -14,7 +14,7 @@ const SAID_BYTES_MAX: usize = 200;
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "answer", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Answer {
     /// The right reply, within the scenario's deadline.
     Served {

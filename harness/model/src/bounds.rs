@@ -38,6 +38,11 @@ pub const TIMEOUT_NS_MAX: u64 = 120 * SECOND_NS;
 pub const TIMEOUT_NS_DEFAULT: u64 = 5 * SECOND_NS;
 /// The default deadline: what a user does not notice yet.
 pub const DEADLINE_NS_DEFAULT: u64 = 50_000_000;
+/// The default patience: longer than supervisors wait before they start a worker again, unless they were told
+/// to wait long.
+pub const PATIENCE_NS_DEFAULT: u64 = 10 * SECOND_NS;
+/// The longest patience: as the longest load.
+pub const PATIENCE_NS_MAX: u64 = DURATION_NS_MAX;
 /// Each connection in flight takes a descriptor of the load client.
 pub const IN_FLIGHT: RangeInclusive<i64> = 1..=100_000;
 /// The default of it: enough for a second of outage at 10 000/s.

@@ -6,20 +6,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::reason::{Note, Reason};
 use crate::result::{CostResult, InheritanceCheck};
+use crate::watch::Watched;
 
 /// What the runner did and saw.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrialFacts {
     /// Start of the load, in CLOCK_MONOTONIC nanoseconds.
     pub start_ns: u64,
-    /// When the last attempt had ended and the last fault was healed.
+    /// When the load was over: the last attempt had ended, and no fault was due or under way.
     pub end_ns: u64,
+    /// The watch that came after it, if there was one.
+    pub watched: Option<Watched>,
     /// Faults as they were injected, in order.
     pub faults: Vec<FaultFact>,
     /// Ends of the supervisor's own process before it was asked to stop.
     pub supervisor_exits: Vec<ProcessEnd>,
-    /// Workers that outlived whoever started them.
-    pub orphans: u32,
+    /// Workers that outlived whoever started them; `None`: not known.
+    pub orphans: Option<u32>,
     /// Descriptors that workers inherited and should not have.
     pub leaked_fds: u32,
     /// Workers that could accept when the load had ended, spares included.
@@ -40,6 +43,14 @@ pub struct TrialFacts {
     pub environment: Option<Reason>,
     /// What a reader should know about how the numbers came about.
     pub notes: Vec<Note>,
+}
+
+impl TrialFacts {
+    /// When the story ends, as far as it was followed: with the load, or with the watch.
+    #[must_use]
+    pub fn story_end_ns(&self) -> u64 {
+        self.watched.as_ref().map_or(self.end_ns, |watched| watched.ended_ns.max(self.end_ns))
+    }
 }
 
 /// A fault as it was injected.

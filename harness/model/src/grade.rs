@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::answer::Answer;
 use crate::ledger::{Reconciled, not_sent_causes};
 use crate::reason::Reason;
 use crate::record::{ClientRecord, NotSent, Outcome};
 use crate::requests::{Request, Service};
 use crate::result::{Phase, Phases};
 use crate::violation::Violation;
+use crate::watch::{Found, Watched};
 use crate::words::{Blame, Grade, Verdict};
 
 /// A grade, and why where the word alone does not say it.
@@ -32,6 +34,10 @@ pub struct Evidence<'a> {
     pub phases: Option<&'a Phases>,
     /// When the last fault struck, if any did.
     pub last_fault_ns: Option<u64>,
+    /// What the watch found, where there was one.
+    pub watched: Option<&'a Watched>,
+    /// For how long it was to go on at most, in nanoseconds.
+    pub patience_ns: u64,
     /// 99th percentile of the send lag, in nanoseconds.
     pub send_lag_p99_ns: u64,
     /// What the scenario allows for it.
@@ -46,8 +52,8 @@ pub fn grade(evidence: &Evidence<'_>) -> Graded {
     if let Some(reason) = doubt(evidence) {
         return Graded { grade: Grade::Inconclusive, reason: Some(reason) };
     }
-    if let Some(reason) = never_recovered(evidence) {
-        return Graded { grade: Grade::Down, reason: Some(reason) };
+    if let Some(graded) = end_of_the_story(evidence) {
+        return graded;
     }
     let collateral = evidence.reconciled.attempts.iter().any(|a| a.blame == Some(Blame::Collateral));
     let late = evidence.order.iter().any(|request| request.service == Service::Late);
@@ -91,8 +97,29 @@ fn late_before_fault(phases: &Phases) -> Option<Reason> {
     (late + lost > 0).then(|| Reason::BeforeFault { late, lost, of: phases.requests() })
 }
 
-/// Nothing that was due after the last fault was ever served, and something was due.
-fn never_recovered(evidence: &Evidence<'_>) -> Option<Reason> {
+/// Whether the service is down is asked of the end: of the watch, where there was one.
+fn end_of_the_story(evidence: &Evidence<'_>) -> Option<Graded> {
+    let down = |reason| Graded { grade: Grade::Down, reason: Some(reason) };
+    let Some(watched) = evidence.watched else { return never_served(evidence).map(down) };
+    match &watched.found {
+        Found::Back { .. } => None,
+        Found::NotBack { last } => {
+            let last = last.as_ref().map(Answer::to_string);
+            Some(down(Reason::NotBack { patience_ns: evidence.patience_ns, last }))
+        }
+        Found::NothingLeft => Some(down(Reason::NothingLeft)),
+        Found::Unasked { errno } => {
+            let why = Answer::NotAsked { errno: *errno }.to_string();
+            Some(Graded { grade: Grade::Inconclusive, reason: Some(Reason::Unasked { why }) })
+        }
+        Found::Interrupted => {
+            Some(Graded { grade: Grade::Inconclusive, reason: Some(Reason::WatchInterrupted) })
+        }
+    }
+}
+
+/// Without a watch: nothing that was due after the last fault was ever served, and something was due.
+fn never_served(evidence: &Evidence<'_>) -> Option<Reason> {
     let since_ns = evidence.last_fault_ns.unwrap_or(0);
     let after = evidence.order.iter().filter(|request| request.due_ns > since_ns);
     let (mut due, mut served) = (0_u64, 0_u64);
@@ -161,6 +188,8 @@ mod tests {
             order: &order,
             phases: None,
             last_fault_ns: fault_ns,
+            watched: None,
+            patience_ns: 0,
             send_lag_p99_ns: 5,
             send_lag_max_ns: 5,
             environment: None,
@@ -199,6 +228,8 @@ mod tests {
                 order: &[],
                 phases: Some(phases),
                 last_fault_ns: Some(2),
+                watched: None,
+                patience_ns: 0,
                 send_lag_p99_ns: 0,
                 send_lag_max_ns: 1,
                 environment: None,
@@ -225,6 +256,8 @@ mod tests {
             order: &[due(1, Service::InTime)],
             phases: None,
             last_fault_ns: None,
+            watched: None,
+            patience_ns: 0,
             send_lag_p99_ns: 0,
             send_lag_max_ns: 1,
             environment: None,
@@ -259,6 +292,8 @@ mod tests {
             order: &[due(1, Service::NotSent), due(2, Service::InTime)],
             phases: None,
             last_fault_ns: None,
+            watched: None,
+            patience_ns: 0,
             send_lag_p99_ns: 0,
             send_lag_max_ns: 1,
             environment: None,

@@ -29,6 +29,7 @@ pub mod phases;
 pub mod plan;
 pub mod reason;
 pub mod record;
+pub mod recovery;
 pub mod requests;
 pub mod result;
 pub mod said;
@@ -49,6 +50,7 @@ pub mod told;
 pub mod versions;
 pub mod violation;
 pub mod visible;
+pub mod watch;
 pub mod wire;
 pub mod words;
 

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::duration::show_ns;
+use crate::recovery::Recovery;
 use crate::result::{Quantiles, TrialResult};
 use crate::stats::grouped;
 use crate::versions;
@@ -169,17 +170,19 @@ const KERNEL: [Metric; 6] = kernel_rows!(
     syn_retransmits: Nothing
 );
 const WORKERS: [Metric; 5] = worker_rows!(generations, leaked_fds, starts, failed_starts, bind_failures);
-const OTHERS: [Metric; 14] = [
+const OTHERS: [Metric; 15] = [
     row("attempts", Kind::Count, Needs::Nothing, |trial| Ok(trial.attempts)),
     row("lost", Kind::Count, Needs::Nothing, |trial| Ok(trial.lost())),
     row("outages", Kind::Count, Needs::Nothing, |trial| Ok(trial.outages.len() as u64)),
-    row("outage.max", Kind::Time, Needs::Nothing, |trial| Ok(trial.longest_outage_ns())),
+    row("outage.max", Kind::Time, Needs::Nothing, longest_outage),
     row("recovery.max", Kind::Time, Needs::Fault, recovery),
+    row("back_after", Kind::Time, Needs::Fault, back_after),
     row("kernel.listener_drops", Kind::Count, Needs::Listeners, |trial| {
         trial.kernel.listener_drops().ok_or(Unmeasured::UncountedDrops)
     }),
-    // Orphans are counted by the sandbox's init.
-    row("workers.orphans", Kind::Count, Needs::Nothing, |trial| Ok(trial.workers.orphans.into())),
+    row("workers.orphans", Kind::Count, Needs::Nothing, |trial| {
+        trial.workers.orphans.map(u64::from).ok_or(Unmeasured::UncountedOrphans)
+    }),
     // Where there is no ledger, the processes below the supervisor that hold the listener count.
     row("workers.at_end", Kind::Count, Needs::Nothing, |trial| Ok(trial.workers.at_end.into())),
     row("workers.sharing_cgroup", Kind::Count, Needs::Ledger, |trial| {
@@ -288,11 +291,29 @@ fn conformance_failures(trial: &TrialResult) -> Result<u64, Unmeasured> {
 }
 
 fn recovery(trial: &TrialResult) -> Result<u64, Unmeasured> {
-    let faults = &trial.recovery_ns;
-    if let Some(never) = faults.iter().position(Option::is_none) {
+    let faults = trial.recovered();
+    if faults.is_empty() {
+        return Err(Unmeasured::NoFault);
+    }
+    if let Some(never) = faults.iter().position(|recovery| *recovery == Recovery::Never) {
         return Err(Unmeasured::NeverRecovered { fault: never as u64 + 1, of: faults.len() as u64 });
     }
-    faults.iter().copied().flatten().max().ok_or(Unmeasured::NoFault)
+    faults.iter().filter_map(|recovery| recovery.after_ns()).max().ok_or(Unmeasured::NotInterrupted)
+}
+
+fn back_after(trial: &TrialResult) -> Result<u64, Unmeasured> {
+    match (trial.back_after_ns, trial.watched_ns) {
+        (Some(after_ns), _) => Ok(after_ns),
+        (None, 0) => Err(Unmeasured::NotWatched),
+        (None, watched_ns) => Err(Unmeasured::NeverBack { watched_ns }),
+    }
+}
+
+/// How long an outage lasts that is not over when the watch is, nobody knows.
+fn longest_outage(trial: &TrialResult) -> Result<u64, Unmeasured> {
+    let lasted_ns = trial.longest_outage_ns();
+    let is_over = trial.watched_ns == 0 || trial.back_after_ns.is_some();
+    if is_over { Ok(lasted_ns) } else { Err(Unmeasured::NotOver { lasted_ns }) }
 }
 
 #[cfg(test)]

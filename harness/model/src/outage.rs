@@ -1,4 +1,4 @@
-//! Outages, recovery, and outcome over time.
+//! Outages, and outcome over time.
 
 use crate::record::KernelRecord;
 use crate::requests::{Request, Service};
@@ -30,22 +30,6 @@ pub fn outages(order: &[Request], end_ns: u64) -> Vec<Outage> {
     }
     outages.extend(current.map(|outage| Outage { end_ns: end_ns.max(outage.start_ns), ..outage }));
     outages
-}
-
-/// For each fault, the time to the first accept by a worker after it; `None`: never.
-///
-/// `accepts_ns` need not be sorted. Where a fault struck a worker that had just accepted the
-/// poison, that accept came before the fault.
-#[must_use]
-pub fn recoveries(faults_ns: &[u64], mut accepts_ns: Vec<u64>) -> Vec<Option<u64>> {
-    accepts_ns.sort_unstable();
-    faults_ns
-        .iter()
-        .map(|fault_ns| {
-            let next = accepts_ns.partition_point(|accept_ns| accept_ns <= fault_ns);
-            accepts_ns.get(next).map(|accept_ns| accept_ns - fault_ns)
-        })
-        .collect()
 }
 
 /// Cuts a trial into `count` parts of equal length and counts what was due in each.
@@ -130,11 +114,6 @@ mod tests {
         ];
         assert_eq!(found, expected);
         assert_eq!(outages(&order(&[InTime, InTime]), 100), []);
-    }
-
-    #[test]
-    fn recovery_is_the_first_accept_after_the_fault() {
-        assert_eq!(recoveries(&[15, 30, 40], vec![40, 10, 15, 20]), [Some(5), Some(10), None]);
     }
 
     #[test]

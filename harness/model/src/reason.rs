@@ -6,6 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::duration::show_ns;
 use crate::lack::Lack;
 use crate::ledger::books::Entry;
 use crate::record::NotSent;
@@ -29,6 +30,8 @@ pub enum Reason {
     },
     /// It was interrupted.
     Interrupted,
+    /// It was interrupted while it was watched whether the service comes back.
+    WatchInterrupted,
     /// No attempt was made at all.
     NoAttempt,
     /// The service was late, or lost requests, before any fault.
@@ -69,6 +72,20 @@ pub enum Reason {
         attempts: u64,
         /// Whether there had been a fault.
         after_fault: bool,
+    },
+    /// The service did not come back within the scenario's patience.
+    NotBack {
+        /// For how long it was watched after the load, in nanoseconds.
+        patience_ns: u64,
+        /// What came of the last request, in words; absent where none was made to its end.
+        last: Option<String>,
+    },
+    /// The supervisor has ended, and no process is left that could listen.
+    NothingLeft,
+    /// Whether the service comes back cannot be told: it could not be asked.
+    Unasked {
+        /// Why, in words.
+        why: String,
     },
     /// The load client could not send for want of something of its own.
     NotSent {
@@ -172,6 +189,9 @@ impl Told for Reason {
             Self::Lacks { what } => what.phrase(),
             Self::NotRun { what } => Phrase::new(what),
             Self::Interrupted => Phrase::new("interrupted before the load had ended"),
+            Self::WatchInterrupted => {
+                Phrase::new("interrupted while it was watched whether the service comes back")
+            }
             Self::NoAttempt => Phrase::new("no attempt was made"),
             Self::NoRightReply { asked, times, came, remedy } => Phrase::new("asked ")
                 .count(u64::from(*times))
@@ -190,6 +210,18 @@ impl Told for Reason {
             Self::NeverServed { attempts, after_fault } => {
                 let when = if *after_fault { " after the last fault" } else { "" };
                 Phrase::new("none of the ").count(*attempts).text(format!(" attempts{when} was served"))
+            }
+            Self::NotBack { patience_ns, last } => {
+                let phrase =
+                    Phrase::new("not back within ").text(show_ns(*patience_ns)).text(" of the load's end");
+                match last {
+                    Some(last) => phrase.text(": ").text(last),
+                    None => phrase,
+                }
+            }
+            Self::NothingLeft => Phrase::new("gone for good: nothing is left that could come back"),
+            Self::Unasked { why } => {
+                Phrase::new(format!("whether the service comes back cannot be told: {why}"))
             }
             Self::NotSent { cause, attempts } => {
                 let phrase = Phrase::default().count(*attempts);

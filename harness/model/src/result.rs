@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ledger::Entry;
 use crate::reason::{Note, Reason};
+use crate::recovery::Recovery;
 use crate::sampling::Method;
 use crate::told::{Phrase, Told};
 use crate::violation::Violation;
@@ -20,12 +21,16 @@ mod books;
 mod kernel;
 mod kinds;
 mod loss;
+mod phases;
+mod silent;
 
 pub use advice::{Advice, Backlog, Need};
 pub use books::BooksResult;
 pub use kernel::{KernelResult, ListenerResult};
 pub use kinds::{Check, LossKind, MomentKind, What};
 pub use loss::{Cause, Loss};
+pub use phases::{Phase, Phases};
+pub use silent::SilentResult;
 
 /// The value of `schema`.
 pub const SCHEMA: &str = "holdline.run/1";
@@ -119,12 +124,27 @@ pub struct TrialResult {
     pub kernel: KernelResult,
     /// Longest runs of requests none of which was served in time.
     pub outages: Vec<Outage>,
-    /// For each fault, the time to the first accept after it; `null`: never.
+    /// For each fault, the time from the interruption that it made (the first that was due after it and not
+    /// served in time) to the first that was served in time again; `null`: nothing was interrupted, or it never
+    /// came back, which `recoveries` tells apart.
     pub recovery_ns: Vec<Option<u64>>,
     /// Requests by when it was clear what became of them: before any fault, while faults made themselves felt,
     /// and after that; absent where there was no fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phases: Option<Phases>,
+    /// The same as values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recoveries: Vec<Recovery>,
+    /// How long after the last fault the service was back, where only the watch after the load saw it; `null`:
+    /// there was no watch, or the service was not back by its end.
+    #[serde(default)]
+    pub back_after_ns: Option<u64>,
+    /// How long the service was watched after the load had ended; 0: it was not.
+    #[serde(default)]
+    pub watched_ns: u64,
+    /// For how long it would have been at most.
+    #[serde(default)]
+    pub patience_ns: u64,
     /// What became of the workers.
     pub workers: WorkersResult,
     /// The versions of the worker that answered, in ascending order; empty where none was named.
@@ -199,6 +219,17 @@ impl TrialResult {
     #[must_use]
     pub fn longest_outage_ns(&self) -> u64 {
         self.outages.iter().map(|outage| outage.end_ns.saturating_sub(outage.start_ns)).max().unwrap_or(0)
+    }
+
+    /// The recovery from each fault. Of a result that holds only times, `null` was never.
+    #[must_use]
+    pub fn recovered(&self) -> Vec<Recovery> {
+        if !self.recoveries.is_empty() {
+            return self.recoveries.clone();
+        }
+        let of =
+            |after_ns: &Option<u64>| after_ns.map_or(Recovery::Never, |after_ns| Recovery::Back { after_ns });
+        self.recovery_ns.iter().map(of).collect()
     }
 
     /// Whether anything was done to the system.
@@ -292,52 +323,13 @@ pub struct SessionsResult {
     pub requests_answered: u64,
 }
 
-/// What became of requests before any fault, while faults made themselves felt, and after that.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Phases {
-    /// What was clear when the first fault struck: answered, lost, or late already.
-    pub before: Phase,
-    /// From then on until the last fault had struck and the service was back.
-    pub during: Phase,
-    /// What was due from then on.
-    pub after: Phase,
-}
-
-/// What became of the requests of one phase. Those that carried a fault are among the lost.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Phase {
-    /// Those that were served within the deadline.
-    pub in_time: u64,
-    /// Those that were served after it.
-    pub late: u64,
-    /// Those that were not served.
-    pub lost: u64,
-}
-
-/// What became of silent clients: attempts that connect and ask for nothing. Those of `planned` that
-/// did not connect have the fates that others have then: refused, SYN dropped, not sent.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct SilentResult {
-    /// Attempts that were to be silent.
-    pub planned: u64,
-    /// Those that the server closed without a word.
-    pub closed: u64,
-    /// Those that the server told something before it closed or reset: over HTTP, a 408.
-    pub told: u64,
-    /// Those that were reset without a word.
-    pub reset: u64,
-    /// Those that were still open when their clients left, a time-out after they had come.
-    pub open: u64,
-    /// How long the server bore those that it ended: finished − connected.
-    pub borne: Quantiles,
-}
-
 /// A longest run of requests none of which was served in time. A connection that is no session is one request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Outage {
     /// Intended start of its first request.
     pub start_ns: u64,
-    /// Intended start of the next request that was served in time, or the end of the trial.
+    /// Intended start of the next request that was served in time, or when the watch after the load saw the
+    /// service back; else the end of the trial.
     pub end_ns: u64,
     /// How many requests.
     pub attempts: u64,
@@ -346,10 +338,10 @@ pub struct Outage {
 /// What became of the workers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkersResult {
-    /// Workers that started, counting each incarnation.
+    /// Workers that started by the load's end, counting each incarnation. Not known where `ledger` is false.
     pub generations: u32,
-    /// Workers that outlived whoever started them.
-    pub orphans: u32,
+    /// Workers that outlived whoever started them; `null`: not known.
+    pub orphans: Option<u32>,
     /// Descriptors that workers inherited and should not have.
     pub leaked_fds: u32,
     /// Of these, how many started while the load ran: the retries of a crash loop.

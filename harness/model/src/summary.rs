@@ -1,5 +1,7 @@
 //! From reconciled records to a trial's result.
 
+mod ending;
+
 use std::collections::BTreeMap;
 
 use crate::accepts;
@@ -14,11 +16,9 @@ use crate::metric::Expectation;
 use crate::outage;
 use crate::phases::phases;
 use crate::reason::{Note, Reason};
-use crate::record::{ClientRecord, Listener};
+use crate::record::{ClientRecord, KernelRecord, Listener};
 use crate::requests::{self, Request};
-use crate::result::{
-    Advice, BooksResult, KernelResult, ListenerResult, Loss, Outage, TrialResult, WorkersResult,
-};
+use crate::result::{Advice, BooksResult, KernelResult, ListenerResult, Loss, TrialResult, WorkersResult};
 use crate::sampling::Method;
 use crate::scenario::{Arrivals, Scenario};
 use crate::sessions;
@@ -27,6 +27,7 @@ use crate::silent;
 use crate::timeline;
 use crate::versions;
 use crate::violation::Violation;
+use crate::watch::Watched;
 use crate::words::{Blame, Fate, Grade, Retry, Verdict};
 
 /// Into how many parts reports cut a trial's time.
@@ -74,7 +75,7 @@ pub fn summarise(
     };
     let latencies = Latencies::collect(records.client, records.requests, &reconciled);
     let order = in_order(scenario, records, &reconciled);
-    let faults_ns = fault_instants(records, facts);
+    let faults_ns = ending::fault_instants(records, facts);
     let phases = phases(&order, &faults_ns, facts.end_ns);
     let graded = grade::grade(&Evidence {
         client: records.client,
@@ -82,6 +83,8 @@ pub fn summarise(
         order: &order,
         phases: phases.as_ref(),
         last_fault_ns: faults_ns.iter().copied().max(),
+        watched: facts.watched.as_ref(),
+        patience_ns: scenario.load.patience_ns,
         send_lag_p99_ns: crate::latency::quantiles(&latencies.send_lag).p99_ns,
         send_lag_max_ns: scenario.load.send_lag_max_ns,
         environment: facts.environment.as_ref(),
@@ -95,6 +98,7 @@ pub fn summarise(
         quantiles.method = quantiles.how.as_ref().map(Method::to_string);
     }
     let counts = Counts::of(&reconciled);
+    let recoveries = ending::recoveries(&order, facts, &faults_ns);
     let result = TrialResult {
         grade: graded.grade,
         reason: graded.reason.as_ref().map(Reason::to_string),
@@ -110,9 +114,13 @@ pub fn summarise(
         sessions: sessions::count(&scenario.load.connection, records.client, &reconciled),
         silent: silent::count(&scenario.load.connection, records.client, &reconciled),
         kernel: kernel_result(records, facts),
-        outages: outages(&order, facts),
-        recovery_ns: recoveries(records, &reconciled, &faults_ns),
+        outages: ending::outages(&order, facts),
+        recovery_ns: recoveries.iter().map(|recovery| recovery.after_ns()).collect(),
+        recoveries,
         phases,
+        back_after_ns: ending::back_after_ns(facts, &faults_ns),
+        watched_ns: facts.watched.as_ref().map_or(0, Watched::lasted_ns),
+        patience_ns: scenario.load.patience_ns,
         workers: workers_result(records, &reconciled, facts),
         versions: versions::served(records.client, facts.start_ns),
         cost: facts.cost.clone(),
@@ -188,6 +196,10 @@ fn blank(name: &TrialName, elapsed_ns: u64) -> TrialResult {
         outages: Vec::new(),
         recovery_ns: Vec::new(),
         phases: None,
+        recoveries: Vec::new(),
+        back_after_ns: None,
+        watched_ns: 0,
+        patience_ns: 0,
         workers: WorkersResult::default(),
         versions: Vec::new(),
         cost: None,
@@ -215,19 +227,6 @@ fn books_result(books: &Books) -> BooksResult {
 fn in_order(scenario: &Scenario, records: &TrialRecords<'_>, reconciled: &Reconciled) -> Vec<Request> {
     let load = &scenario.load;
     requests::in_order(&load.connection, records.client, records.requests, reconciled, load.deadline_ns)
-}
-
-/// The outages, from the load's start.
-fn outages(order: &[Request], facts: &TrialFacts) -> Vec<Outage> {
-    let since_start = |ns: u64| ns.saturating_sub(facts.start_ns);
-    outage::outages(order, facts.end_ns)
-        .into_iter()
-        .map(|Outage { start_ns, end_ns, attempts }| Outage {
-            start_ns: since_start(start_ns),
-            end_ns: since_start(end_ns),
-            attempts,
-        })
-        .collect()
 }
 
 /// How many attempts had which fate, and who is to blame for those that were lost.
@@ -268,38 +267,6 @@ impl Counts {
     }
 }
 
-/// When faults struck. Poison strikes when the worker fails, not when the attempt sets out: else
-/// the accept of the poison itself would count as recovery.
-fn fault_instants(records: &TrialRecords<'_>, facts: &TrialFacts) -> Vec<u64> {
-    facts
-        .faults
-        .iter()
-        .filter(|fault| fault.error.is_none())
-        .map(|fault| {
-            fault.poison.and_then(|attempt| poison_struck_ns(records, attempt)).unwrap_or(fault.at_ns)
-        })
-        .collect()
-}
-
-fn poison_struck_ns(records: &TrialRecords<'_>, attempt: u32) -> Option<u64> {
-    let logs = records.workers.unwrap_or_default();
-    let struck = logs.iter().find_map(|log| log.crash_of(attempt)).map(|record| record.at_ns);
-    // A worker that keeps no ledger, or caught the poison, is judged by what the client saw.
-    let ended = || records.client.iter().find(|record| record.attempt == attempt)?.finished;
-    struck.or_else(|| ended().map(std::num::NonZeroU64::get))
-}
-
-/// Recovery is known only where accepts are. Where they were sampled, an accept counts from its
-/// earliest instant: else one from just before the fault could pass for recovery.
-fn recoveries(records: &TrialRecords<'_>, reconciled: &Reconciled, faults_ns: &[u64]) -> Vec<Option<u64>> {
-    let accepts_ns = match (records.tell_accepts(), &records.kernel.accepts) {
-        (true, _) => reconciled.attempts.iter().filter_map(|a| Some(a.accepted?.get())).collect(),
-        (false, Some(_)) => accepts::earliest(records.client, reconciled, records.kernel),
-        (false, None) => return Vec::new(),
-    };
-    outage::recoveries(faults_ns, accepts_ns)
-}
-
 /// Served attempts per second of a closed loop.
 fn throughput(scenario: &Scenario, client: &[ClientRecord], served: u64, start_ns: u64) -> Option<f64> {
     let Arrivals::Closed { .. } = scenario.load.arrivals else { return None };
@@ -316,12 +283,18 @@ fn kernel_result(records: &TrialRecords<'_>, facts: &TrialFacts) -> KernelResult
         listen_drops: kernel.counters.listen_drops,
         listeners: kernel.listeners.iter().map(|listener| listener_result(listener, facts)).collect(),
         queue_max: kernel.listeners.iter().map(|listener| listener.queue_max).max().unwrap_or(0),
-        queue_limit: kernel.listeners.last().map_or(0, |listener| listener.limit),
+        queue_limit: last_limit(kernel, facts.end_ns),
         listeners_closed: u32::try_from(closed).unwrap_or(u32::MAX),
         counters: facts.counters.clone(),
         interval_ns: kernel.interval_ns,
         syn_retransmits: records.client.iter().map(|record| u64::from(record.syn_retransmits)).sum(),
     }
+}
+
+/// The limit of the listener that opened last while the load ran; what opens later was not under load.
+fn last_limit(kernel: &KernelRecord, end_ns: u64) -> u32 {
+    let last = kernel.listeners.iter().rfind(|listener| listener.opened_ns <= end_ns);
+    last.map_or(0, |listener| listener.limit)
 }
 
 fn listener_result(listener: &Listener, facts: &TrialFacts) -> ListenerResult {
@@ -339,7 +312,10 @@ fn listener_result(listener: &Listener, facts: &TrialFacts) -> ListenerResult {
 
 fn workers_result(records: &TrialRecords<'_>, reconciled: &Reconciled, facts: &TrialFacts) -> WorkersResult {
     let logs = records.workers.unwrap_or_default();
-    let bind_failures = logs.iter().flat_map(|log| &log.records).filter(|r| r.kind == RecordKind::BindFailed);
+    // What starts, or fails, after the load is the watch's business.
+    let logs = &logs[..logs.iter().rposition(|log| began(log, facts.end_ns)).map_or(0, |last| last + 1)];
+    let bind_failures = logs.iter().flat_map(|log| &log.records);
+    let bind_failures = bind_failures.filter(|r| r.kind == RecordKind::BindFailed && r.at_ns <= facts.end_ns);
     let mut accepted = vec![0; logs.len()];
     for attempt in &reconciled.attempts {
         if let Some(count) = accepted.get_mut(attempt.worker as usize) {
@@ -366,9 +342,18 @@ fn workers_result(records: &TrialRecords<'_>, reconciled: &Reconciled, facts: &T
     }
 }
 
+/// Whether a worker had begun by an instant; one whose beginning is not on record has.
+fn began(log: &WorkerLog, end_ns: u64) -> bool {
+    log.records.first().is_none_or(|record| record.at_ns <= end_ns)
+}
+
 /// How the supervisor ended while the load ran, unless another process had taken over from it.
 fn ended_for_good(facts: &TrialFacts) -> Option<String> {
-    facts.supervisor_exits.iter().find(|end| end.successor.is_none()).map(|end| end.status.clone())
+    facts
+        .supervisor_exits
+        .iter()
+        .find(|end| end.successor.is_none() && end.at_ns <= facts.end_ns)
+        .map(|end| end.status.clone())
 }
 
 /// Whether a worker failed before it could accept, and did so while the load ran.
@@ -381,7 +366,6 @@ fn failed_to_boot(log: &WorkerLog, end_ns: u64) -> bool {
 mod tests {
     use super::*;
     use crate::ledger::Attempt;
-    use crate::record::KernelRecord;
     use crate::shm::WorkerRecord;
     use crate::words::Transport;
 
@@ -437,8 +421,8 @@ mod tests {
         };
         let facts = TrialFacts { start_ns: 100, end_ns: 200, ..TrialFacts::default() };
         let result = workers_result(&records, &reconciled, &facts);
-        assert_eq!((result.generations, result.starts, result.failed_starts), (5, 3, 2));
-        assert_eq!(result.accepted, [2, 1, 0, 0, 0]);
+        assert_eq!((result.generations, result.starts, result.failed_starts), (4, 3, 2));
+        assert_eq!(result.accepted, [2, 1, 0, 0]);
         assert_eq!(result.share_max_percent(), Some(67));
         assert_eq!(WorkersResult::default().share_max_percent(), None);
     }

@@ -8,6 +8,7 @@ use crate::overflow::{self, FullSpan};
 use crate::record::Listener;
 use crate::result::{MomentKind, TimelineEntry, What};
 use crate::shm::{RecordKind, WorkerRecord, parse_crash_detail};
+use crate::watch::{Found, Watched};
 
 /// The most entries that a result holds; `events.jsonl` holds them all.
 pub const ENTRIES_MAX: usize = 200;
@@ -38,8 +39,10 @@ pub fn timeline(records: &TrialRecords<'_>, facts: &TrialFacts) -> Vec<TimelineE
         moments.extend(full_entries(records, listener, facts.end_ns));
     }
     moments.extend(records.workers.unwrap_or_default().iter().flat_map(worker_entries));
+    moments.extend(facts.watched.as_ref().and_then(|watched| of_watch(watched, facts)));
     // What the supervisor does when it is stopped after the load is no part of the trial.
-    moments.retain(|moment| moment.at_ns <= facts.end_ns);
+    let end_ns = facts.story_end_ns();
+    moments.retain(|moment| moment.at_ns <= end_ns);
     moments.sort_by_key(|moment| moment.at_ns);
     let more = moments.len().saturating_sub(ENTRIES_MAX);
     let last_ns = moments.get(ENTRIES_MAX).map(|moment| moment.at_ns);
@@ -79,6 +82,24 @@ fn of_end(end: &ProcessEnd) -> Moment {
         }
     };
     Moment::new(end.at_ns, MomentKind::Supervisor, What::Ended, text)
+}
+
+/// Since when the service is back, or how long it was looked for.
+fn of_watch(watched: &Watched, facts: &TrialFacts) -> Option<Moment> {
+    let moment = |at_ns, text| Some(Moment::new(at_ns, MomentKind::Watch, What::Watched, text));
+    match &watched.found {
+        Found::Back { at_ns } => {
+            let struck = facts.faults.iter().filter(|fault| fault.error.is_none());
+            let since_ns = struck.map(|fault| fault.at_ns).max().unwrap_or(facts.start_ns);
+            moment(*at_ns, format!("back after {}", show_ns(at_ns.saturating_sub(since_ns))))
+        }
+        Found::NotBack { last } => {
+            let last = last.as_ref().map(|last| format!(": {last}")).unwrap_or_default();
+            moment(watched.ended_ns, format!("not back within {}{last}", show_ns(watched.lasted_ns())))
+        }
+        Found::NothingLeft => moment(watched.ended_ns, "nothing is left that could come back".to_owned()),
+        Found::Unasked { .. } | Found::Interrupted => None,
+    }
 }
 
 fn of_listener(listener: &Listener) -> Vec<Moment> {

@@ -95,6 +95,21 @@ impl Comparison {
     }
 }
 
+impl Unmeasured {
+    /// Whether a comparison holds all the same: what did not happen took no longer than any time, and what is
+    /// not over has lasted for longer than so much.
+    #[must_use]
+    pub const fn satisfies(&self, comparison: Comparison, expected: u64) -> bool {
+        match (self, comparison) {
+            (Self::NotInterrupted | Self::NotWatched, Comparison::Lt | Comparison::Le) => true,
+            (Self::NotOver { lasted_ns }, Comparison::Gt | Comparison::Ge | Comparison::Ne) => {
+                *lasted_ns > expected
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Why a trial did not measure something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "why", rename_all = "snake_case")]
@@ -117,7 +132,23 @@ pub enum Unmeasured {
     NoVersion,
     /// There was no fault.
     NoFault,
-    /// There was one after which nobody accepted any more.
+    /// There were workers of which no ledger and no process tells.
+    UncountedOrphans,
+    /// No fault interrupted anything.
+    NotInterrupted,
+    /// The service was not watched after the load: the load had shown how the story ends.
+    NotWatched,
+    /// The service was not back when the watch was over.
+    NeverBack {
+        /// How long it was watched, in nanoseconds.
+        watched_ns: u64,
+    },
+    /// An outage went on when the watch was over.
+    NotOver {
+        /// How long it had lasted by then, in nanoseconds.
+        lasted_ns: u64,
+    },
+    /// There was one after which service was not back in time any more.
     NeverRecovered {
         /// Which, from 1.
         fault: u64,
@@ -137,6 +168,12 @@ impl fmt::Display for Unmeasured {
             Self::NeverRecovered { fault, of } => {
                 return write!(f, "never recovered from fault {fault} of {of}");
             }
+            Self::NeverBack { watched_ns } => {
+                return write!(f, "not back within {}", show_ns(*watched_ns));
+            }
+            Self::NotOver { lasted_ns } => {
+                return write!(f, "not over after {}", show_ns(*lasted_ns));
+            }
             Self::NoLatency { latency } => {
                 return write!(f, "not measured: no attempt has a {} latency", latency.replace('_', " "));
             }
@@ -149,6 +186,9 @@ impl fmt::Display for Unmeasured {
             Self::NoInheritance => "the workers did not record what they inherited",
             Self::NoVersion => "no reply named a version",
             Self::NoFault => "there was no fault",
+            Self::UncountedOrphans => "what becomes of the service's processes is not known",
+            Self::NotInterrupted => "nothing was interrupted",
+            Self::NotWatched => "the service was not watched after the load",
         };
         write!(f, "not measured: {why}")
     }

@@ -21,6 +21,7 @@ fn rows(schema: &Value, tag: &str) -> Vec<String> {
             ("[`Event::Fault`]", "`fault`"),
             ("[`Event::ControlDone`]", "`control_done`"),
             ("[`Event::Healed`]", "`healed`"),
+            ("[`Event::Answered`]", "`answered`"),
         ];
         let what = links.iter().fold(what.to_owned(), |what, (link, word)| what.replace(link, word));
         format!("| `{name}` | {what} | {} |", fields.join("<br>"))

@@ -90,6 +90,8 @@ struct Shared {
     listening: AtomicBool,
     /// When the last look began that succeeded, in CLOCK_MONOTONIC nanoseconds.
     looked_ns: AtomicU64,
+    /// Whether the load is over: the look that begins next is the last that counts.
+    is_over: AtomicBool,
 }
 
 /// The counters before and after the load.
@@ -117,8 +119,12 @@ impl Observer {
         let counters = CounterFiles::open()?;
         let readings = Mutex::new(Readings { begin: counters.read()?.counters, end: None });
         let ticker = Ticker::new().map_err(|errno| ObserverError::Start(errno.into()))?;
-        let shared =
-            Arc::new(Shared { ticker, listening: AtomicBool::new(false), looked_ns: AtomicU64::new(0) });
+        let shared = Arc::new(Shared {
+            ticker,
+            listening: AtomicBool::new(false),
+            looked_ns: AtomicU64::new(0),
+            is_over: AtomicBool::new(false),
+        });
         let (ready, is_ready) = mpsc::channel();
         let thread = {
             let shared = Arc::clone(&shared);
@@ -155,8 +161,9 @@ impl Observer {
     }
 
     /// Reads the counters to which the record counts, and waits until the listeners have been looked at
-    /// once more: what is found gone after that was closed later than this was called. To be called when
-    /// the load is over, before the supervisor is asked to stop; without it the record counts to its end.
+    /// once more: what is found gone after that was closed later than this was called, and queues and drops
+    /// count for nothing. To be called when the load is over, before anything else is asked of the service;
+    /// without it the record counts to its end.
     ///
     /// # Errors
     ///
@@ -164,6 +171,7 @@ impl Observer {
     pub fn end(&self) -> Result<(), ObserverError> {
         let reading = self.counters.read()?.counters;
         self.readings().end = Some(reading);
+        self.shared.is_over.store(true, Ordering::Release);
         self.await_look();
         Ok(())
     }
@@ -286,10 +294,14 @@ impl<E: Fn(ListenerEvent)> Watch<E> {
 
     fn look(&mut self, began_ns: u64) -> Result<(), DiagError> {
         self.watched.looks += 1;
+        let is_over = self.shared.is_over.load(Ordering::Acquire);
         let seen = self.gaze.look(&mut self.diag)?;
         self.watched.failed_last = 0;
         let ended_ns = now_ns();
         let events = self.watched.tracker.feed(Look { began_ns, ended_ns, seen });
+        if is_over {
+            self.watched.tracker.stop_counting();
+        }
         self.shared.listening.store(!seen.is_empty(), Ordering::Release);
         self.shared.looked_ns.store(began_ns, Ordering::Release);
         let mut opened = Vec::new();

@@ -70,6 +70,8 @@ pub struct Tracker {
     listeners: Vec<Listener>,
     open: BTreeMap<u32, Open>,
     samples: SampleLog,
+    /// Whether queues and drops count.
+    counts: bool,
 }
 
 /// A listener that was there when last looked.
@@ -85,7 +87,17 @@ impl Tracker {
     /// A history that keeps at most `samples_max` queue samples, but at least two.
     #[must_use]
     pub fn new(samples_max: usize) -> Self {
-        Self { listeners: Vec::new(), open: BTreeMap::new(), samples: SampleLog::new(samples_max) }
+        Self {
+            listeners: Vec::new(),
+            open: BTreeMap::new(),
+            samples: SampleLog::new(samples_max),
+            counts: true,
+        }
+    }
+
+    /// Queues and drops count no more from now on: the load is over. What opens and closes is told on.
+    pub fn stop_counting(&mut self) {
+        self.counts = false;
     }
 
     /// Adds a look, which must be later than all before it, and says what it changed: first
@@ -140,7 +152,7 @@ impl Tracker {
             return Some(self.open(look, seen));
         };
         open.last_seen_ns = look.began_ns;
-        if open.now != seen {
+        if self.counts && open.now != seen {
             open.now = seen;
             let listener = &mut self.listeners[open.index];
             listener.queue_max = listener.queue_max.max(seen.queue);
@@ -160,11 +172,13 @@ impl Tracker {
             last_seen_ns: None,
             gone_ns: None,
             holders: Vec::new(),
-            queue_max: seen.queue,
+            queue_max: if self.counts { seen.queue } else { 0 },
             limit: seen.limit,
-            drops: seen.drops,
+            drops: seen.drops.map(|drops| if self.counts { drops } else { 0 }),
         });
-        self.samples.push(sample(look, seen));
+        if self.counts {
+            self.samples.push(sample(look, seen));
+        }
         ListenerEvent::Opened { at_ns: look.ended_ns, inode: seen.inode, limit: seen.limit }
     }
 }
@@ -209,6 +223,22 @@ mod tests {
             [(7, 0), (7, 5), (8, 1)]
         );
         assert!(!thinned);
+    }
+
+    #[test]
+    fn what_comes_after_the_load_opens_and_closes_but_counts_for_nothing() {
+        let mut tracker = Tracker::new(100);
+        let _ = tracker.feed(look(1, &[seen(7, 2)]));
+        tracker.stop_counting();
+        assert_eq!(tracker.feed(look(2, &[seen(7, 5)])), []);
+        assert_eq!(tracker.feed(look(3, &[seen(8, 3)])).len(), 2);
+        let Timeline { listeners, samples, .. } = tracker.finish();
+        assert_eq!(
+            (listeners[0].queue_max, listeners[0].drops, listeners[0].gone_ns),
+            (2, Some(1), Some(3020))
+        );
+        assert_eq!((listeners[1].queue_max, listeners[1].drops, listeners[1].opened_ns), (0, Some(0), 3020));
+        assert_eq!(samples.len(), 1);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use holdline_contract::clock::now_ns;
@@ -41,7 +42,7 @@ pub struct Asker {
     /// The path that it asks for instead of what attempts ask for.
     path: Option<String>,
     /// How often it has asked.
-    asked: u32,
+    asked: AtomicU32,
 }
 
 /// A request that was made, and what came of it.
@@ -73,7 +74,7 @@ impl Asker {
             timeouts: load.timeouts,
             deadline_ns: load.deadline_ns,
             path: None,
-            asked: 0,
+            asked: AtomicU32::new(0),
         })
     }
 
@@ -109,9 +110,8 @@ impl Asker {
 
     /// Asks once. It takes no longer than the load's time-outs allow an attempt; dropped before, the
     /// connection is closed.
-    pub async fn ask(&mut self) -> Asked {
-        let client = asker(self.asked);
-        self.asked = self.asked.wrapping_add(1);
+    pub async fn ask(&self) -> Asked {
+        let client = asker(self.asked.fetch_add(1, Ordering::Relaxed));
         let began_ns = now_ns();
         let (end, reply) = match self.open(client, began_ns) {
             Ok(connection) => self.follow(connection, client, began_ns).await,

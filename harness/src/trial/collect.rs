@@ -11,11 +11,11 @@ use holdline_model::custody::Held;
 use holdline_model::facts::TrialFacts;
 use holdline_model::ledger::{InjectedDeath, TrialRecords, WorkerLog};
 use holdline_model::reason::Note;
+use holdline_model::record::AcceptSamples;
 use holdline_model::result::TrialResult;
 use holdline_model::summary::summarise;
 use holdline_model::support;
 
-use crate::kernel::accepts::AcceptSampler;
 use crate::kernel::counters;
 
 use super::files::TrialFiles;
@@ -31,6 +31,8 @@ pub(super) struct Collected {
     pub(super) client: ClientLog,
     /// In whose hands connections were.
     pub(super) held: Held,
+    /// Who was seen waiting to be accepted, if that was sampled.
+    pub(super) accepts: Option<AcceptSamples>,
     /// The cgroups of supervisor and harness, as /proc names them.
     pub(super) cgroups: Vec<String>,
     /// Wall-clock time of the load's start.
@@ -39,12 +41,12 @@ pub(super) struct Collected {
 
 /// Ends a trial whose supervisor has been stopped.
 pub(super) fn collect(stage: Stage, collected: Collected) -> Result<TrialResult> {
-    let Collected { mut facts, deaths, client, held, cgroups, started } = collected;
+    let Collected { mut facts, deaths, client, held, accepts, cgroups, started } = collected;
     let Stage { spec, place, sight, log, began_ns, .. } = stage;
     let exclusive = sight.is_exclusive();
     let mut kernel = sight.observer.finish(exclusive)?;
     kernel.held = held;
-    kernel.accepts = sight.accepts.map(AcceptSampler::finish).transpose()?;
+    kernel.accepts = accepts;
     let keeps_ledger = support::keeps_ledger(&place.supervisor);
     let logs = if keeps_ledger { worker_logs(&place.workspace.home, &sight.workers)? } else { Vec::new() };
     let inherited = inherit::read_all(&place.workspace.home)?;

@@ -9,9 +9,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use holdline_contract::clock::now_ns;
 use holdline_model::conductor::{Conductor, Event, Order};
+use holdline_model::watch::last_request;
 use nix::unistd::Pid;
 
 use super::alarm::Alarm;
+use super::asking::{self, Asking};
+use super::cost::Meter;
+use super::counted::Counted;
 use super::ends;
 use super::hands::Hands;
 use super::load_thread::{ClientLog, RunningLoad};
@@ -26,6 +30,8 @@ use crate::proc;
 const CHORES: Duration = Duration::from_millis(20);
 /// How often progress is told.
 const PROGRESS_NS: u64 = 100_000_000;
+/// How long after the end of a supervisor its pid-file may still be written by the process that takes over.
+const SUCCESSION_NS: u64 = 2_000_000_000;
 
 /// What came in.
 enum Input {
@@ -38,6 +44,19 @@ enum Input {
     Woken,
 }
 
+/// A process that was the supervisor and has ended.
+struct Left {
+    pid: Pid,
+    /// How; `None`: nobody knows.
+    status: Option<ExitStatus>,
+    /// When that was noticed, in CLOCK_MONOTONIC nanoseconds.
+    at_ns: u64,
+    /// Whether it ended as one does that has handed over.
+    is_clean: bool,
+    /// Until when another may take over.
+    until_ns: u64,
+}
+
 /// Leads a trial while its load runs.
 pub(super) struct Lead<'a> {
     stage: &'a mut Stage,
@@ -48,9 +67,18 @@ pub(super) struct Lead<'a> {
     client: Option<ClientLog>,
     orders: Orders,
     alarm: Alarm,
+    asking: Asking,
+    /// What the trial's processes had cost before the load.
+    meter: Option<Meter>,
+    start_ns: u64,
+    /// Whether what is counted is to be counted now.
+    is_to_count: bool,
+    counted: Option<Counted>,
     supervisor_lives: bool,
     /// The process that has taken over from the one that was started.
     successor: Option<Pid>,
+    /// The last of them, where it has ended and another may be about to take over.
+    left: Option<Left>,
     progress_ns: u64,
 }
 
@@ -61,11 +89,18 @@ impl<'a> Lead<'a> {
         hands: &'a mut Hands,
         conductor: Conductor,
         load: RunningLoad,
+        (meter, start_ns): (Option<Meter>, u64),
     ) -> Result<Self> {
         let supervisor_lives = supervised.has_ended().is_none();
         // One that went to the background at its start is none that was replaced.
         let successor = if supervisor_lives { None } else { supervised.successor_of(supervised.started()) };
+        let asking = Asking::new(&stage.place, stage.sender.clone())?;
         Ok(Self {
+            asking,
+            meter,
+            start_ns,
+            is_to_count: false,
+            counted: None,
             stage,
             supervised,
             hands,
@@ -76,19 +111,23 @@ impl<'a> Lead<'a> {
             alarm: Alarm::new()?,
             supervisor_lives,
             successor,
+            left: None,
             progress_ns: 0,
         })
     }
 
-    /// Leads until the load has ended and nothing is left to be waited for, then undoes what lasts.
-    pub(super) async fn until_the_end(mut self) -> Result<(Conductor, ClientLog)> {
-        while !self.conductor.is_over() {
+    /// Leads until the load is over and it is known how the story ends, then undoes what lasts.
+    pub(super) async fn until_the_end(mut self) -> Result<(Conductor, ClientLog, Counted)> {
+        while !self.conductor.is_over() || self.left.is_some() {
             let input = self.next().await?;
             self.take(input)?;
             self.chores()?;
             let now = now_ns();
             let due = self.conductor.wake(now);
             self.carry_out(due, now);
+            if std::mem::take(&mut self.is_to_count) {
+                self.counted = Some(Counted::now(self.stage, self.supervised, self.meter, self.start_ns)?);
+            }
         }
         // What was sent while the load thread ended is no less true.
         while let Ok(told) = self.stage.told.try_recv() {
@@ -96,7 +135,8 @@ impl<'a> Lead<'a> {
         }
         let undo = self.conductor.end();
         self.carry_out(undo, now_ns());
-        Ok((self.conductor, self.client.context("the load thread gave no records")?))
+        let client = self.client.context("the load thread gave no records")?;
+        Ok((self.conductor, client, self.counted.context("what is counted was not counted")?))
     }
 
     /// Waits for what comes next.
@@ -120,12 +160,14 @@ impl<'a> Lead<'a> {
         match input {
             Input::Told(told) => self.tell(told),
             Input::LoadEnded(log) => {
+                let gap_ns = self.stage.place.scenario.load.connection.gap_ns;
+                let last = last_request(&log.attempts, &log.requests, gap_ns);
                 self.client = Some(log);
                 // What was sent before its end came before it.
                 while let Ok(told) = self.stage.told.try_recv() {
                     self.tell(told);
                 }
-                self.tell((now_ns(), Event::LoadEnded));
+                self.tell((now_ns(), Event::LoadEnded { last }));
             }
             Input::SupervisorEnded(status) => {
                 self.supervisor_lives = false;
@@ -148,6 +190,12 @@ impl<'a> Lead<'a> {
             self.conductor.armed().filter(|fault| self.hands.has_struck(*fault)).collect();
         for fault in struck {
             self.tell((now_ns(), Event::ArmedStruck { fault }));
+        }
+        self.look_for_a_successor();
+        let is_ended = !self.supervisor_lives && self.successor.is_none() && self.left.is_none();
+        let is_alone = self.conductor.is_watching() && is_ended;
+        if is_alone && asking::is_nothing_left(&self.stage.sight.inside) {
+            self.tell((now_ns(), Event::NothingLeft));
         }
         if now_ns() > self.progress_ns + PROGRESS_NS {
             self.progress_ns = now_ns();
@@ -180,8 +228,16 @@ impl<'a> Lead<'a> {
         let mut told = Vec::new();
         for order in orders {
             self.stage.log.order(at_ns, &order);
-            if order == Order::StopLoad {
-                self.load.stop();
+            match order {
+                Order::StopLoad => self.load.stop(),
+                Order::Count => self.is_to_count = true,
+                Order::Request => self.asking.ask(),
+                Order::HandOut { .. }
+                | Order::Signal { .. }
+                | Order::Pause { .. }
+                | Order::Arm { .. }
+                | Order::Ask { .. }
+                | Order::Heal { .. } => {}
             }
             let Stage { place, sight, .. } = &mut *self.stage;
             told.extend(self.hands.carry_out(order, place, sight, self.supervised));
@@ -192,8 +248,7 @@ impl<'a> Lead<'a> {
     /// The end of the process that was started. With status 0 and a successor that runs, it was replaced.
     fn supervisor_ended(&mut self, status: ExitStatus) {
         let started = self.supervised.started();
-        let successor = if status.success() { self.supervised.successor_of(started) } else { None };
-        self.note_end(started, Some(status), successor);
+        self.left(started, Some(status));
     }
 
     /// The end of the process that took over from the one that was started, or from one that did.
@@ -207,22 +262,43 @@ impl<'a> Lead<'a> {
         if status.is_none() && matches!(proc::stat(watched), Ok(Some(_))) {
             return Ok(());
         }
-        let left = status.is_none_or(|status| status.success());
-        let next = if left { self.supervised.successor_of(watched) } else { None };
-        self.note_end(watched, status, next);
+        self.left(watched, status);
         Ok(())
     }
 
-    fn note_end(&mut self, pid: Pid, status: Option<ExitStatus>, successor: Option<Pid>) {
+    /// A process that was the supervisor has ended. Where it keeps its process id in a file, one that takes
+    /// over may not have written its own yet.
+    fn left(&mut self, pid: Pid, status: Option<ExitStatus>) {
+        self.successor = None;
+        let is_clean = status.is_none_or(|status| status.success());
+        let until_ns = now_ns() + if is_clean && self.supervised.has_pid_file() { SUCCESSION_NS } else { 0 };
+        self.left = Some(Left { pid, status, at_ns: now_ns(), is_clean, until_ns });
+        self.look_for_a_successor();
+    }
+
+    /// Notes the end of a process that was the supervisor, once it is known whether another has taken over.
+    fn look_for_a_successor(&mut self) {
+        let Some(left) = &self.left else { return };
+        let successor = if left.is_clean { self.supervised.successor_of(left.pid) } else { None };
+        let may_come = left.until_ns > now_ns() && !asking::is_nothing_left(&self.stage.sight.inside);
+        if successor.is_none() && may_come {
+            return;
+        }
+        if let Some(left) = self.left.take() {
+            self.note_end(&left, successor);
+        }
+    }
+
+    fn note_end(&mut self, left: &Left, successor: Option<Pid>) {
         // As one ends that daemonises, or that was asked to stop.
-        let has_left = successor.is_none() && status.is_some_and(|status| status.success());
+        let has_left = successor.is_none() && left.status.is_some_and(|status| status.success());
         let hint = self.stage.place.hint_of_background(&self.stage.sight.inside);
         let hint = (has_left && !hint.is_empty()).then_some(hint);
-        let status = status.map_or_else(|| "an unknown status".to_owned(), status_in_words);
+        let status = left.status.map_or_else(|| "an unknown status".to_owned(), status_in_words);
         self.successor = successor;
         let successor = successor.map(proc::number);
-        let pid = proc::number(pid);
-        self.tell((now_ns(), Event::SupervisorEnded { pid, status, successor, hint }));
+        let pid = proc::number(left.pid);
+        self.tell((left.at_ns, Event::SupervisorEnded { pid, status, successor, hint }));
     }
 }
 

@@ -9,8 +9,10 @@ pub mod outer;
 pub mod runner;
 
 mod alarm;
+mod asking;
 mod collect;
 mod cost;
+mod counted;
 mod ends;
 mod files;
 mod hands;

@@ -121,7 +121,8 @@ pub async fn run(
     })
 }
 
-/// Longer than a trial can take if all is well: its load at the longest, its faults, and stopping.
+/// Longer than a trial can take if all is well: its load at the longest, its faults, the watch, and
+/// stopping.
 fn longest(spec: &TrialSpec) -> Result<Duration> {
     let scenario = scenario::parse(&spec.scenario.text, &spec.scenario.origin)?;
     let supervisor = supervisor::parse(&spec.supervisor.text, &spec.supervisor.origin)?;
@@ -129,7 +130,8 @@ fn longest(spec: &TrialSpec) -> Result<Duration> {
     let load = Duration::from_nanos(scenario.load.timeouts.total_ns)
         + Duration::from_secs_f64(Extent::of(&scenario.load).end_ns_max / 1e9);
     let ready = Duration::from_nanos(supervisor.ready.timeout_ns);
-    Ok(ready + load + CONTROL_LIMIT.saturating_mul(faults) + STOP_LIMIT + SLACK)
+    let watch = Duration::from_nanos(scenario.load.patience_ns);
+    Ok(ready + load + watch + CONTROL_LIMIT.saturating_mul(faults) + STOP_LIMIT + SLACK)
 }
 
 /// In a process group of its own, so that Ctrl-C reaches holdline alone.

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use holdline_model::conductor::{Event, Order, SCHEMA};
+use holdline_model::watch::LastRequest;
 use serde::Serialize;
 
 /// What happened at an instant, in CLOCK_MONOTONIC nanoseconds.
@@ -119,6 +120,10 @@ impl EventLog {
             Entry::Order(Order::HandOut { fault, due_ns }) => {
                 Entry::Order(Order::HandOut { fault, due_ns: due_ns.saturating_sub(origin_ns) })
             }
+            Entry::Event(Event::LoadEnded { last: Some(last) }) => {
+                let due_ns = last.due_ns.saturating_sub(origin_ns);
+                Entry::Event(Event::LoadEnded { last: Some(LastRequest { due_ns, ..last }) })
+            }
             Entry::Order(_) | Entry::Event(_) => entry,
         };
         let since = i128::from(at_ns) - i128::from(origin_ns);
@@ -162,10 +167,13 @@ mod tests {
         assert!(lines(folder.path()).is_empty());
         log.load_starts(5_000);
         log.order(6_000, &Order::HandOut { fault: 1, due_ns: 7_000 });
+        let last = Some(LastRequest { due_ns: 8_000, served: true });
+        log.event(9_000, &Event::LoadEnded { last });
         let found = lines(folder.path());
         assert_eq!(found[0], json!({ "schema": SCHEMA, "origin": "load", "origin_monotonic_ns": 5_000 }));
         assert_eq!(found[1], json!({ "at_ns": -3_000, "event": "ready" }));
         assert_eq!(found[2], json!({ "at_ns": 1_000, "order": "hand_out", "fault": 1, "due_ns": 2_000 }));
+        assert_eq!(found[3]["last"], json!({ "due_ns": 3_000, "served": true }));
     }
 
     #[test]

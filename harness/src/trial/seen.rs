@@ -14,14 +14,18 @@ use crate::proc;
 /// Process ids of a supervisor's workers, the oldest first. Once the supervisor has ended they are
 /// orphans: then all that hold the listener and of which `is_ours` says that they are the trial's.
 pub(super) fn of(supervisor: Pid, listeners: &BTreeSet<u32>, is_ours: impl Fn(Pid) -> bool) -> Vec<Pid> {
+    let runs = proc::is_alive(supervisor);
+    holding(listeners, |pid| if runs { proc::descends_from(pid, supervisor) } else { is_ours(pid) })
+}
+
+/// Process ids of all that hold the listener and of which `is_ours` says that they are meant, the oldest first.
+pub(super) fn holding(listeners: &BTreeSet<u32>, is_ours: impl Fn(Pid) -> bool) -> Vec<Pid> {
     let inodes: Vec<u32> = listeners.iter().copied().collect();
     let holding: BTreeSet<u32> = holders::scan(&inodes).into_values().flatten().collect();
-    let runs = proc::is_alive(supervisor);
-    let is_below = |pid: Pid| if runs { proc::descends_from(pid, supervisor) } else { is_ours(pid) };
     let mut seen: Vec<(u64, Pid)> = holding
         .into_iter()
         .filter_map(proc::numbered)
-        .filter(|pid| is_below(*pid))
+        .filter(|pid| is_ours(*pid))
         // One that is gone by now is no worker any more.
         .filter_map(|pid| Some((proc::stat(pid).ok()??.started_ticks, pid)))
         .collect();

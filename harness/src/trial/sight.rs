@@ -162,13 +162,25 @@ impl Sight {
         pids.filter(|pid| proc::is_stopped(*pid)).map(proc::number).collect()
     }
 
-    /// Workers that init had to adopt, dead or alive.
-    pub(super) fn orphaned_workers(&mut self) -> Result<Vec<Pid>> {
+    /// The processes of the trial that hold the service's listener; `None`: somebody holds it and cannot be
+    /// seen.
+    pub(super) fn holders(&self) -> Option<Vec<Pid>> {
+        let holders = seen::holding(&self.listeners, |pid| self.inside.owns(pid));
+        (self.listeners.is_empty() || !holders.is_empty()).then_some(holders)
+    }
+
+    /// Workers that init had to adopt, dead or alive. Where they keep no ledger: processes that hold the
+    /// listener, and are neither the supervisor nor below it.
+    pub(super) fn orphaned_workers(&mut self, supervisor: Pid) -> Result<Option<Vec<Pid>>> {
+        if self.is_blind() {
+            let is_lost = |pid: &Pid| *pid != supervisor && !proc::descends_from(*pid, supervisor);
+            return Ok(self.holders().map(|holders| holders.into_iter().filter(is_lost).collect()));
+        }
         self.note_adoptions()?;
         let alive = self.inside.adopted_now().context("failed to ask what init has adopted")?;
         let workers: BTreeSet<Pid> = self.workers.all().collect();
         let adopted = self.adopted.iter().map(|adopted| adopted.pid).chain(alive);
-        Ok(adopted.filter(|pid| workers.contains(pid)).collect())
+        Ok(Some(adopted.filter(|pid| workers.contains(pid)).collect()))
     }
 
     /// Reads which orphans have ended.

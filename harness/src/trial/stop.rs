@@ -26,10 +26,14 @@ const DEATH_LIMIT: Duration = Duration::from_secs(1);
 /// Workers that still run this long after their supervisor has stopped were left behind.
 const LEFT_BEHIND: Duration = Duration::from_secs(1);
 
+/// How long after it found nobody to hold a listener a second look is taken.
+const SECOND_LOOK: Duration = Duration::from_millis(10);
+
 /// What came of stopping a supervisor.
 pub(super) struct Stopped {
-    /// Workers that it lost during the load, and that still ran a while after it had stopped.
-    pub(super) orphans: u32,
+    /// Workers that it lost during the load, and that still ran a while after it had stopped; `None`: not
+    /// known.
+    pub(super) orphans: Option<u32>,
     /// What is amiss: the load is over, so that it is no failure of the trial.
     pub(super) notes: Vec<Note>,
 }
@@ -50,8 +54,9 @@ pub(super) fn end_hung_workers(stage: &mut Stage) -> Result<()> {
 
 /// Asks the supervisor to stop, waits for it, and counts the workers that it left behind.
 pub(super) async fn stop(stage: &mut Stage, mut supervised: Supervised) -> Result<Stopped> {
-    let mut orphans: BTreeSet<Pid> = stage.sight.orphaned_workers()?.into_iter().collect();
     let last = supervised.pid();
+    let lost = lost_workers(stage, last).await?;
+    let below = if stage.sight.is_blind() { stage.sight.worker_pids(last) } else { Vec::new() };
     let lives = supervised.has_ended().is_none() || last != supervised.started();
     let asked = if lives { ask_to_stop(stage, &supervised).await } else { Ok(()) };
     let limit = match &asked {
@@ -61,10 +66,11 @@ pub(super) async fn stop(stage: &mut Stage, mut supervised: Supervised) -> Resul
     };
     let in_time = timeout(limit, end_of(&mut supervised, last)).await.is_ok();
     if lives {
-        let _ = timeout(LEFT_BEHIND, end_of_workers(stage)).await;
+        let _ = timeout(LEFT_BEHIND, end_of_workers(stage, &below)).await;
     }
     stage.look()?;
-    orphans.extend(stage.sight.workers.pids());
+    let orphans =
+        lost.map(|lost| BTreeSet::from_iter(lost.into_iter().chain(left_behind(stage, below, last))));
     let error = asked.err().map(|error| format!("{error:#}"));
     let mut notes = Vec::new();
     if !in_time {
@@ -72,9 +78,33 @@ pub(super) async fn stop(stage: &mut Stage, mut supervised: Supervised) -> Resul
     } else if let Some(status) = supervised.has_ended().filter(|status| lives && is_unclean(*status)) {
         notes.push(Note::DiedOfStop { status: status_in_words(status) });
     }
-    let left_behind = orphans.iter().copied().map(proc::number).collect();
+    let left_behind = orphans.iter().flatten().copied().map(proc::number).collect();
     stage.log.event(now_ns(), &Event::Stopped { asked: lives, in_time, error, left_behind });
-    Ok(Stopped { orphans: u32::try_from(orphans.len()).unwrap_or(u32::MAX), notes })
+    let orphans = orphans.map(|orphans| u32::try_from(orphans.len()).unwrap_or(u32::MAX));
+    Ok(Stopped { orphans, notes })
+}
+
+/// Workers that the supervisor has lost. A listener that closes just now has no holder any more: where nobody
+/// is seen to hold one, it is looked at again.
+async fn lost_workers(stage: &mut Stage, supervisor: Pid) -> Result<Option<Vec<Pid>>> {
+    stage.look()?;
+    if let Some(lost) = stage.sight.orphaned_workers(supervisor)? {
+        return Ok(Some(lost));
+    }
+    tokio::time::sleep(SECOND_LOOK).await;
+    stage.look()?;
+    stage.sight.orphaned_workers(supervisor)
+}
+
+/// Workers that still run, though their supervisor should have stopped them. Of those that keep no ledger,
+/// these are all that were below it or hold the listener now, and are not below it any more.
+fn left_behind(stage: &Stage, below: Vec<Pid>, supervisor: Pid) -> Vec<Pid> {
+    if !stage.sight.is_blind() {
+        return stage.sight.workers.pids();
+    }
+    let holders = stage.sight.holders().unwrap_or_default();
+    let all = below.into_iter().chain(holders).filter(|pid| *pid != supervisor && proc::is_alive(*pid));
+    all.filter(|pid| !proc::descends_from(*pid, supervisor)).collect()
 }
 
 async fn ask_to_stop(stage: &Stage, supervised: &Supervised) -> Result<()> {
@@ -94,8 +124,11 @@ async fn end_of(supervised: &mut Supervised, last: Pid) {
     supervised.cut_log();
 }
 
-/// Waits until no worker lives, also none that was noticed only meanwhile.
-async fn end_of_workers(stage: &mut Stage) {
+/// Waits until no worker lives, also none that was noticed only meanwhile, and none of these.
+async fn end_of_workers(stage: &mut Stage, below: &[Pid]) {
+    for pid in below {
+        ends::ended(*pid).await;
+    }
     while let Some(pid) = stage.sight.workers.pids().first().copied() {
         tokio::select! {
             () = ends::ended(pid) => {}

@@ -58,28 +58,24 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
     let (sender, handover) = (stage.sender.clone(), custody.handover());
     let load = RunningLoad::start(&stage.place, schedule, start_ns, pending, sender, handover)?;
 
-    let lead = Lead::new(&mut stage, &mut supervised, &mut hands, conductor, load)?;
-    let (conductor, client) = lead.until_the_end().await?;
+    let lead = Lead::new(&mut stage, &mut supervised, &mut hands, conductor, load, (meter, start_ns))?;
+    let (conductor, client, counted) = lead.until_the_end().await?;
     stage.ledgers.end();
 
     let held = custody.finish()?;
-    stage.sight.observer.end()?;
-    let end_ns = now_ns();
     stage.look()?;
     let (mut facts, deaths) = conductor.into_facts(|attempt| was_not_sent(&client, attempt));
-    facts.end_ns = end_ns;
-    facts.workers_at_end = stage.sight.accepting(supervised.pid());
-    facts.cost = meter.and_then(|earlier| {
-        let now = Meter::read(&stage.sight.inside).ok()?;
-        Some(now.since(earlier, end_ns.saturating_sub(start_ns)))
-    });
-    stage.log.event(end_ns, &Event::TrialEnded { still_stopped: stage.sight.stopped() });
+    facts.end_ns = counted.end_ns;
+    facts.workers_at_end = counted.workers;
+    facts.cost = counted.cost;
+    stage.log.event(now_ns(), &Event::TrialEnded { still_stopped: stage.sight.stopped() });
     let cgroups = inheritance::cgroups_above(supervised.pid());
     stop::end_hung_workers(&mut stage)?;
     let stopped = stop::stop(&mut stage, supervised).await?;
     facts.orphans = stopped.orphans;
     facts.notes.extend(stopped.notes);
-    collect::collect(stage, Collected { facts, deaths, client, held, cgroups, started })
+    let accepts = counted.accepts;
+    collect::collect(stage, Collected { facts, deaths, client, held, accepts, cgroups, started })
 }
 
 /// Failures of starts were armed before the supervisor was started: from now on they have a guard.

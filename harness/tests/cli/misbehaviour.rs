@@ -118,7 +118,7 @@ fn a_supervisor_that_daemonises_and_keeps_a_pid_file_is_followed() {
     let supervisor = plant(&place, "daemon", &keys, script);
     let (_, trial) = run(&place, &supervisor, &[]);
     assert_served(&trial);
-    assert_eq!((trial.supervisor_ended, trial.workers.orphans), (None, 0));
+    assert_eq!((trial.supervisor_ended, trial.workers.orphans), (None, Some(0)));
     assert_eq!(trial.workers.generations, 2, "the signal reached the one that had taken over");
 }
 

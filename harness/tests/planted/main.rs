@@ -8,4 +8,5 @@ mod kernel;
 mod lag;
 mod planted;
 mod ready;
+mod unknown;
 mod watch;

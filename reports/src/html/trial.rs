@@ -116,7 +116,7 @@ impl Detail {
             index,
             name: plain(&trial.supervisor),
             repetition: is_repeated.then_some(trial.repetition),
-            mark: Mark::new(trial.grade, trial.grade.to_string()),
+            mark: Mark::new(trial.grade, prose::grade(trial)),
             verdict: trial.verdict.as_str(),
             version: clipped(&trial.supervisor_version),
             ribbon: (!strip.is_empty()).then(|| chart::ribbon(&strip, domain_ns)),
@@ -189,12 +189,9 @@ fn facts(trial: &TrialResult) -> Vec<(&'static str, String)> {
     if trial.safe_to_retry + trial.ambiguous > 0 {
         facts.push(("Retry", retry));
     }
-    facts.extend([
-        ("Outages", prose::outages(trial)),
-        ("Recovery", prose::recovery(trial)),
-        ("Kernel", prose::kernel(trial)),
-        ("Workers", prose::workers(trial)),
-    ]);
+    facts.extend([("Outages", prose::outages(trial)), ("Recovery", prose::recovery(trial))]);
+    facts.extend(prose::watch(trial).map(|text| ("Watch", text)));
+    facts.extend([("Kernel", prose::kernel(trial)), ("Workers", prose::workers(trial))]);
     facts.extend(prose::phases(trial).map(|text| ("Phases", text)));
     facts.extend(prose::versions(trial).map(|text| ("Versions", text)));
     facts.extend(prose::starts(trial).map(|text| ("Starts", text)));

@@ -1,5 +1,6 @@
 //! What is said of a single trial: one phrase for each row of its detail.
 
+use holdline_model::recovery::Recovery;
 use holdline_model::result::{InheritanceCheck, Phase, Phases, TrialResult};
 use holdline_model::words::Finding;
 
@@ -66,20 +67,48 @@ fn phase_in_words(phase: Phase) -> String {
         .join(", ")
 }
 
-/// For each fault, the time to the first accept after it.
+/// For each fault, the time from its interruption until service was back in time.
 pub(crate) fn recovery(trial: &TrialResult) -> String {
-    let texts: Vec<String> = trial
-        .recovery_ns
-        .iter()
-        .take(8)
-        .map(|ns| ns.map_or_else(|| "never".to_owned(), duration))
-        .chain((trial.recovery_ns.len() > 8).then(|| format!("{} more", trial.recovery_ns.len() - 8)))
-        .collect();
+    let said = |recovery: &Recovery| match recovery {
+        Recovery::NotInterrupted => "not interrupted".to_owned(),
+        Recovery::Back { after_ns } => duration(*after_ns),
+        Recovery::Never => "never".to_owned(),
+    };
+    let recoveries = trial.recovered();
+    let more = recoveries.len().saturating_sub(8);
+    let texts: Vec<String> = recoveries.iter().take(8).map(said).collect();
     match (texts.is_empty(), trial.had_fault()) {
+        (false, _) if more > 0 => format!("{}, {more} more", texts.join(", ")),
         (false, _) => texts.join(", "),
-        (true, true) => "not known: nobody recorded when connections were accepted".to_owned(),
+        (true, true) => "not known".to_owned(),
         (true, false) => "no fault to recover from".to_owned(),
     }
+}
+
+/// How the story ended of a trial whose end only the watch after the load has shown.
+fn ending(trial: &TrialResult) -> Option<String> {
+    let back = trial.back_after_ns.map(|after_ns| format!("back after {}", duration(after_ns)));
+    back.or_else(|| (trial.watched_ns > 0).then(|| "not back".to_owned()))
+}
+
+/// A trial's grade, with how its story ended.
+pub(crate) fn grade(trial: &TrialResult) -> String {
+    match ending(trial) {
+        Some(ending) => format!("{}, {ending}", trial.grade),
+        None => trial.grade.to_string(),
+    }
+}
+
+/// The watch after the load, where there was one.
+pub(crate) fn watch(trial: &TrialResult) -> Option<String> {
+    let lasted = (trial.watched_ns > 0).then(|| duration(trial.watched_ns))?;
+    let patience = duration(trial.patience_ns);
+    Some(match trial.back_after_ns {
+        Some(after_ns) => {
+            format!("back after {} from the last fault, seen in {lasted} after the load", duration(after_ns))
+        }
+        None => format!("not back; watched for {lasted} after the load, the patience is {patience}"),
+    })
 }
 
 /// What became of connections whose listener closed, with net.ipv4.tcp_migrate_req.
@@ -153,17 +182,19 @@ pub(crate) fn silent(trial: &TrialResult) -> Option<String> {
 /// What became of the workers.
 pub(crate) fn workers(trial: &TrialResult) -> String {
     let workers = &trial.workers;
+    let orphans = workers.orphans.map(|orphans| counted(u64::from(orphans), "orphan"));
+    let orphans = orphans.unwrap_or_else(|| "orphans not known".to_owned());
+    if !workers.ledger {
+        let at_end = counted(u64::from(workers.at_end), "worker");
+        return format!("{at_end} at the load's end, {orphans}; starts are not known, as no ledger is kept");
+    }
     let mut text = format!(
-        "{} started, {}, {} leaked",
+        "{} started, {orphans}, {} leaked",
         counted(u64::from(workers.generations), "worker"),
-        counted(u64::from(workers.orphans), "orphan"),
         counted(u64::from(workers.leaked_fds), "descriptor"),
     );
     if workers.bind_failures > 0 {
         text.push_str(&format!(", {} to bind the address", counted(workers.bind_failures.into(), "failure")));
-    }
-    if !workers.ledger {
-        text.push_str(", no ledger kept");
     }
     text
 }
@@ -264,6 +295,25 @@ mod tests {
 
     use super::*;
     use crate::sample;
+
+    #[test]
+    fn recovery_tells_what_was_not_interrupted_from_what_never_came_back() {
+        let mut trial = sample::held("prefork", "crash");
+        trial.recoveries =
+            vec![Recovery::NotInterrupted, Recovery::Back { after_ns: 1_030_000_000 }, Recovery::Never];
+        assert_eq!(recovery(&trial), "not interrupted, 1.03 s, never");
+        trial.recoveries = vec![Recovery::NotInterrupted; 10];
+        assert!(recovery(&trial).ends_with(", not interrupted, 2 more"));
+    }
+
+    #[test]
+    fn what_is_not_known_without_a_ledger_is_said_to_be_so() {
+        let mut trial = sample::held("web", "crash");
+        trial.workers.ledger = false;
+        trial.workers.orphans = None;
+        let text = workers(&trial);
+        assert!(text.contains("orphans not known") && !text.contains("0 workers started"), "{text}");
+    }
 
     #[test]
     fn sessions_are_counted_by_how_they_ended() {

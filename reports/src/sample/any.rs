@@ -1,5 +1,6 @@
 //! Any run at all, for what must hold of every report.
 
+use holdline_model::recovery::Recovery;
 use holdline_model::result::{MomentKind, Outage, RunResult, StripBucket, TimelineEntry, TrialResult};
 use holdline_model::words::{Blame, Fate, Grade};
 use proptest::prelude::*;
@@ -47,6 +48,8 @@ fn any_trial() -> impl Strategy<Value = TrialResult> {
             trial.outages.push(Outage { start_ns: a, end_ns: b, attempts: 3 });
             trial.latency.accept.max_ns = a.max(b);
             trial.recovery_ns.push(Some(b));
+            trial.recoveries.push(Recovery::Back { after_ns: b });
+            trial.back_after_ns = (a % 3 == 0).then_some(b % (600 * 1_000 * MS));
             trial.timeline.push(TimelineEntry {
                 at_ns,
                 kind: MomentKind::Heal,

@@ -3,9 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::answer::Answer;
 use crate::scenario::Target;
 use crate::shm::RecordKind;
 use crate::signals::Signal;
+use crate::watch::LastRequest;
 use crate::wire::Address;
 use crate::words::{CrashMode, CrashStep, Verb};
 
@@ -151,7 +153,18 @@ pub enum Event {
     /// The user asks for an early end.
     StopAsked,
     /// The last attempt has ended.
-    LoadEnded,
+    LoadEnded {
+        /// The last request that was due; absent: none was sent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last: Option<LastRequest>,
+    },
+    /// What came of a request that was made outside of all counts.
+    Answered {
+        /// What came.
+        answer: Answer,
+    },
+    /// The supervisor has ended, and no process is left that could listen.
+    NothingLeft,
     /// Every fault is healed, and nothing more is ordered.
     TrialEnded {
         /// Processes of the trial that a signal still stops, which must be none.
@@ -246,6 +259,10 @@ pub enum Order {
     },
     /// End the load early.
     StopLoad,
+    /// Read what is counted: the load is over, and nothing else has been asked of the service.
+    Count,
+    /// Make one request outside of all counts. The answer is [`Event::Answered`].
+    Request,
 }
 
 /// Why a fault is healed.
@@ -271,7 +288,7 @@ impl Order {
             | Self::Arm { fault, .. }
             | Self::Ask { fault, .. }
             | Self::Heal { fault, .. } => Some(fault),
-            Self::StopLoad => None,
+            Self::StopLoad | Self::Count | Self::Request => None,
         }
     }
 }

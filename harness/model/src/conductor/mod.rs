@@ -9,10 +9,15 @@
 //!   ├▶ WithLoad ──▶ Due, or Final(Over) where the attempt carried it
 //!   └──────────▶ Final(NeverStruck), when the trial ends
 //! ```
+//!
+//! Once the load has ended and no fault is due or under way, what is counted is counted; and where it is not
+//! known how the story ends, the service is watched: see [`watch`].
 
+mod account;
 mod event;
 mod fault;
 mod moments;
+mod watch;
 mod words;
 
 pub use event::{Event, Hit, Order, SCHEMA, Why};
@@ -20,12 +25,14 @@ pub use fault::{End, State};
 pub use moments::{Moment, Moments, strikes_before_start};
 pub use words::{action_in_words, faults_in_words};
 
-use crate::facts::{FaultFact, ProcessEnd, TrialFacts};
+use crate::facts::{FaultFact, ProcessEnd};
 use crate::ledger::InjectedDeath;
-use crate::reason::{Note, Reason};
+use crate::reason::Note;
 use crate::scenario::{Action, Scenario};
+use crate::watch::{Found, LastRequest};
 
 use self::fault::Fault;
+use self::watch::Watch;
 
 /// Decides what happens in a trial while its load runs.
 #[derive(Debug)]
@@ -37,6 +44,9 @@ pub struct Conductor {
     deaths: Vec<InjectedDeath>,
     notes: Vec<Note>,
     load_ended: bool,
+    /// The last request that was due of the load.
+    last: Option<LastRequest>,
+    watch: Watch,
     stop_asked: bool,
     ended: bool,
 }
@@ -53,6 +63,8 @@ impl Conductor {
             deaths: Vec::new(),
             notes: Vec::new(),
             load_ended: false,
+            last: None,
+            watch: Watch::new(scenario.load.patience_ns),
             stop_asked: false,
             ended: false,
             moments,
@@ -93,18 +105,30 @@ impl Conductor {
             return None;
         }
         let waits = self.faults.iter().filter(|fault| self.may_strike(fault));
-        waits.filter_map(Fault::wake_at).min()
+        waits.filter_map(Fault::wake_at).chain(self.watch.wake_at()).min()
     }
 
-    /// Whether a fault that waits for an instant may still strike: not once the user has asked to stop.
+    /// Whether a fault that waits for an instant may still strike: not once the user has asked to stop, nor
+    /// when the load is over.
     fn may_strike(&self, fault: &Fault) -> bool {
-        !(self.stop_asked && matches!(fault.state, State::Waits(_)))
+        !((self.stop_asked || !self.watch.is_awaited()) && matches!(fault.state, State::Waits(_)))
     }
 
-    /// Whether nothing is left to be waited for: the load has ended, no control verb is under way, and no
-    /// fault is due within the load's length.
+    /// Whether the service is watched, which ends when nothing is left that could come back.
     #[must_use]
-    pub fn is_over(&self) -> bool {
+    pub const fn is_watching(&self) -> bool {
+        self.watch.goes_on()
+    }
+
+    /// Whether nothing is left to be waited for: the load is over, what is counted was ordered to be, and the
+    /// service is not watched any more.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        self.watch.is_over()
+    }
+
+    /// Whether the load has ended, no control verb is under way, and no fault is due within its length.
+    fn is_load_over(&self) -> bool {
         let is_due = |fault: &Fault| {
             matches!(fault.state, State::Waits(Some(at_ns)) if at_ns <= self.moments.last_ns)
                 && self.may_strike(fault)
@@ -120,7 +144,7 @@ impl Conductor {
         }
         for index in 0..self.faults.len() {
             match self.faults[index].state {
-                State::Waits(Some(at_ns)) if at_ns <= now_ns && !self.stop_asked => {
+                State::Waits(Some(at_ns)) if at_ns <= now_ns && self.may_strike(&self.faults[index]) => {
                     orders.extend(self.strike(index, now_ns));
                 }
                 State::Lasts { until_ns: Some(until_ns) } if until_ns <= now_ns => {
@@ -134,7 +158,30 @@ impl Conductor {
                 | State::Final(_) => {}
             }
         }
+        orders.extend(self.after_the_load(now_ns));
         orders
+    }
+
+    /// What comes once the load is over: first of all what is counted is counted, so that nothing of the watch
+    /// is among it.
+    fn after_the_load(&mut self, now_ns: u64) -> Option<Order> {
+        if !self.watch.is_awaited() {
+            return self.watch.wake(now_ns);
+        }
+        if !self.is_load_over() {
+            return None;
+        }
+        let is_needed = !self.stop_asked && !self.is_end_known();
+        self.watch.decide(now_ns, is_needed);
+        Some(Order::Count)
+    }
+
+    /// Whether the load has shown how the story ends: nothing was done to the system, or the last request was
+    /// due after all that was, and was served.
+    fn is_end_known(&self) -> bool {
+        let struck = self.facts.iter().filter(|fact| fact.error.is_none());
+        let Some(last_fault_ns) = struck.map(|fact| fact.at_ns).max() else { return true };
+        self.last.is_some_and(|last| last.served && last.due_ns > last_fault_ns)
     }
 
     /// Takes in what happened, and answers with what is to be done about it.
@@ -157,9 +204,18 @@ impl Conductor {
                 self.supervisor_ended(*pid, at_ns, status, *successor, hint.clone());
                 Vec::new()
             }
-            Event::StopAsked => self.stop(),
-            Event::LoadEnded => {
+            Event::StopAsked => self.stop(at_ns),
+            Event::LoadEnded { last } => {
                 self.load_ended = true;
+                self.last = *last;
+                Vec::new()
+            }
+            Event::Answered { answer } => {
+                self.watch.answered(at_ns, answer);
+                Vec::new()
+            }
+            Event::NothingLeft => {
+                self.watch.end(at_ns, Found::NothingLeft);
                 Vec::new()
             }
             Event::SetUp { .. }
@@ -184,6 +240,11 @@ impl Conductor {
             return Vec::new();
         }
         let mut orders = Vec::new();
+        if self.watch.is_awaited() {
+            // The trial ends before its load.
+            self.watch.decide(self.moments.start_ns, false);
+            orders.push(Order::Count);
+        }
         for (index, fault) in self.faults.iter_mut().enumerate() {
             match fault.state {
                 State::Waits(_) | State::WithLoad | State::Due { .. } => {
@@ -194,22 +255,6 @@ impl Conductor {
             }
         }
         orders
-    }
-
-    /// Fills in what it knows of the trial that it has ended. `is_unsent` says of an attempt whether the
-    /// load client could not send it.
-    #[must_use]
-    pub fn into_facts(mut self, is_unsent: impl Fn(u32) -> bool) -> (TrialFacts, Vec<InjectedDeath>) {
-        let reason = self.reason(is_unsent);
-        let facts = TrialFacts {
-            start_ns: self.moments.start_ns,
-            faults: self.facts,
-            supervisor_exits: self.exits,
-            environment: reason,
-            notes: self.notes,
-            ..TrialFacts::default()
-        };
-        (facts, self.deaths)
     }
 
     fn strike(&mut self, index: usize, now_ns: u64) -> Option<Order> {
@@ -344,48 +389,16 @@ impl Conductor {
         self.exits.push(ProcessEnd { pid, at_ns, status: status.to_owned(), successor });
     }
 
-    fn stop(&mut self) -> Vec<Order> {
+    fn stop(&mut self, at_ns: u64) -> Vec<Order> {
         if self.ended || std::mem::replace(&mut self.stop_asked, true) {
             return Vec::new();
         }
-        vec![Order::StopLoad]
+        self.watch.end(at_ns, Found::Interrupted);
+        if self.load_ended { Vec::new() } else { vec![Order::StopLoad] }
     }
 
     fn note_fault(&mut self, fault: usize, at_ns: u64, text: String, error: Option<String>) {
         self.facts.push(FaultFact { fault, at_ns, text, poison: None, done_ns: None, error });
-    }
-
-    /// A trial in which a fault did not strike shows nothing.
-    fn reason(&mut self, is_unsent: impl Fn(u32) -> bool) -> Option<Reason> {
-        let failed = self.facts.iter().find_map(|fact| {
-            let error = fact.error.clone()?;
-            Some(Reason::FaultFailed { fault: ordinal(fact.fault), action: fact.text.clone(), error })
-        });
-        let missed = self.missed();
-        let unsent = self.facts.iter().filter_map(|fact| fact.poison).find(|attempt| is_unsent(*attempt));
-        let unsent = unsent.map(|attempt| Reason::PoisonNotSent { attempt });
-        if self.stop_asked { Some(Reason::Interrupted) } else { failed.or(missed).or(unsent) }
-    }
-
-    /// The first fault that should have struck and did not. One that waited for the supervisor's doing is
-    /// noted only: whether starts fail or workers drain is up to the supervisor.
-    fn missed(&mut self) -> Option<Reason> {
-        let has_struck = |fault: usize| self.facts.iter().any(|fact| fact.fault == fault);
-        let mut missed = None;
-        for (index, fault) in self.faults.iter().enumerate().filter(|(index, _)| !has_struck(*index)) {
-            let (number, action) = (ordinal(index), action_in_words(&fault.action));
-            let waited = fault.after.filter(|(other, _)| has_struck(*other));
-            match waited {
-                Some((other, _)) => {
-                    let waited_for = ordinal(other);
-                    self.notes.push(Note::NeverStruck { fault: number, action, waited_for });
-                }
-                None => {
-                    missed.get_or_insert(Reason::FaultNeverDue { fault: number, action });
-                }
-            }
-        }
-        missed
     }
 }
 

@@ -3,6 +3,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::answer::Answer;
+use crate::reason::Reason;
 use crate::scenario::arrivals::Schedule;
 use crate::words::{CrashMode, CrashStep};
 
@@ -29,6 +31,11 @@ fn states(conductor: &Conductor) -> Vec<State> {
     conductor.states().collect()
 }
 
+/// The end of a load whose last request was due at its end, and was served.
+const SERVED: Event = Event::LoadEnded { last: Some(LastRequest { due_ns: START + 990 * MS, served: true }) };
+/// And was not.
+const LOST: Event = Event::LoadEnded { last: Some(LastRequest { due_ns: START + 990 * MS, served: false }) };
+
 const KILL: &str = "at = \"100ms\"\nsignal = { to = \"worker\", name = \"KILL\" }";
 const PAUSE: &str = "at = \"100ms\"\npause = { whom = \"workers\", for = \"50ms\" }";
 
@@ -43,7 +50,7 @@ fn a_kill_is_ordered_when_it_is_due_and_is_over_as_soon_as_it_struck() {
     assert!(c.tell(START + 102 * MS, &Event::Signalled { fault: 0, pid: 7 }).is_empty());
     assert!(c.tell(START + 103 * MS, &struck(0)).is_empty());
     assert_eq!(states(&c), [State::Final(End::Over)]);
-    assert!(c.end().is_empty());
+    assert_eq!(c.end(), [Order::Count]);
     let (facts, deaths) = c.into_facts(|_| false);
     assert_eq!((facts.faults.len(), facts.faults[0].at_ns), (1, START + 101 * MS));
     assert_eq!((deaths.len(), deaths[0].at_ns), (1, START + 102 * MS));
@@ -59,9 +66,11 @@ fn a_fault_that_hits_nobody_is_noted_and_those_behind_it_go_on() {
     assert_eq!(states(&c), [State::Final(End::HitNobody), State::Waits(Some(START + 100 * MS))]);
     assert!(matches!(c.wake(START + 100 * MS)[..], [Order::Ask { fault: 1, .. }]));
     c.tell(START + 100 * MS, &struck(1));
-    c.tell(START + 200 * MS, &Event::LoadEnded);
+    c.tell(START + 200 * MS, &SERVED);
+    assert!(c.wake(START + 200 * MS).is_empty());
     assert!(!c.is_over());
     c.tell(START + 300 * MS, &Event::ControlDone { fault: 1, error: None });
+    assert_eq!(c.wake(START + 300 * MS), [Order::Count]);
     assert!(c.is_over());
     c.end();
     let (facts, _) = c.into_facts(|_| false);
@@ -80,7 +89,7 @@ fn a_pause_is_undone_when_its_time_is_over_and_else_when_the_trial_ends() {
     assert_eq!(c.wake_at(), Some(START + 150 * MS));
     assert_eq!(c.wake(START + 150 * MS), [Order::Heal { fault: 0, why: Why::TimeOver }]);
     c.tell(START + 151 * MS, &Event::Healed { fault: 0, unused: false });
-    assert_eq!(c.end(), [Order::Heal { fault: 1, why: Why::TrialEnds }]);
+    assert_eq!(c.end(), [Order::Count, Order::Heal { fault: 1, why: Why::TrialEnds }]);
     c.tell(START + 999 * MS, &Event::Healed { fault: 1, unused: false });
     assert_eq!(states(&c), [State::Final(End::Over); 2]);
     let (facts, _) = c.into_facts(|_| false);
@@ -111,7 +120,8 @@ fn poison_behind_a_fault_is_handed_out_with_its_instant_as_soon_as_that_is_over(
 fn failing_starts_are_armed_beforehand_and_noted_where_no_worker_comes_to_them() {
     let mut c = conductor(&["at = \"0s\"\ncrash = { step = \"boot\", mode = \"exit\", times = 2 }"]);
     assert_eq!(c.armed().collect::<Vec<_>>(), [0]);
-    c.tell(START + 900 * MS, &Event::LoadEnded);
+    c.tell(START + 900 * MS, &SERVED);
+    assert_eq!(c.wake(START + 900 * MS), [Order::Count]);
     assert!(c.is_over());
     assert_eq!(c.end(), [Order::Heal { fault: 0, why: Why::TrialEnds }]);
     c.tell(START + 900 * MS, &Event::Healed { fault: 0, unused: true });
@@ -126,15 +136,16 @@ fn what_waits_for_a_fault_that_is_not_over_is_noted_and_what_was_never_due_decid
     let mut c = conductor(&["at = \"100ms\"\ncrash = { step = \"drain\", mode = \"kill\" }", follower]);
     c.wake(START + 100 * MS);
     c.tell(START + 100 * MS, &struck(0));
-    c.tell(START + 999 * MS, &Event::LoadEnded);
-    for order in c.end() {
-        c.tell(START + 999 * MS, &Event::Healed { fault: order.fault().expect("a fault"), unused: true });
+    c.tell(START + 999 * MS, &SERVED);
+    for fault in c.end().iter().filter_map(Order::fault) {
+        c.tell(START + 999 * MS, &Event::Healed { fault, unused: true });
     }
     let (facts, _) = c.into_facts(|_| false);
     assert!(facts.notes.iter().any(|note| matches!(note, Note::NeverStruck { fault: 2, waited_for: 1, .. })));
     assert_eq!(facts.environment, None);
     let mut c = conductor(&[KILL]);
-    c.tell(START + 50 * MS, &Event::LoadEnded);
+    c.tell(START + 50 * MS, &SERVED);
+    c.wake(START + 50 * MS);
     assert!(!c.is_over(), "it is due within the load's length");
     c.end();
     let (facts, _) = c.into_facts(|_| false);
@@ -148,8 +159,9 @@ fn an_early_stop_ends_the_load_once_and_strikes_nothing_more() {
     assert!(c.tell(START + 11 * MS, &Event::StopAsked).is_empty());
     assert_eq!(c.wake_at(), None);
     assert!(c.wake(START + 500 * MS).is_empty());
-    c.tell(START + 20 * MS, &Event::LoadEnded);
-    assert!(c.is_over());
+    c.tell(START + 20 * MS, &LOST);
+    assert_eq!(c.wake(START + 20 * MS), [Order::Count]);
+    assert!(c.is_over(), "what is interrupted is not watched");
     c.end();
     assert_eq!(c.into_facts(|_| false).0.environment, Some(Reason::Interrupted));
 }
@@ -162,6 +174,109 @@ fn what_could_not_be_injected_or_failed_makes_the_trial_inconclusive() {
     c.tell(START + 100 * MS, &failed);
     c.end();
     assert!(matches!(c.into_facts(|_| false).0.environment, Some(Reason::FaultFailed { fault: 1, .. })));
+}
+
+/// A watch that began at the end of a load of 1 s, and has asked for the first time.
+fn watched(faults: &[&str]) -> Conductor {
+    let mut c = conductor(faults);
+    c.wake(START + 100 * MS);
+    c.tell(START + 100 * MS, &struck(0));
+    c.tell(START + 1_000 * MS, &LOST);
+    assert_eq!(c.wake(START + 1_000 * MS), [Order::Count]);
+    assert!(c.is_watching() && !c.is_over());
+    assert_eq!(c.wake_at(), Some(START + 1_000 * MS + 1), "as soon as what is counted was counted");
+    assert_eq!(c.wake(START + 1_000 * MS + 1), [Order::Request]);
+    c
+}
+
+/// Since when the service was back, from the load's start, and how long the watch lasted, in milliseconds.
+fn found(mut c: Conductor) -> (Option<Found>, Option<u64>) {
+    assert!(c.is_over() && !c.is_watching());
+    c.end();
+    let watched = c.into_facts(|_| false).0.watched;
+    let lasted_ms = watched.as_ref().map(|watched| watched.lasted_ns() / MS);
+    (watched.map(|watched| watched.found), lasted_ms)
+}
+
+#[test]
+fn a_service_that_is_not_back_is_asked_now_and_then_until_it_is() {
+    let mut c = watched(&[KILL]);
+    c.tell(START + 1_001 * MS, &Event::Answered { answer: Answer::Refused });
+    assert_eq!(c.wake_at(), Some(START + 1_101 * MS));
+    assert!(c.wake(START + 1_100 * MS).is_empty());
+    assert_eq!(c.wake(START + 1_101 * MS), [Order::Request]);
+    assert!(c.wake(START + 1_300 * MS).is_empty(), "one after the other");
+    c.tell(START + 1_400 * MS, &Event::Answered { answer: Answer::Served { waited_ns: 3 * MS } });
+    assert_eq!(found(c), (Some(Found::Back { at_ns: START + 1_397 * MS }), Some(400)));
+}
+
+#[test]
+fn a_service_that_answers_late_is_back_once_it_has_answered() {
+    let mut c = watched(&[KILL]);
+    c.tell(START + 1_400 * MS, &Event::Answered { answer: Answer::Late { waited_ns: 300 * MS } });
+    assert_eq!(found(c), (Some(Found::Back { at_ns: START + 1_400 * MS }), Some(400)));
+}
+
+#[test]
+fn patience_counts_from_the_loads_end_and_is_not_prolonged_by_a_request_under_way() {
+    let mut c = watched(&[KILL]);
+    c.tell(START + 1_001 * MS, &Event::Answered { answer: Answer::Refused });
+    assert_eq!(c.wake(START + 6_000 * MS), [Order::Request]);
+    assert_eq!(c.wake_at(), Some(START + 11_000 * MS));
+    assert!(c.wake(START + 11_000 * MS).is_empty());
+    assert_eq!(found(c), (Some(Found::NotBack { last: Some(Answer::Refused) }), Some(10_000)));
+}
+
+#[test]
+fn a_watch_ends_at_once_where_nothing_is_left_or_the_user_asks_for_it() {
+    let mut c = watched(&[KILL]);
+    c.tell(START + 1_001 * MS, &Event::NothingLeft);
+    assert_eq!(found(c), (Some(Found::NothingLeft), Some(1)));
+    let mut c = watched(&[KILL]);
+    assert!(c.tell(START + 1_500 * MS, &Event::StopAsked).is_empty(), "the load has ended");
+    c.end();
+    let (facts, _) = c.into_facts(|_| false);
+    assert_eq!(facts.environment, Some(Reason::WatchInterrupted));
+}
+
+#[test]
+fn who_cannot_ask_cannot_tell() {
+    let mut c = watched(&[KILL]);
+    c.tell(START + 1_001 * MS, &Event::Answered { answer: Answer::NotAsked { errno: 24 } });
+    c.wake(START + 12_000 * MS);
+    assert_eq!(found(c).0, Some(Found::Unasked { errno: 24 }));
+}
+
+#[test]
+fn where_the_load_has_shown_the_end_there_is_no_watch() {
+    let end = |faults: &[&str], event: &Event| {
+        let mut c = conductor(faults);
+        c.wake(START + 100 * MS);
+        c.tell(START + 100 * MS, &struck(0));
+        c.tell(START + 1_000 * MS, event);
+        assert_eq!(c.wake(START + 1_000 * MS), [Order::Count]);
+        c.is_watching()
+    };
+    assert!(!end(&[KILL], &SERVED));
+    assert!(!end(&[], &LOST), "nothing was done to the system");
+    let before = Event::LoadEnded { last: Some(LastRequest { due_ns: START + 90 * MS, served: true }) };
+    assert!(end(&[KILL], &before), "nothing was due after the fault");
+    assert!(end(&[KILL], &Event::LoadEnded { last: None }));
+    let mut c = conductor(&[]);
+    c.tell(START, &Event::StopAsked);
+    c.end();
+    assert_eq!(c.into_facts(|_| false).0.watched, None);
+}
+
+#[test]
+fn a_fault_that_lasts_is_undone_at_its_time_also_during_the_watch() {
+    let pause = "at = \"100ms\"\npause = { whom = \"workers\", for = \"2s\" }";
+    let mut c = watched(&[pause]);
+    c.tell(START + 1_001 * MS, &Event::Answered { answer: Answer::Refused });
+    let orders = c.wake(START + 2_100 * MS);
+    assert_eq!(orders, [Order::Heal { fault: 0, why: Why::TimeOver }, Order::Request]);
+    c.tell(START + 2_100 * MS, &Event::Healed { fault: 0, unused: false });
+    assert_eq!(states(&c), [State::Final(End::Over)]);
 }
 
 const ACTIONS: [&str; 8] = [
@@ -203,12 +318,22 @@ fn schedules() -> impl Strategy<Value = Vec<String>> {
     })
 }
 
+fn answer_of(outcome: u8) -> Answer {
+    match outcome % 8 {
+        0 => Answer::Served { waited_ns: MS },
+        1 => Answer::Late { waited_ns: 99 * MS },
+        2 => Answer::NotAsked { errno: 24 },
+        _ => Answer::Refused,
+    }
+}
+
 /// Plays the harness: answers orders sometime, in any order, and says what nobody asked for.
 struct Play {
     conductor: Conductor,
     now_ns: u64,
     orders: Vec<Order>,
     heals: BTreeMap<usize, u32>,
+    counts: u32,
     finals: BTreeMap<usize, End>,
 }
 
@@ -218,6 +343,8 @@ impl Play {
             if let Order::Heal { fault, .. } = order {
                 *self.heals.entry(*fault).or_default() += 1;
             }
+            self.counts += u32::from(*order == Order::Count);
+            assert!(*order != Order::Request || self.counts == 1, "asked before what is counted was counted");
         }
         self.orders.extend(orders);
         for (fault, state) in self.conductor.states().enumerate() {
@@ -246,7 +373,7 @@ impl Play {
             return;
         }
         let order = self.orders.swap_remove(choice % self.orders.len());
-        let Some(fault) = order.fault() else { return };
+        let fault = order.fault().unwrap_or_default();
         let hit = [Hit::Struck, Hit::Struck, Hit::Nobody, Hit::Failed][usize::from(outcome % 4)];
         let error = (hit == Hit::Failed).then(|| "no".to_owned());
         match order {
@@ -255,7 +382,8 @@ impl Play {
             Order::Signal { .. } | Order::Pause { .. } | Order::Arm { .. } | Order::Ask { .. } => {
                 self.tell(&Event::Fault { fault, hit, pids: vec![], error });
             }
-            Order::StopLoad => {}
+            Order::StopLoad | Order::Count => {}
+            Order::Request => self.tell(&Event::Answered { answer: answer_of(outcome) }),
         }
     }
 
@@ -266,7 +394,7 @@ impl Play {
     }
 
     fn say(&mut self, kind: u8, fault: usize, outcome: u8) {
-        match kind % 8 {
+        match kind % 10 {
             0 => self.tell(&Event::AttemptDue { fault, attempt: 3 }),
             1 => self.poison(fault, outcome),
             2 => self.tell(&Event::ArmedStruck { fault }),
@@ -275,6 +403,8 @@ impl Play {
             5 if outcome > 250 => self.tell(&Event::StopAsked),
             6 => self.tell(&struck(fault)),
             7 => self.tell(&Event::Signalled { fault, pid: 9 }),
+            8 => self.tell(&Event::Answered { answer: answer_of(outcome) }),
+            9 if outcome > 250 => self.tell(&Event::NothingLeft),
             _ => self.tell(&Event::WorkerEnded { pid: 9 }),
         }
     }
@@ -285,12 +415,15 @@ proptest! {
     fn every_fault_ends_once_every_undo_happens_once_and_nothing_is_ordered_after_the_end(
         faults in schedules(),
         steps in proptest::collection::vec((0..4_u8, any::<u8>(), 0..9_usize, any::<u8>(), 0..40_u64), 0..120),
+        is_served: bool,
+        watched in proptest::collection::vec((0..5_u8, any::<u8>(), any::<u8>(), 0..2_000_u64), 0..40),
     ) {
         let lines: Vec<&str> = faults.iter().map(String::as_str).collect();
         let conductor = conductor(&lines);
         let count = conductor.states().count();
         let mut play = Play {
-            conductor, now_ns: START, orders: Vec::new(), heals: BTreeMap::new(), finals: BTreeMap::new(),
+            conductor, now_ns: START, orders: Vec::new(), heals: BTreeMap::new(), counts: 0,
+            finals: BTreeMap::new(),
         };
         for (what, kind, fault, outcome, ms) in steps {
             play.now_ns += ms * MS;
@@ -300,7 +433,15 @@ proptest! {
                 _ => play.wake(),
             }
         }
-        play.tell(&Event::LoadEnded);
+        play.tell(if is_served { &SERVED } else { &LOST });
+        for (what, kind, outcome, ms) in watched {
+            play.now_ns += ms * MS;
+            match what {
+                0 | 1 => play.answer(usize::from(kind), outcome),
+                2 => play.say(kind, 0, outcome),
+                _ => play.wake(),
+            }
+        }
         let orders = play.conductor.end();
         play.take(orders);
         prop_assert_eq!(play.conductor.wake_at(), None);
@@ -310,7 +451,7 @@ proptest! {
             play.answer(0, 0);
         }
         for fault in 0..count {
-            (0..8).for_each(|kind| play.say(kind, fault, 255));
+            (0..10).for_each(|kind| play.say(kind, fault, 255));
         }
         let late = play.conductor.wake(u64::MAX);
         play.take(late);
@@ -318,6 +459,7 @@ proptest! {
         prop_assert!(play.orders.is_empty(), "{:?}", play.orders);
         prop_assert!(play.conductor.end().is_empty());
         prop_assert!(play.heals.values().all(|times| *times == 1), "{:?}", play.heals);
+        prop_assert_eq!(play.counts, 1);
         prop_assert_eq!(play.finals.len(), count, "{:?}", states(&play.conductor));
     }
 
@@ -325,6 +467,9 @@ proptest! {
     fn events_and_orders_are_read_back_as_they_were_written(pid: u32, fault in 0..9_usize, due_ns: u64) {
         let events = [
             Event::WorkerEnded { pid },
+            LOST,
+            Event::LoadEnded { last: None },
+            Event::Answered { answer: Answer::Wrong { status: Some(503), said: "x".to_owned() } },
             Event::Fault { fault, hit: Hit::Nobody, pids: vec![pid], error: Some("x".to_owned()) },
             Event::SupervisorEnded { pid, status: "status 0".to_owned(), successor: None, hint: None },
         ];

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::metric::{metric, metrics};
+use crate::recovery::Recovery;
 use crate::result::{
     BooksResult, Check, CostResult, InheritanceCheck, KernelResult, LatencySet, ListenerResult, Outage,
     Quantiles, Served, SessionsResult, SilentResult, WorkersResult,
@@ -52,7 +53,11 @@ fn trial() -> TrialResult {
             Outage { start_ns: 600_000_000, end_ns: 700_000_000, attempts: 1 },
         ],
         phases: None,
-        recovery_ns: vec![Some(104_000_000), None],
+        recovery_ns: Vec::new(),
+        recoveries: vec![Recovery::Back { after_ns: 104_000_000 }, Recovery::Never],
+        back_after_ns: None,
+        watched_ns: 0,
+        patience_ns: 0,
         versions: vec![
             Served { version: 1, served: 2, first_ns: 5, last_ns: 300 },
             Served { version: 2, served: 1, first_ns: 200, last_ns: 200 },
@@ -63,6 +68,7 @@ fn trial() -> TrialResult {
             accepted: vec![6, 12, 1],
             ledger: true,
             at_end: 1,
+            orphans: Some(0),
             ..WorkersResult::default()
         },
         cost: Some(CostResult { cpu_ns: 30_000_000, ..CostResult::default() }),
@@ -151,7 +157,7 @@ fn what_was_not_measured_is_a_violation_of_its_own() {
         Some("expected recovery.max < 1.00 s, never recovered from fault 2 of 2"),
     );
     let mut trial = trial();
-    trial.recovery_ns.clear();
+    trial.recoveries.clear();
     trial.workers.ledger = false;
     check_one("workers.at_end", "1", None);
     trial.cost = None;
@@ -173,8 +179,38 @@ fn what_was_not_measured_is_a_violation_of_its_own() {
     trial.workers = WorkersResult { ledger: true, ..WorkersResult::default() };
     let unshared = "expected workers.share_max < 60, not measured: no worker accepted anything";
     assert_eq!(said(&both[2..3], &trial), [unshared]);
-    trial.recovery_ns.push(Some(5));
+    trial.recoveries.push(Recovery::Back { after_ns: 5 });
     assert_eq!(both[0].metric.measure(&trial), Ok(5));
+}
+
+#[test]
+fn what_need_not_come_back_exceeds_no_time_and_what_is_not_back_every_one() {
+    let times =
+        [("recovery.max", "< 1s"), ("back_after", "<= 1s")].map(|(name, text)| expectation(name, text));
+    let mut trial = trial();
+    trial.recoveries = vec![Recovery::NotInterrupted];
+    assert_eq!(said(&times, &trial), [] as [&str; 0]);
+    let longer = expectation("recovery.max", "> 1ns");
+    assert_eq!(
+        said(&[longer], &trial),
+        ["expected recovery.max > 1 ns, not measured: nothing was interrupted"]
+    );
+    trial.recoveries = vec![Recovery::NotInterrupted, Recovery::Never];
+    trial.watched_ns = 10_000_000_000;
+    let times =
+        [&times[..], &[expectation("outage.max", "< 60s"), expectation("outage.max", "> 400ms")]].concat();
+    assert_eq!(
+        said(&times, &trial),
+        [
+            "expected recovery.max < 1.00 s, never recovered from fault 2 of 2",
+            "expected back_after <= 1.00 s, not back within 10.0 s",
+            "expected outage.max < 60.0 s, not over after 500 ms",
+        ]
+    );
+    trial.back_after_ns = Some(1_030_000_000);
+    assert_eq!(said(&times[1..2], &trial), ["expected back_after <= 1.00 s, measured 1.03 s"]);
+    trial.workers.orphans = None;
+    assert_eq!(said(&[expectation("workers.orphans", "0")], &trial).len(), 1);
 }
 
 fn found(finding: Finding) -> InheritanceCheck {
@@ -229,7 +265,15 @@ fn every_metric_can_be_measured() {
     let workers = WorkersResult { inheritance, sharing_cgroup: Some(0), ..trial().workers };
     let sessions = Some(SessionsResult::default());
     let silent = Some(SilentResult::default());
-    let trial = TrialResult { latency, workers, sessions, silent, recovery_ns: vec![Some(1)], ..trial() };
+    let trial = TrialResult {
+        latency,
+        workers,
+        sessions,
+        silent,
+        recoveries: vec![Recovery::Back { after_ns: 1 }],
+        back_after_ns: Some(1),
+        ..trial()
+    };
     for one in metrics() {
         assert!(one.measure(&trial).is_ok(), "{one}");
         assert_eq!(metric(one.name).as_ref(), Ok(one));

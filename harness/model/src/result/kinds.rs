@@ -59,6 +59,8 @@ words! {
         Worker = "worker",
         /// The supervisor ended.
         Supervisor = "supervisor",
+        /// The watch after the load came to its end.
+        Watch = "watch",
         /// There were more.
         More = "more",
     }
@@ -93,6 +95,8 @@ words! {
         StoppedAccepting = "stopped_accepting",
         /// A worker failed.
         Crashed = "crashed",
+        /// The service was back, or was not.
+        Watched = "watched",
         /// More than fit here.
         More = "more",
     }

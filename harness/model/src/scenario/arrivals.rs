@@ -201,6 +201,7 @@ mod tests {
 
     fn load(arrivals: Arrivals, until: Until) -> Load {
         Load {
+            patience_ns: 0,
             arrivals,
             until,
             timeouts: Timeouts { connect_ns: 1, first_byte_ns: 1, total_ns: 1 },

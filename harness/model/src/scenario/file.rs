@@ -117,6 +117,9 @@ pub struct LoadFile {
     pub timeout: Option<At<TimeoutFile>>,
     /// Served later than this after the intended start: delayed. Default: 50ms.
     pub deadline: Option<At<Time>>,
+    /// How long the watch goes on after the load if the service is not back, up to 10min; 0s: no watch.
+    /// Default: 10s.
+    pub patience: Option<At<Time>>,
     /// What is spoken. Default: what the supervisor's workers speak, which is square where they are
     /// ours.
     pub protocol: Option<Protocol>,

@@ -27,6 +27,8 @@ pub(super) fn load(file: &At<LoadFile>) -> Result<Load, Problem> {
         until,
         timeouts,
         deadline_ns: deadline.unwrap_or(bounds::DEADLINE_NS_DEFAULT.min(timeouts.total_ns)),
+        patience_ns: time("patience", file.patience.as_ref(), 0..=bounds::PATIENCE_NS_MAX)?
+            .unwrap_or(bounds::PATIENCE_NS_DEFAULT),
         in_flight_max: integer("in-flight", file.in_flight.as_ref(), bounds::IN_FLIGHT)?
             .unwrap_or(bounds::IN_FLIGHT_DEFAULT),
         send_lag_max_ns: time("send-lag", file.send_lag.as_ref(), 1..=bounds::SEND_LAG_NS_MAX)?

@@ -124,6 +124,8 @@ pub struct Load {
     pub timeouts: Timeouts,
     /// Served later than this after the intended start: delayed. In nanoseconds.
     pub deadline_ns: u64,
+    /// For how long the service is watched after the load where it is not back, in nanoseconds; 0: not at all.
+    pub patience_ns: u64,
     /// Most connections in flight; beyond it attempts are `not_sent`.
     pub in_flight_max: u32,
     /// Beyond this send lag (99th percentile), the trial is inconclusive. In nanoseconds.

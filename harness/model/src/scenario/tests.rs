@@ -104,6 +104,7 @@ fn defaults_are_as_documented() {
         until: Until::Attempts(100),
         timeouts,
         deadline_ns: second / 20,
+        patience_ns: 10 * second,
         in_flight_max: 10_000,
         send_lag_max_ns: second / 20,
         protocol: None,

@@ -105,7 +105,7 @@ async fn over_a_unix_socket_each_request_has_a_name_of_its_own_and_waits_for_roo
     let listener = UnixListener::bind(&path).expect("a listener");
     // SAFETY: `listen` only changes how many connections may wait, and the descriptor is open.
     assert_eq!(unsafe { libc::listen(std::os::fd::AsRawFd::as_raw_fd(&listener), 0) }, 0);
-    let mut asker = asker_of(&Address::Unix(path), Protocol::Square, "timeout = \"10ms\"");
+    let asker = asker_of(&Address::Unix(path), Protocol::Square, "timeout = \"10ms\"");
     let stage = |answer| match answer {
         Answer::TimedOut { stage, .. } => stage,
         other => panic!("{other:?}"),

@@ -75,8 +75,8 @@ impl Hands {
         supervised: &Supervised,
     ) -> Vec<Told> {
         match order {
-            // The loop that has the load does it.
-            Order::StopLoad => Vec::new(),
+            // The loop that has the load does these.
+            Order::StopLoad | Order::Count | Order::Request => Vec::new(),
             Order::HandOut { fault, due_ns } => {
                 if let Some(instant) = self.instants.get(&fault) {
                     instant.store(due_ns, Release);

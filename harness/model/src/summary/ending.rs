@@ -1,0 +1,55 @@
+//! When faults struck, and how the story ended of each: outages, recoveries, and what only the watch saw.
+
+use crate::facts::TrialFacts;
+use crate::ledger::TrialRecords;
+use crate::outage;
+use crate::recovery::{self, Recovery};
+use crate::requests::Request;
+use crate::result::Outage;
+use crate::watch::Watched;
+
+/// The outages, from the load's start.
+pub(super) fn outages(order: &[Request], facts: &TrialFacts) -> Vec<Outage> {
+    let since_start = |ns: u64| ns.saturating_sub(facts.start_ns);
+    // One that goes on to the load's end goes on until the watch saw the service back.
+    let back_ns = facts.watched.as_ref().and_then(Watched::back_ns);
+    outage::outages(order, back_ns.unwrap_or_else(|| facts.story_end_ns()))
+        .into_iter()
+        .map(|Outage { start_ns, end_ns, attempts }| Outage {
+            start_ns: since_start(start_ns),
+            end_ns: since_start(end_ns),
+            attempts,
+        })
+        .collect()
+}
+
+/// When faults struck. Poison strikes when the worker fails, not when the attempt sets out: else
+/// the accept of the poison itself would count as recovery.
+pub(super) fn fault_instants(records: &TrialRecords<'_>, facts: &TrialFacts) -> Vec<u64> {
+    facts
+        .faults
+        .iter()
+        .filter(|fault| fault.error.is_none())
+        .map(|fault| {
+            fault.poison.and_then(|attempt| poison_struck_ns(records, attempt)).unwrap_or(fault.at_ns)
+        })
+        .collect()
+}
+
+fn poison_struck_ns(records: &TrialRecords<'_>, attempt: u32) -> Option<u64> {
+    let logs = records.workers.unwrap_or_default();
+    let struck = logs.iter().find_map(|log| log.crash_of(attempt)).map(|record| record.at_ns);
+    // A worker that keeps no ledger, or caught the poison, is judged by what the client saw.
+    let ended = || records.client.iter().find(|record| record.attempt == attempt)?.finished;
+    struck.or_else(|| ended().map(std::num::NonZeroU64::get))
+}
+
+pub(super) fn recoveries(order: &[Request], facts: &TrialFacts, faults_ns: &[u64]) -> Vec<Recovery> {
+    recovery::recoveries(faults_ns, order, facts.watched.as_ref().and_then(Watched::back_ns))
+}
+
+/// How long after the last fault the watch saw the service back.
+pub(super) fn back_after_ns(facts: &TrialFacts, faults_ns: &[u64]) -> Option<u64> {
+    let back_ns = facts.watched.as_ref()?.back_ns()?;
+    Some(back_ns.saturating_sub(faults_ns.iter().copied().max()?))
+}
