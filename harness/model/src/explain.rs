@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use crate::duration::show_ns;
 use crate::ledger::{Attempt, WorkerLog, closed_listener, not_sent_causes};
 use crate::overflow;
-use crate::record::{ClientRecord, Listener, Outcome};
+use crate::record::{ClientRecord, Ending, Listener, Outcome};
 use crate::requests::{Service, service};
 use crate::result::{Loss, LossKind};
 use crate::shm::{RecordKind, parse_crash_detail};
@@ -20,7 +20,7 @@ mod story;
 
 pub use story::Story;
 
-use replies::{error_replies, too_long, wrong_replies};
+use replies::{error_replies, half_closed, no_path, send_failed, too_long, wrong_replies};
 use said::{Said, count};
 
 /// One line for each kind of loss, and one for those that waited too long.
@@ -47,6 +47,8 @@ pub fn losses(story: &Story<'_>) -> Vec<Loss> {
     tell(LossKind::ErrorReply, error_replies(story));
     tell(LossKind::WrongReply, wrong_replies(story).into_iter().collect());
     tell(LossKind::Errno, unknown_errnos(story).into_iter().map(Said::from).collect());
+    tell(LossKind::SendFailed, send_failed(story).into_iter().map(Said::from).collect());
+    tell(LossKind::HalfClosed, half_closed(story).into_iter().map(Said::from).collect());
     tell(LossKind::SentAgain, sent_again(story).into_iter().map(Said::from).collect());
     tell(LossKind::QueueFull, overflow(story).into_iter().map(Said::from).collect());
     tell(LossKind::NotSent, not_sent(story).into_iter().map(Said::from).collect());
@@ -87,6 +89,7 @@ fn poison(story: &Story<'_>) -> Vec<Phrase> {
                     | Outcome::Closed
                     | Outcome::Reset
                     | Outcome::Refused
+                    | Outcome::NoPath
                     | Outcome::TimedOut(_)
                     | Outcome::NotSent(_)
                     | Outcome::Silent(_)
@@ -110,10 +113,10 @@ fn in_flight(story: &Story<'_>) -> Vec<Phrase> {
 }
 
 fn refused(story: &Story<'_>) -> Vec<Said> {
-    let lost = story.lost(Blame::Collateral, Some(Fate::Refused));
+    let mut lost = story.lost(Blame::Collateral, Some(Fate::Refused));
+    let mut lines = no_path(story, &mut lost);
     let slack_ns = story.slack_ns();
     let mut unexplained = lost.len();
-    let mut lines = Vec::new();
     for (from_ns, to_ns) in story.gaps() {
         let within = |record: &ClientRecord| {
             let at_ns = record.finished.map_or(record.intended_ns, NonZeroU64::get);
@@ -243,11 +246,18 @@ fn cut_short(story: &Story<'_>) -> Vec<Said> {
 
 fn cut_by(log: Option<&WorkerLog>, lost: &[&ClientRecord], stamped: bool) -> Phrase {
     let cut = lost.len() as u64;
+    let resets = lost.iter().filter(|record| record.ended == Some(Ending::Reset)).count();
+    let by_reset = match resets {
+        0 => Phrase::default(),
+        _ if resets == lost.len() => Phrase::new(", by a reset"),
+        resets => Phrase::new(", ").count(resets as u64).text(" of them by a reset"),
+    };
     let after = match lost.iter().filter(|record| record.requests_answered > 0).count() {
         0 => Phrase::default(),
         _ if cut == 1 => Phrase::new("; it had got replies before"),
         sessions => Phrase::new("; ").count(sessions as u64).text(" of them had got replies before"),
     };
+    let after = by_reset.then(after);
     let Some(log) = log else { return count(cut, " closed without a complete reply").then(after) };
     // An application cannot tell whether its server closed the connection, or ended.
     if !stamped {

@@ -13,6 +13,7 @@ pub mod bounds;
 pub mod conductor;
 pub mod custody;
 pub mod duration;
+mod endings;
 mod errno;
 pub mod expect;
 pub mod explain;

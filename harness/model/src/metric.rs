@@ -170,6 +170,12 @@ const KERNEL: [Metric; 6] = kernel_rows!(
     syn_retransmits: Nothing
 );
 const WORKERS: [Metric; 5] = worker_rows!(generations, leaked_fds, starts, failed_starts, bind_failures);
+const ENDINGS: [Metric; 4] = [
+    row("resets", Kind::Count, Needs::Nothing, |trial| Ok(trial.endings.resets)),
+    row("resets_in_reply", Kind::Count, Needs::Nothing, |trial| Ok(trial.endings.resets_in_reply)),
+    row("send_failed", Kind::Count, Needs::Nothing, |trial| Ok(trial.endings.send_failed)),
+    row("half_closed", Kind::Count, Needs::Nothing, |trial| Ok(trial.endings.half_closed)),
+];
 const OTHERS: [Metric; 15] = [
     row("attempts", Kind::Count, Needs::Nothing, |trial| Ok(trial.attempts)),
     row("lost", Kind::Count, Needs::Nothing, |trial| Ok(trial.lost())),
@@ -206,8 +212,8 @@ const COST: [Metric; 1] = [row("cost.cpu", Kind::Time, Needs::Proc, |trial| {
     trial.cost.as_ref().map(|cost| cost.cpu_ns).ok_or(Unmeasured::NoProc)
 })];
 
-const TABLE: [&[Metric]; 9] =
-    [&FATES, &BLAMES, &OTHERS, &COST, &SESSIONS, &SILENT, &KERNEL, &WORKERS, &LATENCIES];
+const TABLE: [&[Metric]; 10] =
+    [&FATES, &BLAMES, &ENDINGS, &OTHERS, &COST, &SESSIONS, &SILENT, &KERNEL, &WORKERS, &LATENCIES];
 
 /// Everything that a trial measures.
 pub fn metrics() -> impl Iterator<Item = &'static Metric> + Clone {

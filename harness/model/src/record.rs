@@ -33,8 +33,11 @@ pub enum Outcome {
     Closed,
     /// A reset before the first byte.
     Reset,
-    /// ECONNREFUSED; for Unix sockets also ENOENT: nobody listens.
+    /// ECONNREFUSED: nobody listens.
     Refused,
+    /// ENOENT: there is no such path. Unix sockets only; somebody may listen all the same, at a path that was
+    /// taken away.
+    NoPath,
     /// Its time ran out.
     TimedOut(Stage),
     /// Silent attempts only: it connected, asked for nothing, and ended like this.
@@ -89,6 +92,15 @@ impl NotSent {
     }
 }
 
+/// How a server ended a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// Orderly: what it had sent was there to be read (FIN).
+    Fin,
+    /// By a reset (RST): it had closed with something unread, or while something was on its way.
+    Reset,
+}
+
 /// What the client wrote down about one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientRecord {
@@ -115,6 +127,13 @@ pub struct ClientRecord {
     pub requests_answered: u16,
     /// The first bytes of a reply that was not the answer, or not complete.
     pub said: Which,
+    /// How the server ended the connection; `None`: it was not seen to.
+    pub ended: Option<Ending>,
+    /// Whether a send failed since the server had closed: before the reply came, or after it while the
+    /// client went on to send its request.
+    pub send_failed: bool,
+    /// Whether the server ended its side before it had all of the request, and went on to read.
+    pub half_closed: bool,
 }
 
 impl Outcome {
@@ -129,6 +148,7 @@ impl Outcome {
             | Self::Closed
             | Self::Reset
             | Self::Refused
+            | Self::NoPath
             | Self::TimedOut(_)
             | Self::NotSent(_)
             | Self::Errno(..) => false,
@@ -137,6 +157,13 @@ impl Outcome {
 }
 
 impl ClientRecord {
+    /// Whether a reply came, and the request could not be sent to its end, since the server had closed.
+    #[must_use]
+    pub const fn was_answered_unsent(&self) -> bool {
+        self.send_failed
+            && matches!(self.outcome, Outcome::Replied | Outcome::ErrorReply(_) | Outcome::WrongReply)
+    }
+
     /// Of an attempt that has not begun.
     #[must_use]
     pub const fn planned(attempt: u32, intended_ns: u64, poison: bool) -> Self {
@@ -152,6 +179,9 @@ impl ClientRecord {
             version: 0,
             requests_answered: 0,
             said: None,
+            ended: None,
+            send_failed: false,
+            half_closed: false,
         }
     }
 }

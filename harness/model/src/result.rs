@@ -18,6 +18,7 @@ use crate::words::{Blame, Fate, Finding, Grade, Isolation, Verdict};
 
 mod advice;
 mod books;
+mod endings;
 mod kernel;
 mod kinds;
 mod loss;
@@ -26,6 +27,7 @@ mod silent;
 
 pub use advice::{Advice, Backlog, Need};
 pub use books::BooksResult;
+pub use endings::EndingsResult;
 pub use kernel::{KernelResult, ListenerResult};
 pub use kinds::{Check, LossKind, MomentKind, What};
 pub use loss::{Cause, Loss};
@@ -120,6 +122,9 @@ pub struct TrialResult {
     /// What became of clients that asked for nothing; absent where all asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent: Option<SilentResult>,
+    /// How connections ended, as their clients saw it.
+    #[serde(default)]
+    pub endings: EndingsResult,
     /// What the kernel counted.
     pub kernel: KernelResult,
     /// Longest runs of requests none of which was served in time.

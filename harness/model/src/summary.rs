@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::accepts;
 use crate::advice;
+use crate::endings::endings;
 use crate::expect;
 use crate::explain::{self, Story};
 use crate::facts::TrialFacts;
@@ -18,7 +19,9 @@ use crate::phases::phases;
 use crate::reason::{Note, Reason};
 use crate::record::{ClientRecord, KernelRecord, Listener};
 use crate::requests::{self, Request};
-use crate::result::{Advice, BooksResult, KernelResult, ListenerResult, Loss, TrialResult, WorkersResult};
+use crate::result::{
+    Advice, BooksResult, EndingsResult, KernelResult, ListenerResult, Loss, TrialResult, WorkersResult,
+};
 use crate::sampling::Method;
 use crate::scenario::{Arrivals, Scenario};
 use crate::sessions;
@@ -113,6 +116,7 @@ pub fn summarise(
         latency,
         sessions: sessions::count(&scenario.load.connection, records.client, &reconciled),
         silent: silent::count(&scenario.load.connection, records.client, &reconciled),
+        endings: endings(records.client),
         kernel: kernel_result(records, facts),
         outages: ending::outages(&order, facts),
         recovery_ns: recoveries.iter().map(|recovery| recovery.after_ns()).collect(),
@@ -192,6 +196,7 @@ fn blank(name: &TrialName, elapsed_ns: u64) -> TrialResult {
         latency: Default::default(),
         sessions: None,
         silent: None,
+        endings: EndingsResult::default(),
         kernel: KernelResult::default(),
         outages: Vec::new(),
         recovery_ns: Vec::new(),

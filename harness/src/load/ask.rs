@@ -191,7 +191,7 @@ impl Asker {
             Outcome::Truncated | Outcome::TooLong | Outcome::Closed | Outcome::Reset | Outcome::Silent(_) => {
                 Answer::Cut { said }
             }
-            Outcome::Refused => Answer::Refused,
+            Outcome::Refused | Outcome::NoPath => Answer::Refused,
             Outcome::TimedOut(stage) => Answer::TimedOut { stage, waited_ns },
             Outcome::NotSent(_) => Answer::NotAsked { errno: Errno::EMFILE as i32 },
             Outcome::Errno(errno, _) => Answer::NotAsked { errno },

@@ -15,7 +15,7 @@ use super::deadlines::Deadlines;
 use super::descriptors::Share;
 use super::errno::{At, outcome_of};
 use super::pacer::{Due, Pacer};
-use super::pauses::Pauses;
+use super::pauses::{Pause, Pauses};
 use super::room::Room;
 use super::slab::{Slab, Token};
 use super::socket::Route;
@@ -193,7 +193,7 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
         let poison = self.hooks.before_attempt(attempt, now_ns);
         self.records.push(ClientRecord::planned(attempt, intended_ns, poison.is_some()));
         if self.in_flight >= self.in_flight_max {
-            return self.record_end(attempt, End::now(Outcome::NotSent(NotSent::InFlightCap)), 0);
+            return self.record_not_sent(attempt, Outcome::NotSent(NotSent::InFlightCap));
         }
         match self.route.open(attempt).and_then(|socket| self.share.keep(socket)) {
             Ok(socket) => {
@@ -201,7 +201,7 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
                 let reply = self.room.for_reply();
                 self.launch(Connection::new(socket, attempt, talk, reply));
             }
-            Err(errno) => self.record_end(attempt, End::now(outcome_of(errno, At::Socket)), 0),
+            Err(errno) => self.record_not_sent(attempt, outcome_of(errno, At::Socket)),
         }
     }
 
@@ -313,9 +313,9 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
         let Some(connection) = self.connections.get_mut(token) else { return false };
         let record = &mut self.records[connection.attempt() as usize];
         let step = connection.advance(&self.route, record, &mut self.scratch[..]);
-        let has_ended = matches!(step, Step::Ended(_));
+        let is_clear = matches!(step, Step::Ended(_) | Step::Pause(Pause::Rest, _));
         self.settle(token, step);
-        has_ended
+        is_clear
     }
 
     /// Draws the consequences of a step.
@@ -339,6 +339,8 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
             Step::Closed => self.let_go(token),
             Step::Ended(end) => {
                 let (attempt, answered) = (connection.attempt(), connection.answered());
+                connection.note_ending(&mut self.records[attempt as usize]);
+                let freed_ns = if connection.was_owed() { now_ns() } else { end.at_ns };
                 if end.outcome.is_mistaken()
                     && let Some(said) = self.hooks.said()
                 {
@@ -350,25 +352,32 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
                 }
                 self.in_flight -= 1;
                 self.progress.in_flight.fetch_sub(1, Ordering::Relaxed);
-                self.record_end(attempt, end, answered);
+                self.record_end(attempt, end, answered, freed_ns);
             }
         }
     }
 
     fn let_go(&mut self, token: Token) {
         if let Some(connection) = self.connections.remove(token) {
+            connection.note_ending(&mut self.records[connection.attempt() as usize]);
             self.room.take_back(connection.close());
         }
     }
 
-    fn record_end(&mut self, attempt: u32, end: End, answered: u16) {
+    fn record_not_sent(&mut self, attempt: u32, outcome: Outcome) {
+        let end = End::now(outcome);
+        self.record_end(attempt, end, 0, end.at_ns);
+    }
+
+    /// `freed_ns`: from when on the client is free for another.
+    fn record_end(&mut self, attempt: u32, end: End, answered: u16, freed_ns: u64) {
         let record = &mut self.records[attempt as usize];
         record.finished = stamp(end.at_ns);
         record.outcome = end.outcome;
         record.version = end.version;
         record.requests_answered = answered;
         self.progress.count_outcome(end.outcome);
-        self.pacer.ended(end.at_ns);
+        self.pacer.ended(freed_ns);
         self.hooks.after_attempt(record);
     }
 }

@@ -8,7 +8,7 @@
 use std::os::fd::OwnedFd;
 
 use holdline_contract::clock::now_ns;
-use holdline_model::record::{ClientRecord, NotSent, Outcome, RequestRecord, SilentEnd};
+use holdline_model::record::{ClientRecord, Ending, NotSent, Outcome, RequestRecord, SilentEnd};
 use holdline_model::wire::{Excerpt, Rest};
 use holdline_model::words::Stage;
 use nix::errno::Errno;
@@ -50,6 +50,12 @@ pub(super) struct Connection<T> {
     rest: Option<Rest>,
     /// What `send` said of a connection that is broken. The kernel says it only once.
     send_error: Option<Errno>,
+    /// How the server ended the connection.
+    ended: Option<Ending>,
+    /// Whether the server ended its side early, and went on to read.
+    half_closed: bool,
+    /// How the attempt ends once the rest of its request is sent, or cannot be.
+    owed: Option<End>,
     is_registered: bool,
     /// Whether the server has said something to a client that asks for nothing.
     is_told: bool,
@@ -120,6 +126,9 @@ impl<T: Transport> Connection<T> {
             reply,
             rest: None,
             send_error: None,
+            ended: None,
+            half_closed: false,
+            owed: None,
             is_registered: false,
             is_told: false,
         }
@@ -161,6 +170,14 @@ impl<T: Transport> Connection<T> {
     /// Goes on after a pause.
     pub(super) fn resume(&mut self, route: &Route, record: &mut ClientRecord, scratch: &mut [u8]) -> Step {
         let Phase::Pause(pause) = self.phase else { return Step::Wait };
+        if pause == Pause::Rest {
+            // Whatever has happened by now counts, even if its event has not been handled yet.
+            let end = self.owed.unwrap_or_else(|| End::now(Outcome::Replied));
+            return match self.send_rest(end, scratch) {
+                Step::Wait => self.settle_owed(end),
+                step => step,
+            };
+        }
         if pause == Pause::Gap {
             // What the server has said by now counts, even if its event has not been handled yet.
             match self.heed(pause, scratch) {
@@ -211,6 +228,18 @@ impl<T: Transport> Connection<T> {
         }
     }
 
+    /// Notes what is known of how the server ended it.
+    pub(super) fn note_ending(&self, record: &mut ClientRecord) {
+        record.ended = self.ended;
+        record.send_failed = self.send_error.is_some();
+        record.half_closed = self.half_closed;
+    }
+
+    /// Whether its reply came before its request was sent, so that it ended later than that.
+    pub(super) fn was_owed(&self) -> bool {
+        self.owed.is_some()
+    }
+
     /// How many requests have got their right reply.
     pub(super) fn answered(&self) -> u16 {
         self.talk.answered()
@@ -241,7 +270,7 @@ impl<T: Transport> Connection<T> {
     /// Whether this time-out, which counts from `started_ns`, still concerns it. Between two requests
     /// there is nothing to wait for.
     pub(super) fn is_subject_to(&self, limit: Limit, started_ns: u64) -> bool {
-        if started_ns != self.started_ns || self.phase == Phase::Pause(Pause::Gap) {
+        if started_ns != self.started_ns || matches!(self.phase, Phase::Pause(Pause::Gap | Pause::Rest)) {
             return false;
         }
         match limit {
@@ -273,6 +302,9 @@ impl<T: Transport> Connection<T> {
 
     /// How it ends if the load is stopped now.
     pub(super) fn stopped(&self) -> End {
+        if let Some(end) = self.owed {
+            return end;
+        }
         match self.at().stage() {
             Stage::Connect => End::now(Outcome::NotSent(NotSent::Stopped)),
             _ => self.timed_out(),

@@ -18,6 +18,8 @@ pub(super) enum Pause {
     Connecting,
     /// A reply was read, and the next request is not due yet.
     Gap,
+    /// A reply was read before all of its request was sent, and the rest is still being sent.
+    Rest,
 }
 
 /// The pauses of all connections.

@@ -153,7 +153,7 @@ impl Talk {
                 self.paused_ns += self.manner.connection.connect_pause_ns;
                 return;
             }
-            Pause::Gap => return,
+            Pause::Gap | Pause::Rest => return,
         };
         self.has_paused[index] = true;
         self.paused_ns += length_ns;

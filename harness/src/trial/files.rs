@@ -12,7 +12,7 @@ use flate2::write::GzEncoder;
 use holdline_model::accepts;
 use holdline_model::custody::Custody;
 use holdline_model::ledger::{Attempt, WorkerLog};
-use holdline_model::record::{ClientRecord, KernelRecord, Outcome};
+use holdline_model::record::{ClientRecord, Ending, KernelRecord, Outcome};
 use holdline_model::said::{Said, escaped};
 use holdline_model::summary::Summary;
 use holdline_model::words::word_of;
@@ -74,6 +74,9 @@ impl TrialFiles<'_> {
             "status",
             "hands",
             "first_bytes",
+            "ended_by",
+            "send_failed",
+            "half_closed",
         ])?;
         for attempt in &self.summary.reconciled.attempts {
             if let Some(record) = self.client.get(attempt.record as usize) {
@@ -84,7 +87,7 @@ impl TrialFiles<'_> {
         gz.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()
     }
 
-    fn row(&self, record: &ClientRecord, attempt: &Attempt) -> [String; 18] {
+    fn row(&self, record: &ClientRecord, attempt: &Attempt) -> [String; 21] {
         let stamp = |stamp: Option<NonZeroU64>| {
             stamp.map_or(String::new(), |at| self.since_start(at.get()).to_string())
         };
@@ -108,6 +111,9 @@ impl TrialFiles<'_> {
             status(record.outcome),
             self.kernel.held.custody(record.attempt).map_or(String::new(), Custody::in_short),
             self.said.get(record.said).map(escaped).unwrap_or_default(),
+            record.ended.map(ending_word).unwrap_or_default().to_owned(),
+            u8::from(record.send_failed).to_string(),
+            u8::from(record.half_closed).to_string(),
         ]
     }
 
@@ -204,10 +210,18 @@ fn status(outcome: Outcome) -> String {
         | Outcome::Closed
         | Outcome::Reset
         | Outcome::Refused
+        | Outcome::NoPath
         | Outcome::TimedOut(_)
         | Outcome::NotSent(_)
         | Outcome::Silent(_)
         | Outcome::Errno(..) => String::new(),
+    }
+}
+
+const fn ending_word(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Fin => "fin",
+        Ending::Reset => "reset",
     }
 }
 
@@ -223,6 +237,7 @@ fn outcome_word(outcome: Outcome) -> String {
         Outcome::Closed => "closed".to_owned(),
         Outcome::Reset => "reset".to_owned(),
         Outcome::Refused => "refused".to_owned(),
+        Outcome::NoPath => "no_path".to_owned(),
         Outcome::TimedOut(stage) => format!("timed_out:{stage}"),
         Outcome::Silent(end) => format!("silent:{}", word_of(&end)),
         Outcome::NotSent(cause) => {

@@ -87,7 +87,7 @@ fn check_stamps(record: &ClientRecord, start_ns: u64) {
             | Outcome::Silent(_)
     );
     assert!(!must_be_connected || record.connected.is_some(), "{record:?}");
-    let cannot_be = matches!(record.outcome, Outcome::Refused | Outcome::NotSent(_));
+    let cannot_be = matches!(record.outcome, Outcome::Refused | Outcome::NoPath | Outcome::NotSent(_));
     assert!(!cannot_be || record.connected.is_none(), "{record:?}");
 }
 

@@ -8,5 +8,6 @@ mod kernel;
 mod lag;
 mod planted;
 mod ready;
+mod replies;
 mod unknown;
 mod watch;

@@ -42,6 +42,7 @@ fn trial() -> TrialResult {
         latency: LatencySet { accept, ..LatencySet::default() },
         sessions: None,
         silent: None,
+        endings: Default::default(),
         kernel: KernelResult {
             listen_overflows: 3,
             queue_max: 5,

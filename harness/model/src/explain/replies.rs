@@ -1,10 +1,12 @@
-//! Replies that were not the answer.
+//! Replies that were not the answer, how servers ended connections, and paths that were not there.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 
 use super::said::{Said, count};
 use super::story::Story;
-use crate::record::{ClientRecord, Outcome};
+use crate::ledger::Attempt;
+use crate::record::{ClientRecord, Listener, Outcome};
 use crate::told::Phrase;
 use crate::wire::{CONTENT_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX};
 use crate::words::{Blame, Fate};
@@ -38,4 +40,40 @@ pub(super) fn too_long(story: &Story<'_>) -> Option<Phrase> {
     let limits = format!("{mib} MiB of content, a head of {kib} KiB or {HEADERS_MAX} headers");
     let text = format!(" got a reply longer than what is read ({limits}): whether it was right is not known");
     (longer > 0).then(|| count(longer, text))
+}
+
+/// Requests that could not be sent to their end, although the reply came.
+pub(super) fn send_failed(story: &Story<'_>) -> Option<Phrase> {
+    let failed = story.records.client.iter().filter(|record| record.was_answered_unsent()).count() as u64;
+    let text = " sent into a connection that the server had closed with the request unread: the reply came, but the send \
+                failed; clients that do not read after a failed send lose it";
+    (failed > 0).then(|| count(failed, text))
+}
+
+/// Servers that ended their side early, and read on.
+pub(super) fn half_closed(story: &Story<'_>) -> Option<Phrase> {
+    let halves = story.records.client.iter().filter(|record| record.half_closed).count() as u64;
+    let text = " saw the server end its side before it had all of the request, which it went on to read: nothing was lost";
+    (halves > 0).then(|| count(halves, text))
+}
+
+/// Takes those out who found no path although somebody listened, and tells of them.
+pub(super) fn no_path(story: &Story<'_>, lost: &mut Vec<(&Attempt, &ClientRecord)>) -> Vec<Said> {
+    let listeners = &story.records.kernel.listeners;
+    let mut by_listener: BTreeMap<u32, u64> = BTreeMap::new();
+    lost.retain(|(_, record)| {
+        let at_ns = record.finished.map_or(record.intended_ns, NonZeroU64::get);
+        let was_open =
+            |it: &&Listener| it.opened_ns <= at_ns && it.last_seen_ns.is_none_or(|last_ns| last_ns >= at_ns);
+        let listener = listeners.iter().rev().find(was_open).filter(|_| record.outcome == Outcome::NoPath);
+        if let Some(listener) = listener {
+            *by_listener.entry(listener.inode).or_default() += 1;
+        }
+        listener.is_none()
+    });
+    let said = |(inode, lost)| {
+        let head = count(lost, " found no path to connect to: a listener was there (inode ").id(inode);
+        head.text("), but its path had been removed, as by a predecessor that cleans up when it ends").into()
+    };
+    by_listener.into_iter().map(said).collect()
 }

@@ -225,7 +225,7 @@ fn check_requests(records: &TrialRecords<'_>, books: &mut Books) {
 
 /// Whether nothing of this attempt can have reached a server.
 const fn never_left(record: &ClientRecord) -> bool {
-    matches!(record.outcome, Outcome::NotSent(_) | Outcome::Refused)
+    matches!(record.outcome, Outcome::NotSent(_) | Outcome::Refused | Outcome::NoPath)
 }
 
 const fn was_reset(record: &ClientRecord) -> bool {

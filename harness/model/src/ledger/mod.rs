@@ -345,7 +345,7 @@ fn fate_of(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt)
         Outcome::ErrorReply(_) => Fate::ErrorReply,
         Outcome::WrongReply => Fate::WrongReply,
         Outcome::Truncated | Outcome::TooLong | Outcome::Errno(_, Stage::Reply) => Fate::Truncated,
-        Outcome::Refused => Fate::Refused,
+        Outcome::Refused | Outcome::NoPath => Fate::Refused,
         Outcome::NotSent(_) => Fate::NotSent,
         Outcome::Silent(_) => Fate::Silent,
         Outcome::TimedOut(Stage::Connect) if attempt.worker == NO_WORKER => Fate::SynDropped,

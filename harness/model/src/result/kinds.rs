@@ -35,6 +35,10 @@ words! {
         WrongReply = "wrong_reply",
         /// An errno without a meaning of its own.
         Errno = "errno",
+        /// A request that could not be sent to its end although its reply came, which is none.
+        SendFailed = "send_failed",
+        /// A server that ended its side before it had all of a request, which is none.
+        HalfClosed = "half_closed",
         /// A SYN that was sent again, which is none.
         SentAgain = "sent_again",
         /// A queue that was full.

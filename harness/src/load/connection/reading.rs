@@ -1,17 +1,20 @@
 //! The reading half of an attempt: replies, the server's close, and how the attempt ended by them.
 
 use holdline_contract::clock::now_ns;
-use holdline_model::record::{Outcome, SilentEnd};
+use holdline_model::record::{Ending, Outcome, SilentEnd};
 use holdline_model::wire::{Heard, Right, Wrong};
 use nix::errno::Errno;
 
 use super::super::errno::outcome_of;
 use super::super::pauses::Pause;
 use super::super::transport::Transport;
-use super::{Connection, End, Phase, Step};
+use super::{Connection, End, Phase, Step, send_of};
 
 /// How often one event reads from a server that has answered and goes on talking.
 const LINGER_READS_MAX: u32 = 16;
+/// For how long the rest of a request is sent once its reply is there. The kernel answers at once for a server
+/// that has closed.
+const REST_NS: u64 = 500_000_000;
 /// How often one event reads of a reply, before others have their turn.
 const READS_MAX: u32 = 64;
 
@@ -22,6 +25,7 @@ impl<T: Transport> Connection<T> {
         loop {
             let arrived = match pause {
                 Pause::Reading => return Step::Wait,
+                Pause::Rest => return self.owed.map_or(Step::Wait, |end| self.send_rest(end, scratch)),
                 Pause::Connecting | Pause::Sending => self.transport.peek(),
                 Pause::Gap => self.transport.receive(scratch),
             };
@@ -47,7 +51,10 @@ impl<T: Transport> Connection<T> {
                 Ok(0) => return self.end_by_eof(),
                 Ok(bytes) => {
                     if let Some(step) = self.hear(&scratch[..bytes], false) {
-                        return step;
+                        return self.owed.map_or(step, |end| match self.send_rest(end, scratch) {
+                            Step::Wait => step,
+                            ended => ended,
+                        });
                     }
                 }
                 Err(Errno::EAGAIN) => return Step::Wait,
@@ -108,23 +115,84 @@ impl<T: Transport> Connection<T> {
         if lingers {
             self.phase = Phase::Close;
         }
-        Step::Ended(End { at_ns, outcome, version: 0, lingers })
+        let is_sent = self.is_sent || !is_complete;
+        self.end_when_sent(End { at_ns, outcome, version: 0, lingers }, is_sent)
+    }
+
+    /// A client as most are reads only once it has sent all. So where the reply came before that, the rest is
+    /// sent, too, to see whether the server lets it; but not for ever.
+    fn end_when_sent(&mut self, end: End, is_sent: bool) -> Step {
+        if is_sent || self.send_error.is_some() || self.talk.pause_due(self.sent_bytes).is_some() {
+            return Step::Ended(end);
+        }
+        self.owed = Some(end);
+        self.phase = Phase::Pause(Pause::Rest);
+        Step::Pause(Pause::Rest, end.at_ns.saturating_add(REST_NS))
+    }
+
+    /// Goes on to send a request whose reply is there, and reads what else comes.
+    pub(super) fn send_rest(&mut self, end: End, scratch: &mut [u8]) -> Step {
+        loop {
+            match send_of(&self.talk, &mut self.transport, self.sent_bytes) {
+                Ok((bytes, false)) if bytes > 0 => self.sent_bytes += bytes,
+                Ok((_, is_all)) => {
+                    self.is_sent = is_all;
+                    // A server that has closed answers what it is sent by a reset, of which the next call tells.
+                    let is_over = self.ended.is_some() && self.transport.send(&[]).is_err();
+                    self.ended = if is_over { Some(Ending::Reset) } else { self.ended };
+                    self.half_closed = is_all && self.ended == Some(Ending::Fin);
+                    return self.settle_owed(end);
+                }
+                Err(Errno::EAGAIN) => break,
+                Err(errno) => {
+                    self.send_error = Some(errno);
+                    self.ended = Some(Ending::Reset);
+                    return self.settle_owed(end);
+                }
+            }
+        }
+        for _ in 0..LINGER_READS_MAX {
+            match self.transport.receive(scratch) {
+                Ok(1..) => {}
+                Ok(0) => {
+                    self.ended = Some(Ending::Fin);
+                    break;
+                }
+                Err(Errno::EAGAIN) => break,
+                // What takes the error of the connection off it is a send that fails.
+                Err(errno) => {
+                    self.send_error = Some(errno);
+                    self.ended = Some(Ending::Reset);
+                    return self.settle_owed(end);
+                }
+            }
+        }
+        Step::Wait
+    }
+
+    /// The end that was owed, of a connection of which nothing more is asked.
+    pub(super) fn settle_owed(&mut self, end: End) -> Step {
+        let lingers = end.lingers && self.is_sent && self.ended.is_none();
+        self.phase = Phase::Close;
+        Step::Ended(End { lingers, ..end })
     }
 
     /// What follows the right reply: the next request, or the end.
     fn go_on_from(&mut self, Right { version, keeps, .. }: Right, at_ns: u64, at_end: bool) -> Step {
         let next_ns = self.talk.answer(at_ns);
+        let end = |outcome, lingers| Step::Ended(End { at_ns, outcome, version, lingers });
+        let Some(next_ns) = next_ns else {
+            self.phase = Phase::Close;
+            let lingers = self.talk.server_closes() && !at_end;
+            return self
+                .end_when_sent(End { at_ns, outcome: Outcome::Replied, version, lingers }, self.is_sent);
+        };
         let was_sent = std::mem::take(&mut self.is_sent);
         self.sent_bytes = 0;
-        let end = |outcome, lingers| Step::Ended(End { at_ns, outcome, version, lingers });
         match next_ns {
-            None => {
-                self.phase = Phase::Close;
-                end(Outcome::Replied, self.talk.server_closes() && !at_end)
-            }
             // A server that answers before it has read everything cannot find the next request.
-            Some(_) if !keeps || !was_sent => end(Outcome::ClosedIdle, false),
-            Some(next_ns) => {
+            _ if !keeps || !was_sent => end(Outcome::ClosedIdle, false),
+            next_ns => {
                 self.phase = Phase::Pause(Pause::Gap);
                 Step::Pause(Pause::Gap, next_ns)
             }
@@ -155,7 +223,14 @@ impl<T: Transport> Connection<T> {
             match self.transport.receive(scratch) {
                 Ok(1..) => {}
                 Err(Errno::EAGAIN) => return Step::Wait,
-                Ok(0) | Err(_) => return Step::Closed,
+                Ok(0) => {
+                    self.ended = Some(if self.send_error.is_some() { Ending::Reset } else { Ending::Fin });
+                    return Step::Closed;
+                }
+                Err(_) => {
+                    self.ended = Some(Ending::Reset);
+                    return Step::Closed;
+                }
             }
         }
         Step::Closed
@@ -163,6 +238,7 @@ impl<T: Transport> Connection<T> {
 
     /// After a reset that `send` has already reported, `recv` reports the end of the stream.
     fn end_by_eof(&mut self) -> Step {
+        self.ended = Some(if self.send_error.is_some() { Ending::Reset } else { Ending::Fin });
         if let Some(errno @ Errno::ECONNRESET) = self.send_error {
             return self.end_by(errno);
         }
@@ -174,13 +250,16 @@ impl<T: Transport> Connection<T> {
         }
         // It may have been what shows the end of the reply.
         match self.hear(&[], true) {
-            Some(Step::Pause(..)) => Step::Ended(End::now(Outcome::ClosedIdle)),
+            Some(Step::Pause(Pause::Gap, _)) => Step::Ended(End::now(Outcome::ClosedIdle)),
             Some(step) => step,
             None => Step::Ended(End::now(Outcome::Truncated)),
         }
     }
 
-    pub(super) fn end_by(&self, errno: Errno) -> Step {
+    pub(super) fn end_by(&mut self, errno: Errno) -> Step {
+        if matches!(errno, Errno::ECONNRESET | Errno::EPIPE) {
+            self.ended = Some(Ending::Reset);
+        }
         if self.is_idle() {
             return Step::Ended(End::now(Outcome::ClosedIdle));
         }
