@@ -107,7 +107,7 @@ fn an_upgrade_whose_new_version_never_answers_fails() {
     let place = Place::new();
     let scenario = "name = \"mine\"\nasks = \"?\"\n[load]\narrivals = { constant = \"50/s\" }\n\
         duration = \"1s\"\nsend-lag = \"2s\"\ndeadline = \"2s\"\n\
-        [[fault]]\nat = \"100ms\"\ncrash = { step = \"boot\", mode = \"exit\", times = 1000 }\n\
+        [[fault]]\nat = \"100ms\"\ncrash = { step = \"boot\", mode = \"exit\", times = 1000000 }\n\
         [[fault]]\nat = \"200ms\"\ncontrol = \"upgrade\"\n\
         [expect]\ncollateral = 0\n\"versions.newest\" = 2\n";
     std::fs::write(place.path("mine.toml"), scenario).expect("a file");

@@ -66,7 +66,7 @@ pub const BODY_BYTES: RangeInclusive<u32> = 1..=64 << 20;
 /// more of them is a load of its own.
 pub const FAULTS_MAX: usize = 1_000;
 /// Starts that may be told to fail.
-pub const BOOT_FAILURES: RangeInclusive<i64> = 1..=1_000;
+pub const BOOT_FAILURES: RangeInclusive<i64> = 1..=1_000_000;
 
 /// The sysctls that a scenario may set: they bear on listening sockets and belong to the trial's
 /// own namespaces (Documentation/networking/ip-sysctl.rst).

@@ -176,12 +176,15 @@ impl Conductor {
         Some(Order::Count)
     }
 
-    /// Whether the load has shown how the story ends: nothing was done to the system, or the last request was
-    /// due after all that was, and was served.
+    /// Whether the load has shown how the story ends: the last request was served, and due after all that was
+    /// done to the system.
     fn is_end_known(&self) -> bool {
         let struck = self.facts.iter().filter(|fact| fact.error.is_none());
-        let Some(last_fault_ns) = struck.map(|fact| fact.at_ns).max() else { return true };
-        self.last.is_some_and(|last| last.served && last.due_ns > last_fault_ns)
+        match struck.map(|fact| fact.at_ns).max() {
+            Some(last_fault_ns) => self.last.is_some_and(|last| last.served && last.due_ns > last_fault_ns),
+            // Nothing was done to it, but it may have ended all by itself.
+            None => self.last.is_none_or(|last| last.served),
+        }
     }
 
     /// Takes in what happened, and answers with what is to be done about it.
