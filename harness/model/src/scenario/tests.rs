@@ -562,7 +562,12 @@ fn wrong_faults() {
             49,
             "only boots fail several",
         ),
-        ("at = \"0\"\ncrash = { step = \"boot\", mode = \"exit\", times = 0 }", 9, 49, "expected 1 to 1000000"),
+        (
+            "at = \"0\"\ncrash = { step = \"boot\", mode = \"exit\", times = 0 }",
+            9,
+            49,
+            "expected 1 to 1000000",
+        ),
         ("at = \"0\"\nsignal = { to = \"worker\", name = \"SIGKILL\" }", 9, 34, "did you mean `KILL`?"),
         ("at = \"0\"\nsignal = { to = \"wroker\", name = \"KILL\" }", 9, 17, "did you mean `worker`?"),
         ("at = \"0\"\npause = { whom = \"worker\", for = \"0\" }", 9, 34, "more than 0"),
