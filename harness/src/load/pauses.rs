@@ -22,10 +22,13 @@ pub(super) enum Pause {
     Rest,
 }
 
+/// How many kinds of pause there are.
+const KINDS: usize = Pause::Rest as usize + 1;
+
 /// The pauses of all connections.
 #[derive(Debug, Default)]
 pub(super) struct Pauses {
-    queues: [VecDeque<(u64, Token)>; 4],
+    queues: [VecDeque<(u64, Token)>; KINDS],
 }
 
 impl Pauses {
@@ -68,5 +71,9 @@ mod tests {
         assert_eq!((pauses.take(107), pauses.next_ns()), (None, Some(110)));
         assert_eq!(pauses.take(110), Some(second));
         assert_eq!(pauses.next_ns(), None);
+        for kind in [Pause::Sending, Pause::Reading, Pause::Connecting, Pause::Gap, Pause::Rest] {
+            pauses.begin(kind, 120, first);
+            assert_eq!(pauses.take(120), Some(first), "{kind:?}");
+        }
     }
 }
