@@ -20,6 +20,13 @@ fn unaware() -> (TcpListener, Route, Connection<Plain>) {
     unaware_over()
 }
 
+/// A connection whose request is sent.
+fn asked() -> (TcpListener, Route, Connection<Plain>) {
+    let (listener, route, mut connection) = unaware();
+    connection.is_sent = true;
+    (listener, route, connection)
+}
+
 fn unaware_over<T: Transport>() -> (TcpListener, Route, Connection<T>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = Address::Tcp(listener.local_addr().expect("an address"));
@@ -74,14 +81,14 @@ fn a_reply_that_comes_before_the_request_counts() {
 
 #[test]
 fn of_a_line_that_is_longer_than_an_answer_only_the_start_is_kept() {
-    let (_listener, _route, mut connection) = unaware();
+    let (_listener, _route, mut connection) = asked();
     let longest = [b"0*0=0 ".as_slice(), &[b'x'; REPLY_BYTES_MAX - 7], b"\n"].concat();
     assert_eq!(longest.len(), REPLY_BYTES_MAX);
     let (first, rest) = longest.split_at(100);
     assert!(connection.hear(first, false).is_none());
     assert_eq!(end_of(connection.hear(rest, false)), (Outcome::Replied, true));
 
-    let (_listener, _route, mut connection) = unaware();
+    let (_listener, _route, mut connection) = asked();
     for _ in 0..1_000 {
         assert!(connection.hear(&[b'0'; REPLY_BYTES_MAX], false).is_none());
         assert!(connection.reply.len() <= REPLY_BYTES_MAX);
@@ -99,8 +106,15 @@ fn end_of(step: Option<Step>) -> (Outcome, bool) {
 
 #[test]
 fn who_answers_in_full_is_left_to_close() {
-    let (_listener, _route, mut connection) = unaware();
+    let (_listener, _route, mut connection) = asked();
     assert_eq!(end_of(connection.hear(b"1*1=1\n", false)), (Outcome::WrongReply, true));
+}
+
+#[test]
+fn who_answers_before_all_is_sent_is_sent_the_rest() {
+    let (_listener, _route, mut connection) = unaware();
+    let step = connection.hear(b"0*0=0\n", false);
+    assert!(matches!(step, Some(Step::Pause(Pause::Rest, _))), "{step:?}");
 }
 
 /// Greets in three steps, and carries one byte at a time.
