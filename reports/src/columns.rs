@@ -2,7 +2,8 @@
 //! table here.
 
 use crate::rows::{Accept, Row, Section};
-use crate::text::{UNKNOWN, count, duration};
+use crate::spread::Spread;
+use crate::text::{UNKNOWN, count, share};
 
 use Layout::{Html, Markdown, Narrow, Stacked, Wide};
 
@@ -49,7 +50,7 @@ const EVERYWHERE: &[Layout] = &[Wide, Narrow, Stacked, Markdown, Html];
 const EACH: &[Layout] = &[Wide, Stacked, Markdown, Html];
 const ROOMY: &[Layout] = &[Wide, Markdown, Html];
 
-const COLUMNS: [Column; 17] = [
+const COLUMNS: [Column; 18] = [
     column("attempts", &[Markdown], Value::Count(|row| row.attempts)),
     column("served", EVERYWHERE, Value::Count(|row| row.split.served)).head("\nserved"),
     column("poison", EACH, Value::Loss(|row| row.split.poison)).head("\npoison"),
@@ -64,15 +65,18 @@ const COLUMNS: [Column; 17] = [
     column("not sent", EVERYWHERE, Value::Loss(|row| row.split.not_sent))
         .head("not\nsent")
         .where_some(not_sent),
-    column("trials", &[Wide, Narrow, Html], Value::Text(|row| count(row.trials.len() as u64)))
+    column("trials", ROOMY, Value::Text(|row| count(row.trials.len() as u64)))
         .head("\ntrials")
         .where_some(is_repeated),
+    column("lost to the supervisor", EVERYWHERE, Value::Text(loss_rate))
+        .head("lost to the\nsupervisor")
+        .where_some(is_repeated),
     column("longest outage", EVERYWHERE, Value::Text(outage)).head("longest\noutage").brief("outage"),
-    column("accept p50", ROOMY, Value::Text(|row| accept(row, |accept| accept.p50_ns))).head("accept\np50"),
+    column("accept p50", ROOMY, Value::Text(|row| accept(row, |accept| accept.p50))).head("accept\np50"),
     // Only the first of several needs to say what they are of.
     column("accept p99", ROOMY, Value::Text(accept_p99)).head("\np99"),
     column("accept p99", &[Narrow, Stacked], Value::Text(accept_p99)).head("accept\np99"),
-    column("accept max", ROOMY, Value::Text(|row| accept(row, |accept| accept.max_ns))).head("\nmax"),
+    column("accept max", ROOMY, Value::Text(|row| accept(row, |accept| accept.max))).head("\nmax"),
 ];
 
 /// Those that a section has in a layout, in their order.
@@ -131,21 +135,25 @@ fn not_sent(section: &Section<'_>) -> bool {
 }
 
 fn is_repeated(section: &Section<'_>) -> bool {
-    section.rows.iter().any(|row| row.trials.len() > 1)
+    section.rows.iter().any(Row::is_repeated)
 }
 
-fn outage(row: &Row<'_>) -> String {
-    match row.outage_ns_max {
-        None => UNKNOWN.to_owned(),
-        Some(0) => "none".to_owned(),
-        Some(ns) => duration(ns),
+/// Collateral losses of all trials, of what was sent, with the exact interval of their rate.
+fn loss_rate(row: &Row<'_>) -> String {
+    match row.attempts {
+        0 => UNKNOWN.to_owned(),
+        attempts => share(row.split.collateral(), attempts.saturating_sub(row.split.not_sent)),
     }
 }
 
-fn accept_p99(row: &Row<'_>) -> String {
-    accept(row, |accept| accept.p99_ns)
+fn outage(row: &Row<'_>) -> String {
+    row.outage.map_or_else(|| UNKNOWN.to_owned(), |outage| outage.text("none"))
 }
 
-fn accept(row: &Row<'_>, of: fn(Accept) -> u64) -> String {
-    row.accept.map_or_else(|| UNKNOWN.to_owned(), |accept| duration(of(accept)))
+fn accept_p99(row: &Row<'_>) -> String {
+    accept(row, |accept| accept.p99)
+}
+
+fn accept(row: &Row<'_>, of: fn(Accept) -> Spread) -> String {
+    row.accept.map_or_else(|| UNKNOWN.to_owned(), |accept| of(accept).text("0"))
 }

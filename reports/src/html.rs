@@ -18,7 +18,7 @@ use serde::Serialize;
 use crate::columns::{Column, Layout, columns};
 use crate::detail::QUANTILES;
 use crate::markdown::capital;
-use crate::prose::{self, LEGEND, Line, MERGED, NO_TRIALS};
+use crate::prose::{self, Line, MERGED, NO_TRIALS};
 use crate::ratios::{Ratios, ratios};
 use crate::rows::{Row, Section, Split, longest_outage_ns, sections, supervisors};
 use crate::text::{count, counted, duration, plain, share};
@@ -76,7 +76,7 @@ struct Page {
     notes: Vec<String>,
     /// Headings of the latencies of each trial.
     quantiles: [&'static str; 6],
-    legend: [(&'static str, &'static str); 6],
+    legend: Vec<(&'static str, &'static str)>,
     merged: Option<&'static str>,
     /// How many trials have no details here.
     left_out: Option<String>,
@@ -93,7 +93,8 @@ struct Tile {
 #[derive(Serialize)]
 struct MatrixRow {
     name: String,
-    cells: Vec<Option<Mark>>,
+    /// The grades of its trials in each scenario; empty where it has none.
+    cells: Vec<Vec<Mark>>,
 }
 
 /// A grade as a coloured label: its class, a sign that needs no colour, and its text.
@@ -119,7 +120,7 @@ struct RowView {
     name: String,
     /// The detail that the name leads to, if it is on the page.
     detail: Option<usize>,
-    mark: Mark,
+    marks: Vec<Mark>,
     shares: Option<Value>,
     cells: Vec<String>,
 }
@@ -149,7 +150,7 @@ impl Page {
     fn of(run: &RunResult, resolution: Resolution) -> Self {
         let sections = sections(run);
         let chosen = chosen(run, resolution.trials);
-        let is_merged = sections.iter().flat_map(|section| &section.rows).any(|row| row.trials.len() > 1);
+        let is_merged = sections.iter().flat_map(|section| &section.rows).any(Row::is_repeated);
         Self {
             headline: headline(run),
             tone: tone(run),
@@ -175,7 +176,7 @@ impl Page {
             .collect(),
             notes: prose::notes(run),
             quantiles: QUANTILES,
-            legend: LEGEND,
+            legend: prose::legend(run),
             merged: is_merged.then_some(MERGED),
             left_out: Some(chosen.iter().filter(|is_chosen| !**is_chosen).count() as u64)
                 .filter(|n| *n > 0)
@@ -249,8 +250,7 @@ fn tiles(run: &RunResult) -> Vec<Tile> {
 
 fn matrix(run: &RunResult, sections: &[Section<'_>]) -> Vec<MatrixRow> {
     let cell = |section: &Section<'_>, name: &str| {
-        let row = section.rows.iter().find(|row| row.supervisor == name)?;
-        Some(Mark::new(row.grade, row.grade_text()))
+        section.rows.iter().find(|row| row.supervisor == name).map(marks).unwrap_or_default()
     };
     supervisors(run)
         .into_iter()
@@ -259,6 +259,11 @@ fn matrix(run: &RunResult, sections: &[Section<'_>]) -> Vec<MatrixRow> {
             cells: sections.iter().map(|section| cell(section, name)).collect(),
         })
         .collect()
+}
+
+/// A label for each grade of a row.
+fn marks(row: &Row<'_>) -> Vec<Mark> {
+    row.grade_parts().into_iter().map(|(grade, text)| Mark::new(grade, text)).collect()
 }
 
 /// The sections, with the details of the chosen trials.
@@ -279,9 +284,7 @@ fn views(
                 .flat_map(|row| row.trials.iter().map(move |trial| (row, *trial)))
                 .filter_map(|(row, trial)| Some((row, trial, index(trial)?)))
                 .filter(|(_, _, index)| chosen[*index])
-                .map(|(row, trial, index)| {
-                    Detail::of(index, trial, row.trials.len() > 1, domain_ns, resolution)
-                })
+                .map(|(row, trial, index)| Detail::of(index, trial, row.is_repeated(), domain_ns, resolution))
                 .collect();
             let columns: Vec<&Column> = columns(section, Layout::Html).collect();
             let detail = |row: &Row<'_>| index(row.trials[0]).filter(|index| chosen[*index]);
@@ -301,7 +304,7 @@ fn view(row: &Row<'_>, columns: &[&Column], detail: Option<usize>) -> RowView {
     RowView {
         name: plain(row.supervisor),
         detail,
-        mark: Mark::new(row.grade, row.grade_text()),
+        marks: marks(row),
         shares: (row.attempts > 0).then(|| chart::shares(row.split)),
         cells: columns.iter().map(|column| column.text(row)).collect(),
     }

@@ -9,8 +9,9 @@ use holdline_model::result::{RunResult, TrialResult};
 use holdline_model::words::Verdict;
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
+use crate::columns::{Layout, columns};
 use crate::prose;
-use crate::rows::sections;
+use crate::rows::{Row, Section, sections};
 use crate::style::Style;
 use crate::table;
 use crate::text::{duration, plain};
@@ -28,11 +29,14 @@ pub struct JunitError(#[from] quick_junit::SerializeError);
 pub fn junit(run: &RunResult) -> Result<String, JunitError> {
     let mut report = Report::new("holdline");
     report.set_time(total(run.trials.iter()));
-    for section in sections(run) {
+    for section in &sections(run) {
         let mut suite = TestSuite::new(plain(section.scenario));
         let trials = || section.rows.iter().flat_map(|row| row.trials.iter().copied());
         suite.set_time(total(trials()));
         suite.add_properties(properties(run));
+        suite.add_properties(
+            section.rows.iter().filter(|row| row.is_repeated()).map(|row| merged(section, row)),
+        );
         suite.add_test_cases(trials().map(|trial| case(trial, is_repeated(run, trial))));
         report.add_test_suite(suite);
     }
@@ -46,6 +50,13 @@ fn total<'a>(trials: impl Iterator<Item = &'a TrialResult>) -> Duration {
 fn properties(run: &RunResult) -> Vec<Property> {
     let facts = crate::markdown::facts(run).into_iter();
     facts.map(|(name, value)| Property::new(name, value)).collect()
+}
+
+/// What the repetitions of a supervisor come to: the cases say what became of each.
+fn merged(section: &Section<'_>, row: &Row<'_>) -> Property {
+    let listed = columns(section, Layout::Stacked).filter_map(|column| column.listed(row));
+    let text: Vec<String> = std::iter::once(row.grade_text()).chain(listed).collect();
+    Property::new(format!("trials of {}", plain(row.supervisor)), text.join("; "))
 }
 
 fn is_repeated(run: &RunResult, trial: &TrialResult) -> bool {
@@ -63,6 +74,7 @@ fn case(trial: &TrialResult, is_repeated: bool) -> TestCase {
     case.set_classname(plain(&trial.scenario));
     case.set_time(Duration::from_nanos(trial.elapsed_ns));
     case.add_property(Property::new("grade", trial.grade.as_str()));
+    case.add_properties(trial.mark.map(|mark| Property::new("mark", mark.as_str())));
     if let Some(after_ns) = trial.back_after_ns {
         case.add_property(Property::new("back_after", duration(after_ns)));
     }
@@ -105,6 +117,8 @@ fn status(trial: &TrialResult) -> TestCaseStatus {
 
 #[cfg(test)]
 mod tests {
+    use holdline_model::words::Mark;
+
     use super::*;
     use crate::sample;
 
@@ -131,6 +145,17 @@ mod tests {
         for name in ["restart-loop #0", "restart-loop #1", "restart-loop #2"] {
             assert!(text.contains(&format!("name=\"{name}\"")), "{name}");
         }
+        let merged = "name=\"trials of restart-loop\" value=\"lossy 2 of 3, held 1; served 53; ";
+        assert!(text.contains(merged), "{text}");
+    }
+
+    #[test]
+    fn a_mark_is_a_property() {
+        let mut run = sample::default_run();
+        assert!(!junit(&run).expect("XML").contains("survived"));
+        run.trials[4].mark = Some(Mark::Survived);
+        let text = junit(&run).expect("XML");
+        assert!(text.contains("<property name=\"mark\" value=\"survived\"/>"), "{text}");
     }
 
     #[test]

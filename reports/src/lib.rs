@@ -18,6 +18,7 @@ mod ratios;
 mod rows;
 #[cfg(test)]
 mod sample;
+mod spread;
 mod style;
 pub mod table;
 pub mod text;

@@ -7,9 +7,9 @@ use holdline_model::template::shell_words;
 use holdline_model::words::Grade;
 
 use crate::columns::{Column, Layout, columns};
-use crate::prose::{self, LEGEND, Line, MERGED, NO_TRIALS};
+use crate::prose::{self, Line, MERGED, NO_TRIALS};
 use crate::ratios::{Ratios, ratios};
-use crate::rows::{Section, sections, supervisors};
+use crate::rows::{GRADES_APART, Row, Section, sections, supervisors};
 use crate::text::{UNKNOWN, plain};
 
 /// The report of a whole run, ending in a newline.
@@ -49,8 +49,12 @@ fn results(out: &mut String, run: &RunResult) {
         out.extend(notes.iter().map(|note| format!("- {}\n", escape(note))));
         out.push('\n');
     }
-    let legend: Vec<String> = LEGEND.iter().map(|(term, meaning)| format!("*{term}*: {meaning}")).collect();
-    out.push_str(&format!("<sub>{}; {MERGED}.</sub>\n\n", legend.join("; ")));
+    let terms = prose::legend(run).into_iter();
+    let mut legend: Vec<String> = terms.map(|(term, meaning)| format!("*{term}*: {meaning}")).collect();
+    if sections.iter().flat_map(|section| &section.rows).any(Row::is_repeated) {
+        legend.push(MERGED.to_owned());
+    }
+    out.push_str(&format!("<sub>{}.</sub>\n\n", legend.join("; ")));
 }
 
 fn table(out: &mut String, section: &Section<'_>) {
@@ -61,12 +65,7 @@ fn table(out: &mut String, section: &Section<'_>) {
     out.push_str(&format!("|:--|:--|{}\n", "--:|".repeat(heads.len())));
     for row in &section.rows {
         let cells: Vec<String> = columns.iter().map(|column| column.text(row)).collect();
-        out.push_str(&format!(
-            "| {} | {} | {} |\n",
-            escape(row.supervisor),
-            grade(row.grade, &row.grade_text()),
-            cells.join(" | ")
-        ));
+        out.push_str(&format!("| {} | {} | {} |\n", escape(row.supervisor), grades(row), cells.join(" | ")));
     }
     out.push('\n');
 }
@@ -80,7 +79,7 @@ fn matrix(out: &mut String, run: &RunResult, sections: &[Section<'_>]) {
             .iter()
             .map(|section| {
                 let row = section.rows.iter().find(|row| row.supervisor == name);
-                row.map_or_else(|| UNKNOWN.to_owned(), |row| grade(row.grade, &row.grade_text()))
+                row.map_or_else(|| UNKNOWN.to_owned(), grades)
             })
             .collect();
         out.push_str(&format!("| {} | {} |\n", escape(name), cells.join(" | ")));
@@ -107,9 +106,13 @@ pub(crate) fn capital(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// The grade, in bold where something was lost.
-fn grade(grade: Grade, text: &str) -> String {
-    if matches!(grade, Grade::Lossy | Grade::Down) { format!("**{text}**") } else { text.to_owned() }
+/// The grades, in bold where something was lost.
+fn grades(row: &Row<'_>) -> String {
+    let set = |(grade, text): (Grade, String)| match grade {
+        Grade::Lossy | Grade::Down => format!("**{text}**"),
+        Grade::Held | Grade::Delayed | Grade::Unsupported | Grade::Inconclusive => text,
+    };
+    row.grade_parts().into_iter().map(set).collect::<Vec<_>>().join(GRADES_APART)
 }
 
 fn list(out: &mut String, head: &str, lines: &[Line]) {
@@ -191,7 +194,7 @@ mod tests {
 
 - circus: unsupported: not installed: pip install circus==0.19.0
 
-<sub>*poison*: carried the fault itself; *in flight*: in the hands of the worker that crashed; *refused*: nobody was listening; *queue reset*: connected, but never accepted; *other*: lost in any other way that a supervisor can prevent; *accept*: from the intended start until a worker took it up; of several trials, counts are sums; grades and times are the worst.</sub>
+<sub>*poison*: carried the fault itself; *in flight*: in the hands of the worker that crashed; *refused*: nobody was listening; *queue reset*: connected, but never accepted; *other*: lost in any other way that a supervisor can prevent; *accept*: from the intended start until a worker took it up.</sub>
 
 ## How it was measured
 

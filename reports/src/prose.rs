@@ -5,7 +5,7 @@
 
 use holdline_model::result::{Loss, RunResult, TrialResult};
 use holdline_model::told::{Alike, Phrase, Told, alike};
-use holdline_model::words::{Grade, Verdict};
+use holdline_model::words::{Grade, Mark, Verdict};
 
 mod trial;
 
@@ -18,7 +18,7 @@ use crate::text::{count, counted, duration, plain};
 pub(crate) const NO_TRIALS: &str = "no trials ended";
 
 /// What the columns of the table mean: term and meaning.
-pub(crate) const LEGEND: [(&str, &str); 6] = [
+const LEGEND: [(&str, &str); 6] = [
     ("poison", "carried the fault itself"),
     ("in flight", "in the hands of the worker that crashed"),
     ("refused", "nobody was listening"),
@@ -28,7 +28,21 @@ pub(crate) const LEGEND: [(&str, &str); 6] = [
 ];
 
 /// How repetitions are merged.
-pub(crate) const MERGED: &str = "of several trials, counts are sums; grades and times are the worst";
+pub(crate) const MERGED: &str = "of several trials, counts are sums, with the exact interval of their rate at \
+     95 %; times are the median and the range; grades say how many trials had each";
+
+/// What marks of grades mean: term and meaning.
+const MARKS: [(Mark, &str); 2] = [
+    (Mark::Survived, "the server caught the error and no process ended: no evidence of what a crash does"),
+    (Mark::Unhit, "the fault hit nobody: no evidence of what it does"),
+];
+
+/// What columns and marks mean, as far as the run has them.
+pub(crate) fn legend(run: &RunResult) -> Vec<(&'static str, &'static str)> {
+    let is_there = |mark: Mark| run.trials.iter().any(|trial| trial.mark == Some(mark));
+    let marks = MARKS.iter().filter(|(mark, _)| is_there(*mark));
+    LEGEND.into_iter().chain(marks.map(|(mark, meaning)| (mark.as_str(), *meaning))).collect()
+}
 
 /// The most sentences of one kind about a supervisor in a scenario; many repetitions may each have
 /// some of their own.
@@ -59,7 +73,9 @@ pub(crate) fn reasons(run: &RunResult) -> Vec<Line> {
     lines(run, |trial| {
         let text = trial.reason.as_slice();
         let reason = told(text, trial.why.as_slice(), std::mem::discriminant).into_iter();
-        let reason = reason.map(|(kind, said)| (kind, Phrase::new(format!("{}: ", trial.grade)).then(said)));
+        let reason = reason.map(|(kind, said)| {
+            (kind, Phrase::new(format!("{}: ", trial.grade.marked(trial.mark))).then(said))
+        });
         let books = (trial.attempts > 0 && !trial.books.is_balanced())
             .then(|| (None, Phrase::new(format!("the books do not balance: {}", trial.books))));
         reason.chain(books).collect()
@@ -253,7 +269,7 @@ pub fn summary_line(run: &RunResult) -> String {
         return NO_TRIALS.to_owned();
     }
     let verdicts = tally(Verdict::ALL, |verdict| run.trials.iter().filter(|t| t.verdict == verdict).count());
-    let grades = tally(Grade::ALL, |grade| run.trials.iter().filter(|t| t.grade == grade).count());
+    let grades = tally(&graded(), |grade| run.trials.iter().filter(|t| (t.grade, t.mark) == grade.0).count());
     let attempts: u64 = run.trials.iter().map(|trial| trial.attempts).sum();
     let lost: u64 = run.trials.iter().map(|trial| Split::of(trial).collateral()).sum();
     let longest = run.trials.iter().map(longest_outage_ns).max().unwrap_or(0);
@@ -271,6 +287,23 @@ pub fn summary_line(run: &RunResult) -> String {
         parts.insert(0, format!("incomplete: {}", incomplete(run)));
     }
     parts.join(" · ")
+}
+
+/// A grade and its mark.
+#[derive(Clone, Copy)]
+struct GradeAndMark((Grade, Option<Mark>));
+
+impl std::fmt::Display for GradeAndMark {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self((grade, mark)) = *self;
+        f.write_str(&grade.marked(mark))
+    }
+}
+
+/// Every grade with every mark, those without first.
+fn graded() -> Vec<GradeAndMark> {
+    let marks = || std::iter::once(None).chain(Mark::ALL.iter().copied().map(Some));
+    Grade::ALL.iter().flat_map(|grade| marks().map(|mark| GradeAndMark((*grade, mark)))).collect()
 }
 
 /// `3 held, 1 down`: each word that occurs, with how often.

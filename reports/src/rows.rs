@@ -1,12 +1,12 @@
 //! One row for each supervisor in each scenario: what every report shows in its table.
 //!
-//! Repetitions are merged. Counts are summed, so that a row still adds up to its attempts; of
-//! grades and times the worst is kept, since a user meets the worst too.
+//! Repetitions are merged. Counts are summed, so that a row still adds up to its attempts; of grades it is
+//! said how many trials had each, of times the median and the range.
 
-use holdline_model::result::{RunResult, TrialResult};
-use holdline_model::words::{Blame, Fate, Grade};
+use holdline_model::result::{Quantiles, RunResult, TrialResult};
+use holdline_model::words::{Blame, Fate, Grade, Mark};
 
-use crate::text::duration;
+use crate::spread::Spread;
 
 /// The merged trials of one supervisor in one scenario.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,14 +19,20 @@ pub(crate) struct Row<'a> {
     pub(crate) attempts: u64,
     /// Attempts by what became of them.
     pub(crate) split: Split,
-    /// The worst grade.
-    pub(crate) grade: Grade,
-    /// How many trials had that grade.
-    pub(crate) grade_trials: usize,
-    /// The longest outage of any trial; `None` where nothing was attempted.
-    pub(crate) outage_ns_max: Option<u64>,
-    /// The worst accept latencies of any trial; `None` where none was measured.
+    /// The grades of its trials: those of most trials first, of as many the worse; never empty.
+    pub(crate) grades: Vec<Graded>,
+    /// The longest outage of each trial; `None` where nothing was attempted.
+    pub(crate) outage: Option<Spread>,
+    /// Accept latencies; `None` where none was measured.
     pub(crate) accept: Option<Accept>,
+}
+
+/// A grade with its mark, and how many trials had it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Graded {
+    pub(crate) grade: Grade,
+    pub(crate) mark: Option<Mark>,
+    pub(crate) trials: usize,
 }
 
 /// Attempts by what became of them. The sum is the number of attempts.
@@ -50,12 +56,12 @@ pub(crate) struct Split {
     pub(crate) not_sent: u64,
 }
 
-/// The worst of each quantile of the accept latency.
+/// Each quantile of the accept latency over trials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Accept {
-    pub(crate) p50_ns: u64,
-    pub(crate) p99_ns: u64,
-    pub(crate) max_ns: u64,
+    pub(crate) p50: Spread,
+    pub(crate) p99: Spread,
+    pub(crate) max: Spread,
 }
 
 /// The rows of one scenario.
@@ -96,40 +102,77 @@ pub(crate) fn unique<'a>(values: impl Iterator<Item = &'a str>) -> Vec<&'a str> 
 impl<'a> Row<'a> {
     /// Merges `trials`, of which there is at least one.
     fn new(supervisor: &'a str, trials: Vec<&'a TrialResult>) -> Self {
-        let grade = worst(trials.iter().map(|trial| trial.grade));
         let attempts = trials.iter().map(|trial| trial.attempts).sum();
+        let ran = trials.iter().filter(|trial| trial.attempts > 0);
         Self {
             supervisor,
             attempts,
             split: trials.iter().map(|trial| Split::of(trial)).fold(Split::default(), Split::plus),
-            grade,
-            grade_trials: trials.iter().filter(|trial| trial.grade == grade).count(),
-            outage_ns_max: (attempts > 0)
-                .then(|| trials.iter().map(|trial| longest_outage_ns(trial)).max().unwrap_or(0)),
-            accept: trials.iter().filter_map(|trial| Accept::of(trial)).reduce(Accept::worse),
+            grades: distribution(&trials),
+            outage: Spread::of(ran.map(|trial| longest_outage_ns(trial))),
+            accept: Accept::of(&trials),
             trials,
         }
     }
 
-    /// The grade, and in how many repetitions where they differ: `lossy 1/3`.
-    pub(crate) fn grade_text(&self) -> String {
-        let grade = if self.grade_trials == self.trials.len() {
-            self.grade.to_string()
-        } else {
-            format!("{} {}/{}", self.grade, self.grade_trials, self.trials.len())
-        };
-        match self.back_after_ns() {
-            Some(after_ns) => format!("{grade}, back after {}", duration(after_ns)),
-            None => grade,
-        }
+    /// Whether it has several trials.
+    pub(crate) fn is_repeated(&self) -> bool {
+        self.trials.len() > 1
     }
 
-    /// How long after the last fault the service was back, where only the watch saw it; of several trials the
-    /// longest. A service that is down in another one is not back.
-    fn back_after_ns(&self) -> Option<u64> {
-        let is_down = self.grade == Grade::Down;
-        self.trials.iter().filter_map(|trial| trial.back_after_ns).max().filter(|_| !is_down)
+    /// Its grades, each with its words: `held 19 of 20`, `delayed 1`.
+    pub(crate) fn grade_parts(&self) -> Vec<(Grade, String)> {
+        let all = self.trials.len();
+        let part = |(index, graded): (usize, &Graded)| {
+            let words = graded.grade.marked(graded.mark);
+            let text = match index {
+                _ if all == 1 => words,
+                0 => format!("{words} {} of {all}", graded.trials),
+                _ => format!("{words} {}", graded.trials),
+            };
+            match self.back_after(graded) {
+                Some(after) => (graded.grade, format!("{text}, back after {}", after.text("0"))),
+                None => (graded.grade, text),
+            }
+        };
+        self.grades.iter().enumerate().map(part).collect()
     }
+
+    /// How long after the last fault the service was back in those of its trials that have this grade, where
+    /// only the watch saw it.
+    fn back_after(&self, graded: &Graded) -> Option<Spread> {
+        let same = self.trials.iter().filter(|trial| graded.is_of(trial));
+        Spread::of(same.filter_map(|trial| trial.back_after_ns))
+    }
+
+    /// Its grades in words, the most frequent first.
+    pub(crate) fn grade_text(&self) -> String {
+        let parts: Vec<String> = self.grade_parts().into_iter().map(|(_, text)| text).collect();
+        parts.join(GRADES_APART)
+    }
+}
+
+impl Graded {
+    /// Whether a trial has this grade and mark.
+    fn is_of(&self, trial: &TrialResult) -> bool {
+        (self.grade, self.mark) == (trial.grade, trial.mark)
+    }
+}
+
+/// What stands between the grades of a row.
+pub(crate) const GRADES_APART: &str = ", ";
+
+/// How many trials had each grade and mark.
+fn distribution(trials: &[&TrialResult]) -> Vec<Graded> {
+    let mut all: Vec<Graded> = Vec::new();
+    for trial in trials {
+        match all.iter_mut().find(|one| one.is_of(trial)) {
+            Some(known) => known.trials += 1,
+            None => all.push(Graded { grade: trial.grade, mark: trial.mark, trials: 1 }),
+        }
+    }
+    all.sort_by_key(|one| (std::cmp::Reverse(one.trials), std::cmp::Reverse(severity(one.grade)), one.mark));
+    all
 }
 
 /// Fates that share a column, which holds their collateral losses.
@@ -189,21 +232,15 @@ impl Split {
 }
 
 impl Accept {
-    fn of(trial: &TrialResult) -> Option<Self> {
-        let accept = &trial.latency.accept;
-        (accept.count > 0).then_some(Self {
-            p50_ns: accept.p50_ns,
-            p99_ns: accept.p99_ns,
-            max_ns: accept.max_ns,
+    fn of(trials: &[&TrialResult]) -> Option<Self> {
+        let measured: Vec<&Quantiles> =
+            trials.iter().map(|trial| &trial.latency.accept).filter(|accept| accept.count > 0).collect();
+        let spread = |of: fn(&Quantiles) -> u64| Spread::of(measured.iter().map(|accept| of(accept)));
+        Some(Self {
+            p50: spread(|accept| accept.p50_ns)?,
+            p99: spread(|accept| accept.p99_ns)?,
+            max: spread(|accept| accept.max_ns)?,
         })
-    }
-
-    fn worse(self, other: Self) -> Self {
-        Self {
-            p50_ns: self.p50_ns.max(other.p50_ns),
-            p99_ns: self.p99_ns.max(other.p99_ns),
-            max_ns: self.max_ns.max(other.max_ns),
-        }
     }
 }
 
@@ -212,20 +249,17 @@ pub(crate) fn longest_outage_ns(trial: &TrialResult) -> u64 {
     trial.outages.iter().map(|outage| outage.end_ns.saturating_sub(outage.start_ns)).max().unwrap_or(0)
 }
 
-/// The worst of several grades.
-///
-/// A loss that was seen is a fact, whatever became of other repetitions; one that could not be
-/// judged tells more of the supervisor than one that was merely slow does.
-pub(crate) fn worst(grades: impl Iterator<Item = Grade>) -> Grade {
-    let severity = |grade: &Grade| match grade {
+/// How bad a grade is. A loss that was seen is a fact, whatever became of other repetitions; one that could
+/// not be judged tells more of the supervisor than one that was merely slow does.
+fn severity(grade: Grade) -> u8 {
+    match grade {
         Grade::Held => 0,
         Grade::Delayed => 1,
         Grade::Unsupported => 2,
         Grade::Inconclusive => 3,
         Grade::Lossy => 4,
         Grade::Down => 5,
-    };
-    grades.max_by_key(severity).unwrap_or(Grade::Inconclusive)
+    }
 }
 
 #[cfg(test)]
@@ -242,16 +276,29 @@ mod tests {
         assert_eq!(sections.len(), 1);
         let row = &sections[0].rows[0];
         assert_eq!((row.supervisor, row.trials.len(), row.attempts), ("restart-loop", 3, 60));
-        assert_eq!(row.grade_text(), "lossy 2/3");
+        assert_eq!(row.grade_text(), "lossy 2 of 3, held 1");
         assert_eq!(row.split.sum(), 60);
     }
 
     #[test]
-    fn a_loss_outweighs_what_could_not_be_told() {
-        use Grade::{Delayed, Down, Held, Inconclusive, Lossy};
-        assert_eq!(worst([Held, Inconclusive, Lossy].into_iter()), Lossy);
-        assert_eq!(worst([Down, Lossy].into_iter()), Down);
-        assert_eq!(worst([Delayed, Inconclusive].into_iter()), Inconclusive);
+    fn grades_are_counted_with_their_marks() {
+        let mut trials = vec![sample::held("x", "crash"); 4];
+        trials[1].mark = Some(Mark::Survived);
+        trials[2].grade = Grade::Delayed;
+        trials[3].grade = Grade::Down;
+        let run = sample::run(trials);
+        let text = |run: &RunResult| sections(run)[0].rows[0].grade_text();
+        assert_eq!(text(&run), "down 1 of 4, delayed 1, held 1, held (survived) 1");
+        assert_eq!(text(&sample::run(run.trials[1..2].to_vec())), "held (survived)");
+        let twice = vec![sample::held("x", "crash"); 2];
+        assert_eq!(text(&sample::run(twice)), "held 2 of 2");
+    }
+
+    #[test]
+    fn times_are_medians_with_their_range() {
+        let run = sample::repeated();
+        let row = &sections(&run)[0].rows[0];
+        assert_eq!(row.outage.map(|outage| outage.text("none")).as_deref(), Some("100 ms (0–140)"));
     }
 
     proptest! {
@@ -260,6 +307,8 @@ mod tests {
             let mut attempts = 0;
             for row in sections(&run).iter().flat_map(|section| &section.rows) {
                 prop_assert_eq!(row.split.sum(), row.attempts);
+                let graded: usize = row.grades.iter().map(|graded| graded.trials).sum();
+                prop_assert_eq!(graded, row.trials.len());
                 attempts += row.attempts;
             }
             prop_assert_eq!(attempts, run.trials.iter().map(|trial| trial.attempts).sum::<u64>());

@@ -82,6 +82,7 @@ impl Losses {
             scenario: scenario.into(),
             repetition: 0,
             grade,
+            mark: None,
             verdict: verdict(grade),
             violations: self.violations(),
             violated: Vec::new(),

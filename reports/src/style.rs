@@ -5,6 +5,8 @@
 use anstyle::{AnsiColor, Style as Ansi};
 use holdline_model::words::Grade;
 
+use crate::rows::GRADES_APART;
+
 /// What a terminal report may use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Style {
@@ -35,10 +37,17 @@ impl Style {
         self.paint(ansi(grade), text)
     }
 
-    /// Paints the last occurrence of `grade`'s word in `line`.
-    pub(crate) fn last_grade(self, grade: Grade, line: &str) -> String {
-        match line.rfind(grade.as_str()) {
-            Some(at) => format!("{}{}", &line[..at], self.grade(grade, &line[at..])),
+    /// Grades in their colours, as a row has them.
+    pub(crate) fn grades(self, parts: &[(Grade, String)]) -> String {
+        let painted: Vec<String> = parts.iter().map(|(grade, text)| self.grade(*grade, text)).collect();
+        painted.join(GRADES_APART)
+    }
+
+    /// Paints the grades that end `line`, which holds their words as a row has them.
+    pub(crate) fn last_grades(self, parts: &[(Grade, String)], line: &str) -> String {
+        let texts: Vec<&str> = parts.iter().map(|(_, text)| text.as_str()).collect();
+        match line.strip_suffix(&texts.join(GRADES_APART)) {
+            Some(head) => format!("{head}{}", self.grades(parts)),
             None => line.to_owned(),
         }
     }
@@ -64,11 +73,17 @@ mod tests {
     fn colour_is_there_only_when_asked_for() {
         let plain = Style::default();
         let colour = Style { color: true, width: None };
-        assert_eq!(plain.last_grade(Grade::Held, "held-socket  held"), "held-socket  held");
+        let held = [(Grade::Held, "held".to_owned())];
+        assert_eq!(plain.last_grades(&held, "held-socket  held"), "held-socket  held");
         assert_eq!(
-            colour.last_grade(Grade::Held, "held-socket  held"),
+            colour.last_grades(&held, "held-socket  held"),
             "held-socket  \u{1b}[32mheld\u{1b}[0m",
             "the name is left alone"
+        );
+        let both = [(Grade::Held, "held 2 of 3".to_owned()), (Grade::Lossy, "lossy 1".to_owned())];
+        assert_eq!(
+            colour.last_grades(&both, "x  held 2 of 3, lossy 1"),
+            "x  \u{1b}[32mheld 2 of 3\u{1b}[0m, \u{1b}[31mlossy 1\u{1b}[0m"
         );
         assert_eq!(colour.strong(""), "");
     }

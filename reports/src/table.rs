@@ -8,7 +8,7 @@ use holdline_model::words::{Grade, Verdict};
 
 use crate::columns::{self, Column, Layout};
 pub use crate::detail::trial;
-use crate::prose::{self, LEGEND, Line, MERGED, NO_TRIALS};
+use crate::prose::{self, Line, MERGED, NO_TRIALS};
 use crate::ratios::{Ratios, ratios};
 use crate::rows::{Row, Section, sections, supervisors};
 pub use crate::style::Style;
@@ -90,7 +90,7 @@ fn finish(table: &mut Table) -> Vec<String> {
 fn painted(section: &Section<'_>, lines: &[String], style: Style) -> String {
     let body = lines.len() - section.rows.len();
     let paint = |(index, line): (usize, &String)| match index.checked_sub(body) {
-        Some(row) => style.last_grade(section.rows[row].grade, line),
+        Some(row) => style.last_grades(&section.rows[row].grade_parts(), line),
         None if index + 1 == body => style.faint(line),
         None => style.strong(line),
     };
@@ -101,7 +101,7 @@ fn painted(section: &Section<'_>, lines: &[String], style: Style) -> String {
 fn stacked(section: &Section<'_>, style: Style) -> String {
     let block = |row: &Row<'_>| {
         let name = style.strong(&plain(row.supervisor));
-        let head = format!("{name}  {}", style.grade(row.grade, &row.grade_text()));
+        let head = format!("{name}  {}", style.grades(&row.grade_parts()));
         if row.attempts == 0 {
             return head;
         }
@@ -118,19 +118,15 @@ fn matrix(run: &RunResult, sections: &[Section<'_>], style: Style) -> String {
     let heads = sections.iter().map(|section| Cell::new(plain(section.scenario)));
     table.set_header(std::iter::once(Cell::new("grades")).chain(heads));
     let names = supervisors(run);
-    let grades: Vec<Vec<Option<(Grade, String)>>> = names
+    let cells: Vec<Vec<Option<&Row<'_>>>> = names
         .iter()
         .map(|name| {
-            let row = |section: &Section<'_>| {
-                let row = section.rows.iter().find(|row| row.supervisor == *name)?;
-                Some((row.grade, row.grade_text()))
-            };
-            sections.iter().map(row).collect()
+            sections.iter().map(|section| section.rows.iter().find(|r| r.supervisor == *name)).collect()
         })
         .collect();
-    for (name, cells) in names.iter().zip(&grades) {
-        let cells = cells.iter().map(|cell| Cell::new(cell.as_ref().map_or(UNKNOWN, |(_, text)| text)));
-        table.add_row(std::iter::once(Cell::new(plain(name))).chain(cells));
+    for (name, cells) in names.iter().zip(&cells) {
+        let cells = cells.iter().map(|row| row.map_or_else(|| UNKNOWN.to_owned(), Row::grade_text));
+        table.add_row(std::iter::once(Cell::new(plain(name))).chain(cells.map(Cell::new)));
     }
     let lines = finish(&mut table);
     if style.width.is_some_and(|width| lines.iter().any(|line| columns(line) > usize::from(width))) {
@@ -138,17 +134,18 @@ fn matrix(run: &RunResult, sections: &[Section<'_>], style: Style) -> String {
     }
     let body = lines.len() - names.len();
     let mut out: Vec<String> = lines[..body].iter().map(|line| style.strong(line)).collect();
-    out.extend(lines[body..].iter().zip(&grades).map(|(line, cells)| paint_cells(line, cells, style)));
+    out.extend(lines[body..].iter().zip(&cells).map(|(line, cells)| paint_cells(line, cells, style)));
     out.join("\n")
 }
 
 /// Colours the grades of a line of the matrix, from the last to the first.
-fn paint_cells(line: &str, cells: &[Option<(Grade, String)>], style: Style) -> String {
+fn paint_cells(line: &str, cells: &[Option<&Row<'_>>], style: Style) -> String {
     let mut head = line.to_owned();
     let mut tail = String::new();
-    for (grade, text) in cells.iter().rev().flatten() {
-        let Some(at) = head.rfind(text.as_str()) else { continue };
-        tail = format!("{}{}{tail}", style.grade(*grade, text), &head[at + text.len()..]);
+    for row in cells.iter().rev().flatten() {
+        let text = row.grade_text();
+        let Some(at) = head.rfind(&text) else { continue };
+        tail = format!("{}{}{tail}", style.grades(&row.grade_parts()), &head[at + text.len()..]);
         head.truncate(at);
     }
     head + &tail
@@ -159,7 +156,7 @@ fn grade_lists(names: &[&str], sections: &[Section<'_>], style: Style) -> String
     let line = |name: &&str| {
         let grades = sections.iter().filter_map(|section| {
             let row = section.rows.iter().find(|row| row.supervisor == *name)?;
-            Some(format!("\n  {}  {}", style.grade(row.grade, &row.grade_text()), plain(section.scenario)))
+            Some(format!("\n  {}  {}", style.grades(&row.grade_parts()), plain(section.scenario)))
         });
         format!("{}{}", style.strong(&plain(name)), grades.collect::<String>())
     };
@@ -225,8 +222,9 @@ fn verdict(run: &RunResult, style: Style) -> String {
 fn footer(run: &RunResult, sections: &[Section<'_>], style: Style) -> String {
     let mut lines: Vec<String> =
         prose::notes(run).iter().map(|note| wrap(&format!("note: {note}"), style.width, "  ")).collect();
-    let mut legend: Vec<String> = LEGEND.iter().map(|(term, meaning)| format!("{term}: {meaning}")).collect();
-    if sections.iter().flat_map(|section| &section.rows).any(|row| row.trials.len() > 1) {
+    let terms = prose::legend(run).into_iter();
+    let mut legend: Vec<String> = terms.map(|(term, meaning)| format!("{term}: {meaning}")).collect();
+    if sections.iter().flat_map(|section| &section.rows).any(Row::is_repeated) {
         legend.push(MERGED.to_owned());
     }
     let legend = wrap(&legend.join("; "), style.width.or(Some(120)), "");
@@ -307,8 +305,10 @@ intended start until a worker took it up
     fn repetitions_say_how_many_they_are() {
         let text = terminal(&sample::repeated(), &PLAIN);
         assert!(text.contains("trials"), "{text}");
-        assert!(text.contains("lossy 2/3"), "{text}");
-        assert!(text.contains(MERGED.split(';').next().expect("a sentence")), "{text}");
+        assert!(text.contains("lossy 2 of 3, held 1"), "{text}");
+        assert!(text.contains("5 of 60 (8.3 %, 2.8 to 18 %)"), "{text}");
+        assert!(text.contains("100 ms (0–140)"), "{text}");
+        assert!(text.contains("of several trials, counts are sums"), "{text}");
     }
 
     #[test]

@@ -27,6 +27,12 @@ pub struct TrialFacts {
     pub leaked_fds: u32,
     /// Workers that could accept when the load had ended, spares included.
     pub workers_at_end: u32,
+    /// Processes of workers that lived when the load began, where workers keep no ledger.
+    #[serde(default)]
+    pub alive_at_start: Vec<u32>,
+    /// Those that lived when it had ended.
+    #[serde(default)]
+    pub alive_at_end: Vec<u32>,
     /// The users that workers ran as, in ascending order.
     pub uids: Vec<u32>,
     /// Workers whose cgroup was also the supervisor's or another worker's; `None`: not recorded.

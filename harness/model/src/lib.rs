@@ -23,6 +23,7 @@ pub mod grade;
 pub mod lack;
 pub mod latency;
 pub mod ledger;
+mod mark;
 pub mod metric;
 pub mod outage;
 pub mod overflow;

@@ -163,6 +163,27 @@ pub enum Note {
         /// What was done, in words.
         action: String,
     },
+    /// A fault that an attempt carried came to no worker.
+    Untaken {
+        /// Which fault of the scenario, from 1.
+        fault: u64,
+        /// What was done, in words.
+        action: String,
+    },
+    /// A fault's victim lived on.
+    Survived {
+        /// Which fault of the scenario, from 1.
+        fault: u64,
+        /// What was done, in words.
+        action: String,
+    },
+    /// Whether a fault's victim lived on cannot be told.
+    SurvivalNotKnown {
+        /// Which fault of the scenario, from 1.
+        fault: u64,
+        /// What was done, in words.
+        action: String,
+    },
     /// A fault that waits in workers found none.
     NobodyCame {
         /// Which fault of the scenario, from 1.
@@ -280,6 +301,15 @@ impl Told for Note {
             }
             Self::HitNobody { fault, action } => {
                 Phrase::new(format!("fault {fault} ({action}) hit nobody: no such process ran"))
+            }
+            Self::Untaken { fault, action } => {
+                Phrase::new(format!("fault {fault} ({action}) hit nobody: no worker took the attempt"))
+            }
+            Self::Survived { fault, action } => Phrase::new(format!(
+                "fault {fault} ({action}) was survived: the server caught the error, and no process ended"
+            )),
+            Self::SurvivalNotKnown { fault, action } => {
+                Phrase::new(format!("fault {fault} ({action}): whether the worker survived it is not known"))
             }
             Self::NobodyCame { fault, action, step } => {
                 Phrase::new(format!("fault {fault} ({action}) hit nobody: no worker came to its {step}"))

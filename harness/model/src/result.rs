@@ -14,7 +14,7 @@ use crate::recovery::Recovery;
 use crate::sampling::Method;
 use crate::told::{Phrase, Told};
 use crate::violation::Violation;
-use crate::words::{Blame, Fate, Finding, Grade, Isolation, Verdict};
+use crate::words::{Blame, Fate, Finding, Grade, Isolation, Mark, Verdict};
 
 mod advice;
 mod books;
@@ -90,6 +90,10 @@ pub struct TrialResult {
     pub repetition: u32,
     /// The supervisor's mark.
     pub grade: Grade,
+    /// Why the grade is no evidence of what a crash does, where it is none: `survived` if the victim of any
+    /// fault lived on, else `unhit` if any had no victim; `null`: every fault struck, or it is not known.
+    #[serde(default)]
+    pub mark: Option<Mark>,
     /// The trial against its expectations.
     pub verdict: Verdict,
     /// Expectations that did not hold, in words.

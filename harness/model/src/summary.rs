@@ -13,6 +13,7 @@ use crate::facts::TrialFacts;
 use crate::grade::{self, Evidence};
 use crate::latency::Latencies;
 use crate::ledger::{Books, Reconciled, TrialRecords, WorkerLog, reconcile};
+use crate::mark::Consequences;
 use crate::metric::Expectation;
 use crate::outage;
 use crate::phases::phases;
@@ -102,8 +103,11 @@ pub fn summarise(
     }
     let counts = Counts::of(&reconciled);
     let recoveries = ending::recoveries(&order, facts, &faults_ns);
+    let consequences = Consequences::of(scenario, records, &reconciled, facts);
+    let noted: Vec<Note> = facts.notes.iter().cloned().chain(consequences.notes.iter().cloned()).collect();
     let result = TrialResult {
         grade: graded.grade,
+        mark: consequences.mark(),
         reason: graded.reason.as_ref().map(Reason::to_string),
         why: graded.reason,
         attempts: reconciled.attempts.len() as u64,
@@ -137,8 +141,8 @@ pub fn summarise(
         strip: outage::strip(&order, records.kernel, facts.start_ns, facts.end_ns, STRIP_BUCKETS),
         advice: advised.as_ref().map(Advice::to_string),
         advised,
-        notes: facts.notes.iter().map(Note::to_string).collect(),
-        noted: facts.notes.clone(),
+        notes: noted.iter().map(Note::to_string).collect(),
+        noted,
         ..blank(name, facts.elapsed_ns)
     };
     Summary { result: judged(result, &scenario.expect), reconciled, latencies }
@@ -182,6 +186,7 @@ fn blank(name: &TrialName, elapsed_ns: u64) -> TrialResult {
         scenario: name.scenario.clone(),
         repetition: name.repetition,
         grade: Grade::Inconclusive,
+        mark: None,
         verdict: Verdict::Inconclusive,
         violations: Vec::new(),
         violated: Vec::new(),

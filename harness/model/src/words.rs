@@ -184,6 +184,24 @@ words! {
 }
 
 words! {
+    /// Why a grade is no evidence of what a crash does.
+    Mark ("mark", "snake_case") {
+        /// A fault's victim lived on, since the server caught the error.
+        Survived = "survived",
+        /// A fault had no victim.
+        Unhit = "unhit",
+    }
+}
+
+impl Grade {
+    /// The grade with its mark, as reports show it: `held (survived)`.
+    #[must_use]
+    pub fn marked(self, mark: Option<Mark>) -> String {
+        mark.map_or_else(|| self.to_string(), |mark| format!("{self} ({mark})"))
+    }
+}
+
+words! {
     /// A trial against its expectations.
     Verdict ("verdict", "snake_case") {
         /// Every expectation held.
@@ -344,6 +362,7 @@ mod tests {
         check(Retry::ALL);
         check(Grade::ALL);
         check(Verdict::ALL);
+        check(Mark::ALL);
         check(CrashStep::ALL);
         check(CrashMode::ALL);
         check(Transport::ALL);

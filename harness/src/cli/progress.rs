@@ -67,7 +67,7 @@ impl Progress {
                     self.ended,
                     result.supervisor,
                     result.scenario,
-                    result.grade,
+                    result.grade.marked(result.mark),
                     width = count.to_string().len()
                 ));
             }

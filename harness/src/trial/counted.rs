@@ -15,6 +15,8 @@ use crate::kernel::accepts::AcceptSampler;
 pub(super) struct Counted {
     /// When the load was over, in CLOCK_MONOTONIC nanoseconds.
     pub(super) end_ns: u64,
+    /// The processes of workers that lived then.
+    pub(super) alive: Vec<u32>,
     /// Workers that could accept then.
     pub(super) workers: u32,
     /// What the supervisor and its workers had cost, where it can be measured.
@@ -35,11 +37,12 @@ impl Counted {
         let end_ns = now_ns();
         let accepts = stage.sight.accepts.take().map(AcceptSampler::finish).transpose()?;
         stage.look()?;
+        let alive = stage.sight.alive(supervised.pid());
         let workers = stage.sight.accepting(supervised.pid());
         let cost = earlier.and_then(|earlier| {
             let now = Meter::read(&stage.sight.inside).ok()?;
             Some(now.since(earlier, end_ns.saturating_sub(start_ns)))
         });
-        Ok(Self { end_ns, workers, cost, accepts })
+        Ok(Self { end_ns, alive, workers, cost, accepts })
     }
 }

@@ -139,6 +139,15 @@ impl Sight {
         seen::of(supervisor, &self.listeners, |pid| self.inside.owns(pid))
     }
 
+    /// The processes of all workers that live, also of those that leave.
+    pub(super) fn alive(&self, supervisor: Pid) -> Vec<u32> {
+        let known = match self.keeps_ledger {
+            true => self.workers.all().filter(|pid| proc::is_alive(*pid)).collect(),
+            false => self.worker_pids(supervisor),
+        };
+        known.into_iter().map(proc::number).collect()
+    }
+
     /// How many workers can accept.
     pub(super) fn accepting(&self, supervisor: Pid) -> u32 {
         let count = if self.keeps_ledger { self.workers.ready() } else { self.worker_pids(supervisor).len() };

@@ -44,6 +44,7 @@ pub(super) async fn play(spec: TrialSpec, inside: Inside) -> Result<Message> {
 async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialResult> {
     load::raise_nofile()?;
     let schedule = schedule(&stage.place.scenario.load, stage.spec.seed);
+    let alive_at_start = stage.sight.alive(supervised.pid());
     let meter = Meter::read(&stage.sight.inside).ok();
     let (start_ns, started) = (now_ns() + LEAD_NS, SystemTime::now());
     let moments = Moments::of(&stage.place.scenario, &schedule, start_ns);
@@ -66,6 +67,8 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
     stage.look()?;
     let (mut facts, deaths) = conductor.into_facts(|attempt| was_not_sent(&client, attempt));
     facts.end_ns = counted.end_ns;
+    facts.alive_at_start = alive_at_start;
+    facts.alive_at_end = counted.alive;
     facts.workers_at_end = counted.workers;
     facts.cost = counted.cost;
     stage.log.event(now_ns(), &Event::TrialEnded { still_stopped: stage.sight.stopped() });

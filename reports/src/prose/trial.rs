@@ -94,8 +94,8 @@ fn ending(trial: &TrialResult) -> Option<String> {
 /// A trial's grade, with how its story ended.
 pub(crate) fn grade(trial: &TrialResult) -> String {
     match ending(trial) {
-        Some(ending) => format!("{}, {ending}", trial.grade),
-        None => trial.grade.to_string(),
+        Some(ending) => format!("{}, {ending}", trial.grade.marked(trial.mark)),
+        None => trial.grade.marked(trial.mark),
     }
 }
 

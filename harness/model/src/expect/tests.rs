@@ -28,6 +28,7 @@ fn trial() -> TrialResult {
         scenario: "crash".to_owned(),
         repetition: 0,
         grade: Grade::Lossy,
+        mark: None,
         verdict: Verdict::Fail,
         violations: Vec::new(),
         violated: Vec::new(),
