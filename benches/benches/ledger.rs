@@ -123,6 +123,7 @@ fn run_of(result: &TrialResult, trials: usize) -> RunResult {
             planned: u32::try_from(trials).unwrap_or(u32::MAX),
             sysctls: Default::default(),
             counters_host_wide: false,
+            required: Vec::new(),
         },
         complete: true,
         trials: (0..trials).map(trial).collect(),

@@ -16,7 +16,9 @@ use include_dir::{Dir, DirEntry, include_dir};
 
 pub use self::files::ReadError;
 use self::files::read;
-pub use self::select::{SelectError, is_description, is_path, select_scenarios, select_supervisors};
+pub use self::select::{
+    SelectError, is_description, is_path, required, select_scenarios, select_supervisors,
+};
 pub use self::templates::{TemplateProblem, check_templates};
 
 static SCENARIOS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../scenarios");

@@ -10,7 +10,7 @@ pub const FAILED: u8 = 1;
 pub const USAGE: u8 = 2;
 /// Some trial is inconclusive, and none failed.
 pub const INCONCLUSIVE: u8 = 3;
-/// The selection is empty.
+/// The selection is empty, nothing of it can be run here, or something that must run could not.
 pub const NOTHING_SELECTED: u8 = 4;
 /// The environment does not allow the run: namespaces, disk, permissions.
 pub const ENVIRONMENT: u8 = 5;

@@ -37,6 +37,7 @@ pub fn manifest(seed: u64, isolation: Isolation, planned: u32) -> Manifest {
         planned,
         sysctls: sysctls(),
         counters_host_wide: isolation == Isolation::None,
+        required: Vec::new(),
     }
 }
 

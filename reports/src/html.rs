@@ -210,7 +210,7 @@ fn headline(run: &RunResult) -> String {
 }
 
 fn tone(run: &RunResult) -> &'static str {
-    if run.trials.iter().any(|trial| trial.verdict == Verdict::Fail) {
+    if run.trials.iter().any(|trial| trial.verdict == Verdict::Fail) || prose::has_required_in_vain(run) {
         "fail"
     } else if run.complete && !run.trials.is_empty() && run.trials.iter().all(|t| t.verdict == Verdict::Pass)
     {

@@ -1,7 +1,7 @@
 //! The report of a run as JUnit XML: a suite for each scenario, a case for each trial.
 //!
 //! A violated expectation is a failure, an unsupported trial is skipped, and an inconclusive one is
-//! an error, since nothing was learnt from it.
+//! an error, since nothing was learnt from it. Whatever must run and could not is a failure.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub fn junit(run: &RunResult) -> Result<String, JunitError> {
         suite.add_properties(
             section.rows.iter().filter(|row| row.is_repeated()).map(|row| merged(section, row)),
         );
-        suite.add_test_cases(trials().map(|trial| case(trial, is_repeated(run, trial))));
+        suite.add_test_cases(trials().map(|trial| case(run, trial)));
         report.add_test_suite(suite);
     }
     Ok(report.to_string()?)
@@ -65,12 +65,12 @@ fn is_repeated(run: &RunResult, trial: &TrialResult) -> bool {
     trial.repetition > 0 || run.trials.iter().filter(same).nth(1).is_some()
 }
 
-fn case(trial: &TrialResult, is_repeated: bool) -> TestCase {
-    let name = match is_repeated {
+fn case(run: &RunResult, trial: &TrialResult) -> TestCase {
+    let name = match is_repeated(run, trial) {
         true => format!("{} #{}", plain(&trial.supervisor), trial.repetition),
         false => plain(&trial.supervisor),
     };
-    let mut case = TestCase::new(name, status(trial));
+    let mut case = TestCase::new(name, status(run, trial));
     case.set_classname(plain(&trial.scenario));
     case.set_time(Duration::from_nanos(trial.elapsed_ns));
     case.add_property(Property::new("grade", trial.grade.as_str()));
@@ -85,8 +85,14 @@ fn case(trial: &TrialResult, is_repeated: bool) -> TestCase {
     case
 }
 
-fn status(trial: &TrialResult) -> TestCaseStatus {
+fn status(run: &RunResult, trial: &TrialResult) -> TestCaseStatus {
     let reason = trial.reason.as_deref().map(plain);
+    if run.is_required_in_vain(trial) {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+        status.set_type("required");
+        status.set_message(format!("required, but {}: {}", trial.grade, reason.unwrap_or_default()));
+        return status;
+    }
     match trial.verdict {
         Verdict::Pass => TestCaseStatus::success(),
         Verdict::Unsupported => {
@@ -147,6 +153,16 @@ mod tests {
         }
         let merged = "name=\"trials of restart-loop\" value=\"lossy 2 of 3, held 1; served 53; ";
         assert!(text.contains(merged), "{text}");
+    }
+
+    #[test]
+    fn what_is_required_and_not_run_is_a_failure() {
+        let mut run = sample::varied();
+        run.manifest.required = vec!["circus".to_owned()];
+        let text = junit(&run).expect("XML");
+        assert!(!text.contains("<skipped"), "{text}");
+        assert!(text.contains("type=\"required\""), "{text}");
+        assert!(text.contains("message=\"required, but unsupported: not installed"), "{text}");
     }
 
     #[test]

@@ -162,18 +162,31 @@ pub(crate) fn expectations(run: &RunResult) -> String {
         (Verdict::Inconclusive, "inconclusive"),
     ] {
         if of(verdict) > 0 {
-            text.push_str(&format!("; {} {what}: {}", of(verdict), names(run, verdict)));
+            text.push_str(&format!(
+                "; {} {what}: {}",
+                of(verdict),
+                names(run, |trial| trial.verdict == verdict)
+            ));
         }
+    }
+    if has_required_in_vain(run) {
+        let names = names(run, |trial| run.is_required_in_vain(trial));
+        text.push_str(&format!("; required, but not run: {names}"));
     }
     text
 }
 
-/// The supervisors with trials of this verdict, and the scenarios or how many where that matters.
-fn names(run: &RunResult, verdict: Verdict) -> String {
+/// Whether something that must run could not: then the run has failed.
+pub(crate) fn has_required_in_vain(run: &RunResult) -> bool {
+    run.trials.iter().any(|trial| run.is_required_in_vain(trial))
+}
+
+/// The supervisors with such trials, and the scenarios or how many where that matters.
+fn names(run: &RunResult, is_such: impl Fn(&TrialResult) -> bool) -> String {
     let many = has_many_scenarios(run);
     let name = |supervisor: &&str| {
         let trials: Vec<&TrialResult> =
-            run.trials.iter().filter(|t| t.verdict == verdict && t.supervisor == *supervisor).collect();
+            run.trials.iter().filter(|t| is_such(t) && t.supervisor == *supervisor).collect();
         let scenarios = unique(trials.iter().map(|trial| trial.scenario.as_str()));
         match (trials.len(), scenarios.len()) {
             (0, _) => None,
@@ -337,6 +350,15 @@ mod tests {
             varied.ends_with("; 1 unsupported: circus (crash); 1 inconclusive: gunicorn (crash)"),
             "{varied}"
         );
+    }
+
+    #[test]
+    fn what_is_required_in_vain_is_named() {
+        let mut run = sample::varied();
+        assert!(!has_required_in_vain(&run));
+        run.manifest.required = vec!["circus".to_owned(), "bare".to_owned()];
+        assert!(has_required_in_vain(&run));
+        assert!(expectations(&run).ends_with("; required, but not run: circus (crash)"));
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub(crate) fn run(trials: Vec<TrialResult>) -> RunResult {
             planned: u32::try_from(trials.len()).expect("few trials"),
             sysctls: BTreeMap::from([("net.core.somaxconn".into(), "4096".into())]),
             counters_host_wide: false,
+            required: Vec::new(),
         },
         complete: true,
         trials,

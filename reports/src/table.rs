@@ -208,6 +208,7 @@ fn listed(lines: &[Line], style: Style) -> String {
 fn verdict(run: &RunResult, style: Style) -> String {
     let text = wrap(&prose::expectations(run), style.width, "  ");
     let failed = run.trials.iter().any(|trial| trial.verdict == Verdict::Fail);
+    let failed = failed || prose::has_required_in_vain(run);
     let told = run.trials.iter().all(|trial| trial.verdict == Verdict::Pass);
     let text = match (failed, told) {
         (true, _) => style.grade(Grade::Lossy, &text),

@@ -75,6 +75,9 @@ pub struct Manifest {
     pub sysctls: BTreeMap<String, String>,
     /// Whether counters are the whole host's, for want of a network namespace.
     pub counters_host_wide: bool,
+    /// Supervisors that must run: a trial of theirs that cannot be run fails the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub required: Vec<String>,
 }
 
 /// One supervisor × one scenario × one repetition.
@@ -216,7 +219,21 @@ pub struct LatencySet {
     pub response: Quantiles,
 }
 
+impl RunResult {
+    /// Whether a trial could not be run although its supervisor must.
+    #[must_use]
+    pub fn is_required_in_vain(&self, trial: &TrialResult) -> bool {
+        trial.was_not_run() && self.manifest.required.contains(&trial.supervisor)
+    }
+}
+
 impl TrialResult {
+    /// Whether it was not run: something is missing, or the service never got ready.
+    #[must_use]
+    pub fn was_not_run(&self) -> bool {
+        self.verdict == Verdict::Unsupported || matches!(self.why, Some(Reason::NotRun { .. } | Reason::NoRightReply { .. }))
+    }
+
     /// Attempts that asked and were not served.
     #[must_use]
     pub fn lost(&self) -> u64 {

@@ -25,6 +25,14 @@ pub enum SelectError {
         /// The most similar name.
         nearest: Option<String>,
     },
+    /// A supervisor that is required, and is none of the run's.
+    #[error("--require `{name}`: the run has no supervisor of this name{}\n  -s {name} adds it, `holdline list supervisors` shows all that there are", .nearest.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
+    NotInRun {
+        /// What was asked for.
+        name: String,
+        /// The most similar name of the run's supervisors.
+        nearest: Option<String>,
+    },
     /// A pattern that is no glob.
     #[error("`{pattern}` is not a pattern: {error}")]
     Glob {
@@ -86,6 +94,24 @@ pub fn select_supervisors(words: &[impl AsRef<OsStr>]) -> Result<Vec<SupervisorE
         return Ok(all.into_iter().filter(|entry| entry.supervisor.reference).collect());
     }
     select(words, &all, SupervisorEntry::read)
+}
+
+/// The word that stands for every supervisor of a run.
+const ALL: &str = "all";
+
+/// The names of those of these supervisors that must run, as these words say: names, or `all`.
+///
+/// # Errors
+///
+/// A name that none of them has.
+pub fn required(words: &[String], supervisors: &[SupervisorEntry]) -> Result<Vec<String>, SelectError> {
+    let names = || supervisors.iter().map(|entry| entry.supervisor.name.as_str());
+    if let Some(name) = words.iter().find(|word| *word != ALL && names().all(|name| name != *word)) {
+        let nearest = nearest(name, names()).map(str::to_owned);
+        return Err(SelectError::NotInRun { name: name.clone(), nearest });
+    }
+    let is_required = |name: &&str| words.iter().any(|word| word == ALL || word == name);
+    Ok(names().filter(is_required).map(str::to_owned).collect())
 }
 
 /// What can be selected.

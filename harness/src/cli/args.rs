@@ -74,6 +74,9 @@ pub struct RunArgs {
     /// [default: the reference supervisors]
     #[arg(short, long = "supervisor", value_name = "SUPERVISOR", num_args = 1)]
     pub supervisors: Vec<OsString>,
+    /// Supervisors that must run, by name, or `all`: what is missing or broken of them fails the run
+    #[arg(long, value_name = "all|NAME", num_args = 1, value_delimiter = ',')]
+    pub require: Vec<String>,
     /// How often each trial is repeated
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub repetitions: u32,

@@ -12,6 +12,7 @@ impl From<SelectError> for Failure {
         match error {
             SelectError::NoMatch { .. } => Self::nothing(error),
             SelectError::Unknown { .. }
+            | SelectError::NotInRun { .. }
             | SelectError::Glob { .. }
             | SelectError::Read(_)
             | SelectError::File(_)

@@ -47,9 +47,11 @@ pub(super) fn main(args: &RunArgs) -> Result<u8, Failure> {
 
 /// What was typed, made valid: files are read, and nothing is started.
 fn request(args: &RunArgs) -> Result<RunRequest, Failure> {
+    let supervisors = catalogue::select_supervisors(&args.supervisors)?;
     Ok(RunRequest {
         scenarios: catalogue::select_scenarios(&args.scenarios)?,
-        supervisors: catalogue::select_supervisors(&args.supervisors)?,
+        required: catalogue::required(&args.require, &supervisors)?,
+        supervisors,
         repetitions: args.repetitions,
         partition: args.partition,
         options: Options { seed: args.seed, worker: args.worker, isolation: args.isolation },
@@ -86,7 +88,8 @@ fn write_reports(dir: &RunDir, result: &RunResult) -> Result<(), Failure> {
 }
 
 /// Failures first: what failed has failed, whatever else is in doubt. A service that is asked for what it does
-/// not serve is a wrong description.
+/// not serve is a wrong description. Then what must run and could not, which no repetition mends as it may a
+/// doubt.
 fn exit_code(run: &RunResult) -> u8 {
     let any = |verdict| run.trials.iter().any(|trial| trial.verdict == verdict);
     let is_wrongly_asked = |trial: &TrialResult| matches!(trial.why, Some(Reason::NoRightReply { .. }));
@@ -94,6 +97,8 @@ fn exit_code(run: &RunResult) -> u8 {
         exit::FAILED
     } else if run.trials.iter().any(is_wrongly_asked) {
         exit::USAGE
+    } else if run.trials.iter().any(|trial| run.is_required_in_vain(trial)) {
+        exit::NOTHING_SELECTED
     } else if any(Verdict::Inconclusive) || !run.complete {
         exit::INCONCLUSIVE
     } else if any(Verdict::Pass) {

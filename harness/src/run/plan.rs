@@ -32,6 +32,8 @@ pub struct RunRequest {
     pub repetitions: u32,
     /// The part of the trials that runs here.
     pub partition: Option<Partition>,
+    /// Those of the supervisors that must run, by name.
+    pub required: Vec<String>,
     /// What all trials have in common.
     pub options: Options,
 }
@@ -47,7 +49,8 @@ impl RunRequest {
         let scenarios: Vec<String> = self.scenarios.iter().map(|e| e.scenario.name.clone()).collect();
         let plan =
             RunPlan::new(&supervisors, &scenarios, self.repetitions, self.options.seed, self.partition);
-        Plan::new(self.scenarios, self.supervisors, plan.trials, self.options)
+        let required = self.required;
+        Ok(Plan { required, ..Plan::new(self.scenarios, self.supervisors, plan.trials, self.options)? })
     }
 }
 
@@ -57,6 +60,7 @@ pub struct Plan {
     pub(super) scenarios: BTreeMap<String, ScenarioEntry>,
     pub(super) supervisors: BTreeMap<String, SupervisorEntry>,
     pub(super) trials: Vec<TrialPlan>,
+    pub(super) required: Vec<String>,
     pub(super) seed: u64,
     pub(super) worker: Option<WorkerKind>,
     pub(super) isolation: Isolation,
@@ -87,7 +91,8 @@ impl Plan {
         limits::check()?;
         let (isolation, notice) = choose(options.isolation)?;
         let Options { seed, worker, .. } = options;
-        Ok(Self { scenarios, supervisors, trials, seed, worker, isolation, notice, executable })
+        let required = Vec::new();
+        Ok(Self { scenarios, supervisors, trials, required, seed, worker, isolation, notice, executable })
     }
 
     /// The same plan, run by another holdline than the program that this is part of.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use holdline_model::lack::Lack;
 use holdline_model::plan::TrialPlan;
 use holdline_model::reason::Reason;
-use holdline_model::result::{RunResult, SCHEMA, TrialResult};
+use holdline_model::result::{Manifest, RunResult, SCHEMA, TrialResult};
 use holdline_model::summary::{TrialName, not_run};
 use holdline_model::{sampling, support};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -64,7 +64,10 @@ impl<'a> Runner<'a> {
         let planned = u32::try_from(self.plan.trials.len()).unwrap_or(u32::MAX);
         let mut result = RunResult {
             schema: SCHEMA.to_owned(),
-            manifest: manifest(self.plan.seed, self.plan.isolation, planned),
+            manifest: Manifest {
+                required: self.plan.required.clone(),
+                ..manifest(self.plan.seed, self.plan.isolation, planned)
+            },
             complete: false,
             trials: Vec::new(),
         };

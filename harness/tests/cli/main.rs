@@ -21,6 +21,7 @@ mod pipes;
 mod printed;
 mod queues;
 mod readiness;
+mod require;
 mod schema;
 mod sessions;
 mod support;

@@ -6,6 +6,7 @@ mod common;
 mod kernel;
 #[path = "../common/lag.rs"]
 mod lag;
+mod marks;
 mod planted;
 mod ready;
 mod replies;
