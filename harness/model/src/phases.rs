@@ -9,7 +9,8 @@ use crate::result::{Phase, Phases};
 
 /// Sorts a trial's requests, in order of their intended start, by its faults; `None` where there was none.
 ///
-/// *Before* is what was clear when the first fault struck: answered, lost, or late already. *During* goes on
+/// *Before* is what was clear when the first fault struck: answered, lost, or late already; not what carried it,
+/// by whose end it is known when it struck where workers keep no ledger. *During* goes on
 /// until the last fault has struck and the last interruption after the first one is over; *after* is what was due from then on.
 #[must_use]
 pub fn phases(order: &[Request], faults_ns: &[u64], end_ns: u64) -> Option<Phases> {
@@ -20,7 +21,7 @@ pub fn phases(order: &[Request], faults_ns: &[u64], end_ns: u64) -> Option<Phase
     let restored_ns = over_ns.map_or(last_ns, |over_ns| over_ns.max(last_ns));
     let mut phases = Phases::default();
     for request in order {
-        if request.clear_ns <= first_ns {
+        if request.clear_ns <= first_ns && !request.is_poison {
             phases.before.add(request.service);
         } else if request.due_ns < restored_ns || matches!(request.service, Service::Late | Service::Lost) {
             // Of several that were due at once, the one that was served ended the interruption.
@@ -78,6 +79,13 @@ mod tests {
 
     fn phase(in_time: u64, late: u64, lost: u64) -> Phase {
         Phase { in_time, late, lost }
+    }
+
+    #[test]
+    fn what_carries_the_fault_does_not_come_before_it() {
+        let order = [served(60, 65), Request { is_poison: true, ..lost(70, 80) }, served(90, 95)];
+        let phases = phases(&order, &[80], 200).expect("a fault");
+        assert_eq!((phases.before, phases.during.lost), (phase(1, 0, 0), 1));
     }
 
     #[test]

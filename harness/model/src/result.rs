@@ -231,7 +231,8 @@ impl TrialResult {
     /// Whether it was not run: something is missing, or the service never got ready.
     #[must_use]
     pub fn was_not_run(&self) -> bool {
-        self.verdict == Verdict::Unsupported || matches!(self.why, Some(Reason::NotRun { .. } | Reason::NoRightReply { .. }))
+        self.verdict == Verdict::Unsupported
+            || matches!(self.why, Some(Reason::NotRun { .. } | Reason::NoRightReply { .. }))
     }
 
     /// Attempts that asked and were not served.
