@@ -182,7 +182,7 @@ const OTHERS: [Metric; 15] = [
     row("outages", Kind::Count, Needs::Nothing, |trial| Ok(trial.outages.len() as u64)),
     row("outage.max", Kind::Time, Needs::Nothing, longest_outage),
     row("recovery.max", Kind::Time, Needs::Fault, recovery),
-    row("back_after", Kind::Time, Needs::Fault, back_after),
+    row("back_after", Kind::Time, Needs::Nothing, back_after),
     row("kernel.listener_drops", Kind::Count, Needs::Listeners, |trial| {
         trial.kernel.listener_drops().ok_or(Unmeasured::UncountedDrops)
     }),

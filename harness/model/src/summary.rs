@@ -126,7 +126,7 @@ pub fn summarise(
         recovery_ns: recoveries.iter().map(|recovery| recovery.after_ns()).collect(),
         recoveries,
         phases,
-        back_after_ns: ending::back_after_ns(facts, &faults_ns),
+        back_after_ns: ending::back_after_ns(&order, facts, &faults_ns),
         watched_ns: facts.watched.as_ref().map_or(0, Watched::lasted_ns),
         patience_ns: scenario.load.patience_ns,
         workers: workers_result(records, &reconciled, facts),

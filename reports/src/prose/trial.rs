@@ -105,7 +105,7 @@ pub(crate) fn watch(trial: &TrialResult) -> Option<String> {
     let patience = duration(trial.patience_ns);
     Some(match trial.back_after_ns {
         Some(after_ns) => {
-            format!("back after {} from the last fault, seen in {lasted} after the load", duration(after_ns))
+            format!("back after {}, seen in {lasted} after the load", duration(after_ns))
         }
         None => format!("not back; watched for {lasted} after the load, the patience is {patience}"),
     })

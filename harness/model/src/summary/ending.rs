@@ -48,8 +48,46 @@ pub(super) fn recoveries(order: &[Request], facts: &TrialFacts, faults_ns: &[u64
     recovery::recoveries(faults_ns, order, facts.watched.as_ref().and_then(Watched::back_ns))
 }
 
-/// How long after the last fault the watch saw the service back.
-pub(super) fn back_after_ns(facts: &TrialFacts, faults_ns: &[u64]) -> Option<u64> {
+/// How long after the last fault the watch saw the service back. Where it was back before and was interrupted
+/// anew, or nothing was done to it, that counts from the interruption which the watch saw the end of.
+pub(super) fn back_after_ns(order: &[Request], facts: &TrialFacts, faults_ns: &[u64]) -> Option<u64> {
     let back_ns = facts.watched.as_ref()?.back_ns()?;
-    Some(back_ns.saturating_sub(faults_ns.iter().copied().max()?))
+    let outages = outage::outages(order, back_ns);
+    let last_fault_ns = faults_ns.iter().copied().max();
+    let is_later = |outage: &&Outage| last_fault_ns.is_some_and(|fault_ns| outage.start_ns > fault_ns);
+    let since_ns = match last_fault_ns {
+        Some(fault_ns) if outages.iter().filter(is_later).count() <= 1 => fault_ns,
+        _ => outages.last().map_or(facts.end_ns, |outage| outage.start_ns),
+    };
+    Some(back_ns.saturating_sub(since_ns))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::requests::Service;
+    use crate::watch::Found;
+
+    fn order(services: &[Service]) -> Vec<Request> {
+        let request = |(index, service): (u64, &Service)| Request {
+            due_ns: index * 10,
+            clear_ns: index * 10,
+            service: *service,
+            is_poison: false,
+        };
+        (1..).zip(services).map(request).collect()
+    }
+
+    #[test]
+    fn what_was_back_before_counts_from_the_last_interruption() {
+        use Service::{InTime, Lost};
+        let watched = Watched { began_ns: 60, ended_ns: 100, found: Found::Back { at_ns: 95 } };
+        let facts = TrialFacts { end_ns: 60, watched: Some(watched), ..TrialFacts::default() };
+        let back = |services: &[Service], faults_ns: &[u64]| back_after_ns(&order(services), &facts, faults_ns);
+        assert_eq!(back(&[InTime, Lost, Lost, Lost], &[15]), Some(80));
+        assert_eq!(back(&[InTime, InTime, Lost, Lost], &[15]), Some(80), "it served on for a while");
+        assert_eq!(back(&[InTime, Lost, InTime, Lost], &[15]), Some(55));
+        assert_eq!(back(&[InTime, InTime, Lost, Lost], &[]), Some(65));
+        assert_eq!(back(&[InTime, InTime], &[25]), Some(70), "nothing was due after the fault");
+    }
 }
