@@ -83,7 +83,8 @@ mod tests {
         use Service::{InTime, Lost};
         let watched = Watched { began_ns: 60, ended_ns: 100, found: Found::Back { at_ns: 95 } };
         let facts = TrialFacts { end_ns: 60, watched: Some(watched), ..TrialFacts::default() };
-        let back = |services: &[Service], faults_ns: &[u64]| back_after_ns(&order(services), &facts, faults_ns);
+        let back =
+            |services: &[Service], faults_ns: &[u64]| back_after_ns(&order(services), &facts, faults_ns);
         assert_eq!(back(&[InTime, Lost, Lost, Lost], &[15]), Some(80));
         assert_eq!(back(&[InTime, InTime, Lost, Lost], &[15]), Some(80), "it served on for a while");
         assert_eq!(back(&[InTime, Lost, InTime, Lost], &[15]), Some(55));
