@@ -10,5 +10,6 @@ mod marks;
 mod planted;
 mod ready;
 mod replies;
+mod table;
 mod unknown;
 mod watch;
