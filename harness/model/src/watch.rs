@@ -15,6 +15,8 @@ pub struct LastRequest {
     pub due_ns: u64,
     /// Whether it was served, in time or not.
     pub served: bool,
+    /// Whether any request of the load was.
+    pub any_served: bool,
 }
 
 /// The last request that was due, of those that were sent. Of a session that was cut, that is the one which
@@ -25,15 +27,17 @@ pub fn last_request(client: &[ClientRecord], requests: &[RequestRecord], gap_ns:
     for request in requests {
         latest.insert(request.attempt, *request);
     }
+    let is_served = |record: &ClientRecord| matches!(record.outcome, Outcome::Replied | Outcome::ClosedIdle);
+    let any_served = !requests.is_empty() || client.iter().any(is_served);
     let sent = client.iter().filter(|record| !matches!(record.outcome, Outcome::NotSent(_)));
     let last_of = |record: &ClientRecord| {
-        let served = matches!(record.outcome, Outcome::Replied | Outcome::ClosedIdle);
+        let served = is_served(record);
         let due_ns = match latest.get(&record.attempt) {
             Some(request) if served => request.intended_ns,
             Some(request) => request.answered_ns.saturating_add(gap_ns),
             None => record.intended_ns,
         };
-        LastRequest { due_ns, served }
+        LastRequest { due_ns, served, any_served }
     };
     sent.map(last_of).max_by_key(|last| (last.due_ns, last.served))
 }
@@ -102,7 +106,7 @@ mod tests {
     }
 
     fn last(due_ns: u64, served: bool) -> Option<LastRequest> {
-        Some(LastRequest { due_ns, served })
+        Some(LastRequest { due_ns, served, any_served: true })
     }
 
     #[test]
@@ -115,6 +119,8 @@ mod tests {
         assert_eq!(last_request(&client, &[], 0), last(20, false));
         assert_eq!(last_request(&client[..1], &[], 0), last(10, true));
         assert_eq!(last_request(&client[2..], &[], 0), None);
+        let lost = Some(LastRequest { due_ns: 20, served: false, any_served: false });
+        assert_eq!(last_request(&client[1..], &[], 0), lost);
     }
 
     #[test]

@@ -167,7 +167,7 @@ mod tests {
         assert!(lines(folder.path()).is_empty());
         log.load_starts(5_000);
         log.order(6_000, &Order::HandOut { fault: 1, due_ns: 7_000 });
-        let last = Some(LastRequest { due_ns: 8_000, served: true });
+        let last = Some(LastRequest { due_ns: 8_000, served: true, any_served: true });
         log.event(9_000, &Event::LoadEnded { last });
         let found = lines(folder.path());
         assert_eq!(found[0], json!({ "schema": SCHEMA, "origin": "load", "origin_monotonic_ns": 5_000 }));

@@ -182,8 +182,8 @@ impl Conductor {
         let struck = self.facts.iter().filter(|fact| fact.error.is_none());
         match struck.map(|fact| fact.at_ns).max() {
             Some(last_fault_ns) => self.last.is_some_and(|last| last.served && last.due_ns > last_fault_ns),
-            // Nothing was done to it, but it may have ended all by itself.
-            None => self.last.is_none_or(|last| last.served),
+            // Nothing was done to it, but it may have ended all by itself. Who never served cannot come back.
+            None => self.last.is_none_or(|last| last.served || !last.any_served),
         }
     }
 

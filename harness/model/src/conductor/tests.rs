@@ -32,9 +32,12 @@ fn states(conductor: &Conductor) -> Vec<State> {
 }
 
 /// The end of a load whose last request was due at its end, and was served.
-const SERVED: Event = Event::LoadEnded { last: Some(LastRequest { due_ns: START + 990 * MS, served: true }) };
+const SERVED: Event =
+    Event::LoadEnded { last: Some(LastRequest { due_ns: START + 990 * MS, served: true, any_served: true }) };
 /// And was not.
-const LOST: Event = Event::LoadEnded { last: Some(LastRequest { due_ns: START + 990 * MS, served: false }) };
+const LOST: Event = Event::LoadEnded {
+    last: Some(LastRequest { due_ns: START + 990 * MS, served: false, any_served: true }),
+};
 
 const KILL: &str = "at = \"100ms\"\nsignal = { to = \"worker\", name = \"KILL\" }";
 const PAUSE: &str = "at = \"100ms\"\npause = { whom = \"workers\", for = \"50ms\" }";
@@ -260,7 +263,11 @@ fn where_the_load_has_shown_the_end_there_is_no_watch() {
     assert!(!end(&[KILL], &SERVED));
     assert!(!end(&[], &SERVED));
     assert!(end(&[], &LOST), "it may have ended all by itself");
-    let before = Event::LoadEnded { last: Some(LastRequest { due_ns: START + 90 * MS, served: true }) };
+    let never = LastRequest { due_ns: START + 990 * MS, served: false, any_served: false };
+    assert!(!end(&[], &Event::LoadEnded { last: Some(never) }), "who never served cannot come back");
+    let before = Event::LoadEnded {
+        last: Some(LastRequest { due_ns: START + 90 * MS, served: true, any_served: true }),
+    };
     assert!(end(&[KILL], &before), "nothing was due after the fault");
     assert!(end(&[KILL], &Event::LoadEnded { last: None }));
     let mut c = conductor(&[]);
