@@ -14,7 +14,7 @@ use crate::recovery::Recovery;
 use crate::sampling::Method;
 use crate::told::{Phrase, Told};
 use crate::violation::Violation;
-use crate::words::{Blame, Fate, Finding, Grade, Isolation, Mark, Verdict};
+use crate::words::{Blame, Fate, Grade, Isolation, Mark, Verdict};
 
 mod advice;
 mod books;
@@ -24,6 +24,7 @@ mod kinds;
 mod loss;
 mod phases;
 mod silent;
+mod workers;
 
 pub use advice::{Advice, Backlog, Need};
 pub use books::BooksResult;
@@ -33,6 +34,7 @@ pub use kinds::{Check, LossKind, MomentKind, What};
 pub use loss::{Cause, Loss};
 pub use phases::{Phase, Phases};
 pub use silent::SilentResult;
+pub use workers::{InheritanceCheck, WorkersResult};
 
 /// The value of `schema`.
 pub const SCHEMA: &str = "holdline.run/1";
@@ -266,17 +268,6 @@ impl TrialResult {
     }
 }
 
-impl WorkersResult {
-    /// The busiest worker's share of all accepts, in percent, rounded; `None` where nothing was
-    /// accepted, or nobody wrote down by whom.
-    #[must_use]
-    pub fn share_max_percent(&self) -> Option<u64> {
-        let total: u64 = self.accepted.iter().sum();
-        let busiest = self.accepted.iter().max().filter(|_| total > 0)?;
-        Some((busiest * 100 + total / 2) / total)
-    }
-}
-
 impl LatencySet {
     /// Each latency with its name, in the order in which reports show them.
     #[must_use]
@@ -360,56 +351,6 @@ pub struct Outage {
     pub end_ns: u64,
     /// How many requests.
     pub attempts: u64,
-}
-
-/// What became of the workers.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct WorkersResult {
-    /// Workers that started by the load's end, counting each incarnation. Not known where `ledger` is false.
-    pub generations: u32,
-    /// Workers that outlived whoever started them; `null`: not known.
-    pub orphans: Option<u32>,
-    /// Descriptors that workers inherited and should not have.
-    pub leaked_fds: u32,
-    /// Of these, how many started while the load ran: the retries of a crash loop.
-    #[serde(default)]
-    pub starts: u32,
-    /// Of those that started while the load ran, how many failed before they could accept.
-    #[serde(default)]
-    pub failed_starts: u32,
-    /// Connections accepted by each worker, in order of start.
-    #[serde(default)]
-    pub accepted: Vec<u64>,
-    /// Whether workers kept a ledger; if not, what only a ledger could tell is not known.
-    #[serde(default)]
-    pub ledger: bool,
-    /// How often a worker failed to bind its address, or to listen.
-    #[serde(default)]
-    pub bind_failures: u32,
-    /// Workers that could accept when the load had ended, spares included.
-    #[serde(default)]
-    pub at_end: u32,
-    /// The users that workers ran as, in ascending order; empty where they did not record it.
-    #[serde(default)]
-    pub uids: Vec<u32>,
-    /// Workers whose cgroup was also the supervisor's or another worker's; `null`: not recorded.
-    #[serde(default)]
-    pub sharing_cgroup: Option<u32>,
-    /// Whether workers were given what they should be, check by check; empty where they did not
-    /// record it.
-    #[serde(default)]
-    pub inheritance: Vec<InheritanceCheck>,
-}
-
-/// One thing about what workers inherited, over all workers of a trial.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct InheritanceCheck {
-    /// What was checked.
-    pub check: Check,
-    /// What came of it.
-    pub finding: Finding,
-    /// What was found, in words.
-    pub detail: String,
 }
 
 /// A version of the worker, as far as it answered.

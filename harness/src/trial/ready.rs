@@ -2,7 +2,6 @@
 //! they can accept. Services that bring their own workers are asked, too, whether they reply (`replies.rs`), unless
 //! their description says otherwise; nobody else is connected to, since a server would count it.
 
-use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
@@ -13,13 +12,13 @@ use holdline_model::support;
 
 use super::log::quoted_tail;
 use super::place::Place;
-use super::process::{Supervised, status_in_words};
+use super::process::Supervised;
 use super::replies::{self, Replied};
 use super::stage::Stage;
 
 /// How often what wakes nobody is looked at: the log's length, a pid-file, workers that record without
 /// touching their ledger.
-pub(super) const CHORES: Duration = Duration::from_millis(10);
+const CHORES: Duration = Duration::from_millis(10);
 
 /// How the wait for a supervisor ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,11 +69,11 @@ async fn wait_for_listener(
         }
         // One with a pid-file may still be writing it.
         if let Some(status) = ended.filter(|status| !(supervised.has_pid_file() && status.success())) {
-            return Err(ended_early(stage, status));
+            return Err(stage.ended_early(status));
         }
         if now_ns() > deadline_ns {
             return Err(match ended {
-                Some(status) => ended_early(stage, status),
+                Some(status) => stage.ended_early(status),
                 None => too_late(stage, Duration::from_nanos(limit_ns)),
             });
         }
@@ -94,14 +93,6 @@ fn is_ready(stage: &Stage) -> bool {
     let ready = &stage.place.supervisor.ready;
     let listening = !ready.listening || stage.sight.observer.is_listening();
     listening && (!ready.workers || stage.sight.workers.ready() >= stage.place.workers_wanted())
-}
-
-/// Why there is no supervisor any more, and what to do about it.
-pub(super) fn ended_early(stage: &Stage, status: ExitStatus) -> anyhow::Error {
-    let how = status_in_words(status);
-    let (hint, needs) = (stage.place.hint_of_background(&stage.sight.inside), stage.place.hint_of_needs());
-    let tail = quoted_tail(&stage.place.supervisor_log());
-    anyhow!("the supervisor ended with {how} before it was ready{hint}{needs}{tail}")
 }
 
 fn too_late(stage: &Stage, limit: Duration) -> anyhow::Error {

@@ -11,10 +11,11 @@ use holdline_model::support;
 
 use super::place::Place;
 use super::process::Supervised;
-use super::ready::{CHORES, ended_early};
 use super::stage::Stage;
 use crate::load::{Asked, Asker};
 
+/// How often the log's length, and whether the supervisor has ended, is looked at while a reply is waited for.
+const CHORES: Duration = Duration::from_millis(10);
 /// From the end of one request to the next, at first and once it has replied. It doubles with each that is not
 /// served, up to the other.
 const APART: Duration = Duration::from_millis(20);
@@ -75,7 +76,7 @@ async fn once(
         stage.look()?;
         let ended = supervised.has_ended().filter(|status| !supervised.was_replaced(*status));
         if let Some(status) = ended.filter(|status| !(supervised.has_pid_file() && status.success())) {
-            return Err(ended_early(stage, status));
+            return Err(stage.ended_early(status));
         }
         if now_ns() > deadline_ns {
             return Ok(None);

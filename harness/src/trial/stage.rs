@@ -1,6 +1,8 @@
 //! What a trial is played with: the place, what watches it, and its log.
 
-use anyhow::Result;
+use std::process::ExitStatus;
+
+use anyhow::{Result, anyhow};
 use holdline_contract::clock::now_ns;
 use holdline_model::conductor::Event;
 use holdline_model::reason::Reason;
@@ -9,8 +11,9 @@ use holdline_model::summary;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::TrialSpec;
+use super::log::quoted_tail;
 use super::place::Place;
-use super::process::Supervised;
+use super::process::{Supervised, status_in_words};
 use super::record::{EventLog, Told};
 use super::sight::Sight;
 use super::watch::LedgerWatch;
@@ -56,6 +59,14 @@ impl Stage {
         self.sight.observer.finish(false).ok();
         let elapsed_ns = now_ns() - self.began_ns;
         summary::not_ready(&self.spec.name, reason, elapsed_ns)
+    }
+
+    /// Why there is no supervisor any more that could get ready, and what to do about it.
+    pub(super) fn ended_early(&self, status: ExitStatus) -> anyhow::Error {
+        let how = status_in_words(status);
+        let (hint, needs) = (self.place.hint_of_background(&self.sight.inside), self.place.hint_of_needs());
+        let tail = quoted_tail(&self.place.supervisor_log());
+        anyhow!("the supervisor ended with {how} before it was ready{hint}{needs}{tail}")
     }
 
     /// Writes down something that happened, and takes note of it.

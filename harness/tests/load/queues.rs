@@ -81,14 +81,15 @@ fn unix_clients_wait_for_room_in_their_order() {
 /// Those in the queue are reset with it; those that wait for room find nobody.
 #[test]
 fn a_listener_that_closes_resets_its_queue() {
-    for (transport, waiting) in [(Transport::Tcp, 0), (Transport::Unix, 3)] {
+    let both = [(Transport::Tcp, 0, Outcome::Refused), (Transport::Unix, 3, Outcome::NoPath)];
+    for (transport, waiting, turned_away) in both {
         let server = Server::listen(transport, 4);
         let plan = plan(server.address.clone(), spaced(5 + waiting + 1));
         let last = u32::try_from(5 + waiting).expect("a small number");
         let mut server = Some(server);
         let mut close = Before(last, || drop(server.take()));
         let records = run_with(&plan, &mut close, &StopFlag::new().expect("a descriptor"));
-        assert_tally(&records, &[(Outcome::Reset, 5), (Outcome::Refused, waiting as usize + 1)]);
+        assert_tally(&records, &[(Outcome::Reset, 5), (turned_away, waiting as usize + 1)]);
         assert!(records[..5].iter().all(|record| record.outcome == Outcome::Reset));
     }
 }
