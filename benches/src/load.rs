@@ -21,6 +21,7 @@ pub fn plan(address: &Address, schedule: Schedule) -> LoadPlan {
         timeouts: Timeouts { connect_ns: PATIENCE_NS, first_byte_ns: PATIENCE_NS, total_ns: PATIENCE_NS },
         in_flight_max: 10_000,
         spread: true,
+        clients: None,
         protocol: Protocol::Square,
         connection: Connection::ONE_SHOT,
     }

@@ -163,6 +163,7 @@ fn facts(trial: &TrialResult, style: Style) -> String {
         ("recovery", prose::recovery(trial)),
     ]
     .into_iter()
+    .chain(prose::addresses(trial).map(|text| ("addresses", text)))
     .chain(prose::phases(trial).map(|text| ("phases", text)))
     .chain(prose::watch(trial).map(|text| ("watch", text)))
     .chain([("kernel", prose::kernel(trial)), ("workers", prose::workers(trial))])
@@ -256,6 +257,7 @@ collateral  0 of 20 (≤ 14 % at 95 %)
 retry       0 safe, 1 ambiguous
 outages     104 ms from 50.0 ms (2 requests)
 recovery    108 ms
+addresses   20 of clients, one for each attempt
 phases      before any fault 6 in time; during 0 of 2 in time, 1 late, 1 lost; after 12 in time
 kernel      longest queue 2 of 128, 0 overflows, 0 drops, 0 listeners closed, sampled every 1.00 ms
 workers     2 workers started, 0 orphans, 0 descriptors leaked

@@ -113,6 +113,7 @@ impl Losses {
             }),
             recoveries: vec![self.recovery(grade)],
             back_after_ns: None,
+            client_addresses: 20,
             watched_ns: 0,
             patience_ns: 10_000 * MS,
             workers: WorkersResult {

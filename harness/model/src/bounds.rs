@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::wire::{ATTEMPTS_MAX, REQUESTS_MAX};
+use crate::wire::{ATTEMPTS_MAX, Clients, REQUESTS_MAX};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -26,6 +26,8 @@ pub const MEMORY_BYTES: RangeInclusive<u64> = 64 << 20..=4 << 30;
 pub const BOOT_NS_MAX: u64 = 120 * SECOND_NS;
 /// Client addresses would repeat beyond it.
 pub const ATTEMPTS: RangeInclusive<i64> = 1..=ATTEMPTS_MAX as i64;
+/// Client addresses that attempts share. See [`Clients`].
+pub const CLIENT_ADDRESSES: RangeInclusive<i64> = 1..=Clients::MAX as i64;
 /// The longest load. What needs longer is a soak test.
 pub const DURATION_NS_MAX: u64 = 600 * SECOND_NS;
 /// More than one load client can send; beyond it every trial would be inconclusive.

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod accepts;
+mod addresses;
 pub mod advice;
 pub mod answer;
 pub mod bounds;

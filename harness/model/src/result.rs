@@ -134,6 +134,10 @@ pub struct TrialResult {
     /// How connections ended, as their clients saw it.
     #[serde(default)]
     pub endings: EndingsResult,
+    /// From how many client addresses attempts were sent: as many as attempts, unless the scenario has them share
+    /// some.
+    #[serde(default)]
+    pub client_addresses: u64,
     /// What the kernel counted.
     pub kernel: KernelResult,
     /// Longest runs of requests none of which was served in time.

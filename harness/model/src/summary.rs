@@ -5,6 +5,7 @@ mod ending;
 use std::collections::BTreeMap;
 
 use crate::accepts;
+use crate::addresses;
 use crate::advice;
 use crate::endings::endings;
 use crate::expect;
@@ -121,6 +122,7 @@ pub fn summarise(
         sessions: sessions::count(&scenario.load.connection, records.client, &reconciled),
         silent: silent::count(&scenario.load.connection, records.client, &reconciled),
         endings: endings(records.client),
+        client_addresses: addresses::used(scenario.load.clients, records.client),
         kernel: kernel_result(records, facts),
         outages: ending::outages(&order, facts),
         recovery_ns: recoveries.iter().map(|recovery| recovery.after_ns()).collect(),
@@ -202,6 +204,7 @@ fn blank(name: &TrialName, elapsed_ns: u64) -> TrialResult {
         sessions: None,
         silent: None,
         endings: EndingsResult::default(),
+        client_addresses: 0,
         kernel: KernelResult::default(),
         outages: Vec::new(),
         recovery_ns: Vec::new(),

@@ -70,12 +70,13 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
         stop: &'a StopFlag,
     ) -> Result<Self, LoadError> {
         let route = Route::new(&plan.address, plan.spread).map_err(|errno| no_route(&plan.address, errno))?;
+        let route = route.shared_by(plan.clients);
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(setup("epoll"))?;
         let timer = Timer::new().map_err(setup("timer"))?;
         let edge = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
         epoll.add(timer.as_fd(), EpollEvent::new(edge, TIMER_TOKEN)).map_err(setup("timer"))?;
         epoll.add(stop, EpollEvent::new(edge, STOP_TOKEN)).map_err(setup("stop flag"))?;
-        let pacer = Pacer::new(&plan.schedule, start_ns);
+        let pacer = Pacer::new(&plan.schedule, start_ns).at_most(plan.attempts_max());
         Ok(Self {
             hooks,
             progress,

@@ -72,7 +72,7 @@ use holdline_model::arrivals::Schedule;
 use holdline_model::record::{ClientRecord, RequestRecord};
 use holdline_model::said::Said;
 use holdline_model::scenario::{Connection, Timeouts, Until};
-use holdline_model::wire::{ATTEMPTS_MAX, Address, Poison, Protocol};
+use holdline_model::wire::{ATTEMPTS_MAX, Address, Clients, Poison, Protocol};
 use nix::errno::Errno;
 
 pub use self::ask::{Asked, Asker};
@@ -99,6 +99,8 @@ pub struct LoadPlan {
     /// Always possible for IPv4. IPv6 needs a route ([`v6_spread_available`]). The abstract names of
     /// Unix clients are those of the network namespace, so that two trials must not share one.
     pub spread: bool,
+    /// How many client addresses attempts share, instead of each having one of its own. Over TCP alone.
+    pub clients: Option<Clients>,
     /// What is spoken.
     pub protocol: Protocol,
     /// What an attempt does with its connection.
@@ -157,8 +159,15 @@ pub enum LoadError {
     #[error("connect to {}: the path of a Unix socket has at most 107 bytes; use a shorter one", .0.display())]
     PathTooLong(PathBuf),
     /// There are more attempts than client addresses.
-    #[error("make {0} attempts: a trial has at most {ATTEMPTS_MAX}; lower the rate or the duration")]
-    TooMany(u64),
+    #[error(
+        "make {attempts} attempts: there are addresses for {most} at most; lower the rate or the duration"
+    )]
+    TooMany {
+        /// How many there would be.
+        attempts: u64,
+        /// How many there can be.
+        most: u32,
+    },
     /// The limit of open descriptors leaves no room for a load.
     #[error(
         "make connections with a limit of {0} open descriptors: {DESCRIPTORS_MIN} is the least; raise the \
@@ -211,6 +220,11 @@ fn no_route(address: &Address, errno: Errno) -> LoadError {
 }
 
 impl LoadPlan {
+    /// How many attempts there are client addresses for.
+    fn attempts_max(&self) -> u32 {
+        self.clients.map_or(ATTEMPTS_MAX, Clients::attempts_max)
+    }
+
     fn validate(&self) -> Result<(), LoadError> {
         let attempts = match self.schedule {
             Schedule::Fixed(ref offsets_ns) => offsets_ns.len() as u64,
@@ -219,8 +233,9 @@ impl LoadPlan {
             // It ends when the addresses do.
             Schedule::Sequential { .. } | Schedule::Closed { .. } => 0,
         };
-        if attempts > u64::from(ATTEMPTS_MAX) {
-            return Err(LoadError::TooMany(attempts));
+        let most = self.attempts_max();
+        if attempts > u64::from(most) {
+            return Err(LoadError::TooMany { attempts, most });
         }
         if let Schedule::Fixed(offsets_ns) = &self.schedule
             && let Some(index) = offsets_ns.windows(2).position(|pair| pair[1] < pair[0])
@@ -228,7 +243,7 @@ impl LoadPlan {
             return Err(LoadError::Unordered(index + 1));
         }
         let is_v6 = matches!(self.address, Address::Tcp(address) if address.is_ipv6());
-        if is_v6 && self.spread && !v6_spread_available() {
+        if is_v6 && (self.spread || self.clients.is_some()) && !v6_spread_available() {
             return Err(LoadError::NoV6Route);
         }
         Ok(())

@@ -51,6 +51,12 @@ impl<'a> Pacer<'a> {
         }
     }
 
+    /// The same, ended when there are no addresses left.
+    pub(super) fn at_most(mut self, attempts: u32) -> Self {
+        self.attempts_max = self.attempts_max.min(attempts);
+        self
+    }
+
     fn feedback(clients: u32, gap_ns: u64, until: Until, start_ns: u64) -> Self {
         let (attempts_max, end_ns) = match until {
             Until::Attempts(attempts) => (attempts, u64::MAX),

@@ -4,11 +4,11 @@ use std::mem::{MaybeUninit, size_of};
 use std::net::{SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use holdline_model::wire::{self, Address};
+use holdline_model::wire::{self, Address, Clients};
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, Shutdown, SockFlag, SockType, SockaddrIn, SockaddrIn6, UnixAddr, bind, connect,
-    recv, send, setsockopt, shutdown, socket, sockopt,
+    AddressFamily, MsgFlags, Shutdown, SockFlag, SockType, SockaddrIn, SockaddrIn6, SockaddrLike, UnixAddr,
+    bind, connect, recv, send, setsockopt, shutdown, socket, sockopt,
 };
 
 /// The way from the clients to the server.
@@ -16,6 +16,7 @@ use nix::sys::socket::{
 pub(super) struct Route {
     server: Server,
     spread: bool,
+    clients: Option<Clients>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -33,14 +34,20 @@ impl Route {
             Address::Tcp(std::net::SocketAddr::V6(address)) => Server::V6((*address).into()),
             Address::Unix(path) => Server::Unix(UnixAddr::new(path)?),
         };
-        Ok(Self { server, spread })
+        Ok(Self { server, spread, clients: None })
+    }
+
+    /// The same way, for attempts that share so many addresses.
+    pub(super) fn shared_by(self, clients: Option<Clients>) -> Self {
+        Self { clients, ..self }
     }
 
     pub(super) fn is_tcp(&self) -> bool {
         !matches!(self.server, Server::Unix(_))
     }
 
-    /// Makes a socket, bound to the attempt's own address if clients are spread.
+    /// Makes a socket, bound to the attempt's own address if clients are spread, or to its own port of one
+    /// that it shares.
     pub(super) fn open(&self, attempt: u32) -> Result<OwnedFd, Errno> {
         let family = match self.server {
             Server::V4(_) => AddressFamily::Inet,
@@ -49,8 +56,10 @@ impl Route {
         };
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let socket = socket(family, SockType::Stream, flags, None)?;
-        if self.spread {
-            self.bind(&socket, attempt)?;
+        match self.clients {
+            Some(clients) => self.bind_shared(&socket, clients, attempt)?,
+            None if self.spread => self.bind(&socket, attempt)?,
+            None => {}
         }
         Ok(socket)
     }
@@ -77,6 +86,25 @@ impl Route {
         }
     }
 
+    /// Takes the attempt's second port where the first is in use: by a server that listens at any address, or
+    /// in TIME_WAIT. The server's own port is left alone, as a server that starts anew shall find it free.
+    fn bind_shared(&self, socket: &OwnedFd, clients: Clients, attempt: u32) -> Result<(), Errno> {
+        match self.server {
+            Server::V4(server) => {
+                let ports = wire::shared_v4(clients, attempt).ok_or(Errno::EADDRNOTAVAIL)?;
+                let free = ports.into_iter().filter(|client| client.port() != server.port());
+                bind_first(socket, free.map(SockaddrIn::from))
+            }
+            Server::V6(server) => {
+                allow_nonlocal_v6(socket)?;
+                let ports = wire::shared_v6(clients, attempt).ok_or(Errno::EADDRNOTAVAIL)?;
+                let free = ports.into_iter().filter(|client| client.port() != server.port());
+                bind_first(socket, free.map(SockaddrIn6::from))
+            }
+            Server::Unix(_) => Err(Errno::EADDRNOTAVAIL),
+        }
+    }
+
     pub(super) fn connect(&self, socket: impl AsFd) -> Result<(), Errno> {
         let socket = socket.as_fd().as_raw_fd();
         match &self.server {
@@ -85,6 +113,18 @@ impl Route {
             Server::Unix(address) => connect(socket, address),
         }
     }
+}
+
+/// Binds to the first address that is not in use.
+fn bind_first(socket: &OwnedFd, addresses: impl Iterator<Item = impl SockaddrLike>) -> Result<(), Errno> {
+    let mut result = Err(Errno::EADDRINUSE);
+    for address in addresses {
+        result = bind(socket.as_raw_fd(), &address);
+        if result != Err(Errno::EADDRINUSE) {
+            break;
+        }
+    }
+    result
 }
 
 /// Sends without raising SIGPIPE.

@@ -56,6 +56,7 @@ impl RunningLoad {
             timeouts: place.scenario.load.timeouts,
             in_flight_max: place.scenario.load.in_flight_max,
             spread: true,
+            clients: place.scenario.load.clients,
             protocol: support::protocol(&place.supervisor, &place.scenario),
             connection: place.scenario.load.connection,
         };

@@ -34,6 +34,7 @@ fn plan(address: Address, schedule: Schedule) -> LoadPlan {
         timeouts: PATIENT,
         in_flight_max: 1_000,
         spread,
+        clients: None,
         protocol: Protocol::Square,
         connection: Connection::ONE_SHOT,
     }

@@ -10,6 +10,7 @@ mod marks;
 mod planted;
 mod ready;
 mod replies;
+mod sources;
 mod table;
 mod unknown;
 mod watch;

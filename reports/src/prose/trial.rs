@@ -2,7 +2,7 @@
 
 use holdline_model::recovery::Recovery;
 use holdline_model::result::{InheritanceCheck, Phase, Phases, TrialResult};
-use holdline_model::words::Finding;
+use holdline_model::words::{Fate, Finding};
 
 use crate::rows::Split;
 use crate::text::{count, counted, duration, plain, share};
@@ -109,6 +109,18 @@ pub(crate) fn watch(trial: &TrialResult) -> Option<String> {
         }
         None => format!("not back; watched for {lasted} after the load, the patience is {patience}"),
     })
+}
+
+/// From how many client addresses attempts came; `None` where none was sent.
+pub(crate) fn addresses(trial: &TrialResult) -> Option<String> {
+    let not_sent = trial.fates.get(&Fate::NotSent).copied().unwrap_or_default();
+    let sent = trial.attempts.saturating_sub(not_sent);
+    let addresses = count(trial.client_addresses);
+    match trial.client_addresses {
+        0 => None,
+        all if all >= sent => Some(format!("{addresses} of clients, one for each attempt")),
+        _ => Some(format!("{addresses} of clients, shared by {} attempts", count(sent))),
+    }
 }
 
 /// What became of connections whose listener closed, with net.ipv4.tcp_migrate_req.

@@ -58,6 +58,7 @@ fn trial() -> TrialResult {
         recovery_ns: Vec::new(),
         recoveries: vec![Recovery::Back { after_ns: 104_000_000 }, Recovery::Never],
         back_after_ns: None,
+        client_addresses: 0,
         watched_ns: 0,
         patience_ns: 0,
         versions: vec![

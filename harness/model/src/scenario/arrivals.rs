@@ -206,6 +206,7 @@ mod tests {
             until,
             timeouts: Timeouts { connect_ns: 1, first_byte_ns: 1, total_ns: 1 },
             deadline_ns: 1,
+            clients: None,
             in_flight_max: 1,
             send_lag_max_ns: 1,
             protocol: None,

@@ -125,6 +125,9 @@ pub struct LoadFile {
     pub protocol: Option<Protocol>,
     /// What an attempt does with its connection. Default: one-shot.
     pub connection: Option<At<ConnectionFile>>,
+    /// How many client addresses attempts share, 1 to 254, each for up to 31744 attempts; not with unix.
+    /// Default: each attempt has one of its own.
+    pub clients: Option<At<i64>>,
     /// Most connections in flight, 1 to 100000; beyond it attempts are `not_sent`. Default: 10000.
     pub in_flight: Option<At<i64>>,
     /// Beyond this send lag (99th percentile) the trial is inconclusive. Default: 50ms.

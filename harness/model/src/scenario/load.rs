@@ -7,7 +7,7 @@ use super::{Arrivals, Load, Timeouts, Until};
 use crate::bounds;
 use crate::duration;
 use crate::file::{At, Problem, Rate, Time, integer, time};
-use crate::wire::ATTEMPTS_MAX;
+use crate::wire::{ATTEMPTS_MAX, Clients};
 
 /// Checks a load.
 pub(super) fn load(file: &At<LoadFile>) -> Result<Load, Problem> {
@@ -29,6 +29,7 @@ pub(super) fn load(file: &At<LoadFile>) -> Result<Load, Problem> {
         deadline_ns: deadline.unwrap_or(bounds::DEADLINE_NS_DEFAULT.min(timeouts.total_ns)),
         patience_ns: time("patience", file.patience.as_ref(), 0..=bounds::PATIENCE_NS_MAX)?
             .unwrap_or(bounds::PATIENCE_NS_DEFAULT),
+        clients: integer("clients", file.clients.as_ref(), bounds::CLIENT_ADDRESSES)?.and_then(Clients::new),
         in_flight_max: integer("in-flight", file.in_flight.as_ref(), bounds::IN_FLIGHT)?
             .unwrap_or(bounds::IN_FLIGHT_DEFAULT),
         send_lag_max_ns: time("send-lag", file.send_lag.as_ref(), 1..=bounds::SEND_LAG_NS_MAX)?
@@ -37,6 +38,7 @@ pub(super) fn load(file: &At<LoadFile>) -> Result<Load, Problem> {
         connection: connection(file, timeouts)?,
     };
     check_extent(file, &load)?;
+    check_clients(file, &load)?;
     Ok(load)
 }
 
@@ -142,6 +144,40 @@ fn within(key: &str, value: Option<&At<Time>>, total_ns: u64) -> Result<u64, Pro
         return Err(given.problem(message).expecting(format!("at most {}", duration::exact(total_ns))));
     }
     Ok(ns)
+}
+
+/// Addresses that attempts share have ports for so many attempts.
+fn check_clients(file: &LoadFile, load: &Load) -> Result<(), Problem> {
+    let (Some(clients), Some(given)) = (load.clients, &file.clients) else { return Ok(()) };
+    let max = clients.attempts_max();
+    match attempts_most(load) {
+        None => Err(given
+            .problem(format!(
+                "addresses that are shared have room for {max} attempts in all, and nobody knows how many come"
+            ))
+            .expecting("`attempts` instead of `duration`")),
+        Some(most) if most > f64::from(max) => Err(given
+            .problem(format!(
+                "addresses that are shared have room for {max} attempts in all, and up to {most:.0} may come"
+            ))
+            .expecting("more addresses, or a lower rate or fewer attempts")),
+        Some(_) => Ok(()),
+    }
+}
+
+/// How many attempts a load can have at most, if there is a bound.
+fn attempts_most(load: &Load) -> Option<f64> {
+    let planned = Extent::of(load).attempts_planned;
+    match (load.arrivals, load.until) {
+        (_, Until::Attempts(attempts)) => Some(attempts.into()),
+        // Six times the standard deviation above the mean is never reached.
+        (Arrivals::Poisson { .. }, Until::Elapsed(_)) => planned.map(|mean| mean + 6.0 * mean.sqrt()),
+        (Arrivals::Sequential { gap_ns: 0 } | Arrivals::Closed { .. }, Until::Elapsed(_)) => None,
+        (Arrivals::Sequential { gap_ns }, Until::Elapsed(ns)) => Some((ns / gap_ns) as f64 + 1.0),
+        (Arrivals::Constant { .. } | Arrivals::Ramp { .. } | Arrivals::Burst { .. }, Until::Elapsed(_)) => {
+            planned.map(f64::ceil)
+        }
+    }
 }
 
 /// A load must fit into the attempts and the time that a trial may have, and into its own cap.

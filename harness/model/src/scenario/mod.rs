@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use crate::metric::Expectation;
 use crate::signals::Signal;
-use crate::wire::{Poison, Protocol};
+use crate::wire::{Clients, Poison, Protocol};
 use crate::words::{CrashMode, CrashStep, Grade, Transport, Verb};
 
 /// What happens in a trial: listener, workers, load, faults, expectations.
@@ -126,6 +126,8 @@ pub struct Load {
     pub deadline_ns: u64,
     /// For how long the service is watched after the load where it is not back, in nanoseconds; 0: not at all.
     pub patience_ns: u64,
+    /// How many client addresses attempts share; `None`: each has one of its own.
+    pub clients: Option<Clients>,
     /// Most connections in flight; beyond it attempts are `not_sent`.
     pub in_flight_max: u32,
     /// Beyond this send lag (99th percentile), the trial is inconclusive. In nanoseconds.

@@ -42,6 +42,7 @@ fn scenario(file: ScenarioFile) -> Result<Scenario, Problem> {
     let faults = faults::faults(&file.fault, &load)?;
     check_limits(&file.fault, &faults, &workers)?;
     let listen = listen(&file.listen)?;
+    check_addresses(listen.transport, file.load.value.clients.as_ref())?;
     check_measured(listen.transport, &file.expect)?;
     check_sysctls(listen.transport, &file.sysctl)?;
     Ok(Scenario {
@@ -175,6 +176,16 @@ fn check_measured(transport: Transport, table: &Table<ExpectFile>) -> Result<(),
         (Transport::Unix, Some((name, _))) => Err(name
             .problem(format!("{} is not measured for Unix sockets: only TCP has it", name.value))
             .expecting("another metric, or transport tcp or tcp6")),
+        _ => Ok(()),
+    }
+}
+
+/// A Unix client's name is its attempt's, and no server limits what one has.
+fn check_addresses(transport: Transport, clients: Option<&At<i64>>) -> Result<(), Problem> {
+    match (transport, clients) {
+        (Transport::Unix, Some(clients)) => Err(clients
+            .problem("clients of Unix sockets have no addresses to share")
+            .expecting("no such key, or transport tcp or tcp6")),
         _ => Ok(()),
     }
 }

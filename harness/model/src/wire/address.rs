@@ -1,13 +1,14 @@
 //! Addresses: of servers, and of clients, whose addresses name their attempts.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::ATTEMPTS_MAX;
+use super::shared::{self, Clients};
 
 /// The server's address in `tcp` trials.
 pub const SERVER_V4: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -34,20 +35,17 @@ pub enum Peer {
 }
 
 impl Peer {
-    /// The attempt that this address names, or `None` for an address that no attempt has.
+    /// The attempt that this address names, with its port where the address is shared; `None` for one that
+    /// no attempt has.
     #[must_use]
     pub fn attempt(&self) -> Option<u32> {
         let attempt = match self {
-            Self::Ip(IpAddr::V4(address), _) => {
-                let bits = u32::from(*address);
-                if bits >> 24 != 127 {
-                    return None;
+            Self::Ip(address, port) => {
+                let host = host_in(*address)?;
+                if host >> 16 == shared::PREFIX {
+                    return shared::attempt_of(host, *port);
                 }
-                (bits & 0x00ff_ffff).checked_sub(FIRST_CLIENT)?
-            }
-            Self::Ip(IpAddr::V6(address), _) => {
-                let offset = u128::from(*address).checked_sub(u128::from(CLIENT_V6_PREFIX))?;
-                u32::try_from(offset).ok()?.checked_sub(FIRST_CLIENT)?
+                host.checked_sub(FIRST_CLIENT)?
             }
             Self::Unix(attempt) => *attempt,
         };
@@ -137,13 +135,50 @@ impl fmt::Display for Address {
 /// its own: no 4-tuple repeats, and no ephemeral port runs out.
 #[must_use]
 pub fn client_v4(client: u32) -> Ipv4Addr {
-    Ipv4Addr::from((127 << 24) + host_of(client))
+    v4_of(host_of(client))
 }
 
 /// The IPv6 address from which a client connects: of an attempt, or of an [`asker`].
 #[must_use]
 pub fn client_v6(client: u32) -> Ipv6Addr {
-    Ipv6Addr::from(u128::from(CLIENT_V6_PREFIX) + u128::from(host_of(client)))
+    v6_of(host_of(client))
+}
+
+/// The IPv4 addresses, of which any will do, from which an attempt connects that shares one with others.
+/// `None` beyond [`Clients::attempts_max`].
+#[must_use]
+pub fn shared_v4(clients: Clients, attempt: u32) -> Option<[SocketAddrV4; 2]> {
+    let (host, ports) = clients.place(attempt)?;
+    Some(ports.map(|port| SocketAddrV4::new(v4_of(host), port)))
+}
+
+/// [`shared_v4`] for IPv6.
+#[must_use]
+pub fn shared_v6(clients: Clients, attempt: u32) -> Option<[SocketAddrV6; 2]> {
+    let (host, ports) = clients.place(attempt)?;
+    Some(ports.map(|port| SocketAddrV6::new(v6_of(host), port, 0, 0)))
+}
+
+fn v4_of(host: u32) -> Ipv4Addr {
+    Ipv4Addr::from((127 << 24) + host)
+}
+
+fn v6_of(host: u32) -> Ipv6Addr {
+    Ipv6Addr::from(u128::from(CLIENT_V6_PREFIX) + u128::from(host))
+}
+
+/// What tells the client addresses of a family apart.
+fn host_in(address: IpAddr) -> Option<u32> {
+    match address {
+        IpAddr::V4(address) => {
+            let bits = u32::from(address);
+            (bits >> 24 == 127).then_some(bits & 0x00ff_ffff)
+        }
+        IpAddr::V6(address) => {
+            let offset = u128::from(address).checked_sub(u128::from(CLIENT_V6_PREFIX))?;
+            u32::try_from(offset).ok()
+        }
+    }
 }
 
 const fn host_of(client: u32) -> u32 {
@@ -207,6 +242,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_shared_address_and_its_port_name_their_attempt(addresses in 1..=Clients::MAX, at: prop::sample::Index) {
+            let clients = Clients::new(addresses).expect("within bounds");
+            let attempt = at.index(clients.attempts_max() as usize) as u32;
+            let v4 = shared_v4(clients, attempt).expect("a place").map(SocketAddr::V4);
+            let v6 = shared_v6(clients, attempt).expect("a place").map(SocketAddr::V6);
+            for address in v4.into_iter().chain(v6) {
+                let peer = Peer::Ip(address.ip(), address.port());
+                prop_assert_eq!((peer.attempt(), peer.is_asker()), (Some(attempt), false));
+            }
+            // None of them is the address of an attempt that has one alone.
+            prop_assert!(v4[0].ip() > IpAddr::V4(client_v4(ATTEMPTS_MAX - 1)));
+        }
+
         #[test]
         fn an_address_names_its_attempt(attempt in 0..ATTEMPTS_MAX, port: u16) {
             prop_assert_eq!(Peer::Ip(client_v4(attempt).into(), port).attempt(), Some(attempt));

@@ -13,12 +13,13 @@ mod protocol;
 mod reply;
 mod request;
 mod rest;
+mod shared;
 mod speak;
 mod square;
 
 pub use self::address::{
     Address, CLIENT_V6_PREFIX, CLIENT_V6_PREFIX_LEN, NotAnAddress, Peer, SERVER_V4, SERVER_V6, asker,
-    client_unix, client_v4, client_v6, parse_client_unix,
+    client_unix, client_v4, client_v6, parse_client_unix, shared_v4, shared_v6,
 };
 pub use self::body::CONTENT_BYTES_MAX;
 pub use self::http::{HEAD_BYTES_MAX, HEADERS_MAX};
@@ -26,14 +27,16 @@ pub use self::protocol::Protocol;
 pub use self::reply::{ReplyFields, WrongReply, parse_reply, reply_line};
 pub use self::request::{Poison, Request};
 pub use self::rest::{EXCERPT_BYTES_MAX, Excerpt, Heard, Rest, Right, Wrong};
+pub use self::shared::Clients;
 pub use self::speak::{Ask, Asked, Can, Head};
 
 /// The longest request line that a worker reads, newline included, in bytes.
 pub const REQUEST_BYTES_MAX: usize = 64;
 /// Within how many first bytes of a reply, or of its body, the answer stands.
 pub const REPLY_BYTES_MAX: usize = 512;
-/// The most attempts that one trial can have: beyond it client addresses would repeat.
-pub const ATTEMPTS_MAX: u32 = (1 << 24) - 64;
+/// The most attempts that one trial can have: beyond it client addresses would repeat. Those from 127.0.0.32
+/// to 127.254.255.255 are for one attempt each, those from 127.255.0.0 on are shared (see [`Clients`]).
+pub const ATTEMPTS_MAX: u32 = (0xff << 16) - 32;
 /// The most requests of a session.
 pub const REQUESTS_MAX: u32 = 10_000;
 
