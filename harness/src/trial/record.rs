@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(found[0], json!({ "schema": SCHEMA, "origin": "load", "origin_monotonic_ns": 5_000 }));
         assert_eq!(found[1], json!({ "at_ns": -3_000, "event": "ready" }));
         assert_eq!(found[2], json!({ "at_ns": 1_000, "order": "hand_out", "fault": 1, "due_ns": 2_000 }));
-        assert_eq!(found[3]["last"], json!({ "due_ns": 3_000, "served": true }));
+        assert_eq!(found[3]["last"], json!({ "due_ns": 3_000, "served": true, "any_served": true }));
     }
 
     #[test]
