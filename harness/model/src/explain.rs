@@ -11,7 +11,7 @@ use crate::requests::{Service, service};
 use crate::result::{Loss, LossKind};
 use crate::shm::{RecordKind, parse_crash_detail};
 use crate::told::Phrase;
-use crate::words::{Blame, CrashMode, Fate, Stage};
+use crate::words::{Blame, CrashMode, Fate, Stage, Transport};
 
 mod overdue;
 mod replies;
@@ -22,6 +22,7 @@ pub use story::Story;
 
 use replies::{error_replies, half_closed, no_path, send_failed, too_long, wrong_replies};
 use said::{Said, count};
+use story::Gap;
 
 /// One line for each kind of loss, and one for those that waited too long.
 #[must_use]
@@ -117,7 +118,7 @@ fn refused(story: &Story<'_>) -> Vec<Said> {
     let mut lines = no_path(story, &mut lost);
     let slack_ns = story.slack_ns();
     let mut unexplained = lost.len();
-    for (from_ns, to_ns) in story.gaps() {
+    for Gap { from_ns, to_ns, is_seen } in story.gaps() {
         let within = |record: &ClientRecord| {
             let at_ns = record.finished.map_or(record.intended_ns, NonZeroU64::get);
             at_ns + slack_ns >= from_ns && to_ns.is_none_or(|to_ns| at_ns <= to_ns + slack_ns)
@@ -127,10 +128,14 @@ fn refused(story: &Story<'_>) -> Vec<Said> {
             continue;
         }
         unexplained -= refused;
-        let head = count(refused as u64, " refused: nobody listened ");
+        let head = count(refused as u64, " refused: ");
         let head = match to_ns {
-            Some(to_ns) => head.text("for ").ns(to_ns - from_ns),
-            None => head.text("from ").at(story.since_start_ns(from_ns)).text(" to the end"),
+            Some(to_ns) if is_seen => head.text("nobody listened for ").ns(to_ns - from_ns),
+            Some(to_ns) if story.records.transport == Transport::Unix => {
+                head.text("one listener gave way to the next within ").ns(to_ns - from_ns)
+            }
+            Some(to_ns) => head.text("nobody listened for at most ").ns(to_ns - from_ns),
+            None => head.text("nobody listened from ").at(story.since_start_ns(from_ns)).text(" to the end"),
         };
         lines.push(Said::after(head, story.cause(from_ns)).then(story.failed_starts(from_ns, to_ns)));
     }

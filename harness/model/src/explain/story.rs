@@ -23,6 +23,19 @@ pub struct Story<'a> {
     pub deadline_ns: u64,
 }
 
+/// A time when nobody listened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Gap {
+    /// The last sight of the last listener.
+    pub(super) from_ns: u64,
+    /// The first sight of the next, or `None` for "to the end".
+    pub(super) to_ns: Option<u64>,
+    /// Whether a look found nobody. Where the look that missed the one listener found the next, it was
+    /// shorter than the time between two looks, and at a Unix path both may have been open side by side:
+    /// a successor refuses there from its `bind` to its `listen`.
+    pub(super) is_seen: bool,
+}
+
 impl<'a> Story<'a> {
     pub(super) fn lost(&self, blame: Blame, fate: Option<Fate>) -> Vec<(&'a Attempt, &'a ClientRecord)> {
         self.reconciled
@@ -41,9 +54,8 @@ impl<'a> Story<'a> {
         at_ns.saturating_sub(self.facts.start_ns)
     }
 
-    /// Times when nobody listened: from the last sight of the last listener to the first of the
-    /// next, or `None` for "to the end".
-    pub(super) fn gaps(&self) -> Vec<(u64, Option<u64>)> {
+    /// Times when nobody listened.
+    pub(super) fn gaps(&self) -> Vec<Gap> {
         let listeners = &self.records.kernel.listeners;
         let mut gaps = Vec::new();
         for listener in listeners {
@@ -52,8 +64,8 @@ impl<'a> Story<'a> {
                 other.opened_ns < gone_ns && other.gone_ns.is_none_or(|other_gone_ns| other_gone_ns > gone_ns)
             });
             if !covered {
-                let next = listeners.iter().map(|l| l.opened_ns).filter(|opened| *opened >= gone_ns).min();
-                gaps.push((from_ns, next));
+                let to_ns = listeners.iter().map(|l| l.opened_ns).filter(|opened| *opened >= gone_ns).min();
+                gaps.push(Gap { from_ns, to_ns, is_seen: to_ns != Some(gone_ns) });
             }
         }
         gaps.dedup();

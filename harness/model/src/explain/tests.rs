@@ -23,6 +23,7 @@ struct Case {
     said: crate::said::Said,
     workers: Vec<WorkerLog>,
     keeps_ledger: bool,
+    transport: Transport,
     kernel: KernelRecord,
     deaths: Vec<InjectedDeath>,
     facts: TrialFacts,
@@ -42,6 +43,7 @@ impl Case {
             said: crate::said::Said::with_room(),
             workers: Vec::new(),
             keeps_ledger: true,
+            transport: Transport::Tcp,
             kernel,
             deaths: Vec::new(),
             facts,
@@ -105,6 +107,11 @@ impl Case {
         self
     }
 
+    fn at_a_path(mut self) -> Self {
+        self.transport = Transport::Unix;
+        self
+    }
+
     #[track_caller]
     fn says(&self, expected: &[&str]) {
         let said: Vec<String> = self.losses().iter().map(Loss::to_string).collect();
@@ -115,7 +122,7 @@ impl Case {
         let records = TrialRecords {
             said: &self.said,
             requests: &[],
-            transport: Transport::Tcp,
+            transport: self.transport,
             attempts: u32::try_from(self.client.len()).expect("few"),
             client: &self.client,
             workers: self.keeps_ledger.then_some(self.workers.as_slice()),
@@ -222,6 +229,15 @@ fn refusals_name_the_gap_its_cause_and_the_starts_that_failed_in_it() {
         "1 refused: nobody listened from 2.00 ms to the end after the supervisor ended with status 101",
     ]);
     case().says(&["2 refused, although a listener was seen open at the time"]);
+}
+
+/// The look that missed the one listener found the next: at a Unix path they may have been open side by side.
+#[test]
+fn where_no_look_found_nobody_a_refusal_claims_no_more_than_was_seen() {
+    let case =
+        || Case::new().attempt(Refused, 1).listeners(vec![listener(40, 0, Some(0)), listener(41, 1, None)]);
+    case().says(&["1 refused: nobody listened for at most 1.00 ms"]);
+    case().at_a_path().says(&["1 refused: one listener gave way to the next within 1.00 ms"]);
 }
 
 #[test]
