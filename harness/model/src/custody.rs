@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::words::words;
+
 /// A process of a trial.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Process {
@@ -16,18 +18,18 @@ pub struct Process {
     pub supervises: bool,
 }
 
-/// How much of what the client had sent was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reading {
-    /// There was nothing to be read: the client had not sent anything of it.
-    Unsent,
-    /// Nothing of the request in hand.
-    Unread,
-    /// Some of it.
-    Part,
-    /// All of it.
-    Read,
+words! {
+    /// How much of what the client had sent was read.
+    Reading ("reading", "snake_case") {
+        /// There was nothing to be read: the client had not sent anything of it.
+        Unsent = "unsent",
+        /// Nothing of the request in hand.
+        Unread = "unread",
+        /// Some of it.
+        Part = "part",
+        /// All of it.
+        Read = "read",
+    }
 }
 
 impl Reading {
@@ -39,17 +41,6 @@ impl Reading {
             0 => Self::Read,
             _ if unread < sent => Self::Part,
             _ => Self::Unread,
-        }
-    }
-
-    /// In one word.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unsent => "unsent",
-            Self::Unread => "unread",
-            Self::Part => "part",
-            Self::Read => "read",
         }
     }
 }

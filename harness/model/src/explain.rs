@@ -28,33 +28,32 @@ use story::Gap;
 #[must_use]
 pub fn losses(story: &Story<'_>) -> Vec<Loss> {
     let mut lines: Vec<Loss> = Vec::new();
-    let mut tell = |kind, said: Vec<Said>| {
-        lines.extend(said.into_iter().map(|Said { cause, said, example }| Loss {
-            kind,
-            cause,
-            said,
-            example,
-        }));
-    };
-    tell(LossKind::Poison, poison(story).into_iter().map(Said::from).collect());
-    tell(LossKind::InFlight, in_flight(story).into_iter().map(Said::from).collect());
-    tell(LossKind::Refused, refused(story));
-    tell(LossKind::QueueReset, queue_resets(story));
-    tell(LossKind::SynDropped, syn_dropped(story).into_iter().map(Said::from).collect());
-    tell(LossKind::CutShort, cut_short(story));
-    tell(LossKind::ClosedIdle, closed_idle(story).into_iter().map(Said::from).collect());
-    tell(LossKind::TooLong, too_long(story).into_iter().map(Said::from).collect());
-    tell(LossKind::TimedOut, overdue::timed_out(story));
-    tell(LossKind::ErrorReply, error_replies(story));
-    tell(LossKind::WrongReply, wrong_replies(story).into_iter().collect());
-    tell(LossKind::Errno, unknown_errnos(story).into_iter().map(Said::from).collect());
-    tell(LossKind::SendFailed, send_failed(story).into_iter().map(Said::from).collect());
-    tell(LossKind::HalfClosed, half_closed(story).into_iter().map(Said::from).collect());
-    tell(LossKind::SentAgain, sent_again(story).into_iter().map(Said::from).collect());
-    tell(LossKind::QueueFull, overflow(story).into_iter().map(Said::from).collect());
-    tell(LossKind::NotSent, not_sent(story).into_iter().map(Said::from).collect());
-    tell(LossKind::Late, late(story).into_iter().collect());
+    tell(&mut lines, LossKind::Poison, poison(story));
+    tell(&mut lines, LossKind::InFlight, in_flight(story));
+    tell(&mut lines, LossKind::Refused, refused(story));
+    tell(&mut lines, LossKind::QueueReset, queue_resets(story));
+    tell(&mut lines, LossKind::SynDropped, syn_dropped(story));
+    tell(&mut lines, LossKind::CutShort, cut_short(story));
+    tell(&mut lines, LossKind::ClosedIdle, closed_idle(story));
+    tell(&mut lines, LossKind::TooLong, too_long(story));
+    tell(&mut lines, LossKind::TimedOut, overdue::timed_out(story));
+    tell(&mut lines, LossKind::ErrorReply, error_replies(story));
+    tell(&mut lines, LossKind::WrongReply, wrong_replies(story));
+    tell(&mut lines, LossKind::Errno, unknown_errnos(story));
+    tell(&mut lines, LossKind::SendFailed, send_failed(story));
+    tell(&mut lines, LossKind::HalfClosed, half_closed(story));
+    tell(&mut lines, LossKind::SentAgain, sent_again(story));
+    tell(&mut lines, LossKind::QueueFull, overflow(story));
+    tell(&mut lines, LossKind::NotSent, not_sent(story));
+    tell(&mut lines, LossKind::Late, late(story));
     lines
+}
+
+fn tell<T: Into<Said>>(lines: &mut Vec<Loss>, kind: LossKind, said: impl IntoIterator<Item = T>) {
+    lines.extend(said.into_iter().map(|said| {
+        let Said { cause, said, example } = said.into();
+        Loss { kind, cause, said, example }
+    }));
 }
 
 fn poison(story: &Story<'_>) -> Vec<Phrase> {
@@ -76,26 +75,11 @@ fn poison(story: &Story<'_>) -> Vec<Phrase> {
                 Some((pid, (step, mode))) => {
                     one(number).text(" made worker ").id(pid).text(format!(" fail ({mode} at step {step})"))
                 }
-                None => match record.outcome {
-                    Outcome::ErrorReply(status) => {
-                        one(number).text(format!(" carried the fault and got status {status}"))
-                    }
-                    Outcome::WrongReply => {
-                        one(number).text(" carried the fault and got an error for a reply")
-                    }
-                    Outcome::Replied
-                    | Outcome::ClosedIdle
-                    | Outcome::TooLong
-                    | Outcome::Truncated
-                    | Outcome::Closed
-                    | Outcome::Reset
-                    | Outcome::Refused
-                    | Outcome::NoPath
-                    | Outcome::TimedOut(_)
-                    | Outcome::NotSent(_)
-                    | Outcome::Silent(_)
-                    | Outcome::Errno(..) => one(number).text(" carried the fault and got no reply"),
-                },
+                None => one(number).text(" carried the fault and got ").text(match record.outcome.status() {
+                    Some(status) => format!("status {status}"),
+                    None if record.outcome == Outcome::WrongReply => "an error for a reply".to_owned(),
+                    None => "no reply".to_owned(),
+                }),
             }
         })
         .collect()

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::custody::Held;
 use crate::said::Which;
-use crate::words::Stage;
+use crate::words::{Stage, words};
 
 /// An instant in CLOCK_MONOTONIC nanoseconds, if it came to pass.
 pub type Stamp = Option<NonZeroU64>;
@@ -92,13 +92,14 @@ impl NotSent {
     }
 }
 
-/// How a server ended a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Ending {
-    /// Orderly: what it had sent was there to be read (FIN).
-    Fin,
-    /// By a reset (RST): it had closed with something unread, or while something was on its way.
-    Reset,
+words! {
+    /// How a server ended a connection.
+    Ending ("ending", "snake_case") {
+        /// Orderly: what it had sent was there to be read (FIN).
+        Fin = "fin",
+        /// By a reset (RST): it had closed with something unread, or while something was on its way.
+        Reset = "reset",
+    }
 }
 
 /// What the client wrote down about one attempt.
@@ -152,6 +153,27 @@ impl Outcome {
             | Self::TimedOut(_)
             | Self::NotSent(_)
             | Self::Errno(..) => false,
+        }
+    }
+
+    /// The status of a complete reply, where that is what made it none of success.
+    #[must_use]
+    pub const fn status(&self) -> Option<u16> {
+        match self {
+            Self::ErrorReply(status) => Some(*status),
+            Self::Replied
+            | Self::ClosedIdle
+            | Self::WrongReply
+            | Self::TooLong
+            | Self::Truncated
+            | Self::Closed
+            | Self::Reset
+            | Self::Refused
+            | Self::NoPath
+            | Self::TimedOut(_)
+            | Self::Silent(_)
+            | Self::NotSent(_)
+            | Self::Errno(..) => None,
         }
     }
 }

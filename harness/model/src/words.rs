@@ -3,11 +3,7 @@
 //! Each word is spelled the same in scenario files, in results and on screen; `as_str`, `Display`,
 //! `FromStr` and serde all agree, because all four come from one list.
 
-use std::fmt;
-use std::str::FromStr;
-
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// A word that is not one of those allowed, with the nearest that is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,7 +56,8 @@ macro_rules! words {
         $($(#[$variant_meta:meta])* $variant:ident = $word:literal,)+
     }) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
         #[serde(rename_all = $case)]
         pub enum $name {
             $($(#[$variant_meta])* $variant,)+
@@ -77,22 +74,22 @@ macro_rules! words {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(self.as_str())
             }
         }
 
-        impl FromStr for $name {
-            type Err = UnknownWord;
+        impl std::str::FromStr for $name {
+            type Err = $crate::words::UnknownWord;
 
-            fn from_str(given: &str) -> Result<Self, UnknownWord> {
+            fn from_str(given: &str) -> Result<Self, Self::Err> {
                 Self::ALL.iter().copied().find(|word| word.as_str() == given).ok_or_else(|| {
                     let allowed: Vec<&'static str> = Self::ALL.iter().map(|word| word.as_str()).collect();
-                    UnknownWord {
+                    $crate::words::UnknownWord {
                         what: $what,
                         given: given.to_owned(),
-                        nearest: nearest(given, allowed.iter().copied()).map(str::to_owned),
+                        nearest: $crate::words::nearest(given, allowed.iter().copied()).map(str::to_owned),
                         allowed,
                     }
                 })
@@ -343,7 +340,12 @@ pub(crate) use words;
 
 #[cfg(test)]
 mod tests {
+    use std::fmt;
+    use std::str::FromStr;
+
     use super::*;
+    use crate::custody::Reading;
+    use crate::record::Ending;
 
     #[test]
     fn words_read_back_and_serialise_as_themselves() {
@@ -366,6 +368,8 @@ mod tests {
         check(CrashStep::ALL);
         check(CrashMode::ALL);
         check(Transport::ALL);
+        check(Ending::ALL);
+        check(Reading::ALL);
         check(Verb::ALL);
         check(Stage::ALL);
         check(Isolation::ALL);

@@ -12,7 +12,7 @@ use flate2::write::GzEncoder;
 use holdline_model::accepts;
 use holdline_model::custody::Custody;
 use holdline_model::ledger::{Attempt, WorkerLog};
-use holdline_model::record::{ClientRecord, Ending, KernelRecord, Outcome};
+use holdline_model::record::{ClientRecord, KernelRecord, Outcome};
 use holdline_model::said::{Said, escaped};
 use holdline_model::summary::Summary;
 use holdline_model::words::word_of;
@@ -108,10 +108,10 @@ impl TrialFiles<'_> {
             worker.map_or(String::new(), |log| log.pid.to_string()),
             if record.version == 0 { String::new() } else { record.version.to_string() },
             record.requests_answered.to_string(),
-            status(record.outcome),
+            record.outcome.status().map_or(String::new(), |status| status.to_string()),
             self.kernel.held.custody(record.attempt).map_or(String::new(), Custody::in_short),
             self.said.get(record.said).map(escaped).unwrap_or_default(),
-            record.ended.map(ending_word).unwrap_or_default().to_owned(),
+            record.ended.map_or(String::new(), |ended| ended.to_string()),
             u8::from(record.send_failed).to_string(),
             u8::from(record.half_closed).to_string(),
         ]
@@ -196,33 +196,6 @@ fn write(path: &Path, contents: &[u8]) -> Result<()> {
     File::create(path)
         .and_then(|mut file| file.write_all(contents))
         .with_context(|| format!("failed to write {}", path.display()))
-}
-
-/// The status of a reply that says that the service failed.
-fn status(outcome: Outcome) -> String {
-    match outcome {
-        Outcome::ErrorReply(status) => status.to_string(),
-        Outcome::Replied
-        | Outcome::ClosedIdle
-        | Outcome::WrongReply
-        | Outcome::TooLong
-        | Outcome::Truncated
-        | Outcome::Closed
-        | Outcome::Reset
-        | Outcome::Refused
-        | Outcome::NoPath
-        | Outcome::TimedOut(_)
-        | Outcome::NotSent(_)
-        | Outcome::Silent(_)
-        | Outcome::Errno(..) => String::new(),
-    }
-}
-
-const fn ending_word(ending: Ending) -> &'static str {
-    match ending {
-        Ending::Fin => "fin",
-        Ending::Reset => "reset",
-    }
 }
 
 /// An outcome as one word; for time-outs with the stage, for unknown errnos with the number.

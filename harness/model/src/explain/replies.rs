@@ -15,7 +15,7 @@ use crate::words::{Blame, Fate};
 pub(super) fn error_replies(story: &Story<'_>) -> Vec<Said> {
     let mut by_status: BTreeMap<u16, Vec<&ClientRecord>> = BTreeMap::new();
     for (_, record) in story.lost(Blame::Collateral, Some(Fate::ErrorReply)) {
-        if let Outcome::ErrorReply(status) = record.outcome {
+        if let Some(status) = record.outcome.status() {
             by_status.entry(status).or_default().push(record);
         }
     }

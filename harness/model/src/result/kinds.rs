@@ -1,12 +1,6 @@
 //! The words of a result: what its sentences, moments and checks are about.
 
-use std::fmt;
-use std::str::FromStr;
-
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use crate::words::{UnknownWord, nearest, words};
+use crate::words::words;
 
 words! {
     /// What a sentence about losses is about.
