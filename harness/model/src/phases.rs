@@ -3,20 +3,19 @@
 //! A service that is late or loses requests before anything was done to it cannot be graded for what was done:
 //! what comes later may be its own way, too.
 
-use crate::outage;
 use crate::requests::{Request, Service};
-use crate::result::{Phase, Phases};
+use crate::result::{Outage, Phase, Phases};
 
-/// Sorts a trial's requests, in order of their intended start, by its faults; `None` where there was none.
+/// Sorts a trial's requests, in order of their intended start, by its faults; `None` where there was none. The
+/// outages are those of these requests.
 ///
 /// *Before* is what was clear when the first fault struck: answered, lost, or late already; not what carried it,
-/// by whose end it is known when it struck where workers keep no ledger. *During* goes on
-/// until the last fault has struck and the last interruption after the first one is over; *after* is what was due from then on.
+/// by whose end it is known when it struck where workers keep no ledger. *During* goes on until the last fault
+/// has struck and the last interruption after the first one is over; *after* is what was due from then on.
 #[must_use]
-pub fn phases(order: &[Request], faults_ns: &[u64], end_ns: u64) -> Option<Phases> {
+pub fn phases(order: &[Request], faults_ns: &[u64], outages: &[Outage]) -> Option<Phases> {
     let first_ns = *faults_ns.iter().min()?;
     let last_ns = *faults_ns.iter().max()?;
-    let outages = outage::outages(order, end_ns.saturating_add(1));
     let over_ns = outages.iter().map(|outage| outage.end_ns).filter(|end_ns| *end_ns > first_ns).max();
     let restored_ns = over_ns.map_or(last_ns, |over_ns| over_ns.max(last_ns));
     let mut phases = Phases::default();
@@ -63,8 +62,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::outage::outages;
 
     const DEADLINE_NS: u64 = 10;
+
+    /// The phases of a trial that ends then.
+    fn phases(order: &[Request], faults_ns: &[u64], end_ns: u64) -> Option<Phases> {
+        super::phases(order, faults_ns, &outages(order, end_ns))
+    }
 
     fn served(due_ns: u64, answered_ns: u64) -> Request {
         let is_late = answered_ns - due_ns > DEADLINE_NS;

@@ -64,10 +64,10 @@ pub fn in_order(
         let begun_ns = request.intended_ns.saturating_add(request.paused_ns);
         one(request.intended_ns, begun_ns, request.answered_ns, waited_ns > deadline_ns, deadline_ns)
     });
-    let last_answers = last_answers(requests);
+    let last = last_answered(requests);
     let others = reconciled.attempts.iter().filter_map(|attempt| {
         let record = client.get(attempt.record as usize)?;
-        let last_ns = last_answers.get(&record.attempt).copied();
+        let last_ns = last.get(&record.attempt).map(|request| request.answered_ns);
         of_attempt(attempt, record, last_ns, connection.of_attempt(record.attempt).gap_ns, deadline_ns)
     });
     let mut order: Vec<Request> = answered.chain(others).collect();
@@ -108,14 +108,16 @@ fn one(due_ns: u64, begun_ns: u64, answered_ns: u64, is_late: bool, deadline_ns:
     Request { due_ns, clear_ns, service, is_poison: false }
 }
 
-/// For each attempt that has answered requests of its own, the last answer.
-fn last_answers(requests: &[RequestRecord]) -> BTreeMap<u32, u64> {
-    let mut last_ns: BTreeMap<u32, u64> = BTreeMap::new();
+/// Of each attempt that has answered requests of its own, the one that was answered last.
+pub(crate) fn last_answered(requests: &[RequestRecord]) -> BTreeMap<u32, RequestRecord> {
+    let mut last: BTreeMap<u32, RequestRecord> = BTreeMap::new();
     for request in requests {
-        let latest_ns = last_ns.entry(request.attempt).or_default();
-        *latest_ns = (*latest_ns).max(request.answered_ns);
+        let latest = last.entry(request.attempt).or_insert(*request);
+        if request.answered_ns >= latest.answered_ns {
+            *latest = *request;
+        }
     }
-    last_ns
+    last
 }
 
 #[cfg(test)]

@@ -146,13 +146,13 @@ pub struct TrialResult {
     /// served in time) to the first that was served in time again; `null`: nothing was interrupted, or it never
     /// came back, which `recoveries` tells apart.
     pub recovery_ns: Vec<Option<u64>>,
+    /// The same as values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recoveries: Vec<Recovery>,
     /// Requests by when it was clear what became of them: before any fault, while faults made themselves felt,
     /// and after that; absent where there was no fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phases: Option<Phases>,
-    /// The same as values.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub recoveries: Vec<Recovery>,
     /// How long after the last fault the service was back, where only the watch after the load saw it; `null`:
     /// there was no watch, or the service was not back by its end.
     #[serde(default)]

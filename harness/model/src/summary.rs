@@ -81,7 +81,9 @@ pub fn summarise(
     let latencies = Latencies::collect(records.client, records.requests, &reconciled);
     let order = in_order(scenario, records, &reconciled);
     let faults_ns = ending::fault_instants(records, facts);
-    let phases = phases(&order, &faults_ns, facts.end_ns);
+    let outages = ending::outages(&order, facts);
+    let phases = phases(&order, &faults_ns, &outages);
+    let back_after_ns = ending::back_after_ns(&outages, facts, &faults_ns);
     let graded = grade::grade(&Evidence {
         client: records.client,
         reconciled: &reconciled,
@@ -124,11 +126,11 @@ pub fn summarise(
         endings: endings(records.client),
         client_addresses: addresses::used(scenario.load.clients, records.client),
         kernel: kernel_result(records, facts),
-        outages: ending::outages(&order, facts),
+        outages: ending::since_start(&outages, facts),
         recovery_ns: recoveries.iter().map(|recovery| recovery.after_ns()).collect(),
         recoveries,
         phases,
-        back_after_ns: ending::back_after_ns(&order, facts, &faults_ns),
+        back_after_ns,
         watched_ns: facts.watched.as_ref().map_or(0, Watched::lasted_ns),
         patience_ns: scenario.load.patience_ns,
         workers: workers_result(records, &reconciled, facts),
@@ -139,7 +141,7 @@ pub fn summarise(
         off: reconciled.books.off().collect(),
         losses: causes.iter().map(Loss::to_string).collect(),
         causes,
-        timeline: timeline::timeline(records, facts),
+        timeline: timeline::timeline(records, facts, back_after_ns),
         strip: outage::strip(&order, records.kernel, facts.start_ns, facts.end_ns, STRIP_BUCKETS),
         advice: advised.as_ref().map(Advice::to_string),
         advised,

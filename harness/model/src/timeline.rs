@@ -29,9 +29,13 @@ impl Moment {
     }
 }
 
-/// The timeline of a trial, in order of time.
+/// The timeline of a trial, in order of time. What the watch saw come back was back after this long.
 #[must_use]
-pub fn timeline(records: &TrialRecords<'_>, facts: &TrialFacts) -> Vec<TimelineEntry> {
+pub fn timeline(
+    records: &TrialRecords<'_>,
+    facts: &TrialFacts,
+    back_after_ns: Option<u64>,
+) -> Vec<TimelineEntry> {
     let mut moments: Vec<Moment> = facts.faults.iter().flat_map(of_fault).collect();
     moments.extend(facts.supervisor_exits.iter().map(of_end));
     for listener in &records.kernel.listeners {
@@ -39,7 +43,7 @@ pub fn timeline(records: &TrialRecords<'_>, facts: &TrialFacts) -> Vec<TimelineE
         moments.extend(full_entries(records, listener, facts.end_ns));
     }
     moments.extend(records.workers.unwrap_or_default().iter().flat_map(worker_entries));
-    moments.extend(facts.watched.as_ref().and_then(|watched| of_watch(watched, facts)));
+    moments.extend(facts.watched.as_ref().and_then(|watched| of_watch(watched, back_after_ns)));
     // What the supervisor does when it is stopped after the load is no part of the trial.
     let end_ns = facts.story_end_ns();
     moments.retain(|moment| moment.at_ns <= end_ns);
@@ -85,14 +89,10 @@ fn of_end(end: &ProcessEnd) -> Moment {
 }
 
 /// Since when the service is back, or how long it was looked for.
-fn of_watch(watched: &Watched, facts: &TrialFacts) -> Option<Moment> {
+fn of_watch(watched: &Watched, back_after_ns: Option<u64>) -> Option<Moment> {
     let moment = |at_ns, text| Some(Moment::new(at_ns, MomentKind::Watch, What::Watched, text));
     match &watched.found {
-        Found::Back { at_ns } => {
-            let struck = facts.faults.iter().filter(|fault| fault.error.is_none());
-            let since_ns = struck.map(|fault| fault.at_ns).max().unwrap_or(facts.start_ns);
-            moment(*at_ns, format!("back after {}", show_ns(at_ns.saturating_sub(since_ns))))
-        }
+        Found::Back { at_ns } => moment(*at_ns, format!("back after {}", show_ns(back_after_ns?))),
         Found::NotBack { last } => {
             let last = last.as_ref().map(|last| format!(": {last}")).unwrap_or_default();
             moment(watched.ended_ns, format!("not back within {}{last}", show_ns(watched.lasted_ns())))

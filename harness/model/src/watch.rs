@@ -1,12 +1,11 @@
 //! The end of a trial's story: whether it is known when the load ends, and what the watch found.
 
-use std::collections::BTreeMap;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::Answer;
 use crate::record::{ClientRecord, Outcome, RequestRecord};
+use crate::requests::last_answered;
 
 /// The last request that was due of a load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -23,10 +22,7 @@ pub struct LastRequest {
 /// was not answered: due a gap after the answer before.
 #[must_use]
 pub fn last_request(client: &[ClientRecord], requests: &[RequestRecord], gap_ns: u64) -> Option<LastRequest> {
-    let mut latest: BTreeMap<u32, RequestRecord> = BTreeMap::new();
-    for request in requests {
-        latest.insert(request.attempt, *request);
-    }
+    let latest = last_answered(requests);
     let is_served = |record: &ClientRecord| matches!(record.outcome, Outcome::Replied | Outcome::ClosedIdle);
     let any_served = !requests.is_empty() || client.iter().any(is_served);
     let sent = client.iter().filter(|record| !matches!(record.outcome, Outcome::NotSent(_)));

@@ -8,19 +8,22 @@ use crate::requests::Request;
 use crate::result::Outage;
 use crate::watch::Watched;
 
-/// The outages, from the load's start.
+/// The outages, in CLOCK_MONOTONIC nanoseconds.
 pub(super) fn outages(order: &[Request], facts: &TrialFacts) -> Vec<Outage> {
-    let since_start = |ns: u64| ns.saturating_sub(facts.start_ns);
     // One that goes on to the load's end goes on until the watch saw the service back.
     let back_ns = facts.watched.as_ref().and_then(Watched::back_ns);
     outage::outages(order, back_ns.unwrap_or_else(|| facts.story_end_ns()))
-        .into_iter()
-        .map(|Outage { start_ns, end_ns, attempts }| Outage {
-            start_ns: since_start(start_ns),
-            end_ns: since_start(end_ns),
-            attempts,
-        })
-        .collect()
+}
+
+/// These outages, from the load's start.
+pub(super) fn since_start(outages: &[Outage], facts: &TrialFacts) -> Vec<Outage> {
+    let since_start = |ns: u64| ns.saturating_sub(facts.start_ns);
+    let shifted = |outage: &Outage| Outage {
+        start_ns: since_start(outage.start_ns),
+        end_ns: since_start(outage.end_ns),
+        ..*outage
+    };
+    outages.iter().map(shifted).collect()
 }
 
 /// When faults struck. Poison strikes when the worker fails, not when the attempt sets out: else
@@ -50,9 +53,8 @@ pub(super) fn recoveries(order: &[Request], facts: &TrialFacts, faults_ns: &[u64
 
 /// How long after the last fault the watch saw the service back. Where it was back before and was interrupted
 /// anew, or nothing was done to it, that counts from the interruption which the watch saw the end of.
-pub(super) fn back_after_ns(order: &[Request], facts: &TrialFacts, faults_ns: &[u64]) -> Option<u64> {
+pub(super) fn back_after_ns(outages: &[Outage], facts: &TrialFacts, faults_ns: &[u64]) -> Option<u64> {
     let back_ns = facts.watched.as_ref()?.back_ns()?;
-    let outages = outage::outages(order, back_ns);
     let last_fault_ns = faults_ns.iter().copied().max();
     let is_later = |outage: &&Outage| last_fault_ns.is_some_and(|fault_ns| outage.start_ns > fault_ns);
     let since_ns = match last_fault_ns {
@@ -83,8 +85,9 @@ mod tests {
         use Service::{InTime, Lost};
         let watched = Watched { began_ns: 60, ended_ns: 100, found: Found::Back { at_ns: 95 } };
         let facts = TrialFacts { end_ns: 60, watched: Some(watched), ..TrialFacts::default() };
-        let back =
-            |services: &[Service], faults_ns: &[u64]| back_after_ns(&order(services), &facts, faults_ns);
+        let back = |services: &[Service], faults_ns: &[u64]| {
+            back_after_ns(&outages(&order(services), &facts), &facts, faults_ns)
+        };
         assert_eq!(back(&[InTime, Lost, Lost, Lost], &[15]), Some(80));
         assert_eq!(back(&[InTime, InTime, Lost, Lost], &[15]), Some(80), "it served on for a while");
         assert_eq!(back(&[InTime, Lost, InTime, Lost], &[15]), Some(55));
