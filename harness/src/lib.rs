@@ -17,3 +17,4 @@ pub mod run;
 pub mod rundir;
 pub mod sandbox;
 pub mod trial;
+mod waitable;

@@ -24,6 +24,7 @@ use super::socket::Route;
 use super::talk::Manner;
 use super::transport::{Plain, Transport};
 use super::{LoadError, no_route};
+use crate::waitable::waitable;
 
 /// How often a client that waits for room in a Unix server's accept queue calls `connect` again.
 const ROOM_RETRY: Duration = Duration::from_millis(1);
@@ -211,20 +212,18 @@ fn get(path: &str) -> String {
 /// Waits until a connection may be able to go on. Its socket is watched from when it is connected or about
 /// to be: before, it would report that it is none.
 async fn something(socket: &mut Option<AsyncFd<OwnedFd>>, connection: &Connection<Kept>) -> io::Result<()> {
+    const EITHER: Interest = Interest::READABLE.add(Interest::WRITABLE);
     if connection.waits_for_room() {
         tokio::time::sleep(ROOM_RETRY).await;
         return Ok(());
     }
     if socket.is_none() {
         let copy = connection.transport().as_fd().try_clone_to_owned()?;
-        // SAFETY: an `OwnedFd` is open until it is dropped, and always the same descriptor.
-        let watched =
-            unsafe { AsyncFd::register_with_interest(copy, Interest::READABLE | Interest::WRITABLE) };
-        *socket = Some(watched.map_err(|error| error.into_parts().1)?);
+        *socket = Some(waitable(copy, EITHER)?);
     }
     if let Some(socket) = socket {
         // The connection goes on as far as it can, so that what is reported anew comes after this.
-        socket.ready(Interest::READABLE | Interest::WRITABLE).await?.clear_ready();
+        socket.ready(EITHER).await?.clear_ready();
     }
     Ok(())
 }

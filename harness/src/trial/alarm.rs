@@ -5,8 +5,8 @@ use std::os::fd::OwnedFd;
 use anyhow::{Context, Result};
 use tokio::io::unix::AsyncFd;
 
-use super::waitable::readable;
 use crate::load::clock::Timer;
+use crate::waitable::readable;
 
 /// A timer that can be waited for.
 pub(super) struct Alarm {

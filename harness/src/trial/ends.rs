@@ -10,8 +10,8 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
-use super::waitable::readable;
 use crate::proc;
+use crate::waitable::readable;
 
 /// Whether a signal reached its process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -37,7 +37,6 @@ mod stage;
 mod stop;
 mod story;
 mod user;
-mod waitable;
 mod watch;
 mod workspace;
 

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use tokio::io::unix::AsyncFd;
 
-use super::waitable::readable;
+use crate::waitable::readable;
 
 /// Standard input, as far as it can be waited for: a trial that is repeated by hand has none such.
 #[derive(Debug)]

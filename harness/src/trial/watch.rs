@@ -11,8 +11,8 @@ use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 
-use super::waitable::readable;
 use crate::sandbox;
+use crate::waitable::readable;
 
 /// The least time between two looks.
 const DISTANCE: Duration = Duration::from_millis(1);
