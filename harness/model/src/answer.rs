@@ -68,13 +68,24 @@ impl Answer {
             | Self::NotAsked { .. } => false,
         }
     }
-}
 
-impl Answer {
     /// Whether the right reply came after the scenario's deadline.
     #[must_use]
     pub const fn is_late(&self) -> bool {
         matches!(self, Self::Late { .. })
+    }
+
+    /// What was said instead of the right reply, if anything was.
+    #[must_use]
+    pub fn said(&self) -> Option<&str> {
+        match self {
+            Self::Wrong { said, .. } | Self::Cut { said } => Some(said),
+            Self::Served { .. }
+            | Self::Late { .. }
+            | Self::Refused
+            | Self::TimedOut { .. }
+            | Self::NotAsked { .. } => None,
+        }
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use anyhow::Result;
 use holdline_contract::clock::now_ns;
 use holdline_model::conductor::Event;
-use holdline_model::support;
 use nix::unistd::Pid;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
@@ -28,9 +27,7 @@ pub(super) struct Asking {
 impl Asking {
     /// Of the service at this place. What comes of each request is told to `sender`.
     pub(super) fn new(place: &Place, sender: UnboundedSender<Told>) -> Result<Self> {
-        let protocol = support::protocol(&place.supervisor, &place.scenario);
-        let asker = Asker::new(&place.workspace.values.address, protocol, &place.scenario.load)?;
-        Ok(Self { asker: Arc::new(asker), sender, task: None })
+        Ok(Self { asker: Arc::new(place.asker()?), sender, task: None })
     }
 
     /// Makes a request. One that is still under way is given up.

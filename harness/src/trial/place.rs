@@ -3,15 +3,17 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use holdline_model::scenario::{self, Action, Scenario};
 use holdline_model::supervisor::{self, Supervisor};
+use holdline_model::support;
 use holdline_model::template;
 use holdline_model::words::Transport;
 
 use super::TrialSpec;
 use super::process::Supervised;
 use super::workspace::Workspace;
+use crate::load::Asker;
 use crate::sandbox::Inside;
 
 /// A place that is prepared.
@@ -66,6 +68,13 @@ impl Place {
     /// How many workers must be able to accept before the load may begin.
     pub(super) fn workers_wanted(&self) -> usize {
         (self.workspace.values.workers + self.supervisor.ready.spares) as usize
+    }
+
+    /// Asks the service what attempts ask it, outside of all counts.
+    pub(super) fn asker(&self) -> Result<Asker> {
+        let protocol = support::protocol(&self.supervisor, &self.scenario);
+        Asker::new(&self.workspace.values.address, protocol, &self.scenario.load)
+            .context("failed to get ready to ask the service")
     }
 
     /// What the supervisor needs of a machine, in words to append to why it did not get ready.

@@ -83,6 +83,16 @@ impl Supervised {
         status.success() && self.successor_of(self.pid).is_some()
     }
 
+    /// Whether it has ended, and no other has taken over.
+    pub(super) fn has_ended_alone(&mut self) -> Option<ExitStatus> {
+        self.has_ended().filter(|status| !self.was_replaced(*status))
+    }
+
+    /// Whether one that ended like this may have another that takes over: it may still be writing the pid-file.
+    pub(super) fn may_be_replaced(&self, status: ExitStatus) -> bool {
+        self.pid_file.is_some() && status.success()
+    }
+
     /// Waits for its end; may be cancelled.
     pub(super) async fn wait(&mut self) -> ExitStatus {
         match self.child.wait().await {

@@ -1,6 +1,6 @@
 //! Waits until a supervisor serves: a listener is seen through `sock_diag`, and workers have recorded that
-//! they can accept. Services that bring their own workers are asked, too, whether they reply (`replies.rs`), unless
-//! their description says otherwise; nobody else is connected to, since a server would count it.
+//! they can accept. Services that bring their own workers are asked, too, whether they reply (`replies.rs`),
+//! unless their description says otherwise; nobody else is connected to, since a server would count it.
 
 use std::time::Duration;
 
@@ -13,12 +13,8 @@ use holdline_model::support;
 use super::log::quoted_tail;
 use super::place::Place;
 use super::process::Supervised;
-use super::replies::{self, Replied};
+use super::replies::{self, CHORES, Replied};
 use super::stage::Stage;
-
-/// How often what wakes nobody is looked at: the log's length, a pid-file, workers that record without
-/// touching their ledger.
-const CHORES: Duration = Duration::from_millis(10);
 
 /// How the wait for a supervisor ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +54,7 @@ async fn wait_for_listener(
     loop {
         supervised.cut_log();
         stage.look()?;
-        let ended = supervised.has_ended().filter(|status| !supervised.was_replaced(*status));
+        let ended = supervised.has_ended_alone();
         if ended.is_none() && is_ready(stage) {
             return Ok(Readiness::Ready);
         }
@@ -67,8 +63,7 @@ async fn wait_for_listener(
             stage.log.event(now_ns(), &Event::NotReady { reason });
             return Ok(Readiness::Denied);
         }
-        // One with a pid-file may still be writing it.
-        if let Some(status) = ended.filter(|status| !(supervised.has_pid_file() && status.success())) {
+        if let Some(status) = ended.filter(|status| !supervised.may_be_replaced(*status)) {
             return Err(stage.ended_early(status));
         }
         if now_ns() > deadline_ns {

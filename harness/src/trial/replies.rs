@@ -4,18 +4,19 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use holdline_contract::clock::now_ns;
+use holdline_model::answer::Answer;
 use holdline_model::reason::Reason;
-use holdline_model::support;
 
 use super::place::Place;
 use super::process::Supervised;
 use super::stage::Stage;
 use crate::load::{Asked, Asker};
 
-/// How often the log's length, and whether the supervisor has ended, is looked at while a reply is waited for.
-const CHORES: Duration = Duration::from_millis(10);
+/// How often what wakes nobody is looked at while a supervisor gets ready: the log's length, a pid-file, workers
+/// that record without touching their ledger.
+pub(super) const CHORES: Duration = Duration::from_millis(10);
 /// From the end of one request to the next, at first and once it has replied. It doubles with each that is not
 /// served, up to the other.
 const APART: Duration = Duration::from_millis(20);
@@ -25,6 +26,9 @@ const APART_MAX: Duration = Duration::from_millis(250);
 const NOTHING_NEW_MAX: u32 = 32;
 /// So many late replies in a row, and late is what the service is.
 const LATE_MAX: u32 = 5;
+
+/// An alert of TLS, by its first bytes (RFC 8446, section 5.1).
+const TLS_ALERT: &str = "\x15\x03";
 
 /// How asking went.
 pub(super) enum Replied {
@@ -41,17 +45,17 @@ pub(super) async fn wait(
     supervised: &mut Supervised,
     deadline_ns: u64,
 ) -> Result<Replied> {
-    let mut asking = Asking::of(&stage.place)?;
-    while !asking.is_over() {
-        let Some(asked) = once(&mut asking.asker, stage, supervised, deadline_ns).await? else {
-            return Ok(asking.too_late());
+    let mut enquiry = Enquiry::of(&stage.place)?;
+    while !enquiry.is_over() {
+        let Some(asked) = once(&enquiry.asker, stage, supervised, deadline_ns).await? else {
+            return Ok(enquiry.too_late());
         };
-        asking.take(&asked);
+        enquiry.take(&asked);
         if now_ns() > deadline_ns {
-            return Ok(asking.too_late());
+            return Ok(enquiry.too_late());
         }
-        if !asking.is_over() {
-            tokio::time::sleep(asking.apart()).await;
+        if !enquiry.is_over() {
+            tokio::time::sleep(enquiry.apart()).await;
         }
     }
     Ok(Replied::Right)
@@ -59,7 +63,7 @@ pub(super) async fn wait(
 
 /// Asks once. `None`: the time was over first.
 async fn once(
-    asker: &mut Asker,
+    asker: &Asker,
     stage: &mut Stage,
     supervised: &mut Supervised,
     deadline_ns: u64,
@@ -74,8 +78,8 @@ async fn once(
         }
         supervised.cut_log();
         stage.look()?;
-        let ended = supervised.has_ended().filter(|status| !supervised.was_replaced(*status));
-        if let Some(status) = ended.filter(|status| !(supervised.has_pid_file() && status.success())) {
+        let ended = supervised.has_ended_alone();
+        if let Some(status) = ended.filter(|status| !supervised.may_be_replaced(*status)) {
             return Err(stage.ended_early(status));
         }
         if now_ns() > deadline_ns {
@@ -85,7 +89,7 @@ async fn once(
 }
 
 /// What has come so far.
-struct Asking {
+struct Enquiry {
     asker: Asker,
     /// How many workers are to answer, where replies name them.
     wanted: usize,
@@ -94,19 +98,15 @@ struct Asking {
     times: u32,
     right: u32,
     late: u32,
-    /// What came last that was not right, in words.
-    came: Option<String>,
+    /// What came last that was not right.
+    came: Option<Answer>,
 }
 
-impl Asking {
+impl Enquiry {
     fn of(place: &Place) -> Result<Self> {
-        let (supervisor, scenario) = (&place.supervisor, &place.scenario);
-        let protocol = support::protocol(supervisor, scenario);
-        let asker = Asker::new(&place.workspace.values.address, protocol, &scenario.load)
-            .context("failed to ask the service whether it is ready")?;
         Ok(Self {
-            asker: asker.for_path(supervisor.ready.request.clone()),
-            wanted: scenario.workers.count as usize,
+            asker: place.asker()?.for_path(place.supervisor.ready.request.clone()),
+            wanted: place.scenario.workers.count as usize,
             pids: BTreeSet::new(),
             nothing_new: 0,
             times: 0,
@@ -119,7 +119,7 @@ impl Asking {
     fn take(&mut self, asked: &Asked) {
         self.times += 1;
         if !asked.answer.is_served() {
-            self.came = Some(asked.answer.to_string());
+            self.came = Some(asked.answer.clone());
             return;
         }
         self.right += 1;
@@ -146,22 +146,23 @@ impl Asking {
         if self.right > 0 {
             return Replied::Right;
         }
-        let came =
-            self.came.unwrap_or_else(|| "no reply came before the time to get ready was over".to_owned());
+        let came = self.came.as_ref().map_or_else(
+            || "no reply came before the time to get ready was over".to_owned(),
+            Answer::to_string,
+        );
         Replied::Never(Reason::NoRightReply {
             asked: self.asker.in_words(),
             times: self.times.max(1),
-            remedy: remedy(&came),
+            remedy: remedy(self.came.as_ref()),
             came,
         })
     }
 }
 
 /// What to write into the description.
-fn remedy(came: &str) -> String {
-    // An alert of TLS, by its first bytes (RFC 8446, section 5.1).
-    let hint =
-        if came.contains("\\u{15}\\u{3}") { "It speaks TLS, and was asked in plain text. " } else { "" };
+fn remedy(came: Option<&Answer>) -> String {
+    let is_tls = came.and_then(Answer::said).is_some_and(|said| said.starts_with(TLS_ALERT));
+    let hint = if is_tls { "It speaks TLS, and was asked in plain text. " } else { "" };
     format!(
         "{hint}If the service answers something else, write `ready = {{ request = \"/healthz\" }}` with a path that it \
          serves into its description; `ready = {{ reply = false }}` asks nothing before the load"
