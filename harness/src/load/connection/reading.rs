@@ -144,11 +144,7 @@ impl<T: Transport> Connection<T> {
                     return self.settle_owed(end);
                 }
                 Err(Errno::EAGAIN) => break,
-                Err(errno) => {
-                    self.send_error = Some(errno);
-                    self.ended = Some(Ending::Reset);
-                    return self.settle_owed(end);
-                }
+                Err(errno) => return self.settle_unsent(errno, end),
             }
         }
         for _ in 0..LINGER_READS_MAX {
@@ -160,11 +156,7 @@ impl<T: Transport> Connection<T> {
                 }
                 Err(Errno::EAGAIN) => break,
                 // What takes the error of the connection off it is a send that fails.
-                Err(errno) => {
-                    self.send_error = Some(errno);
-                    self.ended = Some(Ending::Reset);
-                    return self.settle_owed(end);
-                }
+                Err(errno) => return self.settle_unsent(errno, end),
             }
         }
         Step::Wait
@@ -177,26 +169,29 @@ impl<T: Transport> Connection<T> {
         Step::Ended(End { lingers, ..end })
     }
 
+    /// The end that was owed, of a connection that takes no more of its request.
+    fn settle_unsent(&mut self, errno: Errno, end: End) -> Step {
+        self.send_error = Some(errno);
+        self.ended = Some(Ending::Reset);
+        self.settle_owed(end)
+    }
+
     /// What follows the right reply: the next request, or the end.
     fn go_on_from(&mut self, Right { version, keeps, .. }: Right, at_ns: u64, at_end: bool) -> Step {
-        let next_ns = self.talk.answer(at_ns);
-        let end = |outcome, lingers| Step::Ended(End { at_ns, outcome, version, lingers });
-        let Some(next_ns) = next_ns else {
+        let Some(next_ns) = self.talk.answer(at_ns) else {
             self.phase = Phase::Close;
             let lingers = self.talk.server_closes() && !at_end;
-            return self
-                .end_when_sent(End { at_ns, outcome: Outcome::Replied, version, lingers }, self.is_sent);
+            let end = End { at_ns, outcome: Outcome::Replied, version, lingers };
+            return self.end_when_sent(end, self.is_sent);
         };
         let was_sent = std::mem::take(&mut self.is_sent);
         self.sent_bytes = 0;
-        match next_ns {
-            // A server that answers before it has read everything cannot find the next request.
-            _ if !keeps || !was_sent => end(Outcome::ClosedIdle, false),
-            next_ns => {
-                self.phase = Phase::Pause(Pause::Gap);
-                Step::Pause(Pause::Gap, next_ns)
-            }
+        // A server that answers before it has read everything cannot find the next request.
+        if !keeps || !was_sent {
+            return Step::Ended(End { at_ns, outcome: Outcome::ClosedIdle, version, lingers: false });
         }
+        self.phase = Phase::Pause(Pause::Gap);
+        Step::Pause(Pause::Gap, next_ns)
     }
 
     /// Hears what the server does to a client that says nothing. What it says itself is not kept.
@@ -224,7 +219,7 @@ impl<T: Transport> Connection<T> {
                 Ok(1..) => {}
                 Err(Errno::EAGAIN) => return Step::Wait,
                 Ok(0) => {
-                    self.ended = Some(if self.send_error.is_some() { Ending::Reset } else { Ending::Fin });
+                    self.ended = Some(self.ending_at_eof());
                     return Step::Closed;
                 }
                 Err(_) => {
@@ -237,8 +232,12 @@ impl<T: Transport> Connection<T> {
     }
 
     /// After a reset that `send` has already reported, `recv` reports the end of the stream.
+    const fn ending_at_eof(&self) -> Ending {
+        if self.send_error.is_some() { Ending::Reset } else { Ending::Fin }
+    }
+
     fn end_by_eof(&mut self) -> Step {
-        self.ended = Some(if self.send_error.is_some() { Ending::Reset } else { Ending::Fin });
+        self.ended = Some(self.ending_at_eof());
         if let Some(errno @ Errno::ECONNRESET) = self.send_error {
             return self.end_by(errno);
         }
