@@ -132,8 +132,7 @@ async fn end_of_workers(stage: &mut Stage, below: &[Pid]) {
     while let Some(pid) = stage.sight.workers.pids().first().copied() {
         tokio::select! {
             () = ends::ended(pid) => {}
-            // The watch on ledgers is over: others that have come since are found now and then.
-            () = tokio::time::sleep(Duration::from_millis(10)) => {}
+            () = stage.ledgers.changed() => {}
         }
         if stage.look().is_err() {
             return;

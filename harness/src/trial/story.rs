@@ -61,7 +61,6 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
 
     let lead = Lead::new(&mut stage, &mut supervised, &mut hands, conductor, load, (meter, start_ns))?;
     let (conductor, client, counted) = lead.until_the_end().await?;
-    stage.ledgers.end();
 
     let held = custody.finish()?;
     stage.look()?;
@@ -75,6 +74,7 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
     let cgroups = inheritance::cgroups_above(supervised.pid());
     stop::end_hung_workers(&mut stage)?;
     let stopped = stop::stop(&mut stage, supervised).await?;
+    stage.ledgers.end();
     facts.orphans = stopped.orphans;
     facts.notes.extend(stopped.notes);
     let accepts = counted.accepts;
