@@ -20,7 +20,7 @@ use crate::detail::QUANTILES;
 use crate::markdown::capital;
 use crate::prose::{self, Line, MERGED, NO_TRIALS};
 use crate::ratios::{Ratios, ratios};
-use crate::rows::{Row, Section, Split, longest_outage_ns, sections, supervisors};
+use crate::rows::{Row, Section, Split, sections, supervisors};
 use crate::text::{count, counted, duration, plain, share};
 use trial::{Detail, Resolution};
 
@@ -226,7 +226,7 @@ fn tiles(run: &RunResult) -> Vec<Tile> {
     let sent = attempts.saturating_sub(splits().map(Split::unasked).sum());
     let collateral: u64 = splits().map(Split::collateral).sum();
     let longest =
-        run.trials.iter().max_by_key(|trial| longest_outage_ns(trial)).filter(|t| longest_outage_ns(t) > 0);
+        run.trials.iter().max_by_key(|trial| trial.longest_outage_ns()).filter(|t| t.longest_outage_ns() > 0);
     let elapsed = run.trials.iter().fold(0_u64, |sum, trial| sum.saturating_add(trial.elapsed_ns));
     vec![
         Tile {
@@ -242,7 +242,7 @@ fn tiles(run: &RunResult) -> Vec<Tile> {
         Tile { name: "Collateral losses", value: count(collateral), about: share(collateral, sent) },
         Tile {
             name: "Longest outage",
-            value: longest.map_or_else(|| "none".to_owned(), |trial| duration(longest_outage_ns(trial))),
+            value: longest.map_or_else(|| "none".to_owned(), |trial| duration(trial.longest_outage_ns())),
             about: longest.map_or_else(String::new, |trial| prose::who(run, trial)),
         },
     ]

@@ -11,7 +11,7 @@ mod trial;
 
 pub(crate) use trial::*;
 
-use crate::rows::{Section, Split, longest_outage_ns, sections, supervisors, unique};
+use crate::rows::{Section, Split, sections, supervisors, unique};
 use crate::text::{count, counted, duration, plain};
 
 /// What is said of a run in which nothing ended.
@@ -285,7 +285,7 @@ pub fn summary_line(run: &RunResult) -> String {
     let grades = tally(&graded(), |grade| run.trials.iter().filter(|t| (t.grade, t.mark) == grade.0).count());
     let attempts: u64 = run.trials.iter().map(|trial| trial.attempts).sum();
     let lost: u64 = run.trials.iter().map(|trial| Split::of(trial).collateral()).sum();
-    let longest = run.trials.iter().map(longest_outage_ns).max().unwrap_or(0);
+    let longest = run.trials.iter().map(TrialResult::longest_outage_ns).max().unwrap_or(0);
     let elapsed: u64 = run.trials.iter().fold(0, |sum, trial| sum.saturating_add(trial.elapsed_ns));
     let mut parts = vec![
         format!("{}: {verdicts}", counted(run.trials.len() as u64, "trial")),

@@ -109,7 +109,7 @@ impl<'a> Row<'a> {
             attempts,
             split: trials.iter().map(|trial| Split::of(trial)).fold(Split::default(), Split::plus),
             grades: distribution(&trials),
-            outage: Spread::of(ran.map(|trial| longest_outage_ns(trial))),
+            outage: Spread::of(ran.map(|trial| trial.longest_outage_ns())),
             accept: Accept::of(&trials),
             trials,
         }
@@ -242,11 +242,6 @@ impl Accept {
             max: spread(|accept| accept.max_ns)?,
         })
     }
-}
-
-/// The longest outage of a trial, 0 if there was none.
-pub(crate) fn longest_outage_ns(trial: &TrialResult) -> u64 {
-    trial.outages.iter().map(|outage| outage.end_ns.saturating_sub(outage.start_ns)).max().unwrap_or(0)
 }
 
 /// How bad a grade is. A loss that was seen is a fact, whatever became of other repetitions; one that could

@@ -9,7 +9,7 @@ use super::chart::{self, Label, Percentiles};
 use crate::detail::{end_ns, merged, quantile_cells};
 use crate::prose::{self, spaced};
 use crate::ratios::per_second_text;
-use crate::rows::{Section, longest_outage_ns};
+use crate::rows::Section;
 use crate::text::{count, duration, instant, plain};
 
 /// The most characters that a line has on the page.
@@ -174,7 +174,7 @@ fn latency_row((name, quantiles): (&'static str, &Quantiles)) -> LatencyRow {
 
 /// What the closed line says of the worst that a client saw.
 fn outage(trial: &TrialResult) -> String {
-    match longest_outage_ns(trial) {
+    match trial.longest_outage_ns() {
         _ if trial.attempts == 0 => String::new(),
         0 => "no outage".to_owned(),
         ns => format!("{} outage", duration(ns)),
