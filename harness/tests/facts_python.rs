@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use common::Place;
 use fact::{Fact, closes_its_listener, exactly, is_graded, keeps_its_listener, named, some};
 use holdline_model::result::TrialResult;
-use holdline_model::words::{Fate, Grade};
+use holdline_model::words::{Fate, Grade, Mark};
 use libtest_mimic::{Failed, Trial};
 
 const FACTS: &[Fact] = &[
@@ -31,6 +31,18 @@ const FACTS: &[Fact] = &[
             keeps_its_listener(trial)?;
             exactly(trial, Fate::TimedOut, 0)
         },
+    },
+    Fact {
+        name: "gunicorn-catches-the-error-of-an-application",
+        supervisor: "gunicorn",
+        scenario: "crash",
+        holds: |trial| is_marked(trial, Some(Mark::Survived)),
+    },
+    Fact {
+        name: "no-server-survives-that-its-worker-is-killed",
+        supervisor: "gunicorn",
+        scenario: "worker-killed",
+        holds: |trial| is_marked(trial, None),
     },
     Fact {
         name: "hypercorn-ends-with-its-worker",
@@ -121,6 +133,10 @@ fn main() -> ExitCode {
         real::if_installed(&named("uwsgi")?, uwsgi_defers_accept)
     });
     fact::hold("facts_python", FACTS, vec![defers])
+}
+
+fn is_marked(trial: &TrialResult, mark: Option<Mark>) -> Result<(), String> {
+    if trial.mark == mark { Ok(()) } else { Err(format!("it is marked {:?}, not {mark:?}", trial.mark)) }
 }
 
 fn ends(trial: &TrialResult) -> Result<(), String> {
