@@ -202,9 +202,11 @@ impl fmt::Display for Missing {
             Some(problem) => problem.fmt(f)?,
             None => write!(f, "{} is not installed", self.program)?,
         }
+        // What hangs is there: to install it is no remedy.
+        let hangs = matches!(self.problem, Some(VersionProblem::Endless { .. }));
         match &self.install {
-            Some(install) => write!(f, "; install it with: {install}"),
-            None => Ok(()),
+            Some(install) if !hangs => write!(f, "; install it with: {install}"),
+            _ => Ok(()),
         }
     }
 }
