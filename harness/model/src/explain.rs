@@ -9,6 +9,7 @@ use crate::overflow;
 use crate::record::{ClientRecord, Ending, Listener, Outcome};
 use crate::requests::{Service, service};
 use crate::result::{Loss, LossKind};
+use crate::sampling::half_open_ns;
 use crate::shm::{RecordKind, parse_crash_detail};
 use crate::told::Phrase;
 use crate::words::{Blame, CrashMode, Fate, Stage, Transport};
@@ -136,19 +137,26 @@ fn refused(story: &Story<'_>) -> Vec<Said> {
 fn queue_resets(story: &Story<'_>) -> Vec<Said> {
     let lost = story.lost(Blame::Collateral, Some(Fate::QueueReset));
     let listeners = &story.records.kernel.listeners;
-    let mut by_listener: BTreeMap<Option<usize>, u64> = BTreeMap::new();
+    let mut by_listener: BTreeMap<(Option<usize>, bool), u64> = BTreeMap::new();
     for (attempt, record) in &lost {
         let ended_ns = record.finished.map_or(0, NonZeroU64::get);
         let closed = closed_listener(story.records, attempt, ended_ns)
             .and_then(|closed| listeners.iter().position(|listener| std::ptr::eq(listener, closed)));
-        *by_listener.entry(closed).or_default() += 1;
+        *by_listener.entry((closed, was_kept_back(story, record))).or_default() += 1;
     }
     by_listener
         .into_iter()
-        .map(|(listener, lost)| match listener.and_then(|index| listeners.get(index)) {
+        .map(|((listener, kept_back), lost)| match listener.and_then(|index| listeners.get(index)) {
             Some(listener) => {
                 let closed_ns = listener.last_seen_ns.unwrap_or(listener.opened_ns);
-                let head = count(lost, " reset in the queue: the listener (inode ").id(listener.inode);
+                let what = match kept_back {
+                    true => {
+                        " reset half-open: they were connected and had said nothing, so that the kernel handed them \
+                         to nobody (TCP_DEFER_ACCEPT); the listener (inode "
+                    }
+                    false => " reset in the queue: the listener (inode ",
+                };
+                let head = count(lost, what).id(listener.inode);
                 let head = head.text(") was closed at ").at(story.since_start_ns(closed_ns));
                 Said::after(head, story.cause(closed_ns))
             }
@@ -158,6 +166,15 @@ fn queue_resets(story: &Story<'_>) -> Vec<Said> {
             }
         })
         .collect()
+}
+
+/// Whether the server's kernel was seen to keep this connection half-open after its client had connected,
+/// while no queue was full: then the listener wants data first.
+fn was_kept_back(story: &Story<'_>, record: &ClientRecord) -> bool {
+    let kernel = story.records.kernel;
+    let seen_ns = kernel.accepts.as_ref().and_then(|samples| half_open_ns(record.attempt, samples));
+    let is_full = kernel.counters.listen_overflows > 0;
+    !is_full && seen_ns.zip(record.connected).is_some_and(|(seen_ns, connected)| seen_ns > connected.get())
 }
 
 fn syn_dropped(story: &Story<'_>) -> Option<Phrase> {

@@ -135,6 +135,8 @@ pub struct ClientRecord {
     pub send_failed: bool,
     /// Whether the server ended its side before it had all of the request, and went on to read.
     pub half_closed: bool,
+    /// Whether it was connected, and ended before the kernel had taken a byte of any request.
+    pub unasked: bool,
 }
 
 impl Outcome {
@@ -204,6 +206,7 @@ impl ClientRecord {
             ended: None,
             send_failed: false,
             half_closed: false,
+            unasked: false,
         }
     }
 }
@@ -281,11 +284,23 @@ pub struct Waiting {
     pub gone_ns: Option<u64>,
 }
 
+/// A connection whose handshake the server's kernel had not finished (SYN_RECV), when it was seen so last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HalfOpen {
+    /// Which attempt it belongs to.
+    pub attempt: u32,
+    /// The beginning of the last look that saw it so, in CLOCK_MONOTONIC nanoseconds.
+    pub last_seen_ns: u64,
+}
+
 /// Who waited to be accepted, as it was sampled.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AcceptSamples {
     /// Those who were seen waiting, in order of attempt.
     pub waiting: Vec<Waiting>,
+    /// Those whose handshake the server's kernel was seen not to have finished, in order of attempt.
+    #[serde(default)]
+    pub half_open: Vec<HalfOpen>,
     /// Beginning and end of each look that succeeded, in CLOCK_MONOTONIC nanoseconds, in order.
     pub looks: Vec<(u64, u64)>,
     /// Nanoseconds between looks, as the median.

@@ -233,6 +233,7 @@ impl<T: Transport> Connection<T> {
         record.ended = self.ended;
         record.send_failed = self.send_error.is_some();
         record.half_closed = self.half_closed;
+        record.unasked = self.is_connected() && self.talk.answered() == 0 && self.sent_bytes == 0;
     }
 
     /// Whether its reply came before its request was sent, so that it ended later than that.

@@ -10,12 +10,11 @@ use anyhow::{Context, Result};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use holdline_model::accepts;
-use holdline_model::custody::Custody;
 use holdline_model::ledger::{Attempt, WorkerLog};
 use holdline_model::record::{ClientRecord, KernelRecord, Outcome};
 use holdline_model::said::{Said, escaped};
 use holdline_model::summary::Summary;
-use holdline_model::words::word_of;
+use holdline_model::words::{Stage, word_of};
 use holdline_reports::hdr::{self, Latencies};
 
 /// Everything that is written once a trial is over.
@@ -109,12 +108,21 @@ impl TrialFiles<'_> {
             if record.version == 0 { String::new() } else { record.version.to_string() },
             record.requests_answered.to_string(),
             record.outcome.status().map_or(String::new(), |status| status.to_string()),
-            self.kernel.held.custody(record.attempt).map_or(String::new(), Custody::in_short),
+            self.hands(record),
             self.said.get(record.said).map(escaped).unwrap_or_default(),
             record.ended.map_or(String::new(), |ended| ended.to_string()),
             u8::from(record.send_failed).to_string(),
             u8::from(record.half_closed).to_string(),
         ]
+    }
+
+    /// In whose hands it was when its time ran out. What came faster than it could be looked at is not known.
+    fn hands(&self, record: &ClientRecord) -> String {
+        match (self.kernel.held.custody(record.attempt), record.outcome) {
+            (Some(custody), _) => custody.in_short(),
+            (None, Outcome::TimedOut(Stage::FirstByte | Stage::Reply)) => "unknown".to_owned(),
+            (None, _) => String::new(),
+        }
     }
 
     fn since_start(&self, at_ns: u64) -> i128 {

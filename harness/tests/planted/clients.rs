@@ -25,6 +25,23 @@ fn early_clients_are_lost_by_a_listener_that_defers_them() {
     // At 50/s, fifteen are quiet at any instant.
     assert!((10..=20).contains(&lossy.lost()), "{:?}", lossy.fates);
     assert_eq!(lossy.fates[&Fate::Served] + lossy.lost(), 100);
+    // The kernel showed that it had handed them to nobody, so that they may ask again.
+    assert_eq!(lossy.fates[&Fate::QueueReset], lossy.lost(), "{:?}", lossy.losses);
+    assert_eq!((lossy.safe_to_retry, lossy.ambiguous), (lossy.lost(), 0));
+}
+
+/// Whoever has asked nothing loses nothing by asking again; whoever has may have been heard.
+#[test]
+fn what_ends_before_anything_was_asked_is_safe_to_retry() {
+    for service in ["impatient-close", "impatient-reset"] {
+        let planted = run("early-and-late", service, &[]);
+        let trial = &planted.trial;
+        assert_eq!((trial.fates[&Fate::Served], trial.lost()), (15, 5), "{service}: {:?}", trial.losses);
+        assert_eq!((trial.safe_to_retry, trial.ambiguous), (5, 0), "{service}: {:?}", trial.losses);
+        planted.said("denied", 4);
+    }
+    let asked = run("poisoned", "drops", &[]).trial;
+    assert_eq!((asked.safe_to_retry, asked.ambiguous), (0, 1), "{:?}", asked.losses);
 }
 
 #[test]

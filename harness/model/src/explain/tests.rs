@@ -311,7 +311,7 @@ fn waits_after_accept_say_how_far_the_reply_came() {
         .says(&["2 timed out: accepted, but no reply came in time (1 with part of the reply)"]);
     let mut unknown = Case::new().attempt(TimedOut(Stage::FirstByte), 900);
     unknown.keeps_ledger = false;
-    unknown.says(&["1 timed out: no reply came in time"]);
+    unknown.says(&["1 timed out: no reply came in time; in whose hands they were is not known"]);
 }
 
 #[test]
@@ -356,7 +356,7 @@ fn each_place_in_which_attempts_were_has_a_line() {
     case.says(&[
         "1 timed out in the queue: connected, but nobody accepted them",
         "2 timed out: accepted by node (process 12), request read in part, no answer (2 with part of the reply)",
-        "1 timed out: no reply came in time (1 with part of the reply)",
+        "1 timed out: no reply came in time; in whose hands they were is not known (1 with part of the reply)",
     ]);
 }
 

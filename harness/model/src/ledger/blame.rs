@@ -64,13 +64,13 @@ fn worker_crashed(
         || records.deaths.iter().any(|death| death.pid == log.pid)
 }
 
-/// Safe is what nobody accepted, and what a server that was there turned away: 503 says that it could not
+/// Safe is what nobody accepted, what ended before anything was asked, and what a server that was there turned away: 503 says that it could not
 /// handle the request (RFC 9110, section 15.6.4). Behind any other status something may have been done.
 pub(super) fn retry_of(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt) -> Retry {
     let is_safe = match attempt.fate {
         Fate::Refused | Fate::SynDropped | Fate::QueueReset | Fate::NotSent => true,
         Fate::ErrorReply if record.outcome == Outcome::ErrorReply(503) => true,
-        _ => records.tell_accepts() && attempt.worker == NO_WORKER,
+        _ => record.unasked || records.tell_accepts() && attempt.worker == NO_WORKER,
     };
     if is_safe { Retry::Safe } else { Retry::Ambiguous }
 }

@@ -16,7 +16,7 @@ pub use books::{Books, Entry, Line};
 
 use crate::record::{ClientRecord, KernelRecord, Listener, NotSent, Outcome, RequestRecord, Stamp};
 use crate::said::Said;
-use crate::sampling::left_queue_by;
+use crate::sampling::{left_queue_by, was_kept_back};
 use crate::shm::{RecordKind, WorkerRecord, parse_crash_detail};
 use crate::words::{Blame, Fate, Retry, Stage, Transport};
 
@@ -312,7 +312,8 @@ fn ended_empty_ns(records: &TrialRecords<'_>, attempt: &Attempt) -> Option<u64> 
 /// supervisor then: between the last attempt and that, the observer has looked.
 ///
 /// Where a ledger proves that nobody had accepted it, the client may have heard of the close as late
-/// as it will: a busy machine lets it wait. Otherwise no later than a thread was ever kept waiting.
+/// as it will: a busy machine lets it wait. So may one that was half-open for the server's kernel until then,
+/// since only what it sends meets a reset. Otherwise no later than a thread was ever kept waiting.
 pub(crate) fn closed_listener<'a>(
     records: &TrialRecords<'a>,
     attempt: &Attempt,
@@ -322,7 +323,12 @@ pub(crate) fn closed_listener<'a>(
     let connected_ns = record.connected.or(record.started)?.get();
     // The observer looks once per interval; a close is known only to within two looks.
     let slack_ns = records.kernel.interval_ns.saturating_mul(2) + 1_000_000;
-    let late_ns = if records.tell_accepts() { u64::MAX } else { slack_ns + records.kernel.interval_ns_max };
+    let samples = records.kernel.accepts.as_ref();
+    let late_ns = |closed_ns: u64| {
+        let was_kept_back = samples.is_some_and(|samples| was_kept_back(record.attempt, samples, closed_ns));
+        let may_hear_late = records.tell_accepts() || was_kept_back;
+        if may_hear_late { u64::MAX } else { slack_ns + records.kernel.interval_ns_max }
+    };
     let explains = |listener: &&Listener| {
         let (Some(last_seen_ns), Some(gone_ns)) = (listener.last_seen_ns, listener.gone_ns) else {
             return false;
@@ -333,7 +339,7 @@ pub(crate) fn closed_listener<'a>(
             && listener.opened_ns <= connected_ns + slack_ns
             && connected_ns <= gone_ns + slack_ns
             && last_seen_ns <= ended_ns + seen_slack_ns
-            && ended_ns <= gone_ns.saturating_add(late_ns)
+            && ended_ns <= gone_ns.saturating_add(late_ns(last_seen_ns))
     };
     records.kernel.listeners.iter().filter(explains).max_by_key(|listener| listener.last_seen_ns)
 }
