@@ -168,6 +168,7 @@ fn facts(trial: &TrialResult, style: Style) -> String {
     .chain(prose::watch(trial).map(|text| ("watch", text)))
     .chain([("kernel", prose::kernel(trial)), ("workers", prose::workers(trial))])
     .chain(prose::sessions(trial).map(|text| ("sessions", text)))
+    .chain(prose::pool(trial).map(|text| ("pool", text)))
     .chain(prose::silent(trial).map(|text| ("silent", text)))
     .chain(prose::versions(trial).map(|text| ("versions", text)))
     .chain(prose::starts(trial).map(|text| ("starts", text)))

@@ -102,6 +102,7 @@ impl Losses {
             latency: self.latency(),
             sessions: None,
             silent: None,
+            pool: None,
             endings: Default::default(),
             kernel: self.kernel(),
             outages: self.outages(),

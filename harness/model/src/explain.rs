@@ -6,6 +6,7 @@ use std::num::NonZeroU64;
 use crate::duration::show_ns;
 use crate::ledger::{Attempt, WorkerLog, closed_listener, not_sent_causes};
 use crate::overflow;
+use crate::pool;
 use crate::record::{ClientRecord, Ending, Listener, Outcome};
 use crate::requests::{Service, service};
 use crate::result::{Loss, LossKind};
@@ -21,7 +22,7 @@ mod story;
 
 pub use story::Story;
 
-use replies::{error_replies, half_closed, no_path, send_failed, too_long, wrong_replies};
+use replies::{error_replies, half_closed, no_path, send_failed, sent_twice, too_long, wrong_replies};
 use said::{Said, count};
 use story::Gap;
 
@@ -43,6 +44,7 @@ pub fn losses(story: &Story<'_>) -> Vec<Loss> {
     tell(&mut lines, LossKind::Errno, unknown_errnos(story));
     tell(&mut lines, LossKind::SendFailed, send_failed(story));
     tell(&mut lines, LossKind::HalfClosed, half_closed(story));
+    tell(&mut lines, LossKind::SentTwice, sent_twice(story));
     tell(&mut lines, LossKind::SentAgain, sent_again(story));
     tell(&mut lines, LossKind::QueueFull, overflow(story));
     tell(&mut lines, LossKind::NotSent, not_sent(story));
@@ -263,7 +265,14 @@ fn cut_by(log: Option<&WorkerLog>, lost: &[&ClientRecord], stamped: bool) -> Phr
         _ if cut == 1 => Phrase::new("; it had got replies before"),
         sessions => Phrase::new("; ").count(sessions as u64).text(" of them had got replies before"),
     };
-    let after = by_reset.then(after);
+    let reused = match lost.iter().filter(|record| pool::was_broken(record)).count() {
+        0 => Phrase::default(),
+        reused if reused == lost.len() => Phrase::new("; over a connection that others had used before"),
+        reused => Phrase::new("; ")
+            .count(reused as u64)
+            .text(" of them over a connection that others had used before"),
+    };
+    let after = by_reset.then(after).then(reused);
     let Some(log) = log else { return count(cut, " closed without a complete reply").then(after) };
     // An application cannot tell whether its server closed the connection, or ended.
     if !stamped {

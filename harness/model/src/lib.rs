@@ -30,6 +30,7 @@ pub mod outage;
 pub mod overflow;
 pub mod phases;
 pub mod plan;
+mod pool;
 pub mod reason;
 pub mod record;
 pub mod recovery;

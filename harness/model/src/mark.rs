@@ -9,7 +9,7 @@
 use std::num::NonZeroU64;
 
 use crate::facts::{FaultFact, TrialFacts};
-use crate::ledger::{Attempt, Reconciled, TrialRecords, WorkerLog};
+use crate::ledger::{Attempt, NO_WORKER, Reconciled, TrialRecords, WorkerLog};
 use crate::reason::Note;
 use crate::record::ClientRecord;
 use crate::scenario::{Action, Scenario};
@@ -221,7 +221,7 @@ const fn should_be_caught_or_kill(mode: CrashMode) -> bool {
 fn was_never_taken(attempt: &Attempt, accepts_are_told: bool) -> bool {
     match attempt.fate {
         Fate::Refused | Fate::SynDropped | Fate::QueueReset => true,
-        Fate::TimedOut => accepts_are_told && attempt.accepted.is_none(),
+        Fate::TimedOut => accepts_are_told && attempt.worker == NO_WORKER,
         Fate::Served
         | Fate::NoReply
         | Fate::Truncated

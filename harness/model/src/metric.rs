@@ -50,6 +50,8 @@ pub enum Needs {
     Sessions,
     /// Attempts that are silent.
     Silent,
+    /// A pool of connections.
+    Pool,
     /// Replies that name a version.
     Versions,
     /// A fault.
@@ -136,6 +138,14 @@ macro_rules! silent_rows {
     };
 }
 
+macro_rules! pool_rows {
+    ($($field:ident),+) => {
+        [$(row(concat!("pool.", stringify!($field)), Kind::Count, Needs::Pool, |trial| {
+            trial.pool.as_ref().map(|pool| pool.$field).ok_or(Unmeasured::NoPool)
+        })),+]
+    };
+}
+
 macro_rules! kernel_rows {
     ($($field:ident: $needs:ident),+) => {
         [$(row(concat!("kernel.", stringify!($field)), Kind::Count, Needs::$needs, |trial| {
@@ -161,6 +171,19 @@ const LATENCIES: [Metric; 25] = latencies!(send_lag, connect, queue_wait, accept
 const SESSIONS: [Metric; 6] =
     session_rows!(planned, completed, closed_idle, cut, requests_planned, requests_answered);
 const SILENT: [Metric; 5] = silent_rows!(planned, closed, told, reset, open);
+const POOL: [Metric; 11] = pool_rows!(
+    connections,
+    reused,
+    broken,
+    retried,
+    retried_lost,
+    closed_idle,
+    reset_idle,
+    told_idle,
+    announced,
+    expired,
+    surplus
+);
 const KERNEL: [Metric; 6] = kernel_rows!(
     listen_overflows: Namespace,
     listen_drops: Namespace,
@@ -212,8 +235,8 @@ const COST: [Metric; 1] = [row("cost.cpu", Kind::Time, Needs::Proc, |trial| {
     trial.cost.as_ref().map(|cost| cost.cpu_ns).ok_or(Unmeasured::NoProc)
 })];
 
-const TABLE: [&[Metric]; 10] =
-    [&FATES, &BLAMES, &ENDINGS, &OTHERS, &COST, &SESSIONS, &SILENT, &KERNEL, &WORKERS, &LATENCIES];
+const TABLE: [&[Metric]; 11] =
+    [&FATES, &BLAMES, &ENDINGS, &OTHERS, &COST, &SESSIONS, &SILENT, &POOL, &KERNEL, &WORKERS, &LATENCIES];
 
 /// Everything that a trial measures.
 pub fn metrics() -> impl Iterator<Item = &'static Metric> + Clone {

@@ -102,6 +102,42 @@ words! {
     }
 }
 
+words! {
+    /// What became of the connection of a pool behind an attempt that was carried by it.
+    Afterwards ("fate of a connection", "snake_case") {
+        /// It was used again.
+        Reused = "reused",
+        /// It was idle when the load ended.
+        Idle = "idle",
+        /// The server closed it while it was idle.
+        Closed = "closed",
+        /// The server reset it while it was idle.
+        Reset = "reset",
+        /// The server said something while it was idle: over HTTP, a 408.
+        Told = "told",
+        /// The reply had said that the server closes it.
+        Announced = "announced",
+        /// It had been idle for as long as the server said (`Keep-Alive: timeout`), or the client allows.
+        Expired = "expired",
+        /// The client closed it, since the pool was full.
+        Surplus = "surplus",
+        /// It ended with the attempt, which did not get its right reply, or was given up for that.
+        Ended = "ended",
+    }
+}
+
+/// How an attempt of a pool was carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Carried {
+    /// The attempt that had opened the connection over which it was sent first: itself, if that was fresh.
+    pub by: u32,
+    /// It was sent once more over a fresh connection of its own, since the one that was used again had ended like
+    /// this before a byte of the reply.
+    pub retried: Option<Ending>,
+    /// What became of the connection that carried it last.
+    pub afterwards: Afterwards,
+}
+
 /// What the client wrote down about one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientRecord {
@@ -137,6 +173,8 @@ pub struct ClientRecord {
     pub half_closed: bool,
     /// Whether it was connected, and ended before the kernel had taken a byte of any request.
     pub unasked: bool,
+    /// How it was carried, if it belongs to a pool.
+    pub carried: Option<Carried>,
 }
 
 impl Outcome {
@@ -188,6 +226,25 @@ impl ClientRecord {
             && matches!(self.outcome, Outcome::Replied | Outcome::ErrorReply(_) | Outcome::WrongReply)
     }
 
+    /// Whether it was sent over a connection that others had opened: first, if it was sent twice.
+    #[must_use]
+    pub fn was_reused(&self) -> bool {
+        self.carried.is_some_and(|carried| carried.by != self.attempt)
+    }
+
+    /// Whether it was sent twice.
+    #[must_use]
+    pub fn was_retried(&self) -> bool {
+        self.carried.is_some_and(|carried| carried.retried.is_some())
+    }
+
+    /// Whether it was sent, over a connection of its own: it is the one that `connect` was called for.
+    #[must_use]
+    pub fn opened(&self) -> bool {
+        let was_sent = self.started.is_some() && !matches!(self.outcome, Outcome::NotSent(_));
+        was_sent && (!self.was_reused() || self.was_retried())
+    }
+
     /// Of an attempt that has not begun.
     #[must_use]
     pub const fn planned(attempt: u32, intended_ns: u64, poison: bool) -> Self {
@@ -207,6 +264,7 @@ impl ClientRecord {
             send_failed: false,
             half_closed: false,
             unasked: false,
+            carried: None,
         }
     }
 }

@@ -23,6 +23,7 @@ mod kernel;
 mod kinds;
 mod loss;
 mod phases;
+mod pool;
 mod silent;
 mod workers;
 
@@ -33,6 +34,7 @@ pub use kernel::{KernelResult, ListenerResult};
 pub use kinds::{Check, LossKind, MomentKind, What};
 pub use loss::{Cause, Loss};
 pub use phases::{Phase, Phases};
+pub use pool::PoolResult;
 pub use silent::SilentResult;
 pub use workers::{InheritanceCheck, WorkersResult};
 
@@ -131,6 +133,9 @@ pub struct TrialResult {
     /// What became of clients that asked for nothing; absent where all asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent: Option<SilentResult>,
+    /// What became of a pool of connections; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PoolResult>,
     /// How connections ended, as their clients saw it.
     #[serde(default)]
     pub endings: EndingsResult,

@@ -18,6 +18,7 @@ use crate::mark::Consequences;
 use crate::metric::Expectation;
 use crate::outage;
 use crate::phases::phases;
+use crate::pool;
 use crate::reason::{Note, Reason};
 use crate::record::{ClientRecord, KernelRecord, Listener};
 use crate::requests::{self, Request};
@@ -123,6 +124,7 @@ pub fn summarise(
         latency,
         sessions: sessions::count(&scenario.load.connection, records.client, &reconciled),
         silent: silent::count(&scenario.load.connection, records.client, &reconciled),
+        pool: pool::count(&scenario.load.connection, records, &reconciled),
         endings: endings(records.client),
         client_addresses: addresses::used(scenario.load.clients, records.client),
         kernel: kernel_result(records, facts),
@@ -205,6 +207,7 @@ fn blank(name: &TrialName, elapsed_ns: u64) -> TrialResult {
         latency: Default::default(),
         sessions: None,
         silent: None,
+        pool: None,
         endings: EndingsResult::default(),
         client_addresses: 0,
         kernel: KernelResult::default(),

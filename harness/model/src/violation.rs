@@ -118,6 +118,8 @@ pub enum Unmeasured {
     NoSession,
     /// Every attempt asked.
     NoSilent,
+    /// Connections are not pooled.
+    NoPool,
     /// `/proc` did not tell.
     NoProc,
     /// Listeners of Unix sockets count no drops.
@@ -179,6 +181,7 @@ impl fmt::Display for Unmeasured {
             }
             Self::NoSession => "no attempt was a session",
             Self::NoSilent => "no attempt was silent",
+            Self::NoPool => "connections are not pooled",
             Self::NoProc => "/proc did not tell",
             Self::UncountedDrops => "listeners of Unix sockets count no drops",
             Self::NoLedger => "the workers kept no ledger",

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use holdline_contract::clock::now_ns;
 use holdline_model::arrivals::Schedule;
-use holdline_model::record::{ClientRecord, NotSent, Outcome};
+use holdline_model::record::{Afterwards, ClientRecord, NotSent, Outcome};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
@@ -16,10 +16,11 @@ use super::descriptors::Share;
 use super::errno::{At, outcome_of};
 use super::pacer::{Due, Pacer};
 use super::pauses::{Pause, Pauses};
+use super::pool::{IdlePool, Taken};
 use super::room::Room;
 use super::slab::{Slab, Token};
 use super::socket::Route;
-use super::talk::Manner;
+use super::talk::{Manner, Talk};
 use super::transport::Transport;
 use super::{Hooks, LoadError, LoadPlan, Progress, STOP_GRACE_NS, StopFlag, no_route};
 
@@ -49,6 +50,7 @@ pub(super) struct Client<'a, H, T> {
     room: Room,
     deadlines: Deadlines,
     pauses: Pauses,
+    pool: IdlePool,
     /// Attempts that had to give way to others, and can go on.
     unfinished: VecDeque<Token>,
     /// Attempts that wait for room in a Unix server's accept queue, in the order they came.
@@ -96,6 +98,7 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
             room: Room::default(),
             deadlines: Deadlines::new(&plan.timeouts),
             pauses: Pauses::default(),
+            pool: IdlePool::new(plan.connection.pool.map_or(0, |pool| pool.idle_max)),
             unfinished: VecDeque::new(),
             waiting_for_room: VecDeque::new(),
             in_flight: 0,
@@ -196,14 +199,80 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
         if self.in_flight >= self.in_flight_max {
             return self.record_not_sent(attempt, Outcome::NotSent(NotSent::InFlightCap));
         }
+        let talk = self.manner.talk(attempt, intended_ns, poison, self.room.for_request());
+        if talk.pool().is_some()
+            && let Some(token) = self.take_idle(now_ns)
+        {
+            return self.use_again(token, attempt, talk);
+        }
         match self.route.open(attempt).and_then(|socket| self.share.keep(socket)) {
             Ok(socket) => {
-                let talk = self.manner.talk(attempt, intended_ns, poison, self.room.for_request());
                 let reply = self.room.for_reply();
                 self.launch(Connection::new(socket, attempt, talk, reply));
             }
-            Err(errno) => self.record_not_sent(attempt, outcome_of(errno, At::Socket)),
+            Err(errno) => {
+                self.room.take_back_request(talk.into_head());
+                self.record_not_sent(attempt, outcome_of(errno, At::Socket));
+            }
         }
+    }
+
+    /// Takes a connection from the pool that is not known to be over.
+    fn take_idle(&mut self, now_ns: u64) -> Option<Token> {
+        loop {
+            match self.pool.take(now_ns)? {
+                Taken::Expired(token) => self.end_idle(token, Afterwards::Expired),
+                Taken::Usable(token) => {
+                    // What the server has done by now counts, even if its event has not been handled yet.
+                    self.proceed(token);
+                    if self.connections.contains_key(token) {
+                        return Some(token);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends an attempt over a connection that was idle.
+    fn use_again(&mut self, token: Token, attempt: u32, talk: Talk) {
+        let Some(connection) = self.connections.get_mut(token) else { return };
+        connection.not_used_again(Afterwards::Reused);
+        connection.note_ending(&mut self.records[connection.attempt() as usize]);
+        self.room.take_back_request(connection.reuse(attempt, talk));
+        self.in_flight += 1;
+        self.progress.started.fetch_add(1, Ordering::Relaxed);
+        self.progress.in_flight.fetch_add(1, Ordering::Relaxed);
+        let record = &mut self.records[attempt as usize];
+        connection.note_carried(record);
+        let step = connection.begin_again(&self.route, record, &mut self.scratch[..]);
+        // A fresh one, if it is sent once more, may have to wait for its handshake.
+        self.deadlines.watch(token, connection.started_ns(), false);
+        self.settle(token, step);
+    }
+
+    /// Closes an idle connection, and says why.
+    fn end_idle(&mut self, token: Token, why: Afterwards) {
+        if let Some(connection) = self.connections.get_mut(token) {
+            connection.not_used_again(why);
+        }
+        self.let_go(token);
+    }
+
+    /// Sends an attempt once more whose connection broke that others had used; false if that cannot be done.
+    fn retry(&mut self, token: Token, end: &End) -> bool {
+        let Some(attempt) = self.connections.get(token).map(Connection::attempt) else { return false };
+        let Ok(socket) = self.route.open(attempt).and_then(|socket| self.share.keep(socket)) else {
+            return false;
+        };
+        self.connect_waiting();
+        let queues = !self.waiting_for_room.is_empty();
+        let Some(connection) = self.connections.get_mut(token) else { return false };
+        let step = connection.retry(socket, end, &self.route, &mut self.records[attempt as usize], queues);
+        if connection.waits_for_room() && matches!(step, Step::Wait) {
+            self.waiting_for_room.push_back(token);
+        }
+        self.settle(token, step);
+        true
     }
 
     /// First come, first served: an attempt does not overtake those that wait for room.
@@ -214,6 +283,7 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
         self.progress.started.fetch_add(1, Ordering::Relaxed);
         self.progress.in_flight.fetch_add(1, Ordering::Relaxed);
         let record = &mut self.records[connection.attempt() as usize];
+        connection.note_carried(record);
         let step = connection.begin(&self.route, record, queues);
         let (started_ns, is_connected) = (connection.started_ns(), connection.is_connected());
         let waits_for_room = connection.waits_for_room();
@@ -297,7 +367,7 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
             Some(cut_off_ns) if cut_off_ns <= now_ns() => {
                 for token in self.connections.keys().collect::<Vec<_>>() {
                     self.proceed(token);
-                    if let Some(connection) = self.connections.get(token).filter(|it| !it.lingers()) {
+                    if let Some(connection) = self.connections.get(token).filter(|it| !it.is_clear()) {
                         show_overdue(self.hooks, connection);
                         let end = connection.stopped();
                         self.settle(token, Step::Ended(end));
@@ -338,8 +408,15 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
                 }
             }
             Step::Closed => self.let_go(token),
+            Step::Ended(end) if connection.is_to_be_retried(&end) && self.retry(token, &end) => {}
             Step::Ended(end) => {
+                let Some(connection) = self.connections.get_mut(token) else { return };
+                let end = connection.end_of(end, &mut self.records[connection.attempt() as usize]);
                 let (attempt, answered) = (connection.attempt(), connection.answered());
+                if let Some(until_ns) = end.reusable_ns {
+                    let has_room = self.pool.put(token, until_ns);
+                    if has_room { connection.idle() } else { connection.not_used_again(Afterwards::Surplus) }
+                }
                 connection.note_ending(&mut self.records[attempt as usize]);
                 let freed_ns = if connection.was_owed() { now_ns() } else { end.at_ns };
                 if end.outcome.is_mistaken()
@@ -348,7 +425,8 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
                     self.records[attempt as usize].said = said.keep(&connection.said());
                 }
                 // Likewise, there is no waiting for a close that nobody would notice.
-                if !end.lingers || connection.register(&self.epoll, token).is_err() {
+                let stays = end.lingers || connection.is_idle_in_pool();
+                if !stays || connection.register(&self.epoll, token).is_err() {
                     self.let_go(token);
                 }
                 self.in_flight -= 1;
@@ -360,6 +438,7 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
 
     fn let_go(&mut self, token: Token) {
         if let Some(connection) = self.connections.remove(token) {
+            self.pool.forget(token);
             connection.note_ending(&mut self.records[connection.attempt() as usize]);
             self.room.take_back(connection.close());
         }
@@ -385,7 +464,7 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
 
 /// Shows a connection whose time is over to whoever wants to look at it before it is let go.
 fn show_overdue<T: Transport>(hooks: &mut impl Hooks, connection: &Connection<T>) {
-    if connection.is_connected() && !connection.lingers() {
+    if connection.is_connected() && !connection.is_clear() {
         hooks.overdue(connection.attempt(), connection.transport().as_fd(), connection.sent());
     }
 }

@@ -8,7 +8,9 @@
 use std::os::fd::OwnedFd;
 
 use holdline_contract::clock::now_ns;
-use holdline_model::record::{ClientRecord, Ending, NotSent, Outcome, RequestRecord, SilentEnd};
+use holdline_model::record::{
+    Afterwards, Carried, ClientRecord, Ending, NotSent, Outcome, RequestRecord, SilentEnd,
+};
 use holdline_model::wire::{Excerpt, Rest};
 use holdline_model::words::Stage;
 use nix::errno::Errno;
@@ -24,6 +26,7 @@ use super::talk::{Silence, Talk};
 use super::transport::Transport;
 
 mod reading;
+mod reuse;
 
 /// A handshake that took at least this long may have lost a SYN, whose first retransmit comes after
 /// one second (RFC 6298); for shorter ones, asking `TCP_INFO` would cost a syscall for nothing.
@@ -59,6 +62,12 @@ pub(super) struct Connection<T> {
     is_registered: bool,
     /// Whether the server has said something to a client that asks for nothing.
     is_told: bool,
+    /// The attempt that opened it, whose address it has.
+    opener: u32,
+    /// How the attempt had ended before, if it is sent once more.
+    first_outcome: Option<Outcome>,
+    /// What has become of it behind an attempt of a pool.
+    afterwards: Afterwards,
 }
 
 /// What a connection waits for.
@@ -76,6 +85,8 @@ enum Phase {
     Silence,
     /// The server's close. The outcome is clear.
     Close,
+    /// Another attempt, or the server's close. The outcome of the last one is clear.
+    Idle,
 }
 
 /// Where an attempt has got to.
@@ -103,11 +114,13 @@ pub(super) struct End {
     /// Whether the server's close is still to be awaited: the side that closes first keeps the port
     /// in TIME_WAIT, and that must not be the client.
     pub(super) lingers: bool,
+    /// Until when another attempt may use the connection; `None`: none may.
+    pub(super) reusable_ns: Option<u64>,
 }
 
 impl End {
     pub(super) fn now(outcome: Outcome) -> Self {
-        Self { at_ns: now_ns(), outcome, version: 0, lingers: false }
+        Self { at_ns: now_ns(), outcome, version: 0, lingers: false, reusable_ns: None }
     }
 }
 
@@ -131,6 +144,9 @@ impl<T: Transport> Connection<T> {
             owed: None,
             is_registered: false,
             is_told: false,
+            opener: attempt,
+            first_outcome: None,
+            afterwards: Afterwards::Ended,
         }
     }
 
@@ -154,6 +170,7 @@ impl<T: Transport> Connection<T> {
     pub(super) fn advance(&mut self, route: &Route, record: &mut ClientRecord, scratch: &mut [u8]) -> Step {
         let step = match self.phase {
             Phase::Close => return self.await_close(scratch),
+            Phase::Idle => return self.stay_idle(scratch),
             Phase::Pause(pause) => return self.heed(pause, scratch),
             Phase::Silence => return self.listen(scratch),
             Phase::Room => self.connect(route, record),
@@ -211,8 +228,13 @@ impl<T: Transport> Connection<T> {
         self.phase == Phase::Close
     }
 
+    /// Whether the outcome of its attempt is clear.
+    pub(super) fn is_clear(&self) -> bool {
+        matches!(self.phase, Phase::Close | Phase::Idle)
+    }
+
     pub(super) fn is_connected(&self) -> bool {
-        matches!(self.phase, Phase::Reply | Phase::Pause(_) | Phase::Silence | Phase::Close)
+        matches!(self.phase, Phase::Reply | Phase::Pause(_) | Phase::Silence | Phase::Close | Phase::Idle)
     }
 
     /// How many bytes of the request in hand are sent.
@@ -233,6 +255,9 @@ impl<T: Transport> Connection<T> {
         record.ended = self.ended;
         record.send_failed = self.send_error.is_some();
         record.half_closed = self.half_closed;
+        if let Some(carried) = &mut record.carried {
+            carried.afterwards = self.afterwards;
+        }
         record.unasked = self.is_connected() && self.talk.answered() == 0 && self.sent_bytes == 0;
     }
 
@@ -260,8 +285,9 @@ impl<T: Transport> Connection<T> {
             return Ok(());
         }
         let read = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
-        // Of a session, there is more to send later.
-        let is_all_sent = self.is_sent && self.talk.is_last() && !T::SENDS_BY_ITSELF;
+        // Of a session, or of a pool, there is more to send later.
+        let is_last = self.talk.is_last() && self.talk.pool().is_none();
+        let is_all_sent = self.is_sent && is_last && !T::SENDS_BY_ITSELF;
         let interest = if is_all_sent { read } else { read | EpollFlags::EPOLLOUT };
         epoll.add(&self.transport, EpollEvent::new(interest, token.to_bits()))?;
         self.is_registered = true;
@@ -271,7 +297,8 @@ impl<T: Transport> Connection<T> {
     /// Whether this time-out, which counts from `started_ns`, still concerns it. Between two requests
     /// there is nothing to wait for.
     pub(super) fn is_subject_to(&self, limit: Limit, started_ns: u64) -> bool {
-        if started_ns != self.started_ns || matches!(self.phase, Phase::Pause(Pause::Gap | Pause::Rest)) {
+        let waits = !matches!(self.phase, Phase::Pause(Pause::Gap | Pause::Rest) | Phase::Idle);
+        if started_ns != self.started_ns || !waits {
             return false;
         }
         match limit {
@@ -307,7 +334,7 @@ impl<T: Transport> Connection<T> {
             return end;
         }
         match self.at().stage() {
-            Stage::Connect => End::now(Outcome::NotSent(NotSent::Stopped)),
+            Stage::Connect if self.first_outcome.is_none() => End::now(Outcome::NotSent(NotSent::Stopped)),
             _ => self.timed_out(),
         }
     }

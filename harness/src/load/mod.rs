@@ -29,6 +29,15 @@
 //! known to be over; a close that meets a request on its way is a loss. See
 //! [`Outcome::ClosedIdle`](holdline_model::record::Outcome::ClosedIdle).
 //!
+//! # Pools
+//!
+//! Attempts of a pool send one request each over whichever connection is idle, the one that was used last first, or
+//! over one that they open. A connection is named by the attempt that opened it, and each attempt's record says which
+//! one carried it. One that the server is known to have ended is not used again, nor one that it has said it ends; the
+//! client looks just before it sends. What fails all the same before a byte of the reply is sent once more over a fresh
+//! connection, if the pool does so; the attempt's time-outs go on from its start. Poison goes over a connection of its
+//! own, and once.
+//!
 //! A client that pauses while it writes notices at once if the server ends the connection; one that
 //! pauses before it reads does not look.
 //!
@@ -59,6 +68,7 @@ mod descriptors;
 mod errno;
 mod pacer;
 mod pauses;
+mod pool;
 mod room;
 mod slab;
 mod socket;

@@ -58,14 +58,16 @@ impl Manner {
             protocol,
             connection,
             // Where no request says that it is the last, sessions are ended by the client.
-            server_closes: protocol.can().say_last || !connection.is_session(),
+            server_closes: protocol.can().say_last || !connection.keeps_alive(),
             logs_requests: !is_plainest,
         }
     }
 
     /// What an attempt is to say. `head` gives the room to encode it in.
     pub(super) fn talk(&self, attempt: u32, intended_ns: u64, poison: Option<Poison>, head: Vec<u8>) -> Talk {
-        let connection = self.connection.of_attempt(attempt);
+        let mut connection = self.connection.of_attempt(attempt);
+        // Poison goes over a connection of its own, so that it strikes once, and as its client's address says.
+        connection.pool = connection.pool.filter(|_| poison.is_none());
         let mut talk = Talk {
             manner: Self { connection, ..*self },
             ask: Ask { attempt, exchange: 0, poison, keeps: false, body_bytes: connection.body_bytes },
@@ -82,7 +84,7 @@ impl Manner {
 
 impl Talk {
     fn encode(&mut self) {
-        self.ask.keeps = !self.is_last();
+        self.ask.keeps = !self.is_last() || self.pool().is_some();
         self.head.clear();
         self.manner.protocol.encode(&self.ask, &mut self.head);
     }
@@ -97,6 +99,11 @@ impl Talk {
     /// Gives back the room that it took.
     pub(super) fn into_head(self) -> Vec<u8> {
         self.head
+    }
+
+    /// The pool that it belongs to.
+    pub(super) fn pool(&self) -> Option<scenario::Pool> {
+        self.manner.connection.pool
     }
 
     /// Whether the request in hand is the last.
@@ -205,7 +212,7 @@ impl Talk {
     /// Whether the server is to end the connection behind the last reply: where it was told so, and where
     /// each connection carries one request. Otherwise that is up to the client.
     pub(super) fn server_closes(&self) -> bool {
-        self.manner.server_closes
+        self.manner.server_closes && self.pool().is_none()
     }
 
     /// How many requests have got their right reply.

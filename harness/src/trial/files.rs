@@ -76,6 +76,9 @@ impl TrialFiles<'_> {
             "ended_by",
             "send_failed",
             "half_closed",
+            "carried_by",
+            "retried",
+            "afterwards",
         ])?;
         for attempt in &self.summary.reconciled.attempts {
             if let Some(record) = self.client.get(attempt.record as usize) {
@@ -86,7 +89,7 @@ impl TrialFiles<'_> {
         gz.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()
     }
 
-    fn row(&self, record: &ClientRecord, attempt: &Attempt) -> [String; 21] {
+    fn row(&self, record: &ClientRecord, attempt: &Attempt) -> [String; 24] {
         let stamp = |stamp: Option<NonZeroU64>| {
             stamp.map_or(String::new(), |at| self.since_start(at.get()).to_string())
         };
@@ -113,6 +116,12 @@ impl TrialFiles<'_> {
             record.ended.map_or(String::new(), |ended| ended.to_string()),
             u8::from(record.send_failed).to_string(),
             u8::from(record.half_closed).to_string(),
+            record.carried.map_or(String::new(), |carried| carried.by.to_string()),
+            record
+                .carried
+                .and_then(|carried| carried.retried)
+                .map_or(String::new(), |ended| ended.to_string()),
+            record.carried.map_or(String::new(), |carried| carried.afterwards.to_string()),
         ]
     }
 

@@ -156,7 +156,7 @@ fn worker_config(scenario: &Scenario, supervisor: &Supervisor, address: &Address
         nofile: scenario.workers.nofile,
         memory_bytes: scenario.workers.memory_bytes,
         protocol: support::protocol(supervisor, scenario),
-        sessions: scenario.load.connection.is_session(),
+        sessions: scenario.load.connection.keeps_alive(),
     }
 }
 

@@ -18,6 +18,7 @@ mod limits;
 mod misbehaviour;
 mod paths;
 mod pipes;
+mod pools;
 mod printed;
 mod queues;
 mod readiness;

@@ -11,7 +11,7 @@ use holdline::load::{self, LoadPlan, Progress, StopFlag};
 use holdline_contract::clock::now_ns;
 use holdline_model::arrivals::Schedule;
 use holdline_model::record::Outcome;
-use holdline_model::scenario::{Connection, Until};
+use holdline_model::scenario::{Connection, Pool, Until};
 use holdline_model::wire::{Address, Asked, Protocol, ReplyFields, Request, reply_line};
 
 use super::plan;
@@ -88,7 +88,7 @@ fn listen(
     count: u32,
 ) -> (Address, tempfile::TempDir) {
     let dir = tempfile::tempdir().expect("a folder");
-    let closes = !protocol.can().say_last && !connection.is_session();
+    let closes = !protocol.can().say_last && !connection.keeps_alive();
     let one =
         move |stream: &mut dyn Stream| if closes { once(stream, protocol) } else { serve(stream, protocol) };
     if is_unix {
@@ -132,7 +132,9 @@ fn once(stream: &mut dyn Stream, protocol: Protocol) {
 
 fn allocations(is_unix: bool, protocol: Protocol, connection: Connection, attempts: u32) -> u64 {
     let (address, _dir) = listen(is_unix, protocol, connection, attempts);
-    let schedule = Schedule::Closed { clients: 4, until: Until::Attempts(attempts) };
+    // The server has one connection at a time, and a pool keeps the first one.
+    let clients = if connection.pool.is_some() { 1 } else { 4 };
+    let schedule = Schedule::Closed { clients, until: Until::Attempts(attempts) };
     let plan = LoadPlan { protocol, connection, ..plan(address, schedule) };
     let (progress, stop) = (Progress::default(), StopFlag::new().expect("a descriptor"));
     let before = ALLOCATIONS.get();
@@ -167,4 +169,11 @@ fn sessions_pauses_and_bodies_allocate_nothing() {
     // Over TCP, the second half of each request would wait for a delayed acknowledgement of the first.
     check(true, Protocol::Http, Connection { body_bytes: 9_000, ..slow });
     check(false, Protocol::Http, Connection { connect_pause_ns: 20_000, ..SESSION });
+}
+
+#[test]
+fn connections_that_are_used_again_allocate_nothing() {
+    let pool = Some(Pool { idle_max: 4, idle_timeout_ns: None, retry: true });
+    check(false, Protocol::Http, Connection { pool, ..Connection::ONE_SHOT });
+    check(true, Protocol::Square, Connection { pool, ..Connection::ONE_SHOT });
 }

@@ -3,11 +3,13 @@
 mod allocations;
 mod isolated;
 mod outcomes;
+mod pools;
 mod queues;
 mod quiet;
 mod schedules;
 mod server;
 mod sessions;
+mod visits;
 
 use std::collections::BTreeMap;
 
@@ -87,7 +89,7 @@ fn check_stamps(record: &ClientRecord, start_ns: u64) {
             | Outcome::Reset
             | Outcome::Silent(_)
     );
-    assert!(!must_be_connected || record.connected.is_some(), "{record:?}");
+    assert!(!must_be_connected || record.connected.is_some() || record.was_reused(), "{record:?}");
     let cannot_be = matches!(record.outcome, Outcome::Refused | Outcome::NoPath | Outcome::NotSent(_));
     assert!(!cannot_be || record.connected.is_none(), "{record:?}");
 }

@@ -8,6 +8,7 @@ mod kernel;
 mod lag;
 mod marks;
 mod planted;
+mod pools;
 mod ready;
 mod replies;
 mod sources;

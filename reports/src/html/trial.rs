@@ -185,6 +185,7 @@ fn facts(trial: &TrialResult) -> Vec<(&'static str, String)> {
     let retry = format!("{} safe, {} ambiguous", count(trial.safe_to_retry), count(trial.ambiguous));
     let mut facts = vec![("Attempts", prose::fates(trial)), ("Collateral", prose::collateral(trial))];
     facts.extend(prose::sessions(trial).map(|sessions| ("Sessions", sessions)));
+    facts.extend(prose::pool(trial).map(|text| ("Pool", text)));
     facts.extend(prose::silent(trial).map(|silent| ("Silent", silent)));
     facts.extend(prose::addresses(trial).map(|text| ("Addresses", text)));
     if trial.safe_to_retry + trial.ambiguous > 0 {

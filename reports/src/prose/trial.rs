@@ -173,6 +173,35 @@ pub(crate) fn sessions(trial: &TrialResult) -> Option<String> {
     ))
 }
 
+/// What became of a pool of connections, where there was one.
+pub(crate) fn pool(trial: &TrialResult) -> Option<String> {
+    let pool = trial.pool.as_ref()?;
+    let mut text = format!(
+        "{} opened; {} sent over one that had carried others, {} of them broken off before a byte of the reply, {} sent once more ({} lost all the same",
+        counted(pool.connections, "connection"),
+        count(pool.reused),
+        count(pool.broken),
+        count(pool.retried),
+        count(pool.retried_lost),
+    );
+    if let Some(twice) = pool.read_twice {
+        text.push_str(&format!(", {} read twice", count(twice)));
+    }
+    text.push(')');
+    let ends = [
+        (pool.closed_idle, "closed by the server while idle"),
+        (pool.reset_idle, "reset while idle"),
+        (pool.told_idle, "told something while idle"),
+        (pool.announced, "announced to be closed"),
+        (pool.expired, "idle for too long"),
+        (pool.surplus, "too many for the pool"),
+    ];
+    for (number, how) in ends.into_iter().filter(|(number, _)| *number > 0) {
+        text.push_str(&format!("; {} {how}", count(number)));
+    }
+    Some(text)
+}
+
 /// What became of silent clients, where there were any.
 pub(crate) fn silent(trial: &TrialResult) -> Option<String> {
     let silent = trial.silent.as_ref()?;
@@ -303,7 +332,7 @@ pub(crate) fn fates(trial: &TrialResult) -> String {
 
 #[cfg(test)]
 mod tests {
-    use holdline_model::result::SessionsResult;
+    use holdline_model::result::{PoolResult, SessionsResult};
 
     use super::*;
     use crate::sample;
@@ -325,6 +354,29 @@ mod tests {
         trial.workers.orphans = None;
         let text = workers(&trial);
         assert!(text.contains("orphans not known") && !text.contains("0 workers started"), "{text}");
+    }
+
+    #[test]
+    fn pools_are_told_by_what_became_of_their_connections() {
+        let mut trial = sample::held("prefork", "deploy");
+        assert_eq!(pool(&trial), None);
+        trial.pool = Some(PoolResult {
+            connections: 10,
+            reused: 49,
+            broken: 9,
+            retried: 9,
+            retried_lost: 1,
+            read_twice: Some(2),
+            closed_idle: 3,
+            expired: 4,
+            ..PoolResult::default()
+        });
+        assert_eq!(
+            pool(&trial).as_deref(),
+            Some(
+                "10 connections opened; 49 sent over one that had carried others, 9 of them broken off before a byte of the reply, 9 sent once more (1 lost all the same, 2 read twice); 3 closed by the server while idle; 4 idle for too long"
+            )
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::metric::{metric, metrics};
 use crate::recovery::Recovery;
 use crate::result::{
     BooksResult, Check, CostResult, InheritanceCheck, KernelResult, LatencySet, ListenerResult, Outage,
-    Quantiles, Served, SessionsResult, SilentResult, WorkersResult,
+    PoolResult, Quantiles, Served, SessionsResult, SilentResult, WorkersResult,
 };
 use crate::violation::Unmeasured;
 use crate::words::{Blame, Fate, Finding, Grade, Verdict};
@@ -43,6 +43,7 @@ fn trial() -> TrialResult {
         latency: LatencySet { accept, ..LatencySet::default() },
         sessions: None,
         silent: None,
+        pool: None,
         endings: Default::default(),
         kernel: KernelResult {
             listen_overflows: 3,
@@ -273,6 +274,7 @@ fn every_metric_can_be_measured() {
         workers,
         sessions,
         silent,
+        pool: Some(PoolResult::default()),
         recoveries: vec![Recovery::Back { after_ns: 1 }],
         back_after_ns: Some(1),
         ..trial()

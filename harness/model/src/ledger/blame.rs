@@ -72,5 +72,6 @@ pub(super) fn retry_of(records: &TrialRecords<'_>, record: &ClientRecord, attemp
         Fate::ErrorReply if record.outcome == Outcome::ErrorReply(503) => true,
         _ => record.unasked || records.tell_accepts() && attempt.worker == NO_WORKER,
     };
-    if is_safe { Retry::Safe } else { Retry::Ambiguous }
+    // What was sent twice may have been done the first time.
+    if is_safe && !record.was_retried() { Retry::Safe } else { Retry::Ambiguous }
 }

@@ -7,6 +7,7 @@
 mod askers;
 mod blame;
 pub mod books;
+mod carriage;
 mod log;
 mod reads;
 
@@ -105,6 +106,12 @@ impl TrialRecords<'_> {
     pub const fn tell_accepts(&self) -> bool {
         self.workers.is_some() && self.accepts_stamped
     }
+
+    /// Whether attempts use connections that others have opened, so that a client's address does not name who asks.
+    #[must_use]
+    pub fn are_pooled(&self) -> bool {
+        self.client.iter().any(|record| record.carried.is_some())
+    }
 }
 
 /// No worker.
@@ -165,7 +172,7 @@ pub fn reconcile(records: &TrialRecords<'_>) -> Reconciled {
     let mut books = Books::default();
     let by_attempt = index_client(records, &mut books);
     let taken = if records.tell_accepts() {
-        index_accepts(records, &mut books)
+        carriage::with_carriers(records, index_accepts(records, &mut books))
     } else {
         reads::index(records, &mut books)
     };
@@ -368,8 +375,10 @@ fn fate_of(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt)
 /// session, or a listener that closed just then: unless samples show that the connection had left its
 /// queue while it was still open.
 fn fate_without_reply(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt) -> Fate {
+    // Over a connection that was used again, others had got their replies.
+    let was_answered = record.requests_answered > 0 || record.was_reused() && !record.was_retried();
     let accepted = attempt.worker != NO_WORKER
-        || !records.tell_accepts() && (record.requests_answered > 0 || was_taken(records, record, attempt));
+        || !records.tell_accepts() && (was_answered || was_taken(records, record, attempt));
     if accepted { Fate::NoReply } else { Fate::QueueReset }
 }
 

@@ -2,7 +2,7 @@
 //! and how slowly.
 
 use super::file::{ConnectionFile, ConnectionTableFile, LoadFile};
-use super::{Connection, Timeouts};
+use super::{Connection, Pool, Timeouts};
 use crate::bounds;
 use crate::duration;
 use crate::file::{At, Problem, integer, time};
@@ -18,6 +18,7 @@ impl Connection {
         read_pause_ns: 0,
         body_bytes: 0,
         half_close: false,
+        pool: None,
         every: 1,
     };
 
@@ -25,6 +26,12 @@ impl Connection {
     #[must_use]
     pub const fn is_session(&self) -> bool {
         self.requests > 1
+    }
+
+    /// Whether the server is to expect more requests on a connection than one, and to have many open at once.
+    #[must_use]
+    pub const fn keeps_alive(&self) -> bool {
+        self.is_session() || self.pool.is_some()
     }
 
     /// What this attempt does with its connection: all but every n-th are one-shot.
@@ -81,6 +88,7 @@ pub(super) fn connection(file: &LoadFile, timeouts: Timeouts) -> Result<Connecti
         read_pause_ns: pause("read-pause", table.read_pause.as_ref())?,
         body_bytes: body(table, file)?,
         half_close: table.half_close.unwrap_or(false),
+        pool: pool(table)?,
         every: integer("every", table.every.as_ref(), bounds::EVERY)?.unwrap_or(1),
     };
     check_gap(table, &connection)?;
@@ -113,6 +121,7 @@ fn silent(table: &ConnectionTableFile) -> Result<bool, Problem> {
         ("read-pause", table.read_pause.is_some()),
         ("body", table.body.is_some()),
         ("half-close", table.half_close.is_some()),
+        ("pool", table.pool.is_some()),
     ];
     match asks.into_iter().find(|(_, is_there)| *is_there) {
         Some((key, _)) => Err(silent
@@ -120,6 +129,40 @@ fn silent(table: &ConnectionTableFile) -> Result<bool, Problem> {
             .expecting("`silent` alone, or with `every`")),
         None => Ok(true),
     }
+}
+
+/// Attempts of a pool send one request each, at once, over whichever connection is free.
+fn pool(table: &ConnectionTableFile) -> Result<Option<Pool>, Problem> {
+    let idle_timeout_ns = time("idle-timeout", table.idle_timeout.as_ref(), 1..=bounds::TIMEOUT_NS_MAX)?;
+    let Some(pool) = &table.pool else {
+        let timeout = table.idle_timeout.as_ref().map(|given| (given.span.clone(), "idle-timeout"));
+        let retry = table.retry.as_ref().map(|given| (given.span.clone(), "retry"));
+        return match timeout.or(retry) {
+            Some((span, key)) => Err(At { value: (), span }
+                .problem(format!("`{key}` is about connections that are used again, and none is"))
+                .expecting("`pool` beside it")),
+            None => Ok(None),
+        };
+    };
+    let others = [
+        ("requests", table.requests.is_some()),
+        ("gap", table.gap.is_some()),
+        ("connect-pause", table.connect_pause.is_some()),
+        ("silent", table.silent.is_some()),
+        ("send-pause", table.send_pause.is_some()),
+        ("read-pause", table.read_pause.is_some()),
+        ("half-close", table.half_close.is_some()),
+    ];
+    if let Some((key, _)) = others.into_iter().find(|(_, is_there)| *is_there) {
+        return Err(pool
+            .problem(format!(
+                "attempts of a pool send one request each, at once, so that `{key}` means nothing"
+            ))
+            .expecting("`pool` with `idle-timeout`, `retry`, `body` and `every` at most"));
+    }
+    let idle_max = integer("pool", Some(pool), bounds::POOL)?.unwrap_or(1);
+    let retry = table.retry.as_ref().is_none_or(|retry| retry.value);
+    Ok(Some(Pool { idle_max, idle_timeout_ns, retry }))
 }
 
 fn check_gap(table: &ConnectionTableFile, connection: &Connection) -> Result<(), Problem> {

@@ -233,6 +233,13 @@ pub struct ConnectionTableFile {
     pub body: Option<At<Bytes>>,
     /// Whether the client ends its side behind the last request. Default: false.
     pub half_close: Option<bool>,
+    /// Attempts use idle connections of others again, and keep so many of them, 1 to 10000. Default: no pool.
+    pub pool: Option<At<i64>>,
+    /// With `pool`: after how long an idle connection is not used again. Default: as the server says, or never.
+    pub idle_timeout: Option<At<Time>>,
+    /// With `pool`: whether what fails on a connection that was used before, and before a byte of its reply came, is
+    /// sent once more over a fresh one. Default: true.
+    pub retry: Option<At<bool>>,
     /// Only every n-th attempt is like this, counted from 1; all others are one-shot. Default: 1.
     pub every: Option<At<i64>>,
 }
@@ -422,7 +429,7 @@ read_one_of!(
 );
 
 const CONNECTION_EXPECTED: &str =
-    "\"one-shot\", or a table of requests, gap, send-pause, read-pause, body, half-close and every";
+    "\"one-shot\", or a table of requests, gap, send-pause, read-pause, body, half-close, pool and every";
 
 fn connection(text: &str) -> Result<ConnectionFile, String> {
     match text {

@@ -159,8 +159,21 @@ pub struct Connection {
     pub body_bytes: u32,
     /// Whether the client ends its side of the connection behind the last request (`shutdown`).
     pub half_close: bool,
+    /// The pool from which attempts take connections that others have opened, and to which they give them.
+    pub pool: Option<Pool>,
     /// Only every n-th attempt is like this, counted from 1, and all others are one-shot; at least 1.
     pub every: u32,
+}
+
+/// A pool of connections, as keep-alive clients have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    /// The most idle connections that it keeps, at least 1.
+    pub idle_max: u32,
+    /// After how many nanoseconds of idleness the client itself does not use a connection again; `None`: it does.
+    pub idle_timeout_ns: Option<u64>,
+    /// Whether what fails on a connection that was used before is sent once more, over a fresh one.
+    pub retry: bool,
 }
 
 /// When attempts are due.

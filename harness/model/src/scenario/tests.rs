@@ -452,6 +452,19 @@ fn every_kind_of_connection_is_read() {
         ("{ silent = false, requests = 2 }", Connection { requests: 2, ..one_shot }),
         ("{ half-close = true }", Connection { half_close: true, ..one_shot }),
         ("{ body = \"64KiB\" }", Connection { body_bytes: 1 << 16, ..one_shot }),
+        (
+            "{ pool = 8 }",
+            Connection { pool: Some(Pool { idle_max: 8, idle_timeout_ns: None, retry: true }), ..one_shot },
+        ),
+        (
+            "{ pool = 1, idle-timeout = \"4s\", retry = false, body = \"1KiB\", every = 2 }",
+            Connection {
+                pool: Some(Pool { idle_max: 1, idle_timeout_ns: Some(4000 * ms), retry: false }),
+                body_bytes: 1024,
+                every: 2,
+                ..one_shot
+            },
+        ),
     ] {
         let load =
             format!("arrivals = {{ closed = 1 }}\nattempts = 3\nprotocol = \"http\"\nconnection = {text}");
@@ -489,6 +502,13 @@ fn wrong_connections() {
         ("{ silent = true, requests = 2 }", 25, "so that `requests` means nothing"),
         ("{ silent = true, connect-pause = \"1s\" }", 25, "expected `silent` alone, or with `every`"),
         ("{ half-close = \"yes\" }", 29, "expected a boolean"),
+        ("{ pool = 0 }", 23, "expected 1 to 10000"),
+        ("{ pool = true }", 23, "expected"),
+        ("{ retry = true }", 24, "expected `pool` beside it"),
+        ("{ idle-timeout = \"1s\" }", 31, "expected `pool` beside it"),
+        ("{ pool = 8, idle-timeout = \"3min\" }", 41, "at most 120s"),
+        ("{ pool = 8, requests = 2 }", 23, "so that `requests` means nothing"),
+        ("{ silent = true, pool = 2 }", 25, "so that `pool` means nothing"),
     ] {
         let load = format!("arrivals = {{ closed = 1 }}\nattempts = 3\nconnection = {connection}");
         wrong(&with_load(&load), 6, column, fragment);

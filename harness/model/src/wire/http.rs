@@ -10,7 +10,7 @@ use percent_encoding::percent_decode;
 
 use super::body::Framing;
 use super::request::Request;
-use super::rest::{Excerpt, Framed, Heard, Wrong};
+use super::rest::{Excerpt, Framed, Heard, Keeps, Wrong};
 use super::speak::{Ask, Asked, Can, Head, Speak};
 
 /// The longest head of a request that a worker reads, in bytes.
@@ -144,7 +144,7 @@ struct Headed<'a> {
     /// How many bytes the head takes, those of interim replies included.
     head_bytes: usize,
     /// Whether the server would go on over the same connection.
-    keeps: bool,
+    keeps: Keeps,
 }
 
 impl<'a> Headed<'a> {
@@ -174,7 +174,7 @@ fn parse(bytes: &[u8]) -> Reply<'_> {
             // to switch protocols.
             100..200 if status != 101 && body_from <= HEAD_BYTES_MAX => from = body_from,
             200..1000 => {
-                let keeps = keeps(response.version, response.headers);
+                let keeps = keeping(response.version, response.headers);
                 let Some(framing) = framing(status, response.headers) else {
                     return Reply::Wrong(Wrong::Malformed);
                 };
@@ -204,6 +204,21 @@ fn framing(status: u16, headers: &[Header<'_>]) -> Option<Framing> {
     let length: u64 = std::str::from_utf8(first).ok()?.parse().unwrap_or(u64::MAX);
     let is_sound = is_number && lengths.all(|other| other == first);
     is_sound.then_some(Framing::Length(length))
+}
+
+/// Whether a server would go on, and for how long. `Keep-Alive` has parameters of which two are in use (RFC 2068,
+/// section 19.7.1.1): `timeout`, in seconds of idleness, and `max`, how many requests more it would take.
+fn keeping(version: Option<u8>, headers: &[Header<'_>]) -> Keeps {
+    let parameter = |name: &str| -> Option<u32> {
+        let parameters = named(headers, "keep-alive").flat_map(|header| tokens(header.value));
+        let mut values = parameters.filter_map(|token| {
+            let (key, value) = std::str::from_utf8(token).ok()?.split_once('=')?;
+            let is_named = key.trim().eq_ignore_ascii_case(name);
+            is_named.then(|| value.trim().trim_matches('"').parse().ok()).flatten()
+        });
+        values.next()
+    };
+    Keeps { keeps: keeps(version, headers) && parameter("max") != Some(0), idle_s_max: parameter("timeout") }
 }
 
 fn keeps(version: Option<u8>, headers: &[Header<'_>]) -> bool {

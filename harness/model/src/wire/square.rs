@@ -4,7 +4,7 @@
 use super::body::Framing;
 use super::reply::judge_line;
 use super::request::Request;
-use super::rest::{Excerpt, Framed, Heard, Right, Wrong};
+use super::rest::{Excerpt, Framed, Heard, Keeps, Right, Wrong};
 use super::speak::{Ask, Asked, Can, Head, Speak};
 use super::{REPLY_BYTES_MAX, REQUEST_BYTES_MAX};
 
@@ -24,7 +24,7 @@ impl Speak for Square {
     fn judge(ask: &Ask, reply: &[u8], _at_end: bool) -> Heard {
         match line_bytes(reply) {
             Some(bytes) if bytes <= REPLY_BYTES_MAX => match judge_line(&reply[..bytes], ask.request()) {
-                Some(version) => Heard::Right(Right { bytes, version, keeps: true }),
+                Some(version) => Heard::Right(Right { bytes, version, keeps: true, idle_s_max: None }),
                 None => Heard::Wrong(Wrong::Answer),
             },
             None if reply.len() < REPLY_BYTES_MAX => Heard::Part,
@@ -53,7 +53,7 @@ impl Speak for Square {
 }
 
 fn framed(bytes: &[u8]) -> Framed<'_> {
-    Framed { framing: Framing::Line, bytes, head_bytes: 0, wrong: None, keeps: true }
+    Framed { framing: Framing::Line, bytes, head_bytes: 0, wrong: None, keeps: Keeps::ALWAYS }
 }
 
 /// Length of the first line, newline included, once all of it is there.

@@ -1,7 +1,7 @@
 //! The reading half of an attempt: replies, the server's close, and how the attempt ended by them.
 
 use holdline_contract::clock::now_ns;
-use holdline_model::record::{Ending, Outcome, SilentEnd};
+use holdline_model::record::{Afterwards, Ending, Outcome, SilentEnd};
 use holdline_model::wire::{Heard, Right, Wrong};
 use nix::errno::Errno;
 
@@ -116,7 +116,7 @@ impl<T: Transport> Connection<T> {
             self.phase = Phase::Close;
         }
         let is_sent = self.is_sent || !is_complete;
-        self.end_when_sent(End { at_ns, outcome, version: 0, lingers }, is_sent)
+        self.end_when_sent(End { at_ns, outcome, version: 0, lingers, reusable_ns: None }, is_sent)
     }
 
     /// A client as most are reads only once it has sent all. So where the reply came before that, the rest is
@@ -166,7 +166,7 @@ impl<T: Transport> Connection<T> {
     pub(super) fn settle_owed(&mut self, end: End) -> Step {
         let lingers = end.lingers && self.is_sent && self.ended.is_none();
         self.phase = Phase::Close;
-        Step::Ended(End { lingers, ..end })
+        Step::Ended(End { lingers, reusable_ns: None, ..end })
     }
 
     /// The end that was owed, of a connection that takes no more of its request.
@@ -177,21 +177,43 @@ impl<T: Transport> Connection<T> {
     }
 
     /// What follows the right reply: the next request, or the end.
-    fn go_on_from(&mut self, Right { version, keeps, .. }: Right, at_ns: u64, at_end: bool) -> Step {
+    fn go_on_from(&mut self, right: Right, at_ns: u64, at_end: bool) -> Step {
+        let Right { version, keeps, .. } = right;
         let Some(next_ns) = self.talk.answer(at_ns) else {
             self.phase = Phase::Close;
-            let lingers = self.talk.server_closes() && !at_end;
-            let end = End { at_ns, outcome: Outcome::Replied, version, lingers };
+            let reusable_ns = self.reusable_ns(right, at_ns).filter(|_| !at_end);
+            let is_announced = self.talk.pool().is_some() && !keeps;
+            if is_announced {
+                self.not_used_again(Afterwards::Announced);
+            }
+            let lingers = (self.talk.server_closes() || is_announced) && !at_end;
+            let end = End { at_ns, outcome: Outcome::Replied, version, lingers, reusable_ns };
             return self.end_when_sent(end, self.is_sent);
         };
         let was_sent = std::mem::take(&mut self.is_sent);
         self.sent_bytes = 0;
         // A server that answers before it has read everything cannot find the next request.
         if !keeps || !was_sent {
-            return Step::Ended(End { at_ns, outcome: Outcome::ClosedIdle, version, lingers: false });
+            return Step::Ended(End {
+                at_ns,
+                outcome: Outcome::ClosedIdle,
+                version,
+                lingers: false,
+                reusable_ns: None,
+            });
         }
         self.phase = Phase::Pause(Pause::Gap);
         Step::Pause(Pause::Gap, next_ns)
+    }
+
+    /// Until when another attempt may use the connection behind the right reply; `None`: none may.
+    fn reusable_ns(&self, right: Right, at_ns: u64) -> Option<u64> {
+        let pool = self.talk.pool()?;
+        let by_server_ns = right.idle_s_max.map(|seconds| u64::from(seconds) * 1_000_000_000);
+        let idle_ns = [pool.idle_timeout_ns, by_server_ns].into_iter().flatten().min();
+        let until_ns = idle_ns.map_or(u64::MAX, |idle_ns| at_ns.saturating_add(idle_ns));
+        // What comes behind a reply that nobody had asked for makes the next one unreadable.
+        (right.keeps && self.is_sent && self.reply.is_empty()).then_some(until_ns)
     }
 
     /// Hears what the server does to a client that says nothing. What it says itself is not kept.

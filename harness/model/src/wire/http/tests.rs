@@ -14,7 +14,7 @@ fn judge(text: &str, at_end: bool) -> Heard {
 }
 
 fn right(bytes: usize, keeps: bool) -> Heard {
-    Heard::Right(Right { bytes, version: 0, keeps })
+    Heard::Right(Right { bytes, version: 0, keeps, idle_s_max: None })
 }
 
 fn wrong(why: Wrong) -> Heard {
@@ -68,6 +68,23 @@ fn old_servers_close_unless_they_say_otherwise() {
     };
     assert!(!keeps(""));
     assert!(keeps("Connection: Keep-Alive\r\n"));
+}
+
+#[test]
+fn servers_say_how_long_and_how_often_a_connection_may_be_used() {
+    let kept = |headers: &str| match judge(&format!("{HEAD}Content-Length: 6\r\n{headers}\r\n7*7=49"), false)
+    {
+        Heard::Right(right) => (right.keeps, right.idle_s_max),
+        heard => panic!("{heard:?}"),
+    };
+    assert_eq!(kept(""), (true, None));
+    assert_eq!(kept("Keep-Alive: timeout=5, max=100\r\n"), (true, Some(5)));
+    assert_eq!(kept("keep-alive: MAX = 1,Timeout=\"15\"\r\n"), (true, Some(15)));
+    assert_eq!(kept("Keep-Alive: timeout=5, max=0\r\n"), (false, Some(5)));
+    assert_eq!(kept("Keep-Alive: timeout=5\r\nConnection: close\r\n"), (false, Some(5)));
+    for nonsense in ["timeout", "timeout=soon", "timeout=-1", "timeout=99999999999", "\u{e9}=1", ""] {
+        assert_eq!(kept(&format!("Keep-Alive: {nonsense}\r\n")), (true, None), "{nonsense}");
+    }
 }
 
 #[test]

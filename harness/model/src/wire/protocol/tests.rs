@@ -186,7 +186,7 @@ fn every_protocol_reads_what_it_encodes_and_is_content_with_its_answer() {
             }
         }
         let answer = protocol.answer("7*7=49 version=3\n".to_owned(), true);
-        let right = Right { bytes: answer.len(), version: 3, keeps: true };
+        let right = Right { bytes: answer.len(), version: 3, keeps: true, idle_s_max: None };
         assert_eq!(protocol.judge(&ASK, &answer, false), Heard::Right(right));
         assert_ne!(protocol.judge(&ASK, &protocol.refuse(false), true), Heard::Right(right));
         assert_eq!(serde_json::to_value(protocol).expect("a word"), protocol.as_str());
