@@ -5,6 +5,7 @@
 
 pub mod calibrate;
 pub mod catalogue;
+mod causes;
 pub mod cli;
 pub mod exit;
 pub mod export;

@@ -245,7 +245,7 @@ mod tests {
         scenario::Connection { requests: 3, gap_ns: 50, ..scenario::Connection::ONE_SHOT };
 
     fn right(bytes: usize, version: u16, keeps: bool) -> Heard {
-        Heard::Right(Right { bytes, version, keeps })
+        Heard::Right(Right { bytes, version, keeps, idle_s_max: None })
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::catalogue::TemplateProblem;
+use crate::causes::causes;
 use crate::load::LoadError;
 use crate::rundir::RunDirError;
 use crate::sandbox::SandboxError;
@@ -93,17 +94,10 @@ impl RunError {
     /// Why a trial could not even be started.
     pub(super) fn not_started(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let error = error.into();
-        let mut cause: Option<&(dyn Error + 'static)> = Some(error.as_ref());
-        while let Some(link) = cause {
-            // fork(2): RLIMIT_NPROC, or the whole machine's limit.
-            let is_refused = link
-                .downcast_ref::<io::Error>()
-                .is_some_and(|error| error.raw_os_error() == Some(libc::EAGAIN));
-            if is_refused {
-                return Self::Processes;
-            }
-            cause = link.source();
-        }
-        Self::Trial(error)
+        // fork(2): RLIMIT_NPROC, or the whole machine's limit.
+        let is_refused = causes(error.as_ref())
+            .filter_map(|cause| cause.downcast_ref::<io::Error>())
+            .any(|error| error.raw_os_error() == Some(libc::EAGAIN));
+        if is_refused { Self::Processes } else { Self::Trial(error) }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
 use holdline_contract::ledger::{LedgerError, LedgerReader};
 use holdline_model::shm::{RecordKind, WorkerRecord, parse_crash_detail};
 use holdline_model::words::CrashMode;
@@ -50,12 +49,12 @@ impl Ledgered {
     }
 
     /// Reads what is new; returns the records that are not about single connections.
-    pub(super) fn poll(&mut self) -> Result<Vec<WorkerRecord>> {
+    pub(super) fn poll(&mut self) -> Result<Vec<WorkerRecord>, LedgerError> {
         let mut rare = Vec::new();
         let records = match self.reader.poll() {
             // Nothing is lost by it but a moment: every ledger is read once more when the trial is over.
             Err(LedgerError::Io { source, .. }) if is_out_of_descriptors(&source) => Vec::new(),
-            records => records.context("failed to read the workers' ledgers")?,
+            records => records?,
         };
         for record in records {
             self.note(&record);

@@ -1,10 +1,10 @@
 //! The thread that puts load on the server, as the rest of the trial sees it.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::{Context, Result, anyhow};
 use holdline_model::arrivals::Schedule;
 use holdline_model::conductor::{Moment, Moments};
 use holdline_model::record::{ClientRecord, RequestRecord};
@@ -20,6 +20,20 @@ use super::place::Place;
 use super::record::Told;
 use crate::kernel::custody::Handover;
 use crate::load::{self, LoadError, LoadPlan, Progress, StopFlag};
+
+/// A load that could not be put on the service, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LoadThreadError {
+    /// The load client could not.
+    #[error("failed to run the load")]
+    Load(#[from] LoadError),
+    /// There is no thread to be had.
+    #[error("failed to start the load thread")]
+    Start(#[source] io::Error),
+    /// It panicked.
+    #[error("the load thread panicked")]
+    Panicked,
+}
 
 /// What the load client wrote down.
 pub(super) struct ClientLog {
@@ -48,7 +62,7 @@ impl RunningLoad {
         pending: Vec<AttemptFault>,
         sender: UnboundedSender<Told>,
         custody: Handover,
-    ) -> Result<Self> {
+    ) -> Result<Self, LoadThreadError> {
         let planned = planned(&place.scenario, &schedule);
         let plan = LoadPlan {
             address: place.workspace.values.address.clone(),
@@ -74,13 +88,13 @@ impl RunningLoad {
                 let log = attempts.map(|attempts| ClientLog { attempts, requests, said });
                 let _ = done_sender.send(log);
             })
-            .context("failed to start the load thread")?;
+            .map_err(LoadThreadError::Start)?;
         Ok(Self { done, progress, stop, planned })
     }
 
     /// Waits for its end; to be called until it has given its records, and not again.
-    pub(super) async fn ended(&mut self) -> Result<ClientLog> {
-        let log = (&mut self.done).await.map_err(|_| anyhow!("the load thread panicked"))?;
+    pub(super) async fn ended(&mut self) -> Result<ClientLog, LoadThreadError> {
+        let log = (&mut self.done).await.map_err(|_| LoadThreadError::Panicked)?;
         Ok(log?)
     }
 

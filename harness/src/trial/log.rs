@@ -5,8 +5,9 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
 use nix::fcntl::{FallocateFlags, fallocate};
+
+use super::paths::{PathError, to};
 
 /// How much of a log's beginning is kept.
 const HEAD_BYTES: u64 = 4 << 20;
@@ -35,13 +36,13 @@ pub(super) struct BoundedLog {
 
 impl BoundedLog {
     /// Opens a log, behind what is there.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(super) fn open(path: &Path) -> Result<Self, PathError> {
         Ok(Self { file: append(path)?, path: path.to_owned(), hole_end: 0, head: None, cut_bytes: 0 })
     }
 
     /// A handle for a process that writes to it.
-    pub(super) fn writer(&self) -> Result<File> {
-        self.file.try_clone().context("failed to share a log")
+    pub(super) fn writer(&self) -> Result<File, PathError> {
+        self.file.try_clone().map_err(to("share", &self.path))
     }
 
     /// Gives back what is too much. To be called again and again.
@@ -122,12 +123,8 @@ impl Drop for BoundedLog {
 }
 
 /// Opens a file to write behind what is there.
-fn append(path: &Path) -> Result<File> {
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .with_context(|| format!("failed to open {}", path.display()))
+fn append(path: &Path) -> Result<File, PathError> {
+    OpenOptions::new().create(true).append(true).open(path).map_err(to("open", path))
 }
 
 /// The last lines of a log, indented, or a remark that it is empty.

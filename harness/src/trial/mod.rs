@@ -25,6 +25,7 @@ mod log;
 mod messages;
 mod nested;
 mod orders;
+mod paths;
 mod place;
 mod process;
 mod reach;

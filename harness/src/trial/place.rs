@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow};
+use holdline_model::file::FileError;
 use holdline_model::scenario::{self, Action, Scenario};
 use holdline_model::supervisor::{self, Supervisor};
 use holdline_model::support;
@@ -11,10 +11,30 @@ use holdline_model::template;
 use holdline_model::words::Transport;
 
 use super::TrialSpec;
-use super::process::Supervised;
-use super::workspace::Workspace;
-use crate::load::Asker;
+use super::process::{StartError, Supervised};
+use super::workspace::{Workspace, WorkspaceError};
+use crate::load::{Asker, LoadError};
 use crate::sandbox::Inside;
+
+/// A place that could not be prepared, or in which something could not begin.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PlaceError {
+    /// A file is wrong.
+    #[error(transparent)]
+    File(#[from] Box<FileError>),
+    /// IPv6 clients have no addresses of their own here.
+    #[error("IPv6 has one loopback address, so attempts could not be told apart; run with --isolation full")]
+    NoV6,
+    /// The work folder could not be filled.
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
+    /// The supervisor could not be started.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The service cannot be asked.
+    #[error("failed to get ready to ask the service")]
+    Asker(#[source] LoadError),
+}
 
 /// A place that is prepared.
 #[derive(Debug)]
@@ -29,13 +49,12 @@ pub(super) struct Place {
 
 impl Place {
     /// Prepares the work folder, and arms the failures that strike before the supervisor starts.
-    pub(super) fn prepare(spec: &TrialSpec, inside: &Inside) -> Result<Self> {
-        let scenario = scenario::parse(&spec.scenario.text, &spec.scenario.origin)?;
-        let supervisor = supervisor::parse(&spec.supervisor.text, &spec.supervisor.origin)?;
+    pub(super) fn prepare(spec: &TrialSpec, inside: &Inside) -> Result<Self, PlaceError> {
+        let scenario = scenario::parse(&spec.scenario.text, &spec.scenario.origin).map_err(Box::new)?;
+        let supervisor =
+            supervisor::parse(&spec.supervisor.text, &spec.supervisor.origin).map_err(Box::new)?;
         if scenario.listen.transport == Transport::Tcp6 && !inside.client_v6 {
-            return Err(anyhow!(
-                "IPv6 has one loopback address, so attempts could not be told apart; run with --isolation full"
-            ));
+            return Err(PlaceError::NoV6);
         }
         let workspace = Workspace::prepare(spec, &scenario, &supervisor)?;
         let env = workspace.environment(&supervisor)?;
@@ -43,15 +62,16 @@ impl Place {
             scenario.faults.iter().filter(|fault| holdline_model::conductor::strikes_before_start(fault));
         for fault in early {
             if let Action::Crash { step, mode, times } = fault.action {
-                workspace.control.arm(step, mode, times)?;
+                workspace.control.arm(step, mode, times).map_err(WorkspaceError::from)?;
             }
         }
         Ok(Self { scenario, supervisor, workspace, env, folder: spec.folder.clone() })
     }
 
     /// Starts the supervisor, and gives its command line.
-    pub(super) fn start_supervisor(&self) -> Result<(Supervised, Vec<String>)> {
-        let words = template::command(&self.supervisor.start, &self.workspace.values)?;
+    pub(super) fn start_supervisor(&self) -> Result<(Supervised, Vec<String>), PlaceError> {
+        let words = template::command(&self.supervisor.start, &self.workspace.values)
+            .map_err(WorkspaceError::from)?;
         let pid_file = self.supervisor.pid_file.as_ref().map(|file| self.workspace.dir.join(file));
         // One that cannot drop privileges never has any.
         let user = self.workspace.user.filter(|_| !self.supervisor.can_drop);
@@ -71,10 +91,9 @@ impl Place {
     }
 
     /// Asks the service what attempts ask it, outside of all counts.
-    pub(super) fn asker(&self) -> Result<Asker> {
+    pub(super) fn asker(&self) -> Result<Asker, PlaceError> {
         let protocol = support::protocol(&self.supervisor, &self.scenario);
-        Asker::new(&self.workspace.values.address, protocol, &self.scenario.load)
-            .context("failed to get ready to ask the service")
+        Asker::new(&self.workspace.values.address, protocol, &self.scenario.load).map_err(PlaceError::Asker)
     }
 
     /// What the supervisor needs of a machine, in words to append to why it did not get ready.

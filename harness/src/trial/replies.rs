@@ -4,14 +4,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::Result;
 use holdline_contract::clock::now_ns;
 use holdline_model::answer::Answer;
 use holdline_model::reason::Reason;
 
-use super::place::Place;
+use super::place::{Place, PlaceError};
 use super::process::Supervised;
-use super::stage::Stage;
+use super::stage::{NotReady, Stage};
 use crate::load::{Asked, Asker};
 
 /// How often what wakes nobody is looked at while a supervisor gets ready: the log's length, a pid-file, workers
@@ -44,7 +43,7 @@ pub(super) async fn wait(
     stage: &mut Stage,
     supervised: &mut Supervised,
     deadline_ns: u64,
-) -> Result<Replied> {
+) -> Result<Replied, NotReady> {
     let mut enquiry = Enquiry::of(&stage.place)?;
     while !enquiry.is_over() {
         let Some(asked) = once(&enquiry.asker, stage, supervised, deadline_ns).await? else {
@@ -67,7 +66,7 @@ async fn once(
     stage: &mut Stage,
     supervised: &mut Supervised,
     deadline_ns: u64,
-) -> Result<Option<Asked>> {
+) -> Result<Option<Asked>, NotReady> {
     let ask = asker.ask();
     tokio::pin!(ask);
     loop {
@@ -103,7 +102,7 @@ struct Enquiry {
 }
 
 impl Enquiry {
-    fn of(place: &Place) -> Result<Self> {
+    fn of(place: &Place) -> Result<Self, PlaceError> {
         Ok(Self {
             asker: place.asker()?.for_path(place.supervisor.ready.request.clone()),
             wanted: place.scenario.workers.count as usize,

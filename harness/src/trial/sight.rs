@@ -2,10 +2,10 @@
 //! that keep a ledger and those that are only seen below the supervisor have one face here.
 
 use std::collections::BTreeSet;
+use std::io;
 
-use anyhow::{Context, Result, bail};
 use holdline_contract::clock::now_ns;
-use holdline_contract::ledger;
+use holdline_contract::ledger::{self, LedgerError};
 use holdline_model::conductor::Event;
 use holdline_model::shm::{RecordKind, WorkerRecord};
 use holdline_model::support;
@@ -18,15 +18,35 @@ use super::ledgered::Ledgered;
 use super::place::Place;
 use super::record::Told;
 use super::seen;
-use super::watch::LedgerWatch;
+use super::watch::{LedgerWatch, WatchError};
 use crate::kernel::accepts::AcceptSampler;
 use crate::kernel::custody::CustodyWatch;
-use crate::kernel::observer::{INTERVAL, Observer};
+use crate::kernel::observer::{INTERVAL, Observer, ObserverError};
 use crate::kernel::pace::Pace;
 use crate::kernel::tested::Processes;
 use crate::kernel::timeline::ListenerEvent;
 use crate::proc;
 use crate::sandbox::{Adopted, Inside};
+
+/// A trial could not be watched.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SightError {
+    /// The kernel could not be observed.
+    #[error(transparent)]
+    Observer(#[from] ObserverError),
+    /// What workers record could not be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// Their folder could not be watched.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
+    /// A process is not known to be the trial's.
+    #[error("process {0} is not a descendant of holdline")]
+    Foreign(Pid),
+    /// What init has to say could not be read.
+    #[error("failed to ask what init has adopted")]
+    Adopted(#[source] io::Error),
+}
 
 /// What watches a trial.
 pub(super) struct Sight {
@@ -54,7 +74,7 @@ impl Sight {
         place: &Place,
         inside: Inside,
         sender: UnboundedSender<Told>,
-    ) -> Result<(Self, LedgerWatch)> {
+    ) -> Result<(Self, LedgerWatch), SightError> {
         let address = &place.workspace.values.address;
         let told = sender.clone();
         let observer = Observer::start(address.clone(), INTERVAL, move |event| {
@@ -81,7 +101,7 @@ impl Sight {
     }
 
     /// Begins to watch in whose hands connections are whose time runs out.
-    pub(super) fn watch_custody(&self, place: &Place, supervisor: Pid) -> Result<CustodyWatch> {
+    pub(super) fn watch_custody(&self, place: &Place, supervisor: Pid) -> Result<CustodyWatch, SightError> {
         let tested = Tested { init: self.inside.init(), is_alone: self.is_exclusive(), supervisor };
         Ok(CustodyWatch::start(place.workspace.values.address.clone(), tested)?)
     }
@@ -111,7 +131,7 @@ impl Sight {
 
     /// Reads what workers have recorded since the last time, but for single connections, and follows new
     /// ones to their ends.
-    pub(super) fn look(&mut self) -> Result<Vec<Told>> {
+    pub(super) fn look(&mut self) -> Result<Vec<Told>, SightError> {
         let told: Vec<Told> = self.workers.poll()?.iter().map(told_by).collect();
         for (_, event) in &told {
             self.is_denied |= self.has_user && is_denial(event);
@@ -155,12 +175,12 @@ impl Sight {
     }
 
     /// Without a PID namespace, a process id may belong to anybody: only descendants are signalled.
-    pub(super) fn prove_own(&self, pids: &[Pid]) -> Result<()> {
+    pub(super) fn prove_own(&self, pids: &[Pid]) -> Result<(), SightError> {
         if self.is_exclusive() {
             return Ok(());
         }
         match pids.iter().find(|pid| !self.inside.owns(**pid)) {
-            Some(pid) => bail!("process {pid} is not a descendant of holdline"),
+            Some(pid) => Err(SightError::Foreign(*pid)),
             None => Ok(()),
         }
     }
@@ -180,21 +200,21 @@ impl Sight {
 
     /// Workers that init had to adopt, dead or alive. Where they keep no ledger: processes that hold the
     /// listener, and are neither the supervisor nor below it.
-    pub(super) fn orphaned_workers(&mut self, supervisor: Pid) -> Result<Option<Vec<Pid>>> {
+    pub(super) fn orphaned_workers(&mut self, supervisor: Pid) -> Result<Option<Vec<Pid>>, SightError> {
         if self.is_blind() {
             let is_lost = |pid: &Pid| *pid != supervisor && !proc::descends_from(*pid, supervisor);
             return Ok(self.holders().map(|holders| holders.into_iter().filter(is_lost).collect()));
         }
         self.note_adoptions()?;
-        let alive = self.inside.adopted_now().context("failed to ask what init has adopted")?;
+        let alive = self.inside.adopted_now().map_err(SightError::Adopted)?;
         let workers: BTreeSet<Pid> = self.workers.all().collect();
         let adopted = self.adopted.iter().map(|adopted| adopted.pid).chain(alive);
         Ok(Some(adopted.filter(|pid| workers.contains(pid)).collect()))
     }
 
     /// Reads which orphans have ended.
-    pub(super) fn note_adoptions(&mut self) -> Result<()> {
-        self.adopted.extend(self.inside.adoptions.drain().context("failed to read what init adopted")?);
+    pub(super) fn note_adoptions(&mut self) -> Result<(), SightError> {
+        self.adopted.extend(self.inside.adoptions.drain().map_err(SightError::Adopted)?);
         Ok(())
     }
 }

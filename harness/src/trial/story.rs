@@ -2,7 +2,6 @@
 
 use std::time::SystemTime;
 
-use anyhow::Result;
 use holdline_contract::clock::now_ns;
 use holdline_model::arrivals::schedule;
 use holdline_model::conductor::{Conductor, Event, Moments};
@@ -11,38 +10,67 @@ use holdline_model::record::Outcome;
 use holdline_model::result::TrialResult;
 use holdline_model::scenario::Action;
 
-use super::collect::{self, Collected};
+use super::collect::{self, CollectError, Collected};
 use super::cost::Meter;
 use super::hands::Hands;
-use super::lead::Lead;
-use super::load_thread::{ClientLog, RunningLoad, with_attempts};
+use super::lead::{Lead, LeadError};
+use super::load_thread::{ClientLog, LoadThreadError, RunningLoad, with_attempts};
 use super::place::Place;
 use super::process::Supervised;
 use super::ready::{self, Readiness};
-use super::stage::Stage;
+use super::sight::SightError;
+use super::stage::{Stage, StageError};
 use super::{Message, TrialSpec, inheritance, stop};
+use crate::causes::in_full;
+use crate::kernel::observer::ObserverError;
 use crate::load;
 use crate::sandbox::Inside;
 
 /// From the decision to begin to the first attempt: time for the load thread to get going.
 const LEAD_NS: u64 = 2_000_000;
 
+/// A trial that could not be played to its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StoryError {
+    /// It could not be set up.
+    #[error(transparent)]
+    Stage(#[from] StageError),
+    /// It could not be watched.
+    #[error(transparent)]
+    Sight(#[from] SightError),
+    /// The load could not be put on the service.
+    #[error(transparent)]
+    Load(#[from] LoadThreadError),
+    /// It could not be led.
+    #[error(transparent)]
+    Lead(#[from] LeadError),
+    /// What was recorded could not be gathered.
+    #[error(transparent)]
+    Collect(#[from] CollectError),
+}
+
+impl From<ObserverError> for StoryError {
+    fn from(error: ObserverError) -> Self {
+        Self::Sight(error.into())
+    }
+}
+
 /// Plays a trial inside its sandbox.
-pub(super) async fn play(spec: TrialSpec, inside: Inside) -> Result<Message> {
+pub(super) async fn play(spec: TrialSpec, inside: Inside) -> Result<Message, StoryError> {
     let mut stage = Stage::set_up(spec, inside)?;
     let mut supervised = stage.start_supervisor()?;
     let result = match ready::wait(&mut stage, &mut supervised).await {
         // Denied, it never will be ready; but why is clear, and what clients get can be measured.
         Ok(Readiness::Ready | Readiness::Denied) => measure(stage, supervised).await?,
         Ok(Readiness::Mute(reason)) => stage.give_up(reason),
-        Err(reason) => stage.give_up(Reason::NotRun { what: format!("{reason:#}") }),
+        Err(reason) => stage.give_up(Reason::NotRun { what: in_full(&reason) }),
     };
     Ok(Message::Done(Box::new(result)))
 }
 
 /// Runs load and faults, stops the supervisor, and sums up.
-async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialResult> {
-    load::raise_nofile()?;
+async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialResult, StoryError> {
+    load::raise_nofile().map_err(LoadThreadError::Load)?;
     let schedule = schedule(&stage.place.scenario.load, stage.spec.seed);
     let alive_at_start = stage.sight.alive(supervised.pid());
     let meter = Meter::read(&stage.sight.inside).ok();
@@ -78,7 +106,7 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
     facts.orphans = stopped.orphans;
     facts.notes.extend(stopped.notes);
     let accepts = counted.accepts;
-    collect::collect(stage, Collected { facts, deaths, client, held, accepts, cgroups, started })
+    Ok(collect::collect(stage, Collected { facts, deaths, client, held, accepts, cgroups, started })?)
 }
 
 /// Failures of starts were armed before the supervisor was started: from now on they have a guard.

@@ -6,12 +6,12 @@ pub(super) mod ask;
 mod pause;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Release};
 
-use anyhow::{Result, bail};
 use holdline_contract::clock::now_ns;
-use holdline_contract::control::{ControlPage, send_idle_signal};
+use holdline_contract::control::{ControlError, ControlPage, send_idle_signal};
 use holdline_model::conductor::{Event, Hit, Order};
 use holdline_model::scenario::Target;
 use holdline_model::signals::Signal;
@@ -24,11 +24,47 @@ use super::ends::{self, Reached};
 use super::place::Place;
 use super::process::Supervised;
 use super::record::Told;
-use super::sight::Sight;
+use super::sight::{Sight, SightError};
+use crate::causes::in_full;
 use crate::proc;
 use arm::Armed;
-use ask::Asked;
+use ask::{AskError, Asked};
 use pause::Paused;
+
+/// A fault that could not be injected.
+#[derive(Debug, thiserror::Error)]
+enum DeedError {
+    /// A process is not known to be the trial's.
+    #[error(transparent)]
+    Sight(#[from] SightError),
+    /// A process could not be signalled.
+    #[error("failed to send SIG{signal} to process {pid}")]
+    Signal {
+        /// The signal.
+        signal: Signal,
+        /// The process.
+        pid: Pid,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A worker could not be told that it is meant.
+    #[error("failed to signal worker {pid}")]
+    Worker {
+        /// The worker.
+        pid: Pid,
+        /// What the kernel said.
+        source: Errno,
+    },
+    /// Workers could not be armed.
+    #[error(transparent)]
+    Arm(#[from] ControlError),
+    /// The supervisor could not be asked.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// It is not known who the workers are.
+    #[error("no process beneath the supervisor holds its listener, by which its workers are known")]
+    NoneKnown,
+}
 
 /// The hands of a trial.
 pub(super) struct Hands {
@@ -97,13 +133,14 @@ impl Hands {
                 told
             }
             Order::Arm { fault, step, mode, times } => {
-                let arm = || self.control.arm(step, mode, times).map_err(anyhow::Error::from);
+                let arm = || self.control.arm(step, mode, times);
                 let deed = self.arm(step, times, arm, sight, supervised);
                 vec![self.answer(fault, deed)]
             }
             Order::Ask { fault, verb, workers } => {
                 let asked = Asked::begin(fault, verb, workers, place, sight, supervised, self.sender.clone());
-                let deed = asked.map(|asked| Some((Vec::new(), Some(Undo::Asked(asked)))));
+                let deed =
+                    asked.map(|asked| Some((Vec::new(), Some(Undo::Asked(asked))))).map_err(DeedError::from);
                 vec![self.answer(fault, deed)]
             }
         }
@@ -119,7 +156,7 @@ impl Hands {
         self.undos.remove(&fault);
     }
 
-    fn answer(&mut self, fault: usize, deed: Result<Deed>) -> Told {
+    fn answer(&mut self, fault: usize, deed: Result<Deed, DeedError>) -> Told {
         let (hit, pids, error) = match deed {
             Ok(Some((pids, undo))) => {
                 if let Some(undo) = undo {
@@ -128,7 +165,7 @@ impl Hands {
                 (Hit::Struck, pids, None)
             }
             Ok(None) => (Hit::Nobody, Vec::new(), None),
-            Err(error) => (Hit::Failed, Vec::new(), Some(format!("{error:#}"))),
+            Err(error) => (Hit::Failed, Vec::new(), Some(in_full(&error))),
         };
         let pids = pids.into_iter().map(proc::number).collect();
         (now_ns(), Event::Fault { fault, hit, pids, error })
@@ -142,7 +179,7 @@ impl Hands {
         sight: &Sight,
         supervised: &Supervised,
         told: &mut Vec<Told>,
-    ) -> Result<Deed> {
+    ) -> Result<Deed, DeedError> {
         let mut reached = Vec::new();
         // Taken into charge first: if one of several cannot be stopped, the others are resumed.
         let mut paused = Paused::default();
@@ -160,7 +197,7 @@ impl Hands {
                         paused.add(pid);
                     }
                 }
-                Err(error) => bail!("failed to send SIG{signal} to process {pid}: {error}"),
+                Err(source) => return Err(DeedError::Signal { signal, pid, source }),
             }
         }
         if reached.is_empty() {
@@ -174,10 +211,10 @@ impl Hands {
         &self,
         step: CrashStep,
         times: u32,
-        arm: impl FnOnce() -> Result<()>,
+        arm: impl FnOnce() -> Result<(), ControlError>,
         sight: &Sight,
         supervised: &Supervised,
-    ) -> Result<Deed> {
+    ) -> Result<Deed, DeedError> {
         let is_idle = step == CrashStep::Idle;
         let workers = if is_idle { aim(Target::Worker, sight, supervised)? } else { Vec::new() };
         if is_idle && workers.is_empty() {
@@ -193,7 +230,7 @@ impl Hands {
             match send_idle_signal(worker) {
                 Ok(()) => return Ok(Some((vec![worker], Some(Undo::Armed(armed))))),
                 Err(Errno::ESRCH) => {}
-                Err(errno) => bail!("failed to signal worker {worker}: {errno}"),
+                Err(source) => return Err(DeedError::Worker { pid: worker, source }),
             }
         }
         Ok(None)
@@ -227,7 +264,7 @@ const fn how_many(target: Target) -> usize {
 
 /// The processes that a fault may hit, as far as they run and are ours, those that it is meant for first:
 /// one that ends just now leaves its place to the next.
-fn aim(target: Target, sight: &Sight, supervised: &Supervised) -> Result<Vec<Pid>> {
+fn aim(target: Target, sight: &Sight, supervised: &Supervised) -> Result<Vec<Pid>, DeedError> {
     let supervisor = supervised.pid();
     let (pids, aims_at_workers) = match target {
         Target::Supervisor => {
@@ -237,7 +274,7 @@ fn aim(target: Target, sight: &Sight, supervised: &Supervised) -> Result<Vec<Pid
     };
     sight.prove_own(&pids)?;
     if pids.is_empty() && aims_at_workers && sight.is_blind() && proc::is_alive(supervisor) {
-        bail!("no process beneath the supervisor holds its listener, by which its workers are known");
+        return Err(DeedError::NoneKnown);
     }
     Ok(pids)
 }
