@@ -27,6 +27,9 @@ use super::transport::Transport;
 
 mod reading;
 mod reuse;
+mod step;
+
+pub(super) use step::{End, Step};
 
 /// A handshake that took at least this long may have lost a SYN, whose first retransmit comes after
 /// one second (RFC 6298); for shorter ones, asking `TCP_INFO` would cost a syscall for nothing.
@@ -87,41 +90,6 @@ enum Phase {
     Close,
     /// Another attempt, or the server's close. The outcome of the last one is clear.
     Idle,
-}
-
-/// Where an attempt has got to.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Step {
-    /// It can do nothing until its socket reports something.
-    Wait,
-    /// It can go on at once, but has done so for long: others are to have their turn.
-    Yield,
-    /// It pauses until this instant, and is to be resumed then. Its socket may report something before.
-    Pause(Pause, u64),
-    /// Its outcome is clear.
-    Ended(End),
-    /// The server has closed, after the outcome was clear.
-    Closed,
-}
-
-/// How an attempt ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct End {
-    pub(super) at_ns: u64,
-    pub(super) outcome: Outcome,
-    /// The version that the server gave of itself, 0 if none.
-    pub(super) version: u16,
-    /// Whether the server's close is still to be awaited: the side that closes first keeps the port
-    /// in TIME_WAIT, and that must not be the client.
-    pub(super) lingers: bool,
-    /// Until when another attempt may use the connection; `None`: none may.
-    pub(super) reusable_ns: Option<u64>,
-}
-
-impl End {
-    pub(super) fn now(outcome: Outcome) -> Self {
-        Self { at_ns: now_ns(), outcome, version: 0, lingers: false, reusable_ns: None }
-    }
 }
 
 impl<T: Transport> Connection<T> {
