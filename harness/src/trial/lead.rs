@@ -260,6 +260,7 @@ impl<'a> Lead<'a> {
                 Order::Count => self.is_to_count = true,
                 Order::Request => self.asking.ask(),
                 Order::HandOut { .. }
+                | Order::Look { .. }
                 | Order::Signal { .. }
                 | Order::Pause { .. }
                 | Order::Arm { .. }

@@ -6,7 +6,8 @@ use std::io;
 
 use holdline_contract::clock::now_ns;
 use holdline_contract::ledger::{self, LedgerError};
-use holdline_model::conductor::Event;
+use holdline_model::conductor::{Event, KnownBy, SeenWorker, Sighting, Standing};
+use holdline_model::scenario::Target;
 use holdline_model::shm::{RecordKind, WorkerRecord};
 use holdline_model::support;
 use holdline_model::words::Isolation;
@@ -148,7 +149,24 @@ impl Sight {
         Ok(told)
     }
 
-    /// The workers that live, those that accept first, of these the oldest first.
+    /// Who there is to be hit by a fault that means this. Workers are looked for only where they are meant.
+    pub(super) fn seen(&self, whom: Target, supervisor: Pid) -> Sighting {
+        let ready = |pid| SeenWorker { pid: proc::number(pid), standing: Standing::Ready };
+        let workers = match (whom, self.keeps_ledger) {
+            (Target::Supervisor, _) => Vec::new(),
+            (Target::Worker | Target::Workers, true) => self.workers.seen(),
+            (Target::Worker | Target::Workers, false) => {
+                self.worker_pids(supervisor).into_iter().map(ready).collect()
+            }
+        };
+        Sighting {
+            supervisor: proc::is_alive(supervisor).then(|| proc::number(supervisor)),
+            workers,
+            known_by: if self.keeps_ledger { KnownBy::Ledger } else { KnownBy::Listener },
+        }
+    }
+
+    /// The workers that live, the oldest first.
     ///
     /// Workers that keep no ledger are known by what makes a worker: they descend from the supervisor and
     /// hold the service's listener.

@@ -19,10 +19,9 @@ impl Paused {
         self.pids.push(pid);
     }
 
-    /// Leaves to others what they stop, too.
-    pub(super) fn leave_to<'a>(&mut self, others: impl Iterator<Item = &'a Self>) {
-        let kept: Vec<Pid> = others.flat_map(|other| other.pids.iter().copied()).collect();
-        self.pids.retain(|pid| !kept.contains(pid));
+    /// Resumes these of them, and leaves the others to whom they are stopped by, too.
+    pub(super) fn resume(mut self, pids: &[u32]) {
+        self.pids.retain(|pid| pids.contains(&proc::number(*pid)));
     }
 }
 
@@ -52,13 +51,12 @@ mod tests {
     }
 
     #[test]
-    fn what_another_guard_stops_too_stays_stopped_until_that_is_dropped() {
+    fn what_is_not_to_go_on_stays_stopped_until_another_guard_is_dropped() {
         let (mut child, pid) = stopped();
         let (mut first, mut second) = (Paused::default(), Paused::default());
         first.add(pid);
         second.add(pid);
-        first.leave_to([&second].into_iter());
-        drop(first);
+        first.resume(&[]);
         assert!(proc::is_stopped(pid));
         drop(second);
         while proc::is_stopped(pid) {
