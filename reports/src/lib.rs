@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod columns;
+pub mod compare;
 mod detail;
 pub mod hdr;
 pub mod html;

@@ -32,6 +32,7 @@ pub(crate) fn run(trials: Vec<TrialResult>) -> RunResult {
             sysctls: BTreeMap::from([("net.core.somaxconn".into(), "4096".into())]),
             counters_host_wide: false,
             required: Vec::new(),
+            reference: None,
         },
         complete: true,
         trials,

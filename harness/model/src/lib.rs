@@ -11,6 +11,7 @@ mod addresses;
 pub mod advice;
 pub mod answer;
 pub mod bounds;
+pub mod compare;
 pub mod conductor;
 pub mod custody;
 pub mod duration;

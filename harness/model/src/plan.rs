@@ -2,6 +2,13 @@
 
 use std::str::FromStr;
 
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use crate::arrivals::Extent;
+use crate::scenario::Scenario;
+
 /// The trials of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunPlan {
@@ -57,6 +64,41 @@ impl RunPlan {
     }
 }
 
+impl RunPlan {
+    /// Plans a comparison: blocks of one repetition, in each of them every scenario, and in each scenario every
+    /// contender, in an order that is drawn from the seed.
+    ///
+    /// The contenders of a block draw from the same seed, so that all of them meet the same arrivals. A part of
+    /// the plan is one of whole blocks, since what is compared is compared within them.
+    #[must_use]
+    pub fn interleaved(
+        contenders: &[String],
+        scenarios: &[String],
+        repetitions: u32,
+        seed: u64,
+        partition: Option<Partition>,
+    ) -> Self {
+        let mut trials = Vec::new();
+        let mut index = 0;
+        for repetition in 0..repetitions {
+            let is_here = partition.is_none_or(|partition| partition.contains(repetition));
+            for scenario in scenarios {
+                let of_block = trial_seed(seed, "", scenario, repetition);
+                let mut order: Vec<&String> = contenders.iter().collect();
+                order.shuffle(&mut ChaCha8Rng::seed_from_u64(of_block));
+                for supervisor in order {
+                    if is_here {
+                        let (supervisor, scenario) = (supervisor.clone(), scenario.clone());
+                        trials.push(TrialPlan { index, supervisor, scenario, repetition, seed: of_block });
+                    }
+                    index += 1;
+                }
+            }
+        }
+        Self { trials }
+    }
+}
+
 /// The seed of a trial. It depends on nothing but these four, so that a trial is the same whatever
 /// else is selected, and never changes between versions of holdline or of Rust.
 #[must_use]
@@ -80,6 +122,22 @@ fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
+}
+
+/// What a trial takes beside its load and the first boot: sandbox, start and stop of the supervisor.
+const BESIDE_NS: u64 = 200_000_000;
+
+/// About how long a trial of this scenario takes: its load, as far as that is certain before, the boot of its
+/// workers, and what every trial takes. How long attempts wait for a reply is not known before.
+#[must_use]
+pub fn estimated_ns(scenario: &Scenario) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "`as` saturates, which is meant"
+    )]
+    let load_ns = Extent::of(&scenario.load).end_ns_min as u64;
+    load_ns.saturating_add(scenario.workers.boot_ns).saturating_add(BESIDE_NS)
 }
 
 /// A part of a plan, for machines that share a run: `slice:1/3`.
@@ -166,6 +224,29 @@ mod tests {
         seeds.sort_unstable();
         seeds.dedup();
         assert_eq!(seeds.len(), many.trials.len());
+    }
+
+    #[test]
+    fn a_comparison_is_blocked_by_repetition_and_shuffled_within() {
+        let contenders = names(&["a", "b", "c", "d"]);
+        let plan = RunPlan::interleaved(&contenders, &names(&["x", "y"]), 20, 1, None);
+        assert_eq!(plan, RunPlan::interleaved(&contenders, &names(&["x", "y"]), 20, 1, None));
+        let mut orders = std::collections::BTreeSet::new();
+        for (number, block) in plan.trials.chunks(4).enumerate() {
+            let same = (&block[0].scenario, block[0].repetition, block[0].seed);
+            assert_eq!(block[0].repetition as usize, number / 2);
+            assert!(block.iter().all(|trial| (&trial.scenario, trial.repetition, trial.seed) == same));
+            let order: Vec<&str> = block.iter().map(|trial| trial.supervisor.as_str()).collect();
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, contenders);
+            orders.insert(order);
+        }
+        assert!(orders.len() > 12, "of 24 orders, 40 blocks have {}", orders.len());
+        let firsts = |name: &str| plan.trials.chunks(4).filter(|block| block[0].supervisor == name).count();
+        assert!(contenders.iter().all(|name| (3..=20).contains(&firsts(name))), "nobody is always first");
+        let part = RunPlan::interleaved(&contenders, &names(&["x", "y"]), 20, 1, Partition::new(2, 3));
+        assert!(part.trials.iter().all(|trial| trial.repetition % 3 == 1 && plan.trials.contains(trial)));
     }
 
     #[test]

@@ -82,6 +82,10 @@ pub struct Manifest {
     /// Supervisors that must run: a trial of theirs that cannot be run fails the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub required: Vec<String>,
+    /// The supervisor with which the others are compared, in a run that was made for that. It may be there a
+    /// second time, as `NAME~again`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
 }
 
 /// One supervisor × one scenario × one repetition.

@@ -5,6 +5,7 @@ use schemars::SchemaGenerator;
 use serde_json::{Value, json};
 
 use crate::bounds;
+use crate::compare::Comparison;
 use crate::conductor::{Event, Order};
 use crate::metric;
 use crate::result::RunResult;
@@ -29,6 +30,12 @@ pub fn scenario_schema() -> Value {
 #[must_use]
 pub fn run_schema() -> Value {
     SchemaGenerator::default().into_root_schema_for::<RunResult>().to_value()
+}
+
+/// The JSON Schema of a comparison, `holdline.compare/1`. Unknown keys are allowed: others may be added.
+#[must_use]
+pub fn compare_schema() -> Value {
+    SchemaGenerator::default().into_root_schema_for::<Comparison>().to_value()
 }
 
 /// The JSON Schema of a line of `events.jsonl`, `holdline.events/1`, but for its first line.
@@ -185,13 +192,20 @@ mod tests {
     }
 
     #[test]
-    fn the_committed_schema_of_a_run_is_that_of_the_types() {
-        let committed = include_str!("../../../reports/schema/holdline.run-1.json");
-        let committed: Value = serde_json::from_str(committed).expect("JSON");
-        assert!(
-            committed == run_schema(),
-            "write it anew: holdline schema run > reports/schema/holdline.run-1.json"
-        );
+    fn committed_schemas_are_those_of_the_types() {
+        for (committed, schema, what, file) in [
+            (include_str!("../../../reports/schema/holdline.run-1.json"), run_schema(), "run", "run"),
+            (
+                include_str!("../../../reports/schema/holdline.compare-1.json"),
+                compare_schema(),
+                "compare",
+                "compare",
+            ),
+        ] {
+            let committed: Value = serde_json::from_str(committed).expect("JSON");
+            let command = format!("holdline schema {what} > reports/schema/holdline.{file}-1.json");
+            assert!(committed == schema, "write it anew: {command}");
+        }
     }
 
     #[test]

@@ -140,6 +140,8 @@ pub enum Unmeasured {
     NotInterrupted,
     /// The service was not watched after the load: the load had shown how the story ends.
     NotWatched,
+    /// The load sets its own pace, so that it says nothing of how much is served per second.
+    NoClosedLoop,
     /// The service was not back when the watch was over.
     NeverBack {
         /// How long it was watched, in nanoseconds.
@@ -192,6 +194,7 @@ impl fmt::Display for Unmeasured {
             Self::UncountedOrphans => "what becomes of the service's processes is not known",
             Self::NotInterrupted => "nothing was interrupted",
             Self::NotWatched => "the service was not watched after the load",
+            Self::NoClosedLoop => "the load is no closed loop",
         };
         write!(f, "not measured: {why}")
     }

@@ -32,6 +32,8 @@ pub struct Cli {
 pub enum Command {
     /// Run scenarios against supervisors, and report what became of every connection
     Run(RunArgs),
+    /// Compare supervisors side by side, or recorded runs
+    Compare(CompareArgs),
     /// Show the report of a run again, from its recorded files
     Report(ReportArgs),
     /// List what can be run
@@ -77,9 +79,9 @@ pub struct RunArgs {
     /// Supervisors that must run, by name, or `all`: what is missing or broken of them fails the run
     #[arg(long, value_name = "all|NAME", num_args = 1, value_delimiter = ',')]
     pub require: Vec<String>,
-    /// How often each trial is repeated
-    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub repetitions: u32,
+    /// How often each trial is repeated [default: 1; to compare 10; to gate 5, for a baseline 15]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub repetitions: Option<u32>,
     /// Seed of everything that is drawn
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
@@ -147,6 +149,33 @@ fn worker_kinds() -> impl TypedValueParser<Value = WorkerKind> {
     PossibleValuesParser::new(WORKERS.map(|(_, word, help)| PossibleValue::new(word).help(help)))
         .map(|given| WORKERS.iter().find(|(_, word, _)| *word == given).map(|(kind, _, _)| *kind))
         .try_map(|kind| kind.ok_or("no such worker"))
+}
+
+/// Options of `compare`: those of `run`, and what is compared with what.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  holdline compare crash restart -s held-socket -s circus -s systemd -r 10
+  holdline compare crash --as old=./old/supervisor.toml --as new=./new/supervisor.toml
+  holdline compare crash -s held-socket -s circus --prove 1e-3
+  holdline compare holdline-out/monday holdline-out/tuesday      two recorded runs
+  holdline compare holdline-out/monday --reference circus        within a recorded run")]
+pub struct CompareArgs {
+    /// What is run; recorded runs are named in place of scenarios.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// The supervisor with which the others are compared [default: the first]
+    #[arg(long, value_name = "SUPERVISOR")]
+    pub reference: Option<String>,
+    /// A supervisor, or a recorded run, under a name of its own
+    #[arg(long = "as", value_name = "NAME=SUPERVISOR|DIR", num_args = 1)]
+    pub named: Vec<OsString>,
+    /// Repeat until losing nothing would prove, at 95 %, that at most this share is lost, as 1e-4
+    #[arg(long, value_name = "RATE", conflicts_with = "repetitions")]
+    pub prove: Option<f64>,
+    /// Compare these alone, as outage.max [default: all that were measured]
+    #[arg(long, value_name = "METRIC", num_args = 1, value_delimiter = ',')]
+    pub metric: Vec<String>,
 }
 
 /// How progress is shown.
@@ -244,6 +273,8 @@ pub enum SchemaWhat {
     Supervisor,
     /// A run's result, run.json
     Run,
+    /// A comparison, compare.json
+    Compare,
     /// A line of a trial's events.jsonl
     Events,
 }

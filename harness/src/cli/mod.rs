@@ -1,9 +1,11 @@
 //! The command line: from what was typed to an exit code.
 
 mod args;
+mod compare;
 mod doctor;
 mod failures;
 mod listing;
+mod measure;
 mod progress;
 mod report;
 mod run;
@@ -29,6 +31,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         None => run::main(&cli.run),
         Some(Command::Run(args)) => run::main(&args),
+        Some(Command::Compare(args)) => compare::main(&args),
         Some(Command::Report(args)) => report::main(&args),
         Some(Command::List(args)) => listing::list(&args),
         Some(Command::Show(args)) => listing::show(&args),
@@ -56,6 +59,7 @@ fn print_schema(args: &SchemaArgs) -> Result<u8, Failure> {
         SchemaWhat::Scenario => schema::scenario_schema(),
         SchemaWhat::Supervisor => schema::supervisor_schema(),
         SchemaWhat::Run => schema::run_schema(),
+        SchemaWhat::Compare => schema::compare_schema(),
         SchemaWhat::Events => schema::events_schema(),
     };
     print(&format!("{schema:#}\n"))?;

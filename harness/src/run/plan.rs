@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use holdline_model::plan::{Partition, RunPlan, TrialPlan};
+use holdline_model::scenario::Scenario;
 use holdline_model::supervisor::WorkerKind;
 
 use super::{RunError, limits};
@@ -50,7 +51,7 @@ impl RunRequest {
         let plan =
             RunPlan::new(&supervisors, &scenarios, self.repetitions, self.options.seed, self.partition);
         let required = self.required;
-        Ok(Plan { required, ..Plan::new(self.scenarios, self.supervisors, plan.trials, self.options)? })
+        Ok(Plan::new(self.scenarios, self.supervisors, plan.trials, self.options)?.with_required(required))
     }
 }
 
@@ -61,6 +62,7 @@ pub struct Plan {
     pub(super) supervisors: BTreeMap<String, SupervisorEntry>,
     pub(super) trials: Vec<TrialPlan>,
     pub(super) required: Vec<String>,
+    pub(super) reference: Option<String>,
     pub(super) seed: u64,
     pub(super) worker: Option<WorkerKind>,
     pub(super) isolation: Isolation,
@@ -91,14 +93,47 @@ impl Plan {
         limits::check()?;
         let (isolation, notice) = choose(options.isolation)?;
         let Options { seed, worker, .. } = options;
-        let required = Vec::new();
-        Ok(Self { scenarios, supervisors, trials, required, seed, worker, isolation, notice, executable })
+        Ok(Self {
+            scenarios,
+            supervisors,
+            trials,
+            required: Vec::new(),
+            reference: None,
+            seed,
+            worker,
+            isolation,
+            notice,
+            executable,
+        })
     }
 
     /// The same plan, run by another holdline than the program that this is part of.
     #[must_use]
     pub fn with_executable(self, executable: PathBuf) -> Self {
         Self { executable, ..self }
+    }
+
+    /// The same plan, in which these supervisors must run.
+    #[must_use]
+    pub fn with_required(self, required: Vec<String>) -> Self {
+        Self { required, ..self }
+    }
+
+    /// The same plan, in which the others are compared with this supervisor.
+    #[must_use]
+    pub fn with_reference(self, reference: String) -> Self {
+        Self { reference: Some(reference), ..self }
+    }
+
+    /// The trials, in their order.
+    #[must_use]
+    pub fn trials(&self) -> &[TrialPlan] {
+        &self.trials
+    }
+
+    /// The scenario of each trial.
+    pub fn scenarios_of_trials(&self) -> impl Iterator<Item = &Scenario> {
+        self.trials.iter().map(|trial| &self.scenarios[&trial.scenario].scenario)
     }
 
     /// The isolation that trials have.

@@ -66,6 +66,7 @@ impl<'a> Runner<'a> {
             schema: SCHEMA.to_owned(),
             manifest: Manifest {
                 required: self.plan.required.clone(),
+                reference: self.plan.reference.clone(),
                 ..manifest(self.plan.seed, self.plan.isolation, planned)
             },
             complete: false,

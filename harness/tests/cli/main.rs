@@ -5,6 +5,7 @@ mod bad_input;
 mod commands;
 #[path = "../common/mod.rs"]
 mod common;
+mod compare;
 mod costs;
 mod deaths;
 mod descriptors;

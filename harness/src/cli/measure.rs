@@ -1,0 +1,91 @@
+//! Running a plan for a verb: its directory, its exports, progress, and what the user is told before and after.
+
+use std::path::Path;
+
+use holdline_model::plan::estimated_ns;
+use holdline_model::result::RunResult;
+use holdline_reports::text::{counted, duration};
+
+use super::args::RunArgs;
+use super::progress::Progress;
+use super::terminal::say;
+use crate::exit::Failure;
+use crate::export::{Exports, Format};
+use crate::run::{Ended, Options, Plan, Recorder, Runner};
+use crate::rundir::RunDir;
+
+/// Where a verb's results go, opened before anything is measured.
+pub(super) struct Places {
+    pub(super) dir: RunDir,
+    pub(super) exports: Exports,
+}
+
+impl Places {
+    /// Opens the run directory and the exports; leaves nothing where one of them cannot be had.
+    pub(super) fn open(args: &RunArgs) -> Result<Self, Failure> {
+        let dir = run_dir(args.out.as_deref())?;
+        match Exports::open(args.exports.wanted(), Some(dir.path())) {
+            Ok(exports) => Ok(Self { dir, exports }),
+            Err(error) => {
+                dir.discard();
+                Err(error.into())
+            }
+        }
+    }
+}
+
+fn run_dir(out: Option<&Path>) -> Result<RunDir, Failure> {
+    let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+    Ok(match out {
+        Some(path) => RunDir::create(path)?,
+        None => RunDir::create_default(&time)?,
+    })
+}
+
+/// What a run's trials have in common.
+pub(super) fn options(args: &RunArgs) -> Options {
+    Options { seed: args.seed, worker: args.worker, isolation: args.isolation }
+}
+
+/// Runs a plan, and records it in this directory.
+pub(super) fn record(plan: &Plan, dir: RunDir, args: &RunArgs) -> Result<(RunDir, Ended), Failure> {
+    let mut recorder = Recorder::new(dir);
+    let path = recorder.path().to_owned();
+    let runner = match Runner::new(plan, &path) {
+        Ok(runner) => runner,
+        Err(error) => {
+            recorder.discard();
+            return Err(error.into());
+        }
+    };
+    let mut progress = Progress::new(args.show_progress);
+    let ended = runner.run(&mut [&mut recorder, &mut progress])?;
+    Ok((recorder.dir().clone(), ended))
+}
+
+/// Runs a plan of which nothing is kept: what is done for the first time takes longer. Whether it was
+/// interrupted.
+pub(super) fn warm_up(plan: &Plan, args: &RunArgs) -> Result<bool, Failure> {
+    let place = tempfile::tempdir().map_err(|error| {
+        Failure::environment(format!("failed to create a temporary directory: {error}; TMPDIR names another"))
+    })?;
+    let path = place.path().canonicalize().map_err(Failure::environment)?;
+    let mut progress = Progress::new(args.show_progress);
+    let ended = Runner::new(plan, &path)?.run(&mut [&mut progress])?;
+    Ok(ended.interrupted)
+}
+
+/// Says how much there is to do, and how long it takes about.
+pub(super) fn announce(plan: &Plan, beside: &str) {
+    let total_ns = plan.scenarios_of_trials().map(estimated_ns).fold(0, u64::saturating_add);
+    let trials = counted(plan.trials().len() as u64, "trial");
+    say(&format!("{trials}{beside}, about {}", duration(total_ns)));
+}
+
+/// Writes a run's reports into its directory, where its result is already.
+pub(super) fn write_reports(dir: &RunDir, result: &RunResult) -> Result<(), Failure> {
+    for format in Format::all().filter(|format| *format != Format::Json) {
+        dir.write(format.file(), format.render(result)?.as_bytes())?;
+    }
+    Ok(())
+}
