@@ -23,6 +23,7 @@ pub fn plan(address: &Address, schedule: Schedule) -> LoadPlan {
         spread: true,
         clients: None,
         protocol: Protocol::Square,
+        script: Default::default(),
         connection: Connection::ONE_SHOT,
     }
 }

@@ -12,6 +12,7 @@ pub mod export;
 pub mod kernel;
 pub mod load;
 pub mod manifest;
+mod outside;
 mod proc;
 pub mod receipt;
 pub mod run;

@@ -70,6 +70,9 @@ pub struct FaultFact {
     pub text: String,
     /// The attempt that carried it, if it was poison.
     pub poison: Option<u32>,
+    /// Whether a process was killed in place of poison, by a signal that none survives.
+    #[serde(default)]
+    pub killed: bool,
     /// When it was completed (a command ended, a pause was over); the same instant for most.
     pub done_ns: Option<u64>,
     /// Why it could not be injected.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::told::{Phrase, Told};
 use crate::wire::Protocol;
-use crate::words::{Transport, Verb};
+use crate::words::{CrashMode, Transport, Verb};
 
 /// Why a trial is unsupported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -53,6 +53,13 @@ pub enum Lack {
     WorkerToHit,
     /// Its workers do not fail at what they cannot understand.
     Poison,
+    /// It has no request that crashes a worker, and a worker that is killed does not fail like this.
+    PoisonMode {
+        /// How the worker is to fail.
+        mode: CrashMode,
+    },
+    /// It has requests of its own, and the scenario sends bodies of zeros.
+    Bodies,
     /// Its workers are its own, and cannot be told to fail.
     Crash,
     /// Its workers are applications, which a server stands before.
@@ -160,6 +167,12 @@ impl Told for Lack {
             Self::Poison => Phrase::new(
                 "its workers do not fail at what they cannot understand, so that no request can crash one",
             ),
+            Self::PoisonMode { mode } => Phrase::new(format!(
+                "it has no [poison], and a worker that is killed instead does not fail by mode {mode}"
+            )),
+            Self::Bodies => {
+                Phrase::new("the scenario sends bodies of zeros, and its [request] says what is sent to it")
+            }
             Self::Crash => {
                 Phrase::new("its workers are its own and cannot be told to fail at boot, idle or drain")
             }

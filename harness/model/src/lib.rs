@@ -41,6 +41,8 @@ pub mod said;
 pub mod sampling;
 pub mod scenario;
 pub mod schema;
+pub mod secrets;
+pub mod service;
 pub mod sessions;
 pub mod shm;
 pub mod signals;

@@ -83,7 +83,13 @@ impl Consequences {
 
 /// Whether a note says that a fault had no victim.
 fn is_of_nobody(note: &Note) -> bool {
-    matches!(note, Note::HitNobody { .. } | Note::NobodyCame { .. } | Note::NeverStruck { .. })
+    matches!(
+        note,
+        Note::HitNobody { .. }
+            | Note::NobodyHadIt { .. }
+            | Note::NobodyCame { .. }
+            | Note::NeverStruck { .. }
+    )
 }
 
 /// What a reader should know of a fault's consequence, where the fault itself does not say it.
@@ -106,6 +112,9 @@ struct Witness<'a> {
 
 impl Witness<'_> {
     fn consequence(&self, fault: &FaultFact, action: &Action) -> Consequence {
+        if fault.killed {
+            return Consequence::Struck;
+        }
         match (action, fault.poison) {
             (Action::Poison(poison), Some(attempt)) if should_be_caught_or_kill(poison.mode) => {
                 self.of_poison(attempt)

@@ -11,7 +11,7 @@ use crate::lack::Lack;
 use crate::ledger::books::Entry;
 use crate::record::NotSent;
 use crate::told::{Phrase, Told};
-use crate::wire::{CONTENT_BYTES_MAX, HEAD_BYTES_MAX};
+use crate::wire::{CONTENT_BYTES_MAX, HEAD_BYTES_MAX, LOOKED_BYTES_MAX};
 use crate::words::CrashStep;
 
 /// Why a trial is unsupported, inconclusive or down.
@@ -163,6 +163,28 @@ pub enum Note {
         /// What was done, in words.
         action: String,
     },
+    /// The service has no request that crashes a worker, so that whoever had the attempt was killed.
+    KilledInstead {
+        /// Which fault of the scenario, from 1.
+        fault: u64,
+        /// What was to happen, in words.
+        action: String,
+        /// The attempt.
+        attempt: u32,
+        /// The process.
+        pid: u32,
+        /// Whether it was the supervisor itself.
+        supervises: bool,
+    },
+    /// Whoever had the attempt was to be killed, and nobody had it.
+    NobodyHadIt {
+        /// Which fault of the scenario, from 1.
+        fault: u64,
+        /// What was to happen, in words.
+        action: String,
+        /// The attempt.
+        attempt: u32,
+    },
     /// A fault that an attempt carried came to no worker.
     Untaken {
         /// Which fault of the scenario, from 1.
@@ -250,7 +272,12 @@ impl Told for Reason {
             }
             Self::TooLong { attempts } => {
                 let reads =
-                    format!("{} MiB or a head of {} KiB", CONTENT_BYTES_MAX >> 20, HEAD_BYTES_MAX >> 10);
+                    format!(
+                        "{} MiB, a head of {} KiB, or {} KiB in which it looks for what a reply is to hold",
+                        CONTENT_BYTES_MAX >> 20,
+                        HEAD_BYTES_MAX >> 10,
+                        LOOKED_BYTES_MAX >> 10
+                    );
                 let phrase =
                     Phrase::default().count(*attempts).text(" attempts got a reply that is longer than ");
                 phrase.text(format!("what holdline reads of one ({reads})"))
@@ -301,6 +328,22 @@ impl Told for Note {
             }
             Self::HitNobody { fault, action } => {
                 Phrase::new(format!("fault {fault} ({action}) hit nobody: no such process ran"))
+            }
+            Self::KilledInstead { fault, action, attempt, pid, supervises } => {
+                let alone = if *supervises {
+                    ", and was the supervisor itself, which nobody starts again"
+                } else {
+                    ""
+                };
+                Phrase::new(format!("fault {fault} ({action}): the service has no request that crashes a worker, so that process "))
+                    .id(*pid)
+                    .text(" was killed, which had attempt ")
+                    .id(*attempt)
+                    .text(alone)
+            }
+            Self::NobodyHadIt { fault, action, attempt } => {
+                Phrase::new(format!("fault {fault} ({action}) hit nobody: no process had accepted attempt "))
+                    .id(*attempt)
             }
             Self::Untaken { fault, action } => {
                 Phrase::new(format!("fault {fault} ({action}) hit nobody: no worker took the attempt"))

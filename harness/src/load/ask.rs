@@ -4,14 +4,17 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use holdline_contract::clock::now_ns;
 use holdline_model::answer::{Answer, first_bytes, pid_in};
 use holdline_model::record::{ClientRecord, Outcome};
+use holdline_model::said::escaped;
 use holdline_model::scenario::{self, Load};
-use holdline_model::wire::{Address, Ask, Protocol, asker};
+use holdline_model::secrets::Secrets;
+use holdline_model::wire::{Address, Ask, HttpScript, Protocol, Script, asker};
 use nix::errno::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -37,11 +40,12 @@ const KEPT_BYTES_MAX: usize = 4096;
 pub struct Asker {
     route: Route,
     protocol: Protocol,
+    script: Arc<Script>,
+    /// What nothing may show of what it says and hears.
+    secrets: Arc<Secrets>,
     connection: scenario::Connection,
     timeouts: scenario::Timeouts,
     deadline_ns: u64,
-    /// The path that it asks for instead of what attempts ask for.
-    path: Option<String>,
     /// How often it has asked.
     asked: AtomicU32,
 }
@@ -64,49 +68,62 @@ impl Asker {
     /// # Errors
     ///
     /// If the address is none that can be connected to.
-    pub fn new(address: &Address, protocol: Protocol, load: &Load) -> Result<Self, LoadError> {
+    pub fn new(
+        address: &Address,
+        protocol: Protocol,
+        script: &Arc<Script>,
+        load: &Load,
+    ) -> Result<Self, LoadError> {
         Ok(Self {
             route: Route::new(address, true).map_err(|errno| no_route(address, errno))?,
             protocol,
+            script: Arc::clone(script),
+            secrets: Arc::default(),
             connection: scenario::Connection {
                 body_bytes: load.connection.body_bytes,
                 ..scenario::Connection::ONE_SHOT
             },
             timeouts: load.timeouts,
             deadline_ns: load.deadline_ns,
-            path: None,
             asked: AtomicU32::new(0),
         })
     }
 
     /// Asks for a path over HTTP, without a body. Any complete reply with a status of success is right.
     #[must_use]
-    pub fn for_path(mut self, path: Option<String>) -> Self {
-        if path.is_some() {
+    pub fn for_path(mut self, path: Option<&str>) -> Self {
+        if let Some(path) = path {
             self.connection = scenario::Connection::ONE_SHOT;
+            self.script = Arc::new(Script::Http(Box::new(HttpScript::get(path))));
         }
-        self.path = path;
         self
+    }
+
+    /// Shows nothing of these, in words or in answers.
+    #[must_use]
+    pub fn hiding(self, secrets: &Arc<Secrets>) -> Self {
+        Self { secrets: Arc::clone(secrets), ..self }
     }
 
     /// What it asks for, in words.
     #[must_use]
     pub fn in_words(&self) -> String {
-        let mut request = match &self.path {
-            Some(path) => get(path),
-            None => {
-                let mut request = Vec::new();
-                self.protocol.encode(&self.request(asker(0)), &mut request);
-                String::from_utf8_lossy(&request).into_owned()
-            }
-        };
-        request.truncate(request.find(" HTTP/").or(request.find('\n')).unwrap_or(request.len()));
-        format!("`{request}`")
+        let mut request = Vec::new();
+        let first_sent = self.script.turns(1).start;
+        let ask = Ask { turn: first_sent, ..self.request(asker(0)) };
+        self.protocol.encode(&ask, &self.script, &mut request);
+        let request = self.secrets.hidden(&request, false);
+        if request.is_empty() {
+            return "what it says first".to_owned();
+        }
+        let end = |what: &[u8]| request.windows(what.len()).position(|window| window == what);
+        let end = end(b" HTTP/").or(end(b"\r\n")).or(end(b"\n")).unwrap_or(request.len());
+        format!("`{}`", escaped(&request[..end]))
     }
 
     fn request(&self, client: u32) -> Ask {
         let body_bytes = self.connection.body_bytes;
-        Ask { attempt: client, exchange: 0, poison: None, keeps: false, body_bytes }
+        Ask { attempt: client, exchange: 0, turn: 0, poison: None, keeps: false, body_bytes }
     }
 
     /// Asks once. It takes no longer than the load's time-outs allow an attempt; dropped before, the
@@ -120,17 +137,15 @@ impl Asker {
         };
         let waited_ns = end.at_ns.saturating_sub(began_ns);
         let answer = self.answer(end.outcome, waited_ns, &reply);
-        let pid = if answer.is_served() { pid_in(&reply) } else { None };
+        let names_itself = answer.is_served() && *self.script == Script::Squares;
+        let pid = if names_itself { pid_in(&reply) } else { None };
         Asked { began_ns, answer, pid }
     }
 
     fn open(&self, client: u32, began_ns: u64) -> Result<Connection<Kept>, Errno> {
         let socket = self.route.open(client)?;
-        let talk = Manner::new(self.protocol, self.connection).talk(client, began_ns, None, Vec::new());
-        let talk = match &self.path {
-            Some(path) => talk.instead(&get(path)),
-            None => talk,
-        };
+        let manner = Manner::new(self.protocol, &self.script, self.connection);
+        let talk = manner.talk(client, began_ns, None, Vec::new());
         Ok(Connection::new(socket, client, talk, Vec::new()))
     }
 
@@ -177,11 +192,7 @@ impl Asker {
     }
 
     fn answer(&self, outcome: Outcome, waited_ns: u64, reply: &[u8]) -> Answer {
-        let said = first_bytes(reply);
-        let outcome = match outcome {
-            Outcome::WrongReply if self.path.is_some() && says_success(reply) => Outcome::Replied,
-            outcome => outcome,
-        };
+        let said = first_bytes(&self.secrets.hidden(reply, true));
         match outcome {
             Outcome::Replied | Outcome::ClosedIdle if waited_ns > self.deadline_ns => {
                 Answer::Late { waited_ns }
@@ -198,15 +209,6 @@ impl Asker {
             Outcome::Errno(errno, _) => Answer::NotAsked { errno },
         }
     }
-}
-
-/// Whether a complete reply over HTTP has a status of success, and merely answers something else.
-fn says_success(reply: &[u8]) -> bool {
-    reply.starts_with(b"HTTP/1.") && reply.get(9) == Some(&b'2')
-}
-
-fn get(path: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 }
 
 /// Waits until a connection may be able to go on. Its socket is watched from when it is connected or about

@@ -22,7 +22,7 @@ use super::slab::{Slab, Token};
 use super::socket::Route;
 use super::talk::{Manner, Talk};
 use super::transport::Transport;
-use super::{Hooks, LoadError, LoadPlan, Progress, STOP_GRACE_NS, StopFlag, no_route};
+use super::{Hooks, LoadError, LoadPlan, Progress, STOP_GRACE_NS, StopFlag, hold_ns, no_route};
 
 mod reuse;
 
@@ -87,7 +87,8 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
             stop,
             route,
             share: Share::of_limit()?,
-            manner: Manner::new(plan.protocol, plan.connection),
+            manner: Manner::new(plan.protocol, &plan.script, plan.connection)
+                .hold_for(hold_ns(&plan.timeouts)),
             in_flight_max: match plan.schedule {
                 Schedule::Closed { .. } => u32::MAX,
                 _ => plan.in_flight_max,
@@ -338,6 +339,9 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
         let Some(connection) = self.connections.get_mut(token) else { return };
         if let Some(request) = connection.take_request_record() {
             self.hooks.after_request(&request);
+        }
+        if connection.take_held_back() {
+            self.hooks.held_back(connection.attempt(), connection.transport().as_fd());
         }
         if let Step::Pause(pause, until_ns) = step {
             self.pauses.begin(pause, until_ns, token);

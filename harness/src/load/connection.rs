@@ -239,6 +239,11 @@ impl<T: Transport> Connection<T> {
         self.talk.answered()
     }
 
+    /// Whether the end of its request is held back, for the first time that this is asked.
+    pub(super) fn take_held_back(&mut self) -> bool {
+        self.talk.take_held_back()
+    }
+
     /// Hands out the record of a request that was answered since the last call.
     pub(super) fn take_request_record(&mut self) -> Option<RequestRecord> {
         self.talk.take_record()
@@ -271,7 +276,10 @@ impl<T: Transport> Connection<T> {
         }
         match limit {
             Limit::Connect => !self.is_connected(),
-            Limit::FirstByte => !self.lingers() && self.phase != Phase::Silence && self.reply.is_empty(),
+            Limit::FirstByte => {
+                let has_heard = !self.reply.is_empty() || self.talk.has_turned();
+                !self.lingers() && self.phase != Phase::Silence && !has_heard
+            }
             Limit::Total => true,
         }
     }
@@ -310,7 +318,7 @@ impl<T: Transport> Connection<T> {
     fn at(&self) -> At {
         match self.phase {
             Phase::Room | Phase::Handshake => At::Connect,
-            _ if self.reply.is_empty() => At::FirstByte,
+            _ if self.reply.is_empty() && !self.talk.has_turned() => At::FirstByte,
             _ => At::Reply,
         }
     }
@@ -386,6 +394,10 @@ impl<T: Transport> Connection<T> {
         record.connected = stamp(now_ns);
         match silence {
             Silence::ToTheEnd => self.phase = Phase::Silence,
+            Silence::ToListen => {
+                self.phase = Phase::Reply;
+                self.is_sent = true;
+            }
             Silence::For(_) if self.send_error.is_some() => self.phase = Phase::Reply,
             Silence::For(length_ns) => {
                 self.phase = Phase::Pause(Pause::Connecting);
@@ -404,6 +416,7 @@ impl<T: Transport> Connection<T> {
             self.transport.half_close();
         }
         let (pause, length_ns) = self.talk.pause_due(self.sent_bytes)?;
+        self.talk.pauses(pause);
         self.phase = Phase::Pause(pause);
         Some(Step::Pause(pause, now_ns.saturating_add(length_ns)))
     }

@@ -77,12 +77,13 @@ mod transport;
 
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use holdline_model::arrivals::Schedule;
 use holdline_model::record::{ClientRecord, RequestRecord};
 use holdline_model::said::Said;
 use holdline_model::scenario::{Connection, Timeouts, Until};
-use holdline_model::wire::{ATTEMPTS_MAX, Address, Clients, Poison, Protocol};
+use holdline_model::wire::{ATTEMPTS_MAX, Address, Clients, Poison, Protocol, Script};
 use nix::errno::Errno;
 
 pub use self::ask::{Asked, Asker};
@@ -113,6 +114,8 @@ pub struct LoadPlan {
     pub clients: Option<Clients>,
     /// What is spoken.
     pub protocol: Protocol,
+    /// What is said in it.
+    pub script: Arc<Script>,
     /// What an attempt does with its connection.
     pub connection: Connection,
 }
@@ -123,6 +126,12 @@ pub trait Hooks {
     /// Called just before each attempt, also one that then cannot be sent. Gives the fault that its
     /// request is to carry.
     fn before_attempt(&mut self, attempt: u32, now_ns: u64) -> Option<Poison>;
+
+    /// Called where a service has no request that crashes a worker, once an attempt that is to do so is connected and
+    /// all of its request but the last byte is sent: whoever has it can be killed now. The rest follows after a while.
+    fn held_back(&mut self, attempt: u32, socket: BorrowedFd<'_>) {
+        let _ = (attempt, socket);
+    }
 
     /// Called as soon as a request has got its right reply. Where all connections carry one request of
     /// the bare protocol, sent and read at once, their records say it all, and it is not called.
@@ -219,6 +228,12 @@ pub fn run(
     plan.validate()?;
     let _slack = clock::LeastSlack::set();
     client::Client::<_, transport::Plain>::new(plan, start_ns, hooks, progress, stop)?.run()
+}
+
+/// How long the end of a request is held back for whoever has it to be found, in nanoseconds: most of the time that
+/// there is.
+pub(crate) fn hold_ns(timeouts: &Timeouts) -> u64 {
+    timeouts.first_byte_ns.min(timeouts.total_ns) / 4 * 3
 }
 
 /// Why there is no way to an address.

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
-use crate::catalogue::TemplateProblem;
+use crate::catalogue::{RequestProblem, TemplateProblem};
 use crate::causes::causes;
 use crate::load::LoadError;
 use crate::rundir::RunDirError;
@@ -27,6 +27,9 @@ pub enum RunError {
     /// A template is missing or wrong.
     #[error(transparent)]
     Template(#[from] TemplateProblem),
+    /// A service cannot be asked what it is to be asked.
+    #[error(transparent)]
+    Request(#[from] RequestProblem),
     /// The sandbox cannot be had.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),

@@ -167,7 +167,7 @@ fn check(
         return Err(RunError::Empty);
     }
     let lack = |what, name: &str| RunError::NotPlanned { what, name: name.to_owned() };
-    let mut placed = BTreeSet::new();
+    let (mut placed, mut asked) = (BTreeSet::new(), BTreeSet::new());
     for trial in trials {
         let scenario = scenarios.get(&trial.scenario).ok_or_else(|| lack("scenario", &trial.scenario))?;
         let supervisor =
@@ -175,6 +175,9 @@ fn check(
         let transport = scenario.scenario.listen.transport;
         if placed.insert((&trial.supervisor, transport.as_str())) {
             catalogue::check_templates(supervisor, transport)?;
+        }
+        if asked.insert((&trial.supervisor, &trial.scenario)) {
+            catalogue::check_requests(scenario, supervisor)?;
         }
         if let Source::Folder(path) = &supervisor.source {
             utf8(path, "the supervisor's folder", "give it another name")?;

@@ -180,6 +180,7 @@ impl<'a> Runner<'a> {
             seed,
             scenario: FileText { text: scenario.text.clone(), origin: scenario.origin.clone() },
             supervisor: FileText { text: supervisor.text.clone(), origin: supervisor.origin.clone() },
+            scenario_folder: scenario.folder.clone(),
             source: match &supervisor.source {
                 Source::Embedded(dir) => SourceSpec::Embedded(dir.path().display().to_string()),
                 Source::Folder(path) => SourceSpec::Folder(path.clone()),

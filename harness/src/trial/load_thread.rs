@@ -18,6 +18,7 @@ use super::Message;
 use super::hooks::{AttemptFault, Due, FaultHooks};
 use super::place::Place;
 use super::record::Told;
+use crate::kernel::acceptor::Search;
 use crate::kernel::custody::Handover;
 use crate::load::{self, LoadError, LoadPlan, Progress, StopFlag};
 
@@ -62,6 +63,7 @@ impl RunningLoad {
         pending: Vec<AttemptFault>,
         sender: UnboundedSender<Told>,
         custody: Handover,
+        search: Option<Search>,
     ) -> Result<Self, LoadThreadError> {
         let planned = planned(&place.scenario, &schedule);
         let plan = LoadPlan {
@@ -72,19 +74,23 @@ impl RunningLoad {
             spread: true,
             clients: place.scenario.load.clients,
             protocol: support::protocol(&place.supervisor, &place.scenario),
+            // Its searches have room of their own, which this thread alone uses.
+            script: Arc::new((*place.script).clone()),
             connection: place.scenario.load.connection,
         };
         let control = Arc::clone(&place.workspace.control);
-        let mut hooks = FaultHooks::new(pending, plan.connection, control, sender, custody);
+        let mut hooks =
+            FaultHooks::new(pending, plan.connection, control, sender, custody).killing_by(search);
         hooks.make_room(planned, plan.connection.requests.into());
         let (progress, stop) = (Arc::new(Progress::default()), Arc::new(StopFlag::new()?));
         let (done_sender, done) = oneshot::channel();
+        let secrets = Arc::clone(&place.secrets);
         let (thread_progress, thread_stop) = (Arc::clone(&progress), Arc::clone(&stop));
         std::thread::Builder::new()
             .name("load".to_owned())
             .spawn(move || {
                 let attempts = load::run(&plan, start_ns, &mut hooks, &thread_progress, &thread_stop);
-                let (requests, said) = hooks.into_parts();
+                let (requests, said) = hooks.into_parts(&secrets);
                 let log = attempts.map(|attempts| ClientLog { attempts, requests, said });
                 let _ = done_sender.send(log);
             })

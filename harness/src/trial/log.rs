@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use holdline_model::secrets::Secrets;
 use nix::fcntl::{FallocateFlags, fallocate};
 
 use super::paths::{PathError, to};
@@ -128,7 +129,7 @@ fn append(path: &Path) -> Result<File, PathError> {
 }
 
 /// The last lines of a log, indented, or a remark that it is empty.
-pub(super) fn quoted_tail(path: &Path) -> String {
+pub(super) fn quoted_tail(path: &Path, secrets: &Secrets) -> String {
     let read = || -> io::Result<Vec<u8>> {
         let mut file = File::open(path)?;
         let length = file.metadata()?.len();
@@ -138,7 +139,8 @@ pub(super) fn quoted_tail(path: &Path) -> String {
         Ok(bytes)
     };
     let bytes = read().unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
+    let hidden = secrets.hidden(&bytes, false);
+    let text = String::from_utf8_lossy(&hidden);
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     if lines.is_empty() {
         return "; it wrote nothing to its log".to_owned();
@@ -198,10 +200,10 @@ mod tests {
     fn the_end_of_a_log_is_quoted() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("log");
-        assert_eq!(quoted_tail(&path), "; it wrote nothing to its log");
+        assert_eq!(quoted_tail(&path, &Secrets::default()), "; it wrote nothing to its log");
         let lines: Vec<String> = (0..1000).map(|number| format!("line {number}\n\n")).collect();
         std::fs::write(&path, lines.concat()).expect("written");
-        let quoted = quoted_tail(&path);
+        let quoted = quoted_tail(&path, &Secrets::default());
         assert!(quoted.starts_with("; the last lines of its log:\n    | line 992\n"), "{quoted}");
         assert!(quoted.ends_with("\n    | line 999"), "{quoted}");
     }

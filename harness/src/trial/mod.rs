@@ -61,6 +61,9 @@ pub struct TrialSpec {
     pub seed: u64,
     /// The scenario's file.
     pub scenario: FileText,
+    /// The scenario's folder; absolute.
+    #[serde(default)]
+    pub scenario_folder: Option<PathBuf>,
     /// The supervisor's description.
     pub supervisor: FileText,
     /// The description's folder.

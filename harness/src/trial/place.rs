@@ -1,19 +1,26 @@
 //! Where a trial takes place: its scenario and description, the work folder in which the supervisor finds
 //! its configuration, and the environment of what is started there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use holdline_model::file::FileError;
 use holdline_model::scenario::{self, Action, Scenario};
+use holdline_model::secrets::Secrets;
+use holdline_model::service::{FillProblem, Origin};
 use holdline_model::supervisor::{self, Supervisor};
 use holdline_model::support;
 use holdline_model::template;
+use holdline_model::wire::Script;
 use holdline_model::words::Transport;
 
 use super::TrialSpec;
+use super::log::quoted_tail;
+use super::paths::PathError;
 use super::process::{StartError, Supervised};
 use super::workspace::{Workspace, WorkspaceError};
 use crate::load::{Asker, LoadError};
+use crate::outside;
 use crate::sandbox::Inside;
 
 /// A place that could not be prepared, or in which something could not begin.
@@ -25,6 +32,9 @@ pub(super) enum PlaceError {
     /// IPv6 clients have no addresses of their own here.
     #[error("IPv6 has one loopback address, so attempts could not be told apart; run with --isolation full")]
     NoV6,
+    /// It cannot be asked as its files say.
+    #[error(transparent)]
+    Fill(#[from] FillProblem),
     /// The work folder could not be filled.
     #[error(transparent)]
     Workspace(#[from] WorkspaceError),
@@ -36,6 +46,32 @@ pub(super) enum PlaceError {
     Asker(#[source] LoadError),
 }
 
+/// The names of logs in a trial's folder.
+const SUPERVISOR_LOG: &str = "supervisor.log";
+const CONTROL_LOG: &str = "control.log";
+
+/// Logs that are kept where they may show secrets.
+pub(super) struct Logs {
+    from: PathBuf,
+    to: PathBuf,
+    secrets: Arc<Secrets>,
+}
+
+impl Logs {
+    /// Copies them, without the secrets, to where the trial's other files are.
+    pub(super) fn let_out(&self) -> Result<(), PathError> {
+        if self.from == self.to {
+            return Ok(());
+        }
+        for name in [SUPERVISOR_LOG, CONTROL_LOG] {
+            let Ok(bytes) = std::fs::read(self.from.join(name)) else { continue };
+            let to = self.to.join(name);
+            std::fs::write(&to, self.secrets.hidden(&bytes, true)).map_err(super::paths::to("write", &to))?;
+        }
+        Ok(())
+    }
+}
+
 /// A place that is prepared.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -43,8 +79,14 @@ pub(super) struct Place {
     pub(super) supervisor: Supervisor,
     pub(super) workspace: Workspace,
     pub(super) env: Vec<(String, String)>,
+    /// What is said to the service.
+    pub(super) script: Arc<Script>,
+    /// What nothing may show of it.
+    pub(super) secrets: Arc<Secrets>,
+    /// Where what the supervisor and its commands write goes, while they run.
+    logs: PathBuf,
     /// The trial's folder in the run directory.
-    pub(super) folder: PathBuf,
+    folder: PathBuf,
 }
 
 impl Place {
@@ -65,7 +107,16 @@ impl Place {
                 workspace.control.arm(step, mode, times).map_err(WorkspaceError::from)?;
             }
         }
-        Ok(Self { scenario, supervisor, workspace, env, folder: spec.folder.clone() })
+        let source = workspace.values.source.clone();
+        let file = |origin, path: &str| match origin {
+            Origin::Scenario => outside::body_in(spec.scenario_folder.as_deref(), path),
+            Origin::Description => outside::body_in(Some(Path::new(&source)), path),
+        };
+        let (script, secrets) = outside::script(&supervisor, &scenario, &file)?;
+        // What may show a secret goes with the trial, unless it is let out without it.
+        let logs = if secrets.is_empty() { &spec.folder } else { &workspace.dir }.clone();
+        let (script, secrets) = (Arc::new(script), Arc::new(secrets));
+        Ok(Self { scenario, supervisor, workspace, env, script, secrets, logs, folder: spec.folder.clone() })
     }
 
     /// Starts the supervisor, and gives its command line.
@@ -82,7 +133,23 @@ impl Place {
 
     /// Where the supervisor's output goes.
     pub(super) fn supervisor_log(&self) -> PathBuf {
-        self.folder.join("supervisor.log")
+        self.logs.join(SUPERVISOR_LOG)
+    }
+
+    /// Where the output of control commands goes.
+    pub(super) fn control_log(&self) -> PathBuf {
+        self.logs.join(CONTROL_LOG)
+    }
+
+    /// The end of the supervisor's log, to append to why something went wrong.
+    pub(super) fn log_quoted(&self) -> String {
+        quoted_tail(&self.supervisor_log(), &self.secrets)
+    }
+
+    /// What lets logs into the trial's folder once nobody writes to them any more.
+    pub(super) fn logs(&self) -> Logs {
+        let (from, to) = (self.logs.clone(), self.folder.clone());
+        Logs { from, to, secrets: Arc::clone(&self.secrets) }
     }
 
     /// How many workers must be able to accept before the load may begin.
@@ -93,7 +160,9 @@ impl Place {
     /// Asks the service what attempts ask it, outside of all counts.
     pub(super) fn asker(&self) -> Result<Asker, PlaceError> {
         let protocol = support::protocol(&self.supervisor, &self.scenario);
-        Asker::new(&self.workspace.values.address, protocol, &self.scenario.load).map_err(PlaceError::Asker)
+        let asker = Asker::new(&self.workspace.values.address, protocol, &self.script, &self.scenario.load)
+            .map_err(PlaceError::Asker)?;
+        Ok(asker.hiding(&self.secrets))
     }
 
     /// What the supervisor needs of a machine, in words to append to why it did not get ready.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use holdline_model::secrets::Secrets;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
@@ -228,6 +229,7 @@ pub(super) async fn run_command(
     mut command: Command,
     words: &str,
     log: &Path,
+    secrets: &Secrets,
     limit: Duration,
 ) -> Result<(), CommandError> {
     let mut bounded = BoundedLog::open(log).map_err(StartError::Log)?;
@@ -251,7 +253,7 @@ pub(super) async fn run_command(
         Err(_) => return Err(CommandError::Late { command: words(), limit }),
     };
     if !status.success() {
-        return Err(CommandError::Failed { command: words(), status, tail: quoted_tail(log) });
+        return Err(CommandError::Failed { command: words(), status, tail: quoted_tail(log, secrets) });
     }
     Ok(())
 }

@@ -9,7 +9,6 @@ use holdline_model::conductor::Event;
 use holdline_model::reason::Reason;
 use holdline_model::support;
 
-use super::log::quoted_tail;
 use super::place::Place;
 use super::process::Supervised;
 use super::replies::{self, CHORES, Replied};
@@ -91,7 +90,7 @@ fn is_ready(stage: &Stage) -> bool {
 
 fn too_late(stage: &Stage, limit: Duration) -> NotReady {
     let (lack, needs) = (what_is_lacking(stage, &stage.place), stage.place.hint_of_needs());
-    let tail = quoted_tail(&stage.place.supervisor_log());
+    let tail = stage.place.log_quoted();
     NotReady::Late { limit, lack, hint: format!("{needs}{tail}") }
 }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 use holdline_contract::clock::now_ns;
 use holdline_model::answer::Answer;
 use holdline_model::reason::Reason;
+use holdline_model::support;
+use holdline_model::wire::Protocol;
 
 use super::place::{Place, PlaceError};
 use super::process::Supervised;
@@ -90,6 +92,7 @@ async fn once(
 /// What has come so far.
 struct Enquiry {
     asker: Asker,
+    protocol: Protocol,
     /// How many workers are to answer, where replies name them.
     wanted: usize,
     pids: BTreeSet<u32>,
@@ -104,7 +107,8 @@ struct Enquiry {
 impl Enquiry {
     fn of(place: &Place) -> Result<Self, PlaceError> {
         Ok(Self {
-            asker: place.asker()?.for_path(place.supervisor.ready.request.clone()),
+            asker: place.asker()?.for_path(place.supervisor.ready.request.as_deref()),
+            protocol: support::protocol(&place.supervisor, &place.scenario),
             wanted: place.scenario.workers.count as usize,
             pids: BTreeSet::new(),
             nothing_new: 0,
@@ -152,18 +156,53 @@ impl Enquiry {
         Replied::Never(Reason::NoRightReply {
             asked: self.asker.in_words(),
             times: self.times.max(1),
-            remedy: remedy(self.came.as_ref()),
+            remedy: remedy(self.came.as_ref(), self.protocol),
             came,
         })
     }
 }
 
 /// What to write into the description.
-fn remedy(came: Option<&Answer>) -> String {
-    let is_tls = came.and_then(Answer::said).is_some_and(|said| said.starts_with(TLS_ALERT));
-    let hint = if is_tls { "It speaks TLS, and was asked in plain text. " } else { "" };
+fn remedy(came: Option<&Answer>, protocol: Protocol) -> String {
+    let said = came.and_then(Answer::said).unwrap_or_default();
+    let hint = if speaks_tls(said) { "It speaks TLS, and was asked in plain text. " } else { "" };
+    let what = match protocol {
+        Protocol::Square => "name its `protocol` in its description, and what it is asked",
+        Protocol::Http => {
+            "say in its description what it is asked and what counts as its reply, by [request] and [reply], or write \
+             `ready = { request = \"/healthz\" }` with a path that it serves"
+        }
+        Protocol::Bytes => "say in its description what is sent and what is expected, by [[exchange]]",
+    };
     format!(
-        "{hint}If the service answers something else, write `ready = {{ request = \"/healthz\" }}` with a path that it \
-         serves into its description; `ready = {{ reply = false }}` asks nothing before the load"
+        "{hint}If the service answers something else, {what}; `ready = {{ reply = false }}` asks nothing before the load"
     )
+}
+
+/// Whether this is what a server says in plain text that expects TLS: an alert, or what web servers tell
+/// people (nginx, Apache, Go).
+fn speaks_tls(said: &str) -> bool {
+    const TOLD: [&str; 3] = [
+        "The plain HTTP request was sent to HTTPS port",
+        "speaking plain HTTP to an SSL-enabled server port",
+        "Client sent an HTTP request to an HTTPS server",
+    ];
+    said.starts_with(TLS_ALERT) || TOLD.iter().any(|told| said.contains(told))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_expects_tls_is_told_from_who_does_not() {
+        for said in [
+            "\x15\x03\x01\0\x02\x02\x46",
+            "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n",
+            "<center>The plain HTTP request was sent to HTTPS port</center>",
+        ] {
+            assert!(speaks_tls(said), "{said:?}");
+        }
+        assert!(!speaks_tls("HTTP/1.1 400 Bad Request\r\n\r\n") && !speaks_tls(""));
+    }
 }

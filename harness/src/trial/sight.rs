@@ -103,8 +103,12 @@ impl Sight {
 
     /// Begins to watch in whose hands connections are whose time runs out.
     pub(super) fn watch_custody(&self, place: &Place, supervisor: Pid) -> Result<CustodyWatch, SightError> {
-        let tested = Tested { init: self.inside.init(), is_alone: self.is_exclusive(), supervisor };
-        Ok(CustodyWatch::start(place.workspace.values.address.clone(), tested)?)
+        Ok(CustodyWatch::start(place.workspace.values.address.clone(), self.tested(supervisor))?)
+    }
+
+    /// The processes under test, for those who look at what they hold.
+    pub(super) fn tested(&self, supervisor: Pid) -> impl Processes + use<> {
+        Tested { init: self.inside.init(), is_alone: self.is_exclusive(), supervisor }
     }
 
     /// Whether the namespaces are this trial's own.

@@ -12,7 +12,6 @@ use holdline_model::summary;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::TrialSpec;
-use super::log::quoted_tail;
 use super::place::{Place, PlaceError};
 use super::process::{Supervised, status_in_words};
 use super::record::{EventLog, Told};
@@ -107,7 +106,7 @@ impl Stage {
     /// Why there is no supervisor any more that could get ready, and what to do about it.
     pub(super) fn ended_early(&self, status: ExitStatus) -> NotReady {
         let (hint, needs) = (self.place.hint_of_background(&self.sight.inside), self.place.hint_of_needs());
-        let tail = quoted_tail(&self.place.supervisor_log());
+        let tail = self.place.log_quoted();
         NotReady::Ended { status: status_in_words(status), hint: format!("{hint}{needs}{tail}") }
     }
 

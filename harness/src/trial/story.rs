@@ -9,12 +9,14 @@ use holdline_model::reason::Reason;
 use holdline_model::record::Outcome;
 use holdline_model::result::TrialResult;
 use holdline_model::scenario::Action;
+use holdline_model::support;
 
 use super::collect::{self, CollectError, Collected};
 use super::cost::Meter;
-use super::hands::Hands;
+use super::hands::{Hands, seize};
 use super::lead::{Lead, LeadError};
 use super::load_thread::{ClientLog, LoadThreadError, RunningLoad, with_attempts};
+use super::paths::PathError;
 use super::place::Place;
 use super::process::Supervised;
 use super::ready::{self, Readiness};
@@ -47,6 +49,12 @@ pub(super) enum StoryError {
     /// What was recorded could not be gathered.
     #[error(transparent)]
     Collect(#[from] CollectError),
+    /// A log could not be let out of where it is kept.
+    #[error(transparent)]
+    Logs(#[from] PathError),
+    /// The search panicked.
+    #[error("the thread panicked that looks for whoever has an attempt")]
+    SearchPanicked,
 }
 
 impl From<ObserverError> for StoryError {
@@ -59,12 +67,14 @@ impl From<ObserverError> for StoryError {
 pub(super) async fn play(spec: TrialSpec, inside: Inside) -> Result<Message, StoryError> {
     let mut stage = Stage::set_up(spec, inside)?;
     let mut supervised = stage.start_supervisor()?;
+    let logs = stage.place.logs();
     let result = match ready::wait(&mut stage, &mut supervised).await {
         // Denied, it never will be ready; but why is clear, and what clients get can be measured.
         Ok(Readiness::Ready | Readiness::Denied) => measure(stage, supervised).await?,
         Ok(Readiness::Mute(reason)) => stage.give_up(reason),
         Err(reason) => stage.give_up(Reason::NotRun { what: in_full(&reason) }),
     };
+    logs.let_out()?;
     Ok(Message::Done(Box::new(result)))
 }
 
@@ -85,11 +95,20 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
     stage.sight.observer.begin()?;
     let custody = stage.sight.watch_custody(&stage.place, supervised.pid())?;
     let (sender, handover) = (stage.sender.clone(), custody.handover());
-    let load = RunningLoad::start(&stage.place, schedule, start_ns, pending, sender, handover)?;
+    let (search, killer) = match support::kills_for_poison(&stage.place.supervisor, &stage.place.scenario) {
+        true => {
+            Some(seize::start(&stage.sight, supervised.pid(), &stage.place.scenario, sender.clone())?).unzip()
+        }
+        false => (None, None),
+    };
+    let load = RunningLoad::start(&stage.place, schedule, start_ns, pending, sender, handover, search)?;
 
     let lead = Lead::new(&mut stage, &mut supervised, &mut hands, conductor, load, (meter, start_ns))?;
     let (conductor, client, counted) = lead.until_the_end().await?;
 
+    if let Some(killer) = killer {
+        killer.join().map_err(|_| StoryError::SearchPanicked)?;
+    }
     let held = custody.finish()?;
     stage.look()?;
     let (mut facts, deaths) = conductor.into_facts(|attempt| was_not_sent(&client, attempt));

@@ -38,6 +38,7 @@ fn plan(address: Address, schedule: Schedule) -> LoadPlan {
         spread,
         clients: None,
         protocol: Protocol::Square,
+        script: Default::default(),
         connection: Connection::ONE_SHOT,
     }
 }

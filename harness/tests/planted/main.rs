@@ -7,6 +7,7 @@ mod kernel;
 #[path = "../common/lag.rs"]
 mod lag;
 mod marks;
+mod own;
 mod planted;
 mod pools;
 mod ready;

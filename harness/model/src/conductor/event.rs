@@ -69,6 +69,24 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
+    /// An attempt sets out in place of poison: the end of its request is held back, and whoever has it is killed.
+    HeldBack {
+        /// The fault's index in the scenario.
+        fault: usize,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// The process that had that attempt was killed. Where there was none, the answer is [`Event::Fault`].
+    HolderKilled {
+        /// The fault's index in the scenario.
+        fault: usize,
+        /// The attempt.
+        attempt: u32,
+        /// The process.
+        pid: u32,
+        /// Whether it was the supervisor itself, so that nobody starts it again.
+        supervises: bool,
+    },
     /// A signal has reached a process.
     Signalled {
         /// The fault's index in the scenario.

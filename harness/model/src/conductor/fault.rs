@@ -56,6 +56,8 @@ pub(super) struct Fault {
     pub(super) after: Option<(usize, u64)>,
     /// Whether it was injected in part only, so that what struck is undone.
     pub(super) has_failed: bool,
+    /// The attempt whose worker is to be killed in place of poison.
+    pub(super) victim: Option<u32>,
 }
 
 impl Fault {
@@ -69,7 +71,7 @@ impl Fault {
             Moment::At(at_ns) => (State::Waits(Some(at_ns)), None),
             Moment::After { fault, delay_ns } => (State::Waits(None), Some((fault, delay_ns))),
         };
-        Self { action: action.clone(), state, after, has_failed: false }
+        Self { action: action.clone(), state, after, has_failed: false, victim: None }
     }
 
     /// Who is looked at before it is injected; `None`: it is aimed at nobody in particular.

@@ -221,6 +221,13 @@ impl Conductor {
                 let text = format!("attempt {attempt} carries poison ({mode} at step {step})");
                 self.poisoned(*fault, *attempt, at_ns, text, error.clone())
             }
+            Event::HeldBack { fault, attempt } => {
+                self.held_back(*fault, *attempt, at_ns);
+                Vec::new()
+            }
+            Event::HolderKilled { fault, attempt, pid, supervises } => {
+                self.holder_killed(*fault, *attempt, *pid, *supervises, at_ns)
+            }
             Event::Signalled { fault, pid } => {
                 self.signalled(*fault, *pid, at_ns);
                 Vec::new()
@@ -311,7 +318,7 @@ impl Conductor {
     }
 
     fn note_fault(&mut self, fault: usize, at_ns: u64, text: String, error: Option<String>) {
-        self.facts.push(FaultFact { fault, at_ns, text, poison: None, done_ns: None, error });
+        self.facts.push(FaultFact { fault, at_ns, text, poison: None, killed: false, done_ns: None, error });
     }
 }
 

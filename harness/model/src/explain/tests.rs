@@ -201,11 +201,11 @@ fn each_poison_that_one_worker_caught_is_told_from_the_one_that_ended_it() {
 fn in_flight_names_the_worker_that_died() {
     let case = || Case::new().attempt(Reset, 1).attempt(Reset, 1);
     let mut killed = case().worker(7, &[(0, Accepted, 0), (10, Accepted, 1)]);
-    killed.deaths.push(InjectedDeath { pid: 7, at_ns: START_NS + MS });
+    killed.deaths.push(InjectedDeath { pid: 7, at_ns: START_NS + MS, had: None });
     killed.says(&["2 in flight: accepted by worker 7, which died before it replied"]);
     let mut unknown = case();
     unknown.keeps_ledger = false;
-    unknown.deaths.push(InjectedDeath { pid: 7, at_ns: START_NS + 10 * MS + MS / 2 });
+    unknown.deaths.push(InjectedDeath { pid: 7, at_ns: START_NS + 10 * MS + MS / 2, had: None });
     unknown.says(&["1 in flight: open when a worker died", "1 closed without a complete reply"]);
 }
 

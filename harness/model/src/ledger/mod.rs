@@ -70,6 +70,8 @@ pub struct InjectedDeath {
     pub pid: u32,
     /// When, in CLOCK_MONOTONIC nanoseconds.
     pub at_ns: u64,
+    /// The attempt that it had accepted, as the kernel saw, if it died for that.
+    pub had: Option<u32>,
 }
 
 /// Everything that was written down in a trial.
@@ -383,6 +385,9 @@ fn fate_without_reply(records: &TrialRecords<'_>, record: &ClientRecord, attempt
 }
 
 fn was_taken(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt) -> bool {
+    if records.deaths.iter().any(|death| death.had == Some(record.attempt)) {
+        return true;
+    }
     let closed = record.finished.and_then(|at| closed_listener(records, attempt, at.get()));
     let Some(open_ns) = closed.map(|listener| listener.last_seen_ns) else { return true };
     let samples = records.kernel.accepts.as_ref();

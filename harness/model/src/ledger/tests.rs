@@ -391,7 +391,7 @@ fn a_connection_taken_by_a_worker_that_died_before_recording_it_was_in_flight() 
     let mut trial = trial(&[Story::Served, Story::QueueReset]);
     trial.kernel.listeners.clear();
     trial.workers[0].window_open = true;
-    let deaths = [InjectedDeath { pid: trial.workers[0].pid, at_ns: 2 * SECOND_NS }];
+    let deaths = [InjectedDeath { pid: trial.workers[0].pid, at_ns: 2 * SECOND_NS, had: None }];
     let reconciled = reconcile(&TrialRecords { deaths: &deaths, ..records(&trial, 2) });
     assert!(reconciled.books.is_balanced(), "{}", reconciled.books);
     let attempt = reconciled.attempts[1];

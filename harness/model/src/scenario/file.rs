@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 
 use super::{Drain, Target};
 use crate::file::{At, Bytes, Never, OneOf, Rate, Table, Time, read_one_of, unknown_word};
+use crate::service::file::{CloseFile, ExchangeFile, PoisonChoiceFile, ReplyFile, RequestFile};
 use crate::wire::Protocol;
 use crate::words::{CrashMode, CrashStep, Transport, Verb};
 
@@ -37,6 +38,17 @@ pub struct ScenarioFile {
     pub workers: WorkersFile,
     /// The load.
     pub load: At<LoadFile>,
+    /// What attempts ask for, over HTTP. Default: what the description says.
+    pub request: Option<At<RequestFile>>,
+    /// What counts as served, over HTTP. Default: what the description says.
+    pub reply: Option<At<ReplyFile>>,
+    /// A request that crashes a worker. Default: what the description says.
+    pub poison: Option<At<PoisonChoiceFile>>,
+    /// What is said on a connection, in order, over bytes. Default: what the description says.
+    #[serde(default)]
+    pub exchange: Vec<At<ExchangeFile>>,
+    /// Who ends the connection behind the last exchange. Default: client.
+    pub close: Option<At<CloseFile>>,
     /// What is done to the system.
     #[serde(default)]
     pub fault: Vec<At<FaultFile>>,

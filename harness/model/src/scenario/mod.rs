@@ -16,6 +16,7 @@ pub use validate::parse;
 use std::collections::BTreeMap;
 
 use crate::metric::Expectation;
+use crate::service::Service;
 use crate::signals::Signal;
 use crate::wire::{Clients, Poison, Protocol};
 use crate::words::{CrashMode, CrashStep, Grade, Transport, Verb};
@@ -41,6 +42,8 @@ pub struct Scenario {
     pub workers: Workers,
     /// The load.
     pub load: Load,
+    /// What services understand, where it is not what their descriptions say.
+    pub service: Service,
     /// What is done to the system.
     pub faults: Vec<Fault>,
     /// What must hold at the end.

@@ -11,6 +11,8 @@ use crate::duration;
 use crate::expect;
 use crate::file::{At, Bytes, FileError, Problem, Source, Table, check_scenario_name, integer, time, word};
 use crate::metric::{self, Expectation};
+use crate::service::file::ServiceFile;
+use crate::service::{self, Origin, Service};
 use crate::words::{CrashMode, Grade, Transport, UnknownWord, nearest};
 
 /// Reads a scenario file. `origin` is its path, or another name for where the text comes from.
@@ -45,6 +47,7 @@ fn scenario(file: ScenarioFile) -> Result<Scenario, Problem> {
     check_addresses(listen.transport, file.load.value.clients.as_ref())?;
     check_measured(listen.transport, &file.expect)?;
     check_sysctls(listen.transport, &file.sysctl)?;
+    let service = understood(&file)?;
     Ok(Scenario {
         name: file.name.value,
         asks: file.asks.value,
@@ -54,12 +57,25 @@ fn scenario(file: ScenarioFile) -> Result<Scenario, Problem> {
         reference: reference(file.reference)?,
         listen,
         workers,
+        service,
         load,
         faults,
         expect: expectations(&file.expect)?,
         sysctls: sysctls(file.sysctl)?,
         sample_accepts: file.kernel.sample_accepts,
     })
+}
+
+/// What services understand, where the scenario says so.
+fn understood(file: &ScenarioFile) -> Result<Service, Problem> {
+    let said = ServiceFile {
+        request: file.request.as_ref(),
+        reply: file.reply.as_ref(),
+        poison: file.poison.as_ref(),
+        exchange: &file.exchange,
+        close: file.close.as_ref(),
+    };
+    service::service(said, file.load.value.protocol, Origin::Scenario)
 }
 
 fn means(table: Table<String>) -> Result<BTreeMap<Grade, String>, Problem> {

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::service::Service;
 use crate::signals::Signal;
 pub use crate::wire::Protocol;
 use crate::words::{Grade, Transport, Verb};
@@ -38,6 +39,8 @@ pub struct Supervisor {
     pub protocol: Protocol,
     /// Whether a request that makes no sense can make its workers fail.
     pub poison: bool,
+    /// What it understands, where that is no squares.
+    pub service: Service,
     /// Who holds the listener, and how workers get it.
     pub socket: Socket,
     /// Transports that it can listen on.

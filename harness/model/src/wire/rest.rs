@@ -115,7 +115,7 @@ impl<const MAX: usize> Start<MAX> {
         self.length += count;
     }
 
-    const fn is_full(&self) -> bool {
+    pub(super) const fn is_full(&self) -> bool {
         self.length == MAX
     }
 }
@@ -159,6 +159,11 @@ impl Framed<'_> {
 }
 
 impl Rest {
+    /// The rest of a reply with this body, whose beginning was judged.
+    pub(super) const fn new(body: Body, verdict: Result<u16, Wrong>, keeps: Keeps) -> Self {
+        Self { body, verdict, keeps }
+    }
+
     /// Goes on with the next piece. Of the right reply, the number of bytes is of this piece. `at_end`:
     /// nothing more will come.
     #[must_use]
@@ -175,7 +180,7 @@ impl Rest {
     }
 }
 
-fn heard(verdict: Result<u16, Wrong>, bytes: usize, Keeps { keeps, idle_s_max }: Keeps) -> Heard {
+pub(super) fn heard(verdict: Result<u16, Wrong>, bytes: usize, Keeps { keeps, idle_s_max }: Keeps) -> Heard {
     match verdict {
         Ok(version) => Heard::Right(Right { bytes, version, keeps, idle_s_max }),
         Err(why) => Heard::Wrong(why),

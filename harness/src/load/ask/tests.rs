@@ -14,7 +14,7 @@ fn load(text: &str) -> Load {
 }
 
 fn asker_of(address: &Address, protocol: Protocol, text: &str) -> Asker {
-    Asker::new(address, protocol, &load(text)).expect("an address")
+    Asker::new(address, protocol, &Arc::default(), &load(text)).expect("an address")
 }
 
 /// What a server says to one request, of which it is told the first line, and where it came from.

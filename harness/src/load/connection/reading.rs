@@ -26,7 +26,7 @@ impl<T: Transport> Connection<T> {
             let arrived = match pause {
                 Pause::Reading => return Step::Wait,
                 Pause::Rest => return self.owed.map_or(Step::Wait, |end| self.send_rest(end, scratch)),
-                Pause::Connecting | Pause::Sending => self.transport.peek(),
+                Pause::Connecting | Pause::Sending | Pause::Holding => self.transport.peek(),
                 Pause::Gap => self.transport.receive(scratch),
             };
             match arrived {
@@ -85,6 +85,9 @@ impl<T: Transport> Connection<T> {
                 self.reply.clear();
                 self.reply.extend_from_slice(&bytes[right.bytes..]);
             }
+            if self.talk.turn() {
+                return self.take_turn(at_end);
+            }
             return Some(self.go_on_from(right, at_ns, at_end));
         }
         if self.rest.is_none() && !is_kept {
@@ -101,6 +104,28 @@ impl<T: Transport> Connection<T> {
                 None
             }
         }
+    }
+
+    /// Goes on with the next turn of the request: says what is to be said, and judges what has come already.
+    /// `None`: its answer is still to come.
+    fn take_turn(&mut self, at_end: bool) -> Option<Step> {
+        if at_end {
+            return Some(Step::Ended(End::now(Outcome::Truncated)));
+        }
+        self.sent_bytes = 0;
+        match send_of(&self.talk, &mut self.transport, 0) {
+            Ok((bytes, is_all)) => {
+                self.sent_bytes = bytes;
+                self.is_sent = is_all;
+            }
+            Err(Errno::EAGAIN) => self.is_sent = false,
+            Err(errno @ (Errno::ECONNRESET | Errno::EPIPE)) => self.send_error = Some(errno),
+            Err(errno) => return Some(self.end_by(errno)),
+        }
+        if let Some(step) = self.after_sending(now_ns()) {
+            return Some(step);
+        }
+        if self.reply.is_empty() { None } else { self.hear(&[], false) }
     }
 
     /// A server that has answered in full, if wrongly, closes as if it had answered rightly.
@@ -267,7 +292,8 @@ impl<T: Transport> Connection<T> {
             return Step::Ended(End::now(Outcome::ClosedIdle));
         }
         if self.reply.is_empty() {
-            return Step::Ended(End::now(Outcome::Closed));
+            let has_heard = self.talk.has_turned();
+            return Step::Ended(End::now(if has_heard { Outcome::Truncated } else { Outcome::Closed }));
         }
         // It may have been what shows the end of the reply.
         match self.hear(&[], true) {
@@ -290,6 +316,6 @@ impl<T: Transport> Connection<T> {
     /// Whether nothing is under way: the last request was answered, and of the next one the kernel has
     /// taken nothing.
     fn is_idle(&self) -> bool {
-        self.talk.answered() > 0 && self.sent_bytes == 0
+        self.talk.answered() > 0 && self.sent_bytes == 0 && !self.talk.has_turned()
     }
 }

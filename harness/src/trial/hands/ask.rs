@@ -2,10 +2,12 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use holdline_contract::clock::now_ns;
 use holdline_model::conductor::Event;
+use holdline_model::secrets::Secrets;
 use holdline_model::signals::Signal;
 use holdline_model::supervisor::{Control, SignalTo};
 use holdline_model::template::{self, TemplateError};
@@ -128,7 +130,7 @@ impl Drop for Asked {
 #[derive(Debug)]
 pub(in crate::trial) enum Prepared {
     /// A command, and its text for messages.
-    Command(Box<tokio::process::Command>, String, PathBuf),
+    Command(Box<tokio::process::Command>, String, PathBuf, Arc<Secrets>),
     /// A signal to these processes.
     Signal(Signal, Vec<Pid>),
     /// A signal to a process group.
@@ -147,8 +149,13 @@ pub(in crate::trial) fn prepare(
         Control::Command(words) => {
             let words = template::command(words, &place.workspace.values)?;
             let text = words.join(" ");
-            let log = place.folder.join("control.log");
-            Ok(Prepared::Command(Box::new(command(&words, &place.env, &place.workspace)?), text, log))
+            let (log, secrets) = (place.control_log(), Arc::clone(&place.secrets));
+            Ok(Prepared::Command(
+                Box::new(command(&words, &place.env, &place.workspace)?),
+                text,
+                log,
+                secrets,
+            ))
         }
         Control::Signal { signal, to } => {
             let supervisor = supervised.pid();
@@ -168,7 +175,9 @@ impl Prepared {
     /// Does it.
     pub(in crate::trial) async fn run(self) -> Result<(), AskError> {
         match self {
-            Self::Command(command, text, log) => Ok(run_command(*command, &text, &log, CONTROL_LIMIT).await?),
+            Self::Command(command, text, log, secrets) => {
+                Ok(run_command(*command, &text, &log, &secrets, CONTROL_LIMIT).await?)
+            }
             Self::Signal(signal, targets) => {
                 // Those that end just now need no signal any more; if all have, nobody was asked.
                 let mut reached = 0;

@@ -4,6 +4,7 @@
 mod arm;
 pub(super) mod ask;
 mod pause;
+pub(super) mod seize;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -7,10 +7,10 @@ use super::*;
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\n";
 
-const ASK: Ask = Ask { attempt: 7, exchange: 0, poison: None, keeps: true, body_bytes: 0 };
+const ASK: Ask = Ask { attempt: 7, exchange: 0, turn: 0, poison: None, keeps: true, body_bytes: 0 };
 
 fn judge(text: &str, at_end: bool) -> Heard {
-    Http::judge(&ASK, text.as_bytes(), at_end)
+    Http::judge(&ASK, &Script::Squares, text.as_bytes(), at_end)
 }
 
 fn right(bytes: usize, keeps: bool) -> Heard {
@@ -162,7 +162,11 @@ fn an_excerpt_is_of_what_a_reply_says() {
 fn requests_say_whether_they_go_on_and_what_follows() {
     let text = |body_bytes, keeps| {
         let mut bytes = Vec::new();
-        Http::encode(&Ask { attempt: 7, exchange: 0, poison: None, keeps, body_bytes }, &mut bytes);
+        Http::encode(
+            &Ask { attempt: 7, exchange: 0, turn: 0, poison: None, keeps, body_bytes },
+            &Script::Squares,
+            &mut bytes,
+        );
         String::from_utf8(bytes).expect("text")
     };
     let get = text(0, true);
@@ -191,7 +195,7 @@ fn heads_of_requests_say_what_they_ask_for() {
 proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(bytes: Vec<u8>, at_end: bool) {
-        let _ = Http::judge(&ASK, &bytes, at_end);
+        let _ = Http::judge(&ASK, &Script::Squares, &bytes, at_end);
         let _ = Http::excerpt(&bytes);
     }
 
@@ -203,7 +207,7 @@ proptest! {
         let mut bytes = text.into_bytes();
         let at = at.min(bytes.len());
         bytes.splice(at..(at + 1).min(bytes.len()), junk);
-        if let Heard::Right(right) = Http::judge(&ASK, &bytes, at_end) {
+        if let Heard::Right(right) = Http::judge(&ASK, &Script::Squares, &bytes, at_end) {
             prop_assert!(right.bytes <= bytes.len());
         }
     }
