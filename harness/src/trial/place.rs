@@ -157,12 +157,12 @@ impl Place {
         (self.workspace.values.workers + self.supervisor.ready.spares) as usize
     }
 
-    /// Asks the service what attempts ask it, outside of all counts.
+    /// Asks the service, outside of all counts: what its description says, or else what attempts ask it.
     pub(super) fn asker(&self) -> Result<Asker, PlaceError> {
         let protocol = support::protocol(&self.supervisor, &self.scenario);
         let asker = Asker::new(&self.workspace.values.address, protocol, &self.script, &self.scenario.load)
             .map_err(PlaceError::Asker)?;
-        Ok(asker.hiding(&self.secrets))
+        Ok(asker.for_path(self.supervisor.ready.request.as_deref()).hiding(&self.secrets))
     }
 
     /// What the supervisor needs of a machine, in words to append to why it did not get ready.

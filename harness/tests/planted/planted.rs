@@ -67,8 +67,13 @@ impl Planted {
     /// nanoseconds.
     #[track_caller]
     pub(crate) fn said(&self, what: &str, n: usize) -> u64 {
+        let said = self.all_said(what);
+        said.get(n).copied().unwrap_or_else(|| panic!("it said `{what}` only {} times", said.len()))
+    }
+
+    /// All of these instants.
+    pub(crate) fn all_said(&self, what: &str) -> Vec<u64> {
         let log = std::fs::read_to_string(self.folder.join("supervisor.log")).expect("what it said");
-        let mut said = log.lines().filter_map(|line| line.strip_prefix(what)?.trim().parse().ok());
-        said.nth(n).unwrap_or_else(|| panic!("it did not say `{what}` {n} times:\n{log}"))
+        log.lines().filter_map(|line| line.strip_prefix(what)?.trim().parse().ok()).collect()
     }
 }
