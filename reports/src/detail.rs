@@ -174,7 +174,7 @@ fn facts(trial: &TrialResult, style: Style) -> String {
     .chain(prose::starts(trial).map(|text| ("starts", text)))
     .chain(prose::spread(trial).map(|text| ("spread", text)))
     .chain(prose::cost(trial).map(|text| ("cost", text)))
-    .chain(trial.supervisor_ended.as_ref().map(|how| ("supervisor", format!("ended with {}", plain(how)))))
+    .chain(trial.supervisor_ended.as_ref().map(|how| ("supervisor", format!("ended with {how}"))))
     .chain(trial.throughput_per_second.map(|rate| ("throughput", per_second_text(rate))))
     .chain([("books", plain(&trial.books.to_string())), ("took", duration(trial.elapsed_ns))])
     .collect();

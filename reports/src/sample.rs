@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use holdline_model::exit::Exit;
 use holdline_model::recovery::Recovery;
 use holdline_model::result::{
     BooksResult, CostResult, KernelResult, LatencySet, Manifest, MomentKind, Outage, Phase, Phases,
@@ -132,7 +133,7 @@ impl Losses {
                 elapsed_ns: 400 * MS,
                 method: "/proc of every process, to within 10 ms each".into(),
             }),
-            supervisor_ended: (grade == Grade::Down).then(|| "status 101".into()),
+            supervisor_ended: (grade == Grade::Down).then_some(Exit::Status(101)),
             books: BooksResult::Balanced,
             off: Vec::new(),
             losses: self.losses(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::exit::Exit;
 use crate::reason::{Note, Reason};
 use crate::result::{CostResult, InheritanceCheck};
 use crate::watch::Watched;
@@ -86,8 +87,8 @@ pub struct ProcessEnd {
     pub pid: u32,
     /// When, in CLOCK_MONOTONIC nanoseconds.
     pub at_ns: u64,
-    /// How, in words that fit "ended with …".
-    pub status: String,
+    /// How.
+    pub status: Exit,
     /// The process that had taken over from it: then this is no failure, but the last step of a
     /// replacement.
     #[serde(default)]

@@ -17,6 +17,7 @@ pub mod custody;
 pub mod duration;
 mod endings;
 mod errno;
+pub mod exit;
 pub mod expect;
 pub mod explain;
 pub mod facts;

@@ -6,7 +6,9 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::answer::{Answer, NotAsked};
 use crate::duration::show_ns;
+use crate::exit::Exit;
 use crate::lack::Lack;
 use crate::ledger::books::Entry;
 use crate::record::NotSent;
@@ -49,10 +51,11 @@ pub enum Reason {
         asked: String,
         /// How often.
         times: u32,
-        /// What came of it the last time, in words.
-        came: String,
-        /// What to do about it.
-        remedy: String,
+        /// What came of it the last time; absent where no reply came before the time to get ready was over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer: Option<Answer>,
+        /// What to write into the description.
+        remedy: Remedy,
     },
     /// Client, workers and kernel do not agree.
     BooksOff {
@@ -77,15 +80,17 @@ pub enum Reason {
     NotBack {
         /// For how long it was watched after the load, in nanoseconds.
         patience_ns: u64,
-        /// What came of the last request, in words; absent where none was made to its end.
-        last: Option<String>,
+        /// What came of the last request; absent where none was made to its end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer: Option<Answer>,
     },
     /// The supervisor has ended, and no process is left that could listen.
     NothingLeft,
     /// Whether the service comes back cannot be told: it could not be asked.
     Unasked {
-        /// Why, in words.
-        why: String,
+        /// Why; absent in files that say it in words alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cause: Option<NotAsked>,
     },
     /// The load client could not send for want of something of its own.
     NotSent {
@@ -131,6 +136,42 @@ pub enum Reason {
     },
 }
 
+/// What to write into the description of a service that gives no right reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Remedy {
+    /// It speaks TLS, and was asked in plain text.
+    SpeaksTls,
+    /// What it is asked over HTTP, and what counts as its reply.
+    SayRequest,
+    /// What is sent and what is expected.
+    SayExchanges,
+    /// Which protocol it speaks.
+    #[serde(other)]
+    SayProtocol,
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SpeaksTls => "It speaks TLS, and was asked in plain text",
+            Self::SayRequest => {
+                "If the service answers something else, say in its description what it is asked and what counts as \
+                 its reply, by [request] and [reply], or write `ready = { request = \"/healthz\" }` with a path that \
+                 it serves"
+            }
+            Self::SayExchanges => {
+                "If the service answers something else, say in its description what is sent and what is expected, \
+                 by [[exchange]]"
+            }
+            Self::SayProtocol => {
+                "If the service answers something else, name its `protocol` in its description, and what it is asked"
+            }
+        })?;
+        f.write_str("; `ready = { reply = false }` asks nothing before the load")
+    }
+}
+
 /// What a reader should know of how a trial went.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -147,12 +188,14 @@ pub enum Note {
     /// The supervisor died of being asked to stop.
     DiedOfStop {
         /// How it ended, in words that fit "ended with …".
-        status: String,
+        #[schemars(with = "String")]
+        status: Exit,
     },
     /// The supervisor ended while the load ran, and left others behind.
     LeftBehind {
         /// How it ended, in words that fit "ended with …".
-        status: String,
+        #[schemars(with = "String")]
+        status: Exit,
         /// What was left, and the remedy.
         hint: String,
     },
@@ -236,9 +279,9 @@ impl Told for Reason {
                 Phrase::new("interrupted while it was watched whether the service comes back")
             }
             Self::NoAttempt => Phrase::new("no attempt was made"),
-            Self::NoRightReply { asked, times, came, remedy } => Phrase::new("asked ")
+            Self::NoRightReply { asked, times, answer, remedy } => Phrase::new("asked ")
                 .count(u64::from(*times))
-                .text(format!(" times for {asked}, the service gave no right reply, so that nothing is graded; the last time: {came}. {remedy}")),
+                .text(format!(" times for {asked}, the service gave no right reply, so that nothing is graded; the last time: {}. {remedy}", came(answer.as_ref()))),
             Self::BeforeFault { late, lost, of } => before_fault(*late, *lost, *of),
             Self::BooksOff { lines } => {
                 let all = lines.iter().enumerate().map(|(index, line)| (index > 0, line.phrase()));
@@ -254,17 +297,21 @@ impl Told for Reason {
                 let when = if *after_fault { " after the last fault" } else { "" };
                 Phrase::new("none of the ").count(*attempts).text(format!(" attempts{when} was served"))
             }
-            Self::NotBack { patience_ns, last } => {
+            Self::NotBack { patience_ns, answer } => {
                 let phrase =
                     Phrase::new("not back within ").text(show_ns(*patience_ns)).text(" of the load's end");
-                match last {
-                    Some(last) => phrase.text(": ").text(last),
+                match answer {
+                    Some(answer) => phrase.text(": ").text(answer.to_string()),
                     None => phrase,
                 }
             }
             Self::NothingLeft => Phrase::new("gone for good: nothing is left that could come back"),
-            Self::Unasked { why } => {
-                Phrase::new(format!("whether the service comes back cannot be told: {why}"))
+            Self::Unasked { cause } => {
+                let phrase = Phrase::new("whether the service comes back cannot be told");
+                match cause {
+                    Some(cause) => phrase.text(format!(": the request could not be made: {cause}")),
+                    None => phrase,
+                }
             }
             Self::NotSent { cause, attempts } => {
                 let phrase = Phrase::default().count(*attempts);
@@ -294,6 +341,12 @@ impl Told for Reason {
             Self::Undecided { fault, action, why } => Phrase::new(format!("fault {fault} ({action}): {why}")),
         }
     }
+}
+
+/// What came of a request, if anything did.
+fn came(answer: Option<&Answer>) -> String {
+    let nothing = || "no reply came before the time to get ready was over".to_owned();
+    answer.map_or_else(nothing, Answer::to_string)
 }
 
 /// "18 of 200 were late before any fault".
@@ -373,5 +426,24 @@ impl fmt::Display for Reason {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.phrase().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_say_in_words_what_is_a_value_here_are_read() {
+        let text =
+            r#"{"kind":"no_right_reply","asked":"x","times":1,"came":"nobody listened","remedy":"write it"}"#;
+        let remedy = Remedy::SayWhatItServes;
+        let expected = Reason::NoRightReply { asked: "x".to_owned(), times: 1, answer: None, remedy };
+        assert_eq!(serde_json::from_str::<Reason>(text).expect("a reason"), expected);
+        let text = r#"{"kind":"not_back","patience_ns":7,"last":"nobody listened"}"#;
+        let expected = Reason::NotBack { patience_ns: 7, answer: None };
+        assert_eq!(serde_json::from_str::<Reason>(text).expect("a reason"), expected);
+        let text = r#"{"kind":"unasked","why":"the request could not be made"}"#;
+        assert_eq!(serde_json::from_str::<Reason>(text).expect("a reason"), Reason::Unasked { cause: None });
     }
 }

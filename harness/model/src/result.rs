@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::exit::Exit;
 use crate::ledger::Entry;
 use crate::reason::{Note, Reason};
 use crate::recovery::Recovery;
@@ -183,7 +184,8 @@ pub struct TrialResult {
     /// How the process that was started as the supervisor ended while the load ran, in words that
     /// fit "ended with …"; absent where it was still there at the load's end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub supervisor_ended: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub supervisor_ended: Option<Exit>,
     /// `balanced`, or the lines that are off.
     pub books: BooksResult,
     /// Those lines as values.

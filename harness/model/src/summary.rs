@@ -8,6 +8,7 @@ use crate::accepts;
 use crate::addresses;
 use crate::advice;
 use crate::endings::endings;
+use crate::exit::Exit;
 use crate::expect;
 use crate::explain::{self, Story};
 use crate::facts::TrialFacts;
@@ -366,12 +367,12 @@ fn began(log: &WorkerLog, end_ns: u64) -> bool {
 }
 
 /// How the supervisor ended while the load ran, unless another process had taken over from it.
-fn ended_for_good(facts: &TrialFacts) -> Option<String> {
+fn ended_for_good(facts: &TrialFacts) -> Option<Exit> {
     facts
         .supervisor_exits
         .iter()
         .find(|end| end.successor.is_none() && end.at_ns <= facts.end_ns)
-        .map(|end| end.status.clone())
+        .map(|end| end.status)
 }
 
 /// Whether a worker failed before it could accept, and did so while the load ran.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use holdline_contract::clock::now_ns;
-use holdline_model::answer::{Answer, first_bytes, pid_in};
+use holdline_model::answer::{Answer, NotAsked, first_bytes, pid_in};
 use holdline_model::record::{ClientRecord, Outcome};
 use holdline_model::said::escaped;
 use holdline_model::scenario::{self, Load};
@@ -203,10 +203,11 @@ impl Asker {
             Outcome::Truncated | Outcome::TooLong | Outcome::Closed | Outcome::Reset | Outcome::Silent(_) => {
                 Answer::Cut { said }
             }
-            Outcome::Refused | Outcome::NoPath => Answer::Refused,
+            Outcome::Refused => Answer::Refused,
+            Outcome::NoPath => Answer::NoPath,
             Outcome::TimedOut(stage) => Answer::TimedOut { stage, waited_ns },
-            Outcome::NotSent(_) => Answer::NotAsked { errno: Errno::EMFILE as i32 },
-            Outcome::Errno(errno, _) => Answer::NotAsked { errno },
+            Outcome::NotSent(what) => Answer::NotAsked { cause: NotAsked::Lacks(what) },
+            Outcome::Errno(errno, _) => Answer::NotAsked { cause: NotAsked::Errno(errno) },
         }
     }
 }

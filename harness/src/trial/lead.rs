@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use holdline_contract::clock::now_ns;
 use holdline_model::conductor::{Conductor, Event, Order};
+use holdline_model::exit::Exit;
 use holdline_model::watch::last_request;
 use nix::unistd::Pid;
 
@@ -20,7 +21,7 @@ use super::hands::Hands;
 use super::load_thread::{ClientLog, LoadThreadError, RunningLoad};
 use super::orders::{Orders, OrdersError};
 use super::place::PlaceError;
-use super::process::{Supervised, status_in_words};
+use super::process::{Supervised, exit_of};
 use super::record::Told;
 use super::sight::SightError;
 use super::stage::Stage;
@@ -322,7 +323,7 @@ impl<'a> Lead<'a> {
         let has_left = successor.is_none() && left.status.is_some_and(|status| status.success());
         let hint = self.stage.place.hint_of_background(&self.stage.sight.inside);
         let hint = (has_left && !hint.is_empty()).then_some(hint);
-        let status = left.status.map_or_else(|| "an unknown status".to_owned(), status_in_words);
+        let status = left.status.map_or(Exit::Unknown, exit_of);
         self.successor = successor;
         let successor = successor.map(proc::number);
         let pid = proc::number(left.pid);

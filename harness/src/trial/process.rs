@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use holdline_model::exit::Exit;
 use holdline_model::secrets::Secrets;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -258,17 +259,20 @@ pub(super) async fn run_command(
     Ok(())
 }
 
-/// How a process ended, in words that fit "ended with …".
-pub(super) fn status_in_words(status: ExitStatus) -> String {
+/// How a process ended.
+pub(super) fn exit_of(status: ExitStatus) -> Exit {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
-        (Some(code), _) => format!("status {code}"),
-        (_, Some(number)) => match Signal::try_from(number) {
-            Ok(signal) => signal.as_str().to_owned(),
-            Err(_) => format!("signal {number}"),
-        },
-        _ => status.to_string(),
+        (Some(code), _) => Exit::Status(code),
+        (_, Some(number)) => named(number).map_or(Exit::Numbered(number), Exit::Signal),
+        // Stopped or resumed, which is no end.
+        _ => Exit::Unknown,
     }
+}
+
+/// The signal of a number, if it has a name.
+fn named(number: i32) -> Option<holdline_model::signals::Signal> {
+    Signal::try_from(number).ok()?.as_str().strip_prefix("SIG")?.parse().ok()
 }
 
 /// The process id in a file.

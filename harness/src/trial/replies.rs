@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use holdline_contract::clock::now_ns;
 use holdline_model::answer::Answer;
-use holdline_model::reason::Reason;
+use holdline_model::reason::{Reason, Remedy};
 use holdline_model::support;
 use holdline_model::wire::Protocol;
 
@@ -107,7 +107,7 @@ struct Enquiry {
 impl Enquiry {
     fn of(place: &Place) -> Result<Self, PlaceError> {
         Ok(Self {
-            asker: place.asker()?.for_path(place.supervisor.ready.request.as_deref()),
+            asker: place.asker()?,
             protocol: support::protocol(&place.supervisor, &place.scenario),
             wanted: place.scenario.workers.count as usize,
             pids: BTreeSet::new(),
@@ -149,34 +149,23 @@ impl Enquiry {
         if self.right > 0 {
             return Replied::Right;
         }
-        let came = self.came.as_ref().map_or_else(
-            || "no reply came before the time to get ready was over".to_owned(),
-            Answer::to_string,
-        );
         Replied::Never(Reason::NoRightReply {
             asked: self.asker.in_words(),
             times: self.times.max(1),
             remedy: remedy(self.came.as_ref(), self.protocol),
-            came,
+            answer: self.came,
         })
     }
 }
 
 /// What to write into the description.
-fn remedy(came: Option<&Answer>, protocol: Protocol) -> String {
-    let said = came.and_then(Answer::said).unwrap_or_default();
-    let hint = if speaks_tls(said) { "It speaks TLS, and was asked in plain text. " } else { "" };
-    let what = match protocol {
-        Protocol::Square => "name its `protocol` in its description, and what it is asked",
-        Protocol::Http => {
-            "say in its description what it is asked and what counts as its reply, by [request] and [reply], or write \
-             `ready = { request = \"/healthz\" }` with a path that it serves"
-        }
-        Protocol::Bytes => "say in its description what is sent and what is expected, by [[exchange]]",
-    };
-    format!(
-        "{hint}If the service answers something else, {what}; `ready = {{ reply = false }}` asks nothing before the load"
-    )
+fn remedy(came: Option<&Answer>, protocol: Protocol) -> Remedy {
+    match protocol {
+        _ if came.and_then(Answer::said).is_some_and(speaks_tls) => Remedy::SpeaksTls,
+        Protocol::Square => Remedy::SayProtocol,
+        Protocol::Http => Remedy::SayRequest,
+        Protocol::Bytes => Remedy::SayExchanges,
+    }
 }
 
 /// Whether this is what a server says in plain text that expects TLS: an alert, or what web servers tell

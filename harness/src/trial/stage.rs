@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use holdline_contract::clock::now_ns;
 use holdline_model::conductor::Event;
+use holdline_model::exit::Exit;
 use holdline_model::reason::Reason;
 use holdline_model::result::TrialResult;
 use holdline_model::summary;
@@ -13,7 +14,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::TrialSpec;
 use super::place::{Place, PlaceError};
-use super::process::{Supervised, status_in_words};
+use super::process::{Supervised, exit_of};
 use super::record::{EventLog, Told};
 use super::sight::{Sight, SightError};
 use super::watch::LedgerWatch;
@@ -40,8 +41,8 @@ pub(super) enum NotReady {
     /// It ended.
     #[error("the supervisor ended with {status} before it was ready{hint}")]
     Ended {
-        /// How, in words that fit "ended with …".
-        status: String,
+        /// How.
+        status: Exit,
         /// What to do about it, what it needs, and the end of its log.
         hint: String,
     },
@@ -107,7 +108,7 @@ impl Stage {
     pub(super) fn ended_early(&self, status: ExitStatus) -> NotReady {
         let (hint, needs) = (self.place.hint_of_background(&self.sight.inside), self.place.hint_of_needs());
         let tail = self.place.log_quoted();
-        NotReady::Ended { status: status_in_words(status), hint: format!("{hint}{needs}{tail}") }
+        NotReady::Ended { status: exit_of(status), hint: format!("{hint}{needs}{tail}") }
     }
 
     /// Writes down something that happened, and takes note of it.

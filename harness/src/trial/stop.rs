@@ -1,12 +1,11 @@
 //! After the trial: the supervisor is asked to stop, and what it leaves behind is counted.
 
 use std::collections::BTreeSet;
-use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
 use std::time::Duration;
 
 use holdline_contract::clock::now_ns;
 use holdline_model::conductor::Event;
+use holdline_model::exit::Exit;
 use holdline_model::reason::Note;
 use holdline_model::signals::Signal;
 use nix::unistd::Pid;
@@ -14,7 +13,7 @@ use tokio::time::timeout;
 
 use super::ends;
 use super::hands::ask::{self, AskError};
-use super::process::{Supervised, status_in_words};
+use super::process::{Supervised, exit_of};
 use super::sight::SightError;
 use super::stage::Stage;
 use crate::causes::in_full;
@@ -76,8 +75,10 @@ pub(super) async fn stop(stage: &mut Stage, mut supervised: Supervised) -> Resul
     let mut notes = Vec::new();
     if !in_time {
         notes.push(Note::Killed { limit_s: limit.as_secs(), error: error.clone() });
-    } else if let Some(status) = supervised.has_ended().filter(|status| lives && is_unclean(*status)) {
-        notes.push(Note::DiedOfStop { status: status_in_words(status) });
+    } else if let Some(status) =
+        supervised.has_ended().map(exit_of).filter(|status| lives && is_unclean(*status))
+    {
+        notes.push(Note::DiedOfStop { status });
     }
     let left_behind = orphans.iter().flatten().copied().map(proc::number).collect();
     stage.log.event(now_ns(), &Event::Stopped { asked: lives, in_time, error, left_behind });
@@ -143,8 +144,9 @@ async fn end_of_workers(stage: &mut Stage, below: &[Pid]) {
 
 /// Whether a supervisor died of being asked to stop: by a signal that means a crash. To end by the signal
 /// that asks, or with a status that names it, is what many do.
-fn is_unclean(status: ExitStatus) -> bool {
-    let signal = status.signal().and_then(|number| nix::sys::signal::Signal::try_from(number).ok());
-    let signal = signal.and_then(|signal| signal.as_str().strip_prefix("SIG")?.parse::<Signal>().ok());
-    signal.is_some_and(Signal::is_crash)
+fn is_unclean(exit: Exit) -> bool {
+    match exit {
+        Exit::Signal(signal) => signal.is_crash(),
+        Exit::Status(_) | Exit::Numbered(_) | Exit::Unknown => false,
+    }
 }

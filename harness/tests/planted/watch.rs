@@ -78,6 +78,16 @@ fn one_that_is_back_after_the_load_is_lossy_and_says_when() {
 }
 
 #[test]
+fn one_that_says_where_it_can_be_asked_is_watched_there() {
+    let planted = is_seen_back("back-after-1s-harmless", "back-in-time", &[]);
+    let back_ns = planted.said("listens", 1);
+    let later = |what: &str| planted.all_said(what).into_iter().filter(|at_ns| *at_ns >= back_ns).count();
+    assert_eq!(later("asked for a square"), 0, "which only attempts ask for");
+    assert!(later("asked how it is") >= 1);
+    assert!(!planted.all_said("asked for a square").is_empty());
+}
+
+#[test]
 fn without_isolation_the_watch_sees_the_same() {
     is_seen_back("back-after-1s", "back-in-time", &["--isolation", "none"]);
 }
@@ -87,7 +97,7 @@ fn where_the_patience_is_shorter_it_is_down_and_says_for_how_long_it_was_watched
     let planted = run("impatient", "back-after-6s", &[]);
     let trial = &planted.trial;
     assert_eq!((trial.grade, trial.back_after_ns), (Grade::Down, None));
-    let Some(Reason::NotBack { patience_ns: 200_000_000, last: Some(_) }) = trial.why else {
+    let Some(Reason::NotBack { patience_ns: 200_000_000, answer: Some(_) }) = trial.why else {
         panic!("{:?}", trial.why)
     };
     assert!(trial.watched_ns >= 200_000_000);

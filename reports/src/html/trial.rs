@@ -199,7 +199,8 @@ fn facts(trial: &TrialResult) -> Vec<(&'static str, String)> {
     facts.extend(prose::starts(trial).map(|text| ("Starts", text)));
     facts.extend(prose::spread(trial).map(|text| ("Spread", text)));
     facts.extend(prose::cost(trial).map(|text| ("Cost", text)));
-    let ended = trial.supervisor_ended.as_ref().map(|how| format!("ended with {}", clipped(how)));
+    let ended =
+        trial.supervisor_ended.as_ref().map(|how| format!("ended with {}", clipped(&how.to_string())));
     facts.extend(ended.map(|text| ("Supervisor", text)));
     facts.extend([("Books", clipped(&trial.books.to_string())), ("Took", duration(trial.elapsed_ns))]);
     if let Some(rate) = trial.throughput_per_second {

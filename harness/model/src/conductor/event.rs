@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::aim::Sighting;
 use crate::answer::Answer;
+use crate::exit::Exit;
 use crate::scenario::Target;
 use crate::shm::RecordKind;
 use crate::signals::Signal;
@@ -168,7 +169,8 @@ pub enum Event {
         /// Its process id.
         pid: u32,
         /// How, in words that fit "ended with …".
-        status: String,
+        #[schemars(with = "String")]
+        status: Exit,
         /// The process that had taken over; absent: none had.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         successor: Option<u32>,

@@ -32,6 +32,7 @@ pub use fault::{End, State};
 pub use moments::{Moment, Moments, strikes_before_start};
 pub use words::{action_in_words, faults_in_words};
 
+use crate::exit::Exit;
 use crate::facts::{FaultFact, ProcessEnd};
 use crate::ledger::InjectedDeath;
 use crate::reason::Note;
@@ -239,7 +240,7 @@ impl Conductor {
             Event::ControlDone { fault, error } => self.control_done(*fault, at_ns, error.clone()),
             Event::Healed { fault, unused } => self.healed(*fault, at_ns, *unused),
             Event::SupervisorEnded { pid, status, successor, hint } => {
-                self.supervisor_ended(*pid, at_ns, status, *successor, hint.clone());
+                self.supervisor_ended(*pid, at_ns, *status, *successor, hint.clone());
                 Vec::new()
             }
             Event::StopAsked => self.stop(at_ns),
@@ -299,14 +300,14 @@ impl Conductor {
         &mut self,
         pid: u32,
         at_ns: u64,
-        status: &str,
+        status: Exit,
         successor: Option<u32>,
         hint: Option<String>,
     ) {
         if let Some(hint) = hint {
-            self.notes.push(Note::LeftBehind { status: status.to_owned(), hint });
+            self.notes.push(Note::LeftBehind { status, hint });
         }
-        self.exits.push(ProcessEnd { pid, at_ns, status: status.to_owned(), successor });
+        self.exits.push(ProcessEnd { pid, at_ns, status, successor });
     }
 
     fn stop(&mut self, at_ns: u64) -> Vec<Order> {

@@ -3,8 +3,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::answer::Answer;
+use crate::answer::{Answer, NotAsked};
+use crate::exit::Exit;
 use crate::reason::Reason;
+use crate::record::NotSent;
 use crate::scenario::arrivals::Schedule;
 use crate::words::{CrashMode, CrashStep};
 
@@ -305,9 +307,12 @@ fn a_watch_ends_at_once_where_nothing_is_left_or_the_user_asks_for_it() {
 #[test]
 fn who_cannot_ask_cannot_tell() {
     let mut c = watched(&[KILL]);
-    c.tell(START + 1_001 * MS, &Event::Answered { answer: Answer::NotAsked { errno: 24 } });
+    c.tell(
+        START + 1_001 * MS,
+        &Event::Answered { answer: Answer::NotAsked { cause: NotAsked::Lacks(NotSent::Descriptors) } },
+    );
     wake(&mut c, START + 12_000 * MS);
-    assert_eq!(found(c).0, Some(Found::Unasked { errno: 24 }));
+    assert_eq!(found(c).0, Some(Found::Unasked { cause: NotAsked::Lacks(NotSent::Descriptors) }));
 }
 
 #[test]
@@ -391,7 +396,7 @@ fn answer_of(outcome: u8) -> Answer {
     match outcome % 8 {
         0 => Answer::Served { waited_ns: MS },
         1 => Answer::Late { waited_ns: 99 * MS },
-        2 => Answer::NotAsked { errno: 24 },
+        2 => Answer::NotAsked { cause: NotAsked::Lacks(NotSent::Descriptors) },
         _ => Answer::Refused,
     }
 }
@@ -625,7 +630,7 @@ proptest! {
             Event::LoadEnded { last: None },
             Event::Answered { answer: Answer::Wrong { status: Some(503), said: "x".to_owned() } },
             Event::Fault { fault, hit: Hit::Nobody, pids: vec![pid], error: Some("x".to_owned()) },
-            Event::SupervisorEnded { pid, status: "status 0".to_owned(), successor: None, hint: None },
+            Event::SupervisorEnded { pid, status: Exit::Status(0), successor: None, hint: None },
         ];
         for event in events {
             let text = serde_json::to_string(&event).expect("JSON");

@@ -222,8 +222,12 @@ fn refusals_name_the_gap_its_cause_and_the_starts_that_failed_in_it() {
         "2 refused: nobody listened for 300 ms after worker 7 died (panic at step work); 2 starts failed meanwhile",
     ]);
     let mut ended = Case::new().attempt(Refused, 1).listeners(vec![listener(40, 0, Some(2))]);
-    let end =
-        ProcessEnd { pid: 4, at_ns: START_NS + 2 * MS, status: "status 101".to_owned(), successor: None };
+    let end = ProcessEnd {
+        pid: 4,
+        at_ns: START_NS + 2 * MS,
+        status: crate::exit::Exit::Status(101),
+        successor: None,
+    };
     ended.facts.supervisor_exits.push(end);
     ended.says(&[
         "1 refused: nobody listened from 2.00 ms to the end after the supervisor ended with status 101",

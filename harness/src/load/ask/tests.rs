@@ -86,7 +86,7 @@ async fn where_nobody_listens_it_is_refused() {
     drop(listener);
     assert_eq!(asker_of(&address, Protocol::Square, "").ask().await.answer, Answer::Refused);
     let nowhere = Address::Unix("/nowhere/at/all".into());
-    assert_eq!(asker_of(&nowhere, Protocol::Square, "").ask().await.answer, Answer::Refused);
+    assert_eq!(asker_of(&nowhere, Protocol::Square, "").ask().await.answer, Answer::NoPath);
 }
 
 #[tokio::test]
