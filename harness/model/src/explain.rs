@@ -272,7 +272,7 @@ fn cut_by(log: Option<&WorkerLog>, lost: &[&ClientRecord], stamped: bool) -> Phr
             .count(reused as u64)
             .text(" of them over a connection that others had used before"),
     };
-    let after = by_reset.then(after).then(reused);
+    let after = by_reset.then(after).then(reused).then(replies::unanswered(lost));
     let Some(log) = log else { return count(cut, " closed without a complete reply").then(after) };
     // An application cannot tell whether its server closed the connection, or ended.
     if !stamped {

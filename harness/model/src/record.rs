@@ -129,6 +129,8 @@ pub struct ClientRecord {
     pub version: u16,
     /// How many of its requests got their right reply, in order; for one-shot 1 or 0.
     pub requests_answered: u16,
+    /// How many requests were sent before a reply came, where they were sent at once; else 0.
+    pub requests_pipelined: u16,
     /// The first bytes of a reply that was not the answer, or not complete.
     pub said: Which,
     /// How the server ended the connection; `None`: it was not seen to.
@@ -140,6 +142,8 @@ pub struct ClientRecord {
     pub half_closed: bool,
     /// Whether it was connected, and ended before the kernel had taken a byte of any request.
     pub unasked: bool,
+    /// Whether the server said with a reply that it answers none of those requests that were sent behind it.
+    pub announced: bool,
     /// How it was carried, if it belongs to a pool.
     pub carried: Option<Carried>,
 }
@@ -207,11 +211,13 @@ impl ClientRecord {
             syn_retransmits: 0,
             version: 0,
             requests_answered: 0,
+            requests_pipelined: 0,
             said: None,
             ended: None,
             send_failed: false,
             half_closed: false,
             unasked: false,
+            announced: false,
             carried: None,
         }
     }

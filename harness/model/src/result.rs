@@ -354,6 +354,9 @@ pub struct SessionsResult {
     pub requests_planned: u64,
     /// Requests that got their right reply.
     pub requests_answered: u64,
+    /// Requests that were lost with their session: the one under way, or all that were sent at once and not answered.
+    #[serde(default)]
+    pub requests_lost: u64,
 }
 
 /// A longest run of requests none of which was served in time. A connection that is no session is one request.

@@ -292,7 +292,7 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
             let Some((token, limit)) = self.deadlines.take(now_ns, concerns) else { break };
             let started_ns = self.connections.get(token).map_or(0, Connection::started_ns);
             // What came in time counts, even if its event has not been handled yet.
-            self.proceed(token);
+            self.hear_out(token);
             let is_overdue = |it: &&Connection<T>| it.is_subject_to(limit, started_ns);
             if let Some(connection) = self.connections.get(token).filter(is_overdue) {
                 show_overdue(self.hooks, connection);
@@ -311,7 +311,7 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
             }
             Some(cut_off_ns) if cut_off_ns <= now_ns() => {
                 for token in self.connections.keys().collect::<Vec<_>>() {
-                    self.proceed(token);
+                    self.hear_out(token);
                     if let Some(connection) = self.connections.get(token).filter(|it| !it.is_clear()) {
                         show_overdue(self.hooks, connection);
                         let end = connection.stopped();
@@ -320,6 +320,14 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Lets a connection go on as far as it can, whoever else waits.
+    fn hear_out(&mut self, token: Token) {
+        self.proceed(token);
+        while self.connections.get(token).is_some_and(Connection::has_unheard) {
+            self.proceed(token);
         }
     }
 

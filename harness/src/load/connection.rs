@@ -65,6 +65,10 @@ pub(super) struct Connection<T> {
     is_registered: bool,
     /// Whether the server has said something to a client that asks for nothing.
     is_told: bool,
+    /// Whether what has come may be more replies of a pipeline, which nobody has looked at.
+    has_unheard: bool,
+    /// Whether a reply of a pipeline said that the server answers none of the requests behind it.
+    announced: bool,
     /// The attempt that opened it, whose address it has.
     opener: u32,
     /// How the attempt had ended before, if it is sent once more.
@@ -112,6 +116,8 @@ impl<T: Transport> Connection<T> {
             owed: None,
             is_registered: false,
             is_told: false,
+            has_unheard: false,
+            announced: false,
             opener: attempt,
             first_outcome: None,
             afterwards: Afterwards::Ended,
@@ -223,10 +229,18 @@ impl<T: Transport> Connection<T> {
         record.ended = self.ended;
         record.send_failed = self.send_error.is_some();
         record.half_closed = self.half_closed;
+        record.announced = self.announced;
+        let has_asked = self.is_connected() && self.sent_bytes > 0;
+        record.requests_pipelined = if has_asked { self.talk.pipelined() } else { 0 };
         if let Some(carried) = &mut record.carried {
             carried.afterwards = self.afterwards;
         }
         record.unasked = self.is_connected() && self.talk.answered() == 0 && self.sent_bytes == 0;
+    }
+
+    /// Whether what has come may be more replies of a pipeline, so that it is to go on before its time is over.
+    pub(super) fn has_unheard(&self) -> bool {
+        self.has_unheard
     }
 
     /// Whether its reply came before its request was sent, so that it ended later than that.

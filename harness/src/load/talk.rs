@@ -122,11 +122,30 @@ impl Manner {
 }
 
 impl Talk {
+    /// Encodes the request in hand; in a pipeline, all.
     fn encode(&mut self) {
         self.ask.keeps = !self.is_last() || self.pool().is_some();
         self.number = self.ask.number();
         self.head.clear();
         self.manner.protocol.encode(&self.ask, &self.manner.script, &mut self.head);
+        if self.is_pipelined() {
+            let requests = self.manner.connection.requests;
+            for exchange in 1..requests {
+                let keeps = exchange + 1 < requests;
+                let ask = Ask { exchange, keeps, poison: None, ..self.ask };
+                self.manner.protocol.encode(&ask, &self.manner.script, &mut self.head);
+            }
+        }
+    }
+
+    /// Whether all requests are sent at once, so that `bytes` is the length of all.
+    pub(super) fn is_pipelined(&self) -> bool {
+        self.manner.connection.pipeline
+    }
+
+    /// How many requests are sent at once; 0 if each waits for the reply to the one before.
+    pub(super) fn pipelined(&self) -> u16 {
+        if self.is_pipelined() { self.manner.connection.requests } else { 0 }
     }
 
     /// Gives back the room that it took.
@@ -255,7 +274,7 @@ impl Talk {
 
     /// Whether the client ends its side of the connection behind the request in hand.
     pub(super) fn half_closes(&self) -> bool {
-        self.manner.connection.half_close && self.is_last()
+        self.manner.connection.half_close && (self.is_last() || self.is_pipelined())
     }
 
     /// The first bytes of what a reply says.
@@ -287,11 +306,15 @@ impl Talk {
         if is_over {
             return None;
         }
+        // Poison is the first request.
+        self.ask.poison = None;
+        if self.is_pipelined() {
+            // It was due, and was sent, with the first.
+            return Some(self.intended_ns);
+        }
         self.intended_ns = at_ns.saturating_add(self.manner.connection.gap_ns);
         self.paused_ns = 0;
         self.has_paused = [false; 2];
-        // Poison is the first request.
-        self.ask.poison = None;
         self.holds = false;
         self.ask.turn = self.manner.script.turns(self.ask.exchange).start;
         self.encode();

@@ -269,6 +269,12 @@ fn sessions_pauses_and_bodies_allocate_nothing() {
 }
 
 #[test]
+fn requests_that_are_sent_at_once_allocate_nothing() {
+    check(true, Protocol::Square, Connection { pipeline: true, ..SESSION });
+    check(false, Protocol::Http, Connection { pipeline: true, ..SESSION });
+}
+
+#[test]
 fn connections_that_are_used_again_allocate_nothing() {
     let pool = Some(Pool { idle_max: 4, idle_timeout_ns: None, retry: true });
     check(false, Protocol::Http, Connection { pool, ..Connection::ONE_SHOT });

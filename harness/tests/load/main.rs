@@ -3,6 +3,7 @@
 mod allocations;
 mod isolated;
 mod outcomes;
+mod pipelines;
 mod pools;
 mod queues;
 mod quiet;

@@ -38,7 +38,7 @@ impl Hooks for Log {
 
 /// Runs a load, and checks that its two logs agree.
 #[track_caller]
-fn run_logged(plan: &LoadPlan) -> (Vec<ClientRecord>, Vec<RequestRecord>) {
+pub(crate) fn run_logged(plan: &LoadPlan) -> (Vec<ClientRecord>, Vec<RequestRecord>) {
     let mut log = Log::default();
     let records = run_with(plan, &mut log, &StopFlag::new().expect("a descriptor"));
     for record in &records {

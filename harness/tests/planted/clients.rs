@@ -72,3 +72,21 @@ fn a_service_that_bears_a_silent_client_serves_nobody_else_meanwhile() {
     // The three before the first silent one are served at once; the next ones wait until it has left.
     assert!(trial.latency.response.max_ns >= 2_000_000_000, "{:?}", trial.latency.response);
 }
+
+#[test]
+fn what_is_sent_at_once_and_not_answered_is_lost_each_request() {
+    let held = run("pipelines", "catches", &[]).trial;
+    let sessions = held.sessions.as_ref().expect("sessions");
+    assert_eq!((held.grade, sessions.completed, sessions.requests_answered), (Grade::Held, 10, 80));
+    assert_eq!(sessions.requests_lost, 0);
+    for (service, safe) in [("cuts-pipelines", 0), ("cuts-pipelines-and-says-so", 5)] {
+        let planted = run("pipelines", service, &[]);
+        let trial = &planted.trial;
+        let sessions = trial.sessions.as_ref().expect("sessions");
+        assert_eq!((sessions.completed, sessions.cut), (5, 5), "{service}: {:?}", trial.losses);
+        assert_eq!((sessions.requests_answered, sessions.requests_lost), (55, 25), "{service}");
+        // Who says that it closes has done nothing of what it did not answer.
+        assert_eq!((trial.safe_to_retry, trial.ambiguous), (safe, 5 - safe), "{service}");
+        planted.said("cut", 4);
+    }
+}

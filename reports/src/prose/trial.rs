@@ -162,8 +162,12 @@ pub(crate) fn kernel(trial: &TrialResult) -> String {
 /// What became of sessions, where there were any.
 pub(crate) fn sessions(trial: &TrialResult) -> Option<String> {
     let sessions = trial.sessions.as_ref()?;
+    let lost = match sessions.requests_lost {
+        0 => String::new(),
+        lost => format!(", {} lost", count(lost)),
+    };
     Some(format!(
-        "{} planned, {} completed, {} ended by the server between two requests, {} cut; {} of {} answered",
+        "{} planned, {} completed, {} ended by the server between two requests, {} cut; {} of {} answered{lost}",
         count(sessions.planned),
         count(sessions.completed),
         count(sessions.closed_idle),
@@ -390,11 +394,12 @@ mod tests {
             cut: 1,
             requests_planned: 800,
             requests_answered: 702,
+            requests_lost: 1,
         });
         assert_eq!(
             sessions(&trial).as_deref(),
             Some(
-                "80 planned, 60 completed, 19 ended by the server between two requests, 1 cut; 702 of 800 requests answered"
+                "80 planned, 60 completed, 19 ended by the server between two requests, 1 cut; 702 of 800 requests answered, 1 lost"
             )
         );
     }

@@ -80,7 +80,8 @@ fn numbers_of(sent: &ClientRecord) -> BTreeSet<u64> {
     if sent.poison {
         return BTreeSet::from([u64::MAX]);
     }
-    (0..=u32::from(sent.requests_answered)).map(|request| number_of(sent.attempt, request)).collect()
+    let under_way = sent.requests_pipelined.saturating_sub(1).max(sent.requests_answered);
+    (0..=u32::from(under_way)).map(|request| number_of(sent.attempt, request)).collect()
 }
 
 /// Whose request it was: as the client's address tells, or the number, where the server does not say

@@ -107,13 +107,15 @@ const LATENCIES: [Metric; 25] = latencies!(
     accept: "from the intended start to the accept by a worker",
     response: "from the intended start to the end of the reply"
 );
-const SESSIONS: [Metric; 6] = session_rows!(
+const SESSIONS: [Metric; 7] = session_rows!(
     planned: "sessions that were to be made",
     completed: "sessions that were answered to their end",
     closed_idle: "sessions that the server ended while they were idle",
     cut: "sessions that ended while a request was under way, whoever is to blame",
     requests_planned: "requests of all sessions",
-    requests_answered: "those of them that were answered"
+    requests_answered: "those of them that got their right reply",
+    requests_lost: "those of them that were lost with their session: the one under way, or all that were sent at once and \
+                    not answered"
 );
 const SILENT: [Metric; 5] = silent_rows!(
     planned: "silent clients that were to come",

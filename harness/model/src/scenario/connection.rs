@@ -11,6 +11,7 @@ impl Connection {
     /// One request, sent and read at once.
     pub const ONE_SHOT: Self = Self {
         requests: 1,
+        pipeline: false,
         gap_ns: 0,
         connect_pause_ns: 0,
         silent: false,
@@ -62,7 +63,8 @@ impl Connection {
     /// How long a connection lasts at most, if each request may take `total_ns`.
     #[must_use]
     pub const fn longest_ns(&self, total_ns: u64) -> u64 {
-        let requests = self.requests as u64;
+        // Those that are sent at once have begun at once.
+        let requests = if self.pipeline { 1 } else { self.requests as u64 };
         requests * total_ns + (requests - 1) * self.gap_ns
     }
 }
@@ -81,6 +83,7 @@ pub(super) fn connection(file: &LoadFile, timeouts: Timeouts) -> Result<Connecti
     let pause = |key, value| time(key, value, 0..=bounds::TIMEOUT_NS_MAX).map(Option::unwrap_or_default);
     let connection = Connection {
         requests: integer("requests", table.requests.as_ref(), bounds::REQUESTS)?.unwrap_or(1),
+        pipeline: pipeline(table)?,
         gap_ns: pause("gap", table.gap.as_ref())?,
         connect_pause_ns: pause("connect-pause", table.connect_pause.as_ref())?,
         silent: silent(table)?,
@@ -115,6 +118,7 @@ fn silent(table: &ConnectionTableFile) -> Result<bool, Problem> {
     let Some(silent) = table.silent.as_ref().filter(|silent| silent.value) else { return Ok(false) };
     let asks = [
         ("requests", table.requests.is_some()),
+        ("pipeline", table.pipeline.is_some()),
         ("gap", table.gap.is_some()),
         ("connect-pause", table.connect_pause.is_some()),
         ("send-pause", table.send_pause.is_some()),
@@ -128,6 +132,28 @@ fn silent(table: &ConnectionTableFile) -> Result<bool, Problem> {
             .problem(format!("a silent client asks for nothing, so that `{key}` means nothing"))
             .expecting("`silent` alone, or with `every`")),
         None => Ok(true),
+    }
+}
+
+/// Whoever sends all requests at once does nothing between them.
+fn pipeline(table: &ConnectionTableFile) -> Result<bool, Problem> {
+    let Some(pipeline) = table.pipeline.as_ref().filter(|pipeline| pipeline.value) else { return Ok(false) };
+    let between = [
+        ("gap", table.gap.is_some()),
+        ("send-pause", table.send_pause.is_some()),
+        ("read-pause", table.read_pause.is_some()),
+        ("body", table.body.is_some()),
+    ];
+    if let Some((key, _)) = between.into_iter().find(|(_, is_there)| *is_there) {
+        return Err(pipeline
+            .problem(format!("all requests are sent at once, so that `{key}` means nothing"))
+            .expecting("`pipeline` with `requests`, `connect-pause`, `half-close` and `every` at most"));
+    }
+    match &table.requests {
+        None => Err(pipeline
+            .problem("one request alone is no pipeline")
+            .expecting("`requests` of 2 to 1000 beside it")),
+        Some(requests) => integer::<u16>("requests", Some(requests), bounds::PIPELINED).map(|_| true),
     }
 }
 
@@ -146,6 +172,7 @@ fn pool(table: &ConnectionTableFile) -> Result<Option<Pool>, Problem> {
     };
     let others = [
         ("requests", table.requests.is_some()),
+        ("pipeline", table.pipeline.is_some()),
         ("gap", table.gap.is_some()),
         ("connect-pause", table.connect_pause.is_some()),
         ("silent", table.silent.is_some()),

@@ -231,6 +231,8 @@ pub enum ConnectionWord {
 pub struct ConnectionTableFile {
     /// Requests on a connection, one after the other, 1 to 10000. Default: 1.
     pub requests: Option<At<i64>>,
+    /// Whether all requests are sent at once, before any reply came; with `requests` of 2 to 1000. Default: false.
+    pub pipeline: Option<At<bool>>,
     /// From a reply to the next request. Default: 0.
     pub gap: Option<At<Time>>,
     /// Pause between the end of the handshake and the first byte. Default: 0.
@@ -440,8 +442,7 @@ read_one_of!(
         .number(Self::Number)
 );
 
-const CONNECTION_EXPECTED: &str =
-    "\"one-shot\", or a table of requests, gap, send-pause, read-pause, body, half-close, pool and every";
+const CONNECTION_EXPECTED: &str = "\"one-shot\", or a table of requests, pipeline, gap, send-pause, read-pause, body, half-close, pool and every";
 
 fn connection(text: &str) -> Result<ConnectionFile, String> {
     match text {

@@ -146,6 +146,8 @@ pub struct Load {
 pub struct Connection {
     /// Requests on a connection, one after the other, at least 1.
     pub requests: u16,
+    /// Whether they are all sent at once, before any reply came.
+    pub pipeline: bool,
     /// From a reply to the next request, in nanoseconds; the connection is idle in between.
     pub gap_ns: u64,
     /// Pause between the end of the handshake and the first byte, in nanoseconds: a client that

@@ -453,6 +453,11 @@ fn every_kind_of_connection_is_read() {
         ("{ half-close = true }", Connection { half_close: true, ..one_shot }),
         ("{ body = \"64KiB\" }", Connection { body_bytes: 1 << 16, ..one_shot }),
         (
+            "{ requests = 1000, pipeline = true, half-close = true }",
+            Connection { requests: 1000, pipeline: true, half_close: true, ..one_shot },
+        ),
+        ("{ requests = 2, pipeline = false }", Connection { requests: 2, ..one_shot }),
+        (
             "{ pool = 8 }",
             Connection { pool: Some(Pool { idle_max: 8, idle_timeout_ns: None, retry: true }), ..one_shot },
         ),
@@ -502,6 +507,10 @@ fn wrong_connections() {
         ("{ silent = true, requests = 2 }", 25, "so that `requests` means nothing"),
         ("{ silent = true, connect-pause = \"1s\" }", 25, "expected `silent` alone, or with `every`"),
         ("{ half-close = \"yes\" }", 29, "expected a boolean"),
+        ("{ pipeline = true }", 27, "expected `requests` of 2 to 1000 beside it"),
+        ("{ requests = 1001, pipeline = true }", 27, "expected 2 to 1000"),
+        ("{ requests = 2, pipeline = true, gap = \"1ms\" }", 41, "so that `gap` means nothing"),
+        ("{ pipeline = true, pool = 2 }", 27, "expected"),
         ("{ pool = 0 }", 23, "expected 1 to 10000"),
         ("{ pool = true }", 23, "expected"),
         ("{ retry = true }", 24, "expected `pool` beside it"),

@@ -46,6 +46,11 @@ impl<T: Transport> Connection<T> {
 
     /// Reads until the reply is complete or nothing is left, for some time.
     pub(super) fn receive(&mut self, scratch: &mut [u8]) -> Step {
+        if std::mem::take(&mut self.has_unheard)
+            && let Some(step) = self.hear(&[], false)
+        {
+            return step;
+        }
         for _ in 0..READS_MAX {
             match self.transport.receive(scratch) {
                 Ok(0) => return self.end_by_eof(),
@@ -215,6 +220,12 @@ impl<T: Transport> Connection<T> {
             let end = End { at_ns, outcome: Outcome::Replied, version, lingers, reusable_ns };
             return self.end_when_sent(end, self.is_sent);
         };
+        if self.talk.is_pipelined() {
+            self.announced |= !keeps;
+            self.has_unheard = !self.reply.is_empty();
+            // Others have their turn before the next reply is looked at, or waited for.
+            return if at_end { Step::Ended(End::now(Outcome::Closed)) } else { Step::Yield };
+        }
         let was_sent = std::mem::take(&mut self.is_sent);
         self.sent_bytes = 0;
         // A server that answers before it has read everything cannot find the next request.

@@ -1,0 +1,118 @@
+//! A transport that says whose connection it is before anything else, as a proxy does that passes one on.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use holdline_model::wire::{Ends, ProxyHeader, ProxyVersion};
+use nix::errno::Errno;
+use nix::sys::socket::{SockaddrLike, SockaddrStorage, getpeername, getsockname, setsockopt, sockopt};
+
+use super::transport::Transport;
+
+/// Which version of the PROXY protocol is spoken, as a type.
+pub(super) trait Speaks: fmt::Debug {
+    const VERSION: ProxyVersion;
+}
+
+/// Version 1.
+#[derive(Debug)]
+pub(super) struct V1;
+
+/// Version 2.
+#[derive(Debug)]
+pub(super) struct V2;
+
+impl Speaks for V1 {
+    const VERSION: ProxyVersion = ProxyVersion::V1;
+}
+
+impl Speaks for V2 {
+    const VERSION: ProxyVersion = ProxyVersion::V2;
+}
+
+/// Another transport behind a header of the PROXY protocol.
+#[derive(Debug)]
+pub(super) struct Proxied<V, T> {
+    transport: T,
+    /// How many bytes of the header are sent.
+    sent: usize,
+    is_greeted: bool,
+    version: PhantomData<V>,
+}
+
+impl<V, T: AsFd> AsFd for Proxied<V, T> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.transport.as_fd()
+    }
+}
+
+impl<V: Speaks, T: Transport> Transport for Proxied<V, T> {
+    const SENDS_BY_ITSELF: bool = T::SENDS_BY_ITSELF;
+
+    fn over(socket: OwnedFd) -> Self {
+        // What is sent behind the header must not wait for the header's acknowledgement. It is an option of TCP alone.
+        let _ = setsockopt(&socket, sockopt::TcpNoDelay, &true);
+        Self { transport: T::over(socket), sent: 0, is_greeted: false, version: PhantomData }
+    }
+
+    fn greet(&mut self) -> Result<(), Errno> {
+        if !self.is_greeted {
+            // Only a connected socket knows both of its ends; of one that is not yet, they are asked for anew.
+            let header = header(self.transport.as_fd(), V::VERSION).map_err(|errno| match errno {
+                Errno::ENOTCONN => Errno::EAGAIN,
+                errno => errno,
+            })?;
+            while self.sent < header.as_bytes().len() {
+                self.sent += self.transport.send(&header.as_bytes()[self.sent..])?;
+            }
+            self.is_greeted = true;
+        }
+        self.transport.greet()
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
+        self.transport.send(bytes)
+    }
+
+    fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        self.transport.receive(buffer)
+    }
+
+    fn peek(&mut self) -> Result<usize, Errno> {
+        self.transport.peek()
+    }
+
+    fn half_close(&mut self) {
+        self.transport.half_close();
+    }
+}
+
+/// The header of a connection, with both ends as the kernel knows them.
+fn header(socket: BorrowedFd<'_>, version: ProxyVersion) -> Result<ProxyHeader, Errno> {
+    let own: SockaddrStorage = getsockname(socket.as_raw_fd())?;
+    let peer: SockaddrStorage = getpeername(socket.as_raw_fd())?;
+    Ok(match (ip(&own), ip(&peer)) {
+        (Some(own), Some(peer)) => ProxyHeader::new(version, Ends::Tcp(own, peer)),
+        _ => ProxyHeader::new(version, Ends::Unix(name(&own), name(&peer))),
+    })
+}
+
+fn ip(address: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = address.as_sockaddr_in().map(|v4| SocketAddr::V4((*v4).into()));
+    v4.or_else(|| address.as_sockaddr_in6().map(|v6| SocketAddr::V6((*v6).into())))
+}
+
+/// The name of a Unix socket as `sun_path` holds it: that of an abstract one begins with a NUL byte.
+fn name(address: &SockaddrStorage) -> &[u8] {
+    let Some(unix) = address.as_unix_addr() else { return &[] };
+    // The family stands before the name.
+    let length = (unix.len() as usize).saturating_sub(size_of::<nix::libc::sa_family_t>());
+    // SAFETY: `sun_path` is an array of the structure that `unix` holds, and the kernel has written this many bytes
+    // of it, which is no more than it has.
+    unsafe {
+        let path = &raw const (*unix.as_ptr()).sun_path;
+        std::slice::from_raw_parts(path.cast::<u8>(), length.min(size_of_val(&(*unix.as_ptr()).sun_path)))
+    }
+}
