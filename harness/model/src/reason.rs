@@ -437,7 +437,7 @@ mod tests {
     fn files_that_say_in_words_what_is_a_value_here_are_read() {
         let text =
             r#"{"kind":"no_right_reply","asked":"x","times":1,"came":"nobody listened","remedy":"write it"}"#;
-        let remedy = Remedy::SayRequest;
+        let remedy = Remedy::SayProtocol;
         let expected = Reason::NoRightReply { asked: "x".to_owned(), times: 1, answer: None, remedy };
         assert_eq!(serde_json::from_str::<Reason>(text).expect("a reason"), expected);
         let text = r#"{"kind":"not_back","patience_ns":7,"last":"nobody listened"}"#;
