@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use holdline_model::reason::Note;
+use holdline_model::reason::{Note, Reason};
 use holdline_model::result::{LossKind, TrialResult};
 use holdline_model::words::{Blame, Fate, Grade};
 
 use crate::common::Place;
-use crate::planted::{TOKEN, fixtures, run};
+use crate::planted::{TOKEN, fixtures, once, run};
 
 fn fate(trial: &TrialResult, fate: Fate) -> u64 {
     trial.fates.get(&fate).copied().unwrap_or(0)
@@ -44,6 +44,38 @@ fn replies_that_are_asked_for_are_served_and_others_are_told_apart_and_quoted() 
 fn a_body_from_a_file_arrives_whole_and_with_its_number() {
     let planted = run("own-requests", "own-upload", &[]);
     assert_eq!(fate(&planted.trial, Fate::Served), 70, "{:?}", planted.trial.losses);
+}
+
+#[test]
+fn exchanges_of_bytes_are_told_apart_by_how_they_end() {
+    let planted = run("own-exchanges", "talks-right", &[]);
+    assert_eq!(fate(&planted.trial, Fate::Served), 30, "{:?}", planted.trial.losses);
+    let planted = run("own-exchanges", "talks-cut", &[]);
+    let of = |trial: &TrialResult| [Fate::Served, Fate::Truncated, Fate::WrongReply].map(|f| fate(trial, f));
+    assert_eq!(of(&planted.trial), [24, 6, 0], "{:?}", planted.trial.losses);
+    for (service, served, wrong, quoted) in [
+        ("talks-grumpy", 24, 6, "554 go away\\r\\n"),
+        ("talks-early", 0, 30, "250 early\\r\\n"),
+        ("talks-web", 0, 30, "HTTP/1.1 400 Bad Request\\r\\n"),
+    ] {
+        let planted = run("own-exchanges", service, &[]);
+        let trial = &planted.trial;
+        assert_eq!(of(trial), [served, 0, wrong], "{service}: {:?}", trial.losses);
+        let said = examples(trial, LossKind::WrongReply);
+        assert!(said.iter().any(|said| said.starts_with(quoted)), "{service}: {said:?}");
+    }
+}
+
+#[test]
+fn what_is_longer_than_what_is_looked_at_is_not_the_servers_doing() {
+    let planted = once("own-exchanges", "talks-endless", &[]);
+    let trial = &planted.trial;
+    assert!(
+        matches!(trial.why, Some(Reason::TooLong { attempts: 30 })),
+        "{:?} {:?}",
+        trial.why,
+        trial.losses
+    );
 }
 
 /// The attempt, and whether the supervisor itself was killed for it.

@@ -21,6 +21,7 @@ mod aim;
 mod course;
 mod event;
 mod fault;
+mod held;
 mod moments;
 mod pauses;
 mod watch;

@@ -80,6 +80,34 @@ fn a_kill_is_ordered_when_it_is_due_and_is_over_as_soon_as_it_struck() {
 }
 
 #[test]
+fn whoever_is_killed_in_place_of_poison_is_known_and_those_behind_it_go_on() {
+    let poison = "at = { attempt = 5 }\npoison = { step = \"work\", mode = \"panic\" }";
+    let mut c = conductor(&[poison, "at = { after = 0 }\ncontrol = \"restart\""]);
+    c.tell(START + 50 * MS, &Event::HeldBack { fault: 0, attempt: 5 });
+    assert!(matches!(states(&c)[..], [State::Due { .. }, State::Waits(None)]));
+    let killed = Event::HolderKilled { fault: 0, attempt: 5, pid: 7, supervises: true };
+    c.tell(START + 60 * MS, &killed);
+    assert_eq!(states(&c), [State::Final(End::Over), State::Waits(Some(START + 60 * MS))]);
+    // Once is enough.
+    assert!(c.tell(START + 61 * MS, &killed).is_empty());
+    c.end();
+    let (facts, deaths) = c.into_facts(|_| false);
+    assert_eq!((facts.faults[0].poison, facts.faults[0].killed, facts.faults.len()), (Some(5), true, 1));
+    assert_eq!((deaths.len(), deaths[0].pid, deaths[0].had), (1, 7, Some(5)));
+    assert!(matches!(facts.notes[0], Note::KilledInstead { attempt: 5, pid: 7, supervises: true, .. }));
+}
+
+#[test]
+fn one_that_nobody_had_is_noted() {
+    let mut c = conductor(&["at = { attempt = 5 }\npoison = { step = \"work\", mode = \"panic\" }"]);
+    c.tell(START + 50 * MS, &Event::HeldBack { fault: 0, attempt: 5 });
+    c.tell(START + 60 * MS, &Event::Fault { fault: 0, hit: Hit::Nobody, pids: vec![], error: None });
+    let (facts, deaths) = c.into_facts(|_| false);
+    assert_eq!((facts.faults[0].poison, deaths.len()), (Some(5), 0));
+    assert!(matches!(facts.notes[0], Note::NobodyHadIt { attempt: 5, .. }));
+}
+
+#[test]
 fn a_fault_that_hits_nobody_is_noted_and_those_behind_it_go_on() {
     let mut c = conductor(&[KILL, "at = { after = 0 }\ncontrol = \"restart\""]);
     wake(&mut c, START + 100 * MS);
@@ -548,6 +576,14 @@ impl Play {
 
     fn poison(&mut self, fault: usize, outcome: u8) {
         let error = (outcome % 4 == 3).then(|| "no".to_owned());
+        if outcome & 4 > 0 {
+            // Whoever has it is killed, or nobody has it.
+            self.tell(&Event::HeldBack { fault, attempt: 1 });
+            return self.tell(&match outcome & 8 {
+                0 => Event::HolderKilled { fault, attempt: 1, pid: 9, supervises: false },
+                _ => Event::Fault { fault, hit: Hit::Nobody, pids: vec![], error: None },
+            });
+        }
         let (step, mode) = (CrashStep::Work, CrashMode::Panic);
         self.tell(&Event::Poisoned { fault, attempt: 1, step, mode, error });
     }
