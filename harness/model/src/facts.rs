@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::exit::Exit;
 use crate::reason::{Note, Reason};
-use crate::result::{CostResult, InheritanceCheck};
+use crate::result::{CostResult, InheritanceCheck, SettledResult};
 use crate::watch::Watched;
 
 /// What the runner did and saw.
@@ -28,6 +28,9 @@ pub struct TrialFacts {
     pub leaked_fds: u32,
     /// Workers that could accept when the load had ended, spares included.
     pub workers_at_end: u32,
+    /// What was left once the service had settled after the load; `None`: that was not looked at.
+    #[serde(default)]
+    pub settled: Option<SettledResult>,
     /// Processes of workers that lived when the load began, where workers keep no ledger.
     #[serde(default)]
     pub alive_at_start: Vec<u32>,

@@ -65,6 +65,8 @@ pub enum Needs {
     Listeners,
     /// A readable `/proc`.
     Proc,
+    /// A scenario that waits until the service has settled.
+    Settle,
 }
 
 /// Something that must hold at the end of a trial.

@@ -37,7 +37,7 @@ pub use loss::{Cause, Loss};
 pub use phases::{Phase, Phases};
 pub use pool::PoolResult;
 pub use silent::SilentResult;
-pub use workers::{InheritanceCheck, WorkersResult};
+pub use workers::{InheritanceCheck, SettledResult, WorkersResult};
 
 /// The value of `schema`.
 pub const SCHEMA: &str = "holdline.run/1";

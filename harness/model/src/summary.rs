@@ -358,6 +358,7 @@ fn workers_result(records: &TrialRecords<'_>, reconciled: &Reconciled, facts: &T
         uids: facts.uids.clone(),
         sharing_cgroup: facts.sharing_cgroup,
         inheritance: facts.inheritance.clone(),
+        settled: facts.settled,
     }
 }
 

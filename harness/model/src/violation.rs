@@ -132,6 +132,8 @@ pub enum Unmeasured {
     NoInheritance,
     /// No reply named a version.
     NoVersion,
+    /// The scenario does not say for how long to wait until the service has settled.
+    NotSettled,
     /// There was no fault.
     NoFault,
     /// There were workers of which no ledger and no process tells.
@@ -190,6 +192,7 @@ impl fmt::Display for Unmeasured {
             Self::NothingAccepted => "no worker accepted anything",
             Self::NoInheritance => "the workers did not record what they inherited",
             Self::NoVersion => "no reply named a version",
+            Self::NotSettled => "[workers] has no `settle`",
             Self::NoFault => "there was no fault",
             Self::UncountedOrphans => "what becomes of the service's processes is not known",
             Self::NotInterrupted => "nothing was interrupted",

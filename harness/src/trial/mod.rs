@@ -33,6 +33,7 @@ mod ready;
 mod record;
 mod replies;
 mod seen;
+mod settle;
 mod sight;
 mod stage;
 mod stop;

@@ -20,9 +20,10 @@ use super::paths::PathError;
 use super::place::Place;
 use super::process::Supervised;
 use super::ready::{self, Readiness};
+use super::settle::Before;
 use super::sight::SightError;
 use super::stage::{Stage, StageError};
-use super::{Message, TrialSpec, inheritance, stop};
+use super::{Message, TrialSpec, inheritance, settle, stop};
 use crate::causes::in_full;
 use crate::kernel::observer::ObserverError;
 use crate::load;
@@ -83,6 +84,7 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
     load::raise_nofile().map_err(LoadThreadError::Load)?;
     let schedule = schedule(&stage.place.scenario.load, stage.spec.seed);
     let alive_at_start = stage.sight.alive(supervised.pid());
+    let before = Before::now(&stage, supervised.pid());
     let meter = Meter::read(&stage.sight.inside).ok();
     let (start_ns, started) = (now_ns() + LEAD_NS, SystemTime::now());
     let moments = Moments::of(&stage.place.scenario, &schedule, start_ns);
@@ -117,6 +119,7 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
     facts.alive_at_end = counted.alive;
     facts.workers_at_end = counted.workers;
     facts.cost = counted.cost;
+    facts.settled = settle::settle(&mut stage, &supervised, before, counted.end_ns).await?;
     stage.log.event(now_ns(), &Event::TrialEnded { still_stopped: stage.sight.stopped() });
     let cgroups = inheritance::cgroups_above(supervised.pid());
     stop::end_hung_workers(&mut stage)?;

@@ -291,6 +291,32 @@ const OTHERS: [Metric; 15] = [
         |trial| Ok(u64::from(trial.supervisor_ended.is_some())),
     ),
 ];
+const SETTLED: [Metric; 3] = [
+    row(
+        "workers.settled",
+        Kind::Count,
+        Needs::Settle,
+        "workers that could accept once the service had settled, or the time that `[workers] \
+     settle` gives it was over, counted from the load's end; known only where the scenario \
+     has that key",
+        |trial| Ok(settled(trial)?.workers.into()),
+    ),
+    row(
+        "workers.zombies",
+        Kind::Count,
+        Needs::Settle,
+        "children of the supervisor that had ended by then, and that it had not waited for",
+        |trial| Ok(settled(trial)?.zombies.into()),
+    ),
+    row(
+        "supervisor.descriptors_gained",
+        Kind::Count,
+        Needs::Settle,
+        "descriptors that the supervisor's process had open by then beyond those that it had when \
+     the load began",
+        |trial| settled(trial)?.descriptors_gained().ok_or(Unmeasured::NoProc),
+    ),
+];
 const COST: [Metric; 1] = [row(
     "cost.cpu",
     Kind::Time,
@@ -301,12 +327,18 @@ const COST: [Metric; 1] = [row(
 )];
 
 /// All of them, those of a family together.
-pub(super) const TABLE: [&[Metric]; 11] =
-    [&FATES, &BLAMES, &ENDINGS, &OTHERS, &COST, &SESSIONS, &SILENT, &POOL, &KERNEL, &WORKERS, &LATENCIES];
+pub(super) const TABLE: [&[Metric]; 12] = [
+    &FATES, &BLAMES, &ENDINGS, &OTHERS, &SETTLED, &COST, &SESSIONS, &SILENT, &POOL, &KERNEL, &WORKERS,
+    &LATENCIES,
+];
 
 fn quantile(all: &Quantiles, latency: &str, of: fn(&Quantiles) -> u64) -> Result<u64, Unmeasured> {
     let none = || Unmeasured::NoLatency { latency: latency.to_owned() };
     if all.count == 0 { Err(none()) } else { Ok(of(all)) }
+}
+
+fn settled(trial: &TrialResult) -> Result<&crate::result::SettledResult, Unmeasured> {
+    trial.workers.settled.as_ref().ok_or(Unmeasured::NotSettled)
 }
 
 fn with_ledger(trial: &TrialResult) -> Result<&crate::result::WorkersResult, Unmeasured> {

@@ -97,6 +97,9 @@ pub struct WorkersFile {
     pub work: Option<At<Time>>,
     /// What a worker does on TERM. Default: graceful.
     pub drain: Option<Drain>,
+    /// For how long it is waited after the load until there are as many workers as there should be, up to
+    /// 2min; then it is looked at what the supervisor has left open or unreaped. Default: neither.
+    pub settle: Option<At<Time>>,
     /// Limit of open descriptors of a worker, from 16. Default: inherited.
     pub nofile: Option<At<i64>>,
     /// Limit of a worker's address space, 64MiB to 4GiB. Default: inherited.

@@ -86,6 +86,9 @@ pub struct Workers {
     pub work_ns: u64,
     /// What a worker does on TERM.
     pub drain: Drain,
+    /// For how long it is waited after the load until there are as many workers as there should be, in
+    /// nanoseconds; `None`: not at all, and it is not looked at.
+    pub settle_ns: Option<u64>,
     /// Limit of open descriptors of a worker; `None`: inherited.
     pub nofile: Option<u64>,
     /// Limit of a worker's address space, in bytes; `None`: inherited.

@@ -92,6 +92,7 @@ fn defaults_are_as_documented() {
         boot_ns: 0,
         work_ns: 0,
         drain: Drain::Graceful,
+        settle_ns: None,
         nofile: None,
         memory_bytes: None,
         user: None,

@@ -122,6 +122,7 @@ fn workers(file: &WorkersFile) -> Result<Workers, Problem> {
         boot_ns: time("boot", file.boot.as_ref(), 0..=bounds::BOOT_NS_MAX)?.unwrap_or(0),
         work_ns: time("work", file.work.as_ref(), 0..=bounds::BOOT_NS_MAX)?.unwrap_or(0),
         drain: file.drain.unwrap_or(Drain::Graceful),
+        settle_ns: time("settle", file.settle.as_ref(), 1..=bounds::BOOT_NS_MAX)?,
         nofile: integer("nofile", file.nofile.as_ref(), bounds::NOFILE)?,
         memory_bytes: file.memory.as_ref().map(memory).transpose()?,
         user: file.user.as_ref().map(user).transpose()?,
