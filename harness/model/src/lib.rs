@@ -22,6 +22,7 @@ pub mod expect;
 pub mod explain;
 pub mod facts;
 pub mod file;
+pub mod fuzz;
 pub mod grade;
 pub mod lack;
 pub mod latency;
