@@ -9,6 +9,7 @@ mod causes;
 pub mod cli;
 pub mod exit;
 pub mod export;
+pub mod fuzz;
 pub mod kernel;
 pub mod load;
 pub mod manifest;

@@ -10,6 +10,7 @@
 mod columns;
 pub mod compare;
 mod detail;
+pub mod fuzz;
 pub mod hdr;
 pub mod html;
 pub mod junit;

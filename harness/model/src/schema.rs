@@ -68,6 +68,12 @@ pub fn events_schema() -> Value {
     })
 }
 
+/// The JSON Schema of the result of fuzzing.
+#[must_use]
+pub fn fuzz_schema() -> Value {
+    SchemaGenerator::default().into_root_schema_for::<crate::fuzz::FuzzResult>().to_value()
+}
+
 /// The JSON Schema of descriptions of supervisors.
 #[must_use]
 pub fn supervisor_schema() -> Value {
@@ -206,6 +212,16 @@ mod tests {
             let command = format!("holdline schema {what} > reports/schema/holdline.{file}-1.json");
             assert!(committed == schema, "write it anew: {command}");
         }
+    }
+
+    #[test]
+    fn the_committed_schema_of_fuzzing_is_that_of_the_types() {
+        let committed = include_str!("../../../reports/schema/holdline.fuzz-1.json");
+        let committed: Value = serde_json::from_str(committed).expect("JSON");
+        assert!(
+            committed == fuzz_schema(),
+            "write it anew: holdline schema fuzz > reports/schema/holdline.fuzz-1.json"
+        );
     }
 
     #[test]

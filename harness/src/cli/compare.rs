@@ -232,7 +232,7 @@ fn compare_anew(args: &CompareArgs, quantities: &[Quantity]) -> Result<u8, Failu
     let first: Vec<String> = names[..names.len() - 1].to_vec();
     let warm = RunPlan::interleaved(&first, &asked, 1, args.run.seed, None).trials;
     let warm = Plan::new(scenarios.clone(), entries.clone(), warm, measure::options(&args.run))?;
-    let places = Places::open(&args.run)?;
+    let places = Places::open(args.run.out.as_deref(), &args.run.exports)?;
     let beside = format!(" after {} to warm up", counted(warm.trials().len() as u64, "trial"));
     measure::announce(&plan, &beside);
     let interrupted = match measure::warm_up(&warm, &args.run) {

@@ -6,7 +6,7 @@ use holdline_model::plan::estimated_ns;
 use holdline_model::result::RunResult;
 use holdline_reports::text::{counted, duration};
 
-use super::args::RunArgs;
+use super::args::{ExportArgs, RunArgs};
 use super::progress::Progress;
 use super::terminal::say;
 use crate::exit::Failure;
@@ -22,9 +22,9 @@ pub(super) struct Places {
 
 impl Places {
     /// Opens the run directory and the exports; leaves nothing where one of them cannot be had.
-    pub(super) fn open(args: &RunArgs) -> Result<Self, Failure> {
-        let dir = run_dir(args.out.as_deref())?;
-        match Exports::open(args.exports.wanted(), Some(dir.path())) {
+    pub(super) fn open(out: Option<&Path>, exports: &ExportArgs) -> Result<Self, Failure> {
+        let dir = run_dir(out)?;
+        match Exports::open(exports.wanted(), Some(dir.path())) {
             Ok(exports) => Ok(Self { dir, exports }),
             Err(error) => {
                 dir.discard();

@@ -4,6 +4,7 @@ mod args;
 mod compare;
 mod doctor;
 mod failures;
+mod fuzz;
 mod listing;
 mod measure;
 mod progress;
@@ -32,6 +33,7 @@ pub fn main() -> ExitCode {
         None => run::main(&cli.run),
         Some(Command::Run(args)) => run::main(&args),
         Some(Command::Compare(args)) => compare::main(&args),
+        Some(Command::Fuzz(args)) => fuzz::main(&args),
         Some(Command::Report(args)) => report::main(&args),
         Some(Command::List(args)) => listing::list(&args),
         Some(Command::Show(args)) => listing::show(&args),
@@ -60,6 +62,7 @@ fn print_schema(args: &SchemaArgs) -> Result<u8, Failure> {
         SchemaWhat::Supervisor => schema::supervisor_schema(),
         SchemaWhat::Run => schema::run_schema(),
         SchemaWhat::Compare => schema::compare_schema(),
+        SchemaWhat::Fuzz => schema::fuzz_schema(),
         SchemaWhat::Events => schema::events_schema(),
     };
     print(&format!("{schema:#}\n"))?;

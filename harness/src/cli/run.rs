@@ -17,7 +17,7 @@ use crate::rundir::RunDir;
 /// Runs what the arguments select.
 pub(super) fn main(args: &RunArgs) -> Result<u8, Failure> {
     let plan = request(args)?.plan()?;
-    let Places { dir, exports } = Places::open(args)?;
+    let Places { dir, exports } = Places::open(args.out.as_deref(), &args.exports)?;
     let (dir, ended) = measure::record(&plan, dir, args)?;
     finish(args, &dir, exports, &ended.result)?;
     if ended.interrupted {

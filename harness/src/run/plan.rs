@@ -107,6 +107,34 @@ impl Plan {
         })
     }
 
+    /// Other trials, of these scenarios and the same supervisors: nothing is found out anew that all trials have in
+    /// common.
+    ///
+    /// # Errors
+    ///
+    /// As [`Plan::new`], but for the isolation.
+    pub fn with_trials(
+        &self,
+        scenarios: Vec<ScenarioEntry>,
+        trials: Vec<TrialPlan>,
+    ) -> Result<Self, RunError> {
+        let scenarios: BTreeMap<_, _> =
+            scenarios.into_iter().map(|entry| (entry.scenario.name.clone(), entry)).collect();
+        check(&scenarios, &self.supervisors, &trials)?;
+        Ok(Self {
+            scenarios,
+            supervisors: self.supervisors.clone(),
+            trials,
+            required: self.required.clone(),
+            seed: self.seed,
+            worker: self.worker,
+            isolation: self.isolation,
+            // Who is to be told of it has been.
+            notice: None,
+            executable: self.executable.clone(),
+        })
+    }
+
     /// The same plan, run by another holdline than the program that this is part of.
     #[must_use]
     pub fn with_executable(self, executable: PathBuf) -> Self {
