@@ -168,6 +168,9 @@ fn conclusion(result: &FuzzResult) -> String {
     if result.not_reproduced > 0 {
         let _ = write!(text, "; {} came once and did not come again", result.not_reproduced);
     }
+    if result.unconfirmed > 0 {
+        let _ = write!(text, "; there was no time to confirm {} more", result.unconfirmed);
+    }
     if result.inconclusive > 0 {
         let _ = write!(text, "; {} cases told nothing", result.inconclusive);
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use holdline_model::fuzz::{
-    Abilities, Breach, Case, Decision, FailureRate, Invariant, Judgement, Order, Purpose, Rule, Shrinking,
+    Abilities, Breach, Case, Course, Decision, FailureRate, Invariant, Judgement, Purpose, Rule, Shrinking,
     Tally, Terms, Verdict, judge, judge_all,
 };
 use holdline_model::result::TrialResult;
@@ -65,7 +65,7 @@ pub(super) struct Violated {
     pub(super) invariant: Invariant,
     pub(super) rate: FailureRate,
     pub(super) breaches: Vec<Breach>,
-    pub(super) order: Order,
+    pub(super) order: Course,
 }
 
 impl Examiner<'_> {
@@ -154,7 +154,7 @@ impl Examiner<'_> {
         let mut measured = self.measure_entry(&entry, plain.path.clone())?;
         if measured.failures.is_empty() && self.lab.is_interrupted() {
             // What is known of it so far is what was kept.
-            let order = Order::default();
+            let order = Course::default();
             let rate = plain.rate;
             measured.failures.push(Violated { invariant, rate, breaches: Vec::new(), order });
             return Ok(measured);
@@ -174,7 +174,7 @@ impl Examiner<'_> {
         let jobs: Vec<Job> =
             (0..MEASURED).map(|repetition| Job { scenario: entry.clone(), repetition }).collect();
         let keep = self.request.folder.join("trials");
-        let mut all: BTreeMap<Invariant, Vec<(Vec<Breach>, Order)>> = BTreeMap::new();
+        let mut all: BTreeMap<Invariant, Vec<(Vec<Breach>, Course)>> = BTreeMap::new();
         let mut of: BTreeMap<Invariant, u64> = BTreeMap::new();
         let mut evidence = Vec::new();
         for done in self.lab.run_and_keep(&jobs, Some(&keep))? {
@@ -186,7 +186,7 @@ impl Examiner<'_> {
                 *of.entry(invariant).or_default() += 1;
                 if let Judgement::Violated(breaches) = judgement {
                     has_failed = true;
-                    all.entry(invariant).or_default().push((breaches, story.order(&actions)));
+                    all.entry(invariant).or_default().push((breaches, Course::of(&story, &actions)));
                 }
             }
             if has_failed {
@@ -194,7 +194,7 @@ impl Examiner<'_> {
             }
         }
         let needed = Rule::CONFIRM.needed as usize;
-        let violated = |(invariant, failed): (Invariant, Vec<(Vec<Breach>, Order)>)| {
+        let violated = |(invariant, failed): (Invariant, Vec<(Vec<Breach>, Course)>)| {
             let order = commonest(failed.iter().map(|(_, order)| order))?;
             let rate = FailureRate::of(failed.len() as u64, of.get(&invariant).copied().unwrap_or(0));
             let breaches = failed.into_iter().next().map(|(breaches, _)| breaches)?;
@@ -265,8 +265,8 @@ pub(super) fn entry(case: &Case, terms: Terms) -> Result<ScenarioEntry, FuzzErro
     ScenarioEntry::parse(text, name).map_err(|error| FuzzError::Drawn(error.to_string()))
 }
 
-fn commonest<'a>(orders: impl Iterator<Item = &'a Order>) -> Option<Order> {
-    let mut counts: BTreeMap<&Order, u32> = BTreeMap::new();
+fn commonest<'a>(orders: impl Iterator<Item = &'a Course>) -> Option<Course> {
+    let mut counts: BTreeMap<&Course, u32> = BTreeMap::new();
     for order in orders {
         *counts.entry(order).or_default() += 1;
     }

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use holdline_model::fuzz::{
-    Abilities, Bound, Case, Drawn, Explorer, Failure, FuzzResult, How, Invariant, Judgement, SCHEMA, Strike,
-    Terms, When, judge_all,
+    Abilities, Bound, Case, Course, Drawn, Explorer, Failure, FuzzResult, How, Invariant, Judgement, SCHEMA,
+    Strike, Terms, When, judge_all,
 };
 use holdline_model::result::{Manifest, RunResult, SCHEMA as RUN_SCHEMA, TrialResult};
 use holdline_model::scenario::Action;
@@ -22,8 +22,8 @@ use crate::manifest::manifest;
 const ROUND: usize = 4;
 /// A case of which no trial told anything is run again as often as this.
 const REPEATS: u32 = 2;
-/// Making a failure plainer takes a third of the budget at most, but so long if there is none, or it is short.
-const SHRINKING: Duration = Duration::from_secs(60);
+/// Making a failure plainer takes a third of the budget, at least a few seconds, and at most so long.
+const SHRINKING: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(60));
 
 /// Fuzzing, as far as it has come.
 pub(super) struct Hunt<'a> {
@@ -167,12 +167,18 @@ impl<'a> Hunt<'a> {
             self.notebook.note(&told.judged);
             let story = std::mem::take(&mut told.done.story);
             self.notebook.faults += story.struck() as u64;
-            let order = story.order(&actions(&told.drawn.case));
+            let course = Course::of(&story, &actions(&told.drawn.case));
             self.explorer.learn(&told.drawn.case, story);
             let number = self.notebook.cases;
             for invariant in violated(&told.judged) {
-                let is_known = self.notebook.is_known(invariant, &order);
-                if !is_known && !self.lab.is_interrupted() {
+                let is_known = self.notebook.is_known(invariant, &course);
+                if is_known || self.lab.is_interrupted() {
+                    continue;
+                }
+                // One failure is looked into whatever the time says: it is what was asked for.
+                if self.is_late() && !self.notebook.failures.is_empty() {
+                    self.notebook.unconfirmed += 1;
+                } else {
                     self.examine(&told.drawn.case, invariant, number)?;
                 }
             }
@@ -274,7 +280,7 @@ impl<'a> Hunt<'a> {
 
     fn examiner(&self) -> Examiner<'_> {
         let third =
-            self.request.budget.map_or(SHRINKING, |budget| budget / 3).clamp(SHRINKING / 6, SHRINKING);
+            self.request.budget.map_or(SHRINKING.1, |budget| budget / 3).clamp(SHRINKING.0, SHRINKING.1);
         Examiner {
             request: self.request,
             lab: &self.lab,
@@ -293,10 +299,12 @@ impl<'a> Hunt<'a> {
         self.request.cases.map(|cases| cases.saturating_sub(done))
     }
 
+    fn is_late(&self) -> bool {
+        self.left().is_some_and(|left| left.is_zero())
+    }
+
     fn is_over(&self) -> bool {
-        self.lab.is_interrupted()
-            || self.left().is_some_and(|left| left.is_zero())
-            || self.cases_left() == Some(0)
+        self.lab.is_interrupted() || self.is_late() || self.cases_left() == Some(0)
     }
 
     fn status(&self) -> Status {
@@ -319,6 +327,7 @@ impl<'a> Hunt<'a> {
             cases: self.notebook.cases,
             bound: Bound::of(self.notebook.cases),
             not_reproduced: self.notebook.not_reproduced,
+            unconfirmed: self.notebook.unconfirmed,
             supervisor: self.request.supervisor.supervisor.name.clone(),
             manifest: self.manifest.clone(),
             inconclusive: self.notebook.inconclusive,

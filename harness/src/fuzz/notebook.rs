@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use holdline_model::fuzz::{Failure, Invariant, InvariantCount, Judgement, Order, Unknown};
+use holdline_model::fuzz::{Course, Failure, Invariant, InvariantCount, Judgement, Unknown};
 
 /// So many causes are told apart for each invariant: what fails in more ways than that fails always.
 const CAUSES_MAX: usize = 3;
@@ -22,6 +22,7 @@ pub(super) struct Notebook {
     counts: BTreeMap<Invariant, Count>,
     pub(super) failures: Vec<Failure>,
     pub(super) not_reproduced: u64,
+    pub(super) unconfirmed: u64,
     pub(super) cases: u64,
     pub(super) aimed: u64,
     pub(super) inconclusive: u64,
@@ -35,6 +36,7 @@ impl Notebook {
             counts: invariants.iter().map(|invariant| (*invariant, Count::default())).collect(),
             failures: Vec::new(),
             not_reproduced: 0,
+            unconfirmed: 0,
             cases: 0,
             aimed: 0,
             inconclusive: 0,
@@ -56,9 +58,9 @@ impl Notebook {
 
     /// Whether a failure in this order of moments is known already, which is then seen once more; or whether there
     /// are enough of its kind.
-    pub(super) fn is_known(&mut self, invariant: Invariant, order: &Order) -> bool {
+    pub(super) fn is_known(&mut self, invariant: Invariant, course: &Course) -> bool {
         let same = |failure: &&mut Failure| {
-            failure.invariant == invariant && (failure.order.is_in(order) || failure.faults == 0)
+            failure.invariant == invariant && (failure.order.is_in(course) || failure.faults == 0)
         };
         if let Some(known) = self.failures.iter_mut().find(same) {
             known.seen += 1;

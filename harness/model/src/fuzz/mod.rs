@@ -12,6 +12,7 @@
 mod ability;
 mod aim;
 mod case;
+mod course;
 mod draw;
 mod explore;
 mod file;
@@ -25,6 +26,7 @@ mod tally;
 
 pub use ability::Abilities;
 pub use case::{Case, Session, Strike, Surroundings, When};
+pub use course::{Course, Deed, Step};
 pub use explore::{Drawn, Explorer, How};
 pub use file::{Purpose, Terms};
 pub use judge::{Breach, Invariant, Judgement, Unknown, judge, judge_all};

@@ -5,8 +5,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::course::Course;
 use super::judge::Invariant;
-use super::story::Order;
 use crate::result::Manifest;
 use crate::stats;
 
@@ -26,6 +26,8 @@ pub struct FuzzResult {
     pub bound: Bound,
     /// Failures that were seen once and not confirmed.
     pub not_reproduced: u64,
+    /// Cases that failed once when there was no time left to confirm it.
+    pub unconfirmed: u64,
     /// Failures that were confirmed, each cause once.
     pub failures: Vec<Failure>,
     /// Name of the supervisor.
@@ -83,7 +85,7 @@ pub struct Failure {
     /// What went wrong, in words.
     pub what: String,
     /// The order of moments in which it fails.
-    pub order: Order,
+    pub order: Course,
     /// Cases that failed in the same way, this one included.
     pub seen: u64,
     /// Whether it comes from a saved file.

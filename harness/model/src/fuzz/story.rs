@@ -110,6 +110,7 @@ impl Story {
     }
 
     /// The order of its moments around each fault: what had happened last before it struck, and what came next.
+    /// It tells apart all that a case may have reached for the first time.
     #[must_use]
     pub fn order(&self, actions: &[Action]) -> Order {
         let around = self.moments.iter().enumerate().filter_map(|(index, moment)| {
@@ -134,15 +135,6 @@ pub(super) struct Around {
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Order {
     faults: Vec<Around>,
-}
-
-impl Order {
-    /// Whether this one is in another, with more around it: all its faults come there, in this order.
-    #[must_use]
-    pub fn is_in(&self, other: &Self) -> bool {
-        let mut rest = other.faults.iter();
-        !self.faults.is_empty() && self.faults.iter().all(|fault| rest.any(|other| other == fault))
-    }
 }
 
 impl fmt::Display for Order {

@@ -275,10 +275,12 @@ fn a_story_is_told_in_the_order_of_its_moments() {
     let order = story().order(&actions);
     assert_eq!(order.to_string(), "start → death of worker → died, began → death of worker → ready");
     assert_eq!((story().struck(), story().struck_at(1)), (2, Some(13_000_000)));
+    let course = Course::of(&story(), &actions);
+    assert_eq!(course.to_string(), "a worker ends, a worker ends amid a restart");
     let one = Story::of([(0, Event::LoadStarted), (9, struck(0)), (10, Event::WorkerEnded { pid: 7 })]);
-    let one = one.order(&actions);
-    assert!(one.is_in(&order) && !order.is_in(&one) && order.is_in(&order));
-    assert!(!Order::default().is_in(&order), "what has no fault is no part of anything");
+    let one = Course::of(&one, &actions);
+    assert!(one.is_in(&course) && !course.is_in(&one) && course.is_in(&course));
+    assert!(!Course::default().is_in(&course), "what has no fault is no part of anything");
 }
 
 #[test]
