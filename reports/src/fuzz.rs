@@ -179,3 +179,79 @@ fn conclusion(result: &FuzzResult) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use holdline_model::fuzz::{Bound, Course, FailureRate, Invariant, SCHEMA};
+
+    use super::*;
+    use crate::sample;
+
+    fn result() -> FuzzResult {
+        let count = |invariant, held, violated, not_known, why: Option<&str>| {
+            let why = why.map(str::to_owned);
+            InvariantCount { invariant, held, violated, not_known, why }
+        };
+        let failure = Failure {
+            invariant: Invariant::Collateral,
+            scenario: "cases/collateral.toml".to_owned(),
+            faults: 2,
+            rate: FailureRate::of(17, 20),
+            repeat: "holdline run cases/collateral.toml -s web -r 20 --seed 1".to_owned(),
+            what: "3 lost <that> need not have been".to_owned(),
+            order: Course::default(),
+            seen: 4,
+            saved: false,
+            found_in_case: 7,
+            found_after_ns: 2_000_000_000,
+            steps: 30,
+            minimal: true,
+        };
+        FuzzResult {
+            schema: SCHEMA.to_owned(),
+            seed: 1,
+            cases: 412,
+            bound: Bound::of(412),
+            not_reproduced: 1,
+            unconfirmed: 0,
+            failures: vec![failure],
+            supervisor: "web".to_owned(),
+            manifest: sample::run(Vec::new()).manifest,
+            inconclusive: 2,
+            faults: 900,
+            orders: 120,
+            aimed: 200,
+            saved: 0,
+            recovery_ns: 1_000_000_000,
+            invariants: vec![
+                count(Invariant::Lives, 412, 0, 0, None),
+                count(Invariant::Holds, 0, 0, 412, Some("each worker has a socket of its own")),
+                count(Invariant::Collateral, 408, 4, 0, None),
+            ],
+            elapsed_ns: 60_000_000_000,
+            interrupted: false,
+        }
+    }
+
+    #[test]
+    fn what_was_found_says_how_often_it_fails_and_how_to_repeat_it() {
+        for text in [terminal(&result(), &Style::default()), markdown(&result())] {
+            for part in
+                ["17 of 20 trials (62 % to 97 % at 95 %)", "with 2 faults", "-r 20 --seed 1", "412 cases/min"]
+            {
+                assert!(text.contains(part), "{part} is not in\n{text}");
+            }
+        }
+        let nothing = FuzzResult { failures: Vec::new(), ..result() };
+        let text = terminal(&nothing, &Style::default());
+        assert!(text.contains("no failure in 412 cases: at most 0.72 % of such cases fail (95 %)"), "{text}");
+    }
+
+    #[test]
+    fn a_failure_fails_its_invariant_and_what_is_not_known_is_skipped() {
+        let xml = junit(&result()).expect("XML");
+        for part in ["tests=\"3\"", "failures=\"1\"", "<skipped", "type=\"collateral\"", "&lt;that&gt;"] {
+            assert!(xml.contains(part), "{part} is not in\n{xml}");
+        }
+    }
+}

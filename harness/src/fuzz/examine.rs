@@ -204,6 +204,24 @@ impl Examiner<'_> {
         Ok(Measured { path, failures: failures.collect(), evidence })
     }
 
+    /// Writes a case that failed once, and did not again, beside the others, where nobody tries it first.
+    pub(super) fn put_aside(
+        &self,
+        case: &Case,
+        invariant: Invariant,
+        breaches: &[Breach],
+    ) -> Result<PathBuf, FuzzError> {
+        let folder = self.request.folder.join("not-reproduced");
+        let path = folder.join(format!("{invariant}-{}.toml", case.name(self.terms)));
+        let fail = |error| FuzzError::Keep { path: path.clone(), error };
+        std::fs::create_dir_all(&folder).map_err(fail)?;
+        let what: Vec<String> = breaches.iter().map(ToString::to_string).collect();
+        let comment = format!("It failed `{invariant}` once and did not again: {}.", what.join("; "));
+        let text = case.file(self.terms, Purpose { expects: &[], comment: &comment });
+        write_atomically(&path, text.as_bytes()).map_err(fail)?;
+        Ok(path)
+    }
+
     /// Keeps a case in a file, in the place of one that was kept of it before.
     fn keep(
         &self,

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use holdline_model::fuzz::{
-    Abilities, Bound, Case, Course, Drawn, Explorer, Failure, FuzzResult, How, Invariant, Judgement, SCHEMA,
-    Strike, Terms, When, judge_all,
+    Abilities, Bound, Breach, Case, Course, Drawn, Explorer, Failure, FuzzResult, How, Invariant, Judgement,
+    SCHEMA, Strike, Terms, When, judge_all,
 };
 use holdline_model::result::{Manifest, RunResult, SCHEMA as RUN_SCHEMA, TrialResult};
 use holdline_model::scenario::Action;
@@ -103,8 +103,8 @@ impl<'a> Hunt<'a> {
         let Some(told) = self.try_cases(vec![Drawn { case: calm, how: How::Drawn }])?.pop() else {
             return Ok(());
         };
-        for invariant in violated(&told.judged) {
-            self.examine(&told.drawn.case, invariant, 0)?;
+        for first in violated(&told.judged) {
+            self.examine(&told.drawn.case, &first, 0)?;
         }
         let failed: Vec<Invariant> = self.notebook.failures.iter().map(|failure| failure.invariant).collect();
         self.invariants.retain(|invariant| !failed.contains(invariant));
@@ -170,8 +170,8 @@ impl<'a> Hunt<'a> {
             let course = Course::of(&story, &actions(&told.drawn.case));
             self.explorer.learn(&told.drawn.case, story);
             let number = self.notebook.cases;
-            for invariant in violated(&told.judged) {
-                let is_known = self.notebook.is_known(invariant, &course);
+            for first in violated(&told.judged) {
+                let is_known = self.notebook.is_known(first.invariant, &course);
                 if is_known || self.lab.is_interrupted() {
                     continue;
                 }
@@ -179,7 +179,7 @@ impl<'a> Hunt<'a> {
                 if self.is_late() && !self.notebook.failures.is_empty() {
                     self.notebook.unconfirmed += 1;
                 } else {
-                    self.examine(&told.drawn.case, invariant, number)?;
+                    self.examine(&told.drawn.case, &first, number)?;
                 }
             }
             let status = self.status();
@@ -215,12 +215,11 @@ impl<'a> Hunt<'a> {
     }
 
     /// Looks into a failure that was seen once.
-    fn examine(&mut self, case: &Case, invariant: Invariant, number: u64) -> Result<(), FuzzError> {
-        let found_after = self.began.elapsed();
+    fn examine(&mut self, case: &Case, first: &First, number: u64) -> Result<(), FuzzError> {
+        let (found_after, invariant) = (self.began.elapsed(), first.invariant);
         let reduced = self.examiner().reduce(case, invariant)?;
         let Some(mut plain) = reduced else {
-            self.notebook.not_reproduced += u64::from(!self.lab.is_interrupted());
-            return Ok(());
+            return self.not_reproduced(case, first);
         };
         let mut measured = self.examiner().measure(&plain, invariant)?;
         let fails = |measured: &Measured| measured.failures.iter().any(|it| it.invariant == invariant);
@@ -230,10 +229,9 @@ impl<'a> Hunt<'a> {
             measured = self.examiner().measure(&plain, invariant)?;
         }
         if !fails(&measured) {
-            self.notebook.not_reproduced += 1;
             // Nobody is to try it first the next time.
             let _ = std::fs::remove_file(&measured.path);
-            return Ok(());
+            return self.not_reproduced(case, first);
         }
         let origin = Origin {
             faults: plain.case.strikes.len(),
@@ -244,6 +242,20 @@ impl<'a> Hunt<'a> {
             found_after,
         };
         self.enter(measured, &origin);
+        Ok(())
+    }
+
+    /// A failure that came once and did not come again is counted, and its case can be looked at.
+    fn not_reproduced(&mut self, case: &Case, first: &First) -> Result<(), FuzzError> {
+        if self.lab.is_interrupted() {
+            return Ok(());
+        }
+        self.notebook.not_reproduced += 1;
+        let path = self.examiner().put_aside(case, first.invariant, &first.breaches)?;
+        let what: Vec<String> = first.breaches.iter().map(ToString::to_string).collect();
+        let (invariant, what, path) = (first.invariant, what.join("; "), path.display());
+        self.watcher
+            .say(&format!("{invariant} failed once and did not again ({what}); the case is in {path}"));
         Ok(())
     }
 
@@ -369,7 +381,16 @@ fn actions(case: &Case) -> Vec<Action> {
     case.strikes.iter().map(|strike| strike.action.clone()).collect()
 }
 
-fn violated(judged: &[(Invariant, Judgement)]) -> Vec<Invariant> {
-    let is_violated = |(_, judgement): &&(Invariant, Judgement)| matches!(judgement, Judgement::Violated(_));
-    judged.iter().filter(is_violated).map(|(invariant, _)| *invariant).collect()
+/// An invariant that did not hold in the first trial of a case.
+struct First {
+    invariant: Invariant,
+    breaches: Vec<Breach>,
+}
+
+fn violated(judged: &[(Invariant, Judgement)]) -> Vec<First> {
+    let first = |(invariant, judgement): &(Invariant, Judgement)| match judgement {
+        Judgement::Violated(breaches) => Some(First { invariant: *invariant, breaches: breaches.clone() }),
+        Judgement::Holds | Judgement::NotKnown(_) => None,
+    };
+    judged.iter().filter_map(first).collect()
 }

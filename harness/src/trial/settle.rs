@@ -99,8 +99,12 @@ fn zombies(supervisor: Pid) -> usize {
     children.into_iter().filter(is_zombie).count()
 }
 
-/// How many workers there should be: as many as the scenario says, or as it was last asked for.
+/// How many workers there should be: as many as the scenario says, or as it was last asked for. Not known where
+/// workers record nothing before their first connection.
 fn wanted(stage: &Stage, before: Before) -> Option<u32> {
+    if !stage.sight.is_blind() && !stage.place.supervisor.ready.workers {
+        return None;
+    }
     let is_scaled = |action: &Action| match action {
         Action::Control { verb: Verb::Scale, workers } => *workers,
         Action::Control { .. }

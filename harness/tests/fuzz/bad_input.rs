@@ -53,7 +53,8 @@ fn a_saved_case_that_is_wrong_or_no_longer_supported_is_named() {
     let place = Place::new();
     std::fs::create_dir(place.path("saved")).expect("a folder");
     let file = place.path("saved/old.toml");
-    let load = "name = \"old\"\nasks = \"?\"\n[load]\narrivals = { constant = \"100/s\" }\nduration = \"1s\"\n";
+    let load =
+        "name = \"old\"\nasks = \"?\"\n[load]\narrivals = { constant = \"100/s\" }\nduration = \"1s\"\n";
     std::fs::write(&file, load.replace("constant", "constnt")).expect("a file");
     refused(&place, &["-s", "held-socket", "--save", "saved"], 2, &["old.toml", "constnt"]);
     std::fs::write(&file, format!("{load}[[fault]]\nat = \"1ms\"\ncontrol = \"upgrade-supervisor\"\n"))

@@ -43,7 +43,10 @@ fn before_anything_is_found_it_is_inconclusive() {
     wait_until(|| place.path("out/lane-0/trials").exists());
     interrupt(&child);
     assert_eq!(child.wait().expect("an end").code(), Some(3));
-    assert_eq!((&json(&place)["interrupted"], json(&place)["failures"].as_array().map(Vec::len)), (&true.into(), Some(0)));
+    assert_eq!(
+        (&json(&place)["interrupted"], json(&place)["failures"].as_array().map(Vec::len)),
+        (&true.into(), Some(0))
+    );
 }
 
 #[test]

@@ -37,9 +37,14 @@ fn fuzz(place: &Place, arguments: &[&str]) -> Fuzzed {
     let output = holdline(place, arguments);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let exit = output.status.code().expect("an exit code");
-    let text = std::fs::read_to_string(place.path("fuzz.json")).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let text =
+        std::fs::read_to_string(place.path("fuzz.json")).unwrap_or_else(|error| panic!("{error}: {said}"));
     let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(json["schema"], "holdline.fuzz/1");
+    let schema = include_str!("../../../reports/schema/holdline.fuzz-1.json");
+    let schema = jsonschema::validator_for(&serde_json::from_str(schema).expect("JSON")).expect("a schema");
+    let errors: Vec<String> = schema.iter_errors(&json).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:?}");
     Fuzzed { result: serde_json::from_value(json).expect("a result"), exit, said }
 }
 

@@ -106,7 +106,8 @@ fn a_standby_that_takes_over_too_early_is_found() {
 #[test]
 #[ignore = "takes minutes"]
 fn a_connection_that_is_lost_between_accept_and_hand_over_is_found() {
-    is_found("hands-over", Invariant::Collateral, 2);
+    // The supervisor accepts what its workers record, so that the loss is a line of the books that is off.
+    is_found("hands-over", Invariant::Books, 2);
 }
 
 #[test]
