@@ -241,6 +241,7 @@ impl From<FuzzError> for Failure {
                 Self { code: exit::INCONCLUSIVE, error: error.into() }
             }
             FuzzError::NeverUp { is_wrongly_asked: true, .. }
+            | FuzzError::NotAFolder(_)
             | FuzzError::SavedWrong(_)
             | FuzzError::SavedUnsupported { .. } => Self::usage(error),
             FuzzError::Folder { .. } | FuzzError::Keep { .. } | FuzzError::Drawn(_) => {

@@ -49,6 +49,9 @@ pub enum FuzzError {
         /// What it lacks.
         lack: Lack,
     },
+    /// The folder for cases is none.
+    #[error("--save {}: it is a file; name a folder", .0.display())]
+    NotAFolder(PathBuf),
     /// The folder for cases cannot be used.
     #[error("failed to use the folder {} for cases: {error}{}", .path.display(), hint(.error))]
     Folder {

@@ -24,6 +24,9 @@ pub struct Saved {
 /// The folder cannot be used, a file in it is no scenario, or the supervisor does not support one.
 pub fn read_all(folder: &Path, supervisor: &SupervisorEntry) -> Result<Vec<Saved>, FuzzError> {
     let fail = |error: io::Error| FuzzError::Folder { path: folder.to_owned(), error };
+    if folder.is_file() {
+        return Err(FuzzError::NotAFolder(folder.to_owned()));
+    }
     std::fs::create_dir_all(folder).map_err(fail)?;
     // Whatever is found is to be kept: that it can be is proven beforehand.
     tempfile::tempfile_in(folder).map_err(fail)?;

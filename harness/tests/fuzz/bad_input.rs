@@ -9,7 +9,7 @@ fn refused(place: &Place, arguments: &[&str], code: i32, names: &[&str]) {
     let output = holdline(place, arguments);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{said}");
-    assert_eq!(said.matches("error").count(), 1, "{said}");
+    assert_eq!(said.matches("error: ").count(), 1, "{said}");
     for name in names {
         assert!(said.contains(name), "{name} is not in: {said}");
     }
@@ -61,5 +61,5 @@ fn a_saved_case_that_is_wrong_or_no_longer_supported_is_named() {
         .expect("a file");
     let names = ["old.toml", "held-socket", "upgrade-supervisor"];
     refused(&place, &["-s", "held-socket", "--save", "saved"], 2, &names);
-    refused(&place, &["-s", "held-socket", "--save", "saved/old.toml"], 5, &["old.toml"]);
+    refused(&place, &["-s", "held-socket", "--save", "saved/old.toml"], 2, &["old.toml", "folder"]);
 }

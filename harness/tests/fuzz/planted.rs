@@ -5,7 +5,7 @@ use std::fs;
 use holdline_model::fuzz::{Bound, Failure, Invariant};
 use holdline_model::scenario::{self, Scenario};
 
-use crate::common::Place;
+use crate::common::{Place, read_result};
 use crate::{Fuzzed, fuzz, kept, racy};
 
 /// A scenario that was kept.
@@ -35,6 +35,11 @@ fn a_failure_is_found_kept_and_tried_first_the_next_time() {
     let scenario = read(failure);
     assert!(!scenario.expect.is_empty() && scenario.faults.len() == 1);
     assert_eq!(kept(&place.path("saved")).len(), 1);
+
+    // The trials that failed are there to be looked at.
+    let evidence = read_result(&place.path("out/run.json")).trials;
+    assert_eq!(evidence.len() as u64, failure.rate.failed);
+    assert!(evidence.iter().all(|trial| place.path("out").join(&trial.folder).join("events.jsonl").exists()));
 
     // It is an ordinary scenario, whose own command shows what it says.
     let words = shlex::split(&failure.repeat).expect("a command");
