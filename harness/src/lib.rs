@@ -19,6 +19,7 @@ pub mod receipt;
 pub mod run;
 pub mod rundir;
 pub mod sandbox;
+pub mod sweep;
 pub mod testing;
 pub mod trial;
 mod waitable;

@@ -22,6 +22,7 @@ mod rows;
 mod sample;
 mod spread;
 mod style;
+pub mod sweep;
 pub mod table;
 pub mod text;
 

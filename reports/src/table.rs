@@ -71,14 +71,14 @@ fn right(text: impl ToString) -> Cell {
 }
 
 /// A table without boxes: a rule below the heading is all it has.
-fn bare_table() -> Table {
+pub(crate) fn bare_table() -> Table {
     let mut table = Table::new();
     table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('─')));
     table.set_content_arrangement(ContentArrangement::Disabled);
     table
 }
 
-fn finish(table: &mut Table) -> Vec<String> {
+pub(crate) fn finish(table: &mut Table) -> Vec<String> {
     let last = table.column_count().saturating_sub(1);
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, if index == last { 0 } else { 2 }));

@@ -53,6 +53,7 @@ pub mod stats;
 pub mod summary;
 pub mod supervisor;
 pub mod support;
+pub mod sweep;
 pub mod template;
 pub mod timeline;
 pub mod told;

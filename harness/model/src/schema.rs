@@ -11,6 +11,7 @@ use crate::metric;
 use crate::result::RunResult;
 use crate::scenario::file::ScenarioFile;
 use crate::supervisor::file::SupervisorFile;
+use crate::sweep::SweepResult;
 use crate::words::{Grade, Verb};
 
 /// The JSON Schema of scenario files.
@@ -36,6 +37,12 @@ pub fn run_schema() -> Value {
 #[must_use]
 pub fn compare_schema() -> Value {
     SchemaGenerator::default().into_root_schema_for::<Comparison>().to_value()
+}
+
+/// The JSON Schema of what a sweep exports, `holdline.sweep/1`. Unknown keys are allowed: others may be added.
+#[must_use]
+pub fn sweep_schema() -> Value {
+    SchemaGenerator::default().into_root_schema_for::<SweepResult>().to_value()
 }
 
 /// The JSON Schema of a line of `events.jsonl`, `holdline.events/1`, but for its first line.
@@ -221,6 +228,16 @@ mod tests {
         assert!(
             committed == fuzz_schema(),
             "write it anew: holdline schema fuzz > reports/schema/holdline.fuzz-1.json"
+        );
+    }
+
+    #[test]
+    fn the_committed_schema_of_a_sweep_is_that_of_the_types() {
+        let committed = include_str!("../../../reports/schema/holdline.sweep-1.json");
+        let committed: Value = serde_json::from_str(committed).expect("JSON");
+        assert!(
+            committed == sweep_schema(),
+            "write it anew: holdline schema sweep > reports/schema/holdline.sweep-1.json"
         );
     }
 

@@ -12,6 +12,7 @@ use holdline_model::duration;
 use holdline_model::fuzz::Invariant;
 use holdline_model::plan::Partition;
 use holdline_model::supervisor::WorkerKind;
+use holdline_model::sweep::SweepTarget;
 
 use crate::export::Format;
 use crate::sandbox::IsolationChoice;
@@ -40,6 +41,8 @@ pub enum Command {
     /// Look for moments at which a crash costs what it need not cost: draw faults and aim them at what the
     /// supervisor is just doing
     Fuzz(FuzzArgs),
+    /// Let a worker or the supervisor crash at every step in every mode, or at every system call
+    Sweep(SweepArgs),
     /// Show the report of a run again, from its recorded files
     Report(ReportArgs),
     /// List what can be run
@@ -184,6 +187,24 @@ fn share(given: &str) -> Result<f64, String> {
 fn invariants() -> impl TypedValueParser<Value = Invariant> {
     let value = |invariant: &Invariant| PossibleValue::new(invariant.as_str()).help(invariant.in_words());
     PossibleValuesParser::new(Invariant::ALL.iter().map(value)).try_map(|given| given.parse::<Invariant>())
+}
+
+/// Options of `sweep`.
+#[derive(Debug, Args)]
+pub struct SweepArgs {
+    /// Record the system calls of a life, and kill the target before and after each of them
+    #[arg(long)]
+    pub syscalls: bool,
+    /// Who crashes: worker or supervisor [default: the worker, and the supervisor where it is one of
+    /// holdline's own; with --syscalls the worker]
+    #[arg(long, value_name = "WHO")]
+    pub target: Option<SweepTarget>,
+    /// With --syscalls: most places of a life at which somebody is killed
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub boundaries_max: u32,
+    /// The options of `run`. A sweep makes its own scenarios.
+    #[command(flatten)]
+    pub run: RunArgs,
 }
 
 /// Files into which a result is written, of `run` and `report` alike.
@@ -355,6 +376,8 @@ pub enum SchemaWhat {
     Compare,
     /// The result of fuzzing, fuzz.json
     Fuzz,
+    /// What a sweep exports
+    Sweep,
     /// A line of a trial's events.jsonl
     Events,
 }

@@ -10,6 +10,7 @@ mod measure;
 mod progress;
 mod report;
 mod run;
+mod sweep;
 mod terminal;
 
 use std::process::ExitCode;
@@ -34,6 +35,7 @@ pub fn main() -> ExitCode {
         Some(Command::Run(args)) => run::main(&args),
         Some(Command::Compare(args)) => compare::main(&args),
         Some(Command::Fuzz(args)) => fuzz::main(&args),
+        Some(Command::Sweep(args)) => sweep::main(&args),
         Some(Command::Report(args)) => report::main(&args),
         Some(Command::List(args)) => listing::list(&args),
         Some(Command::Show(args)) => listing::show(&args),
@@ -63,6 +65,7 @@ fn print_schema(args: &SchemaArgs) -> Result<u8, Failure> {
         SchemaWhat::Run => schema::run_schema(),
         SchemaWhat::Compare => schema::compare_schema(),
         SchemaWhat::Fuzz => schema::fuzz_schema(),
+        SchemaWhat::Sweep => schema::sweep_schema(),
         SchemaWhat::Events => schema::events_schema(),
     };
     print(&format!("{schema:#}\n"))?;
