@@ -21,5 +21,6 @@ pub mod rundir;
 pub mod sandbox;
 pub mod sweep;
 pub mod testing;
+mod trace;
 pub mod trial;
 mod waitable;

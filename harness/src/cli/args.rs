@@ -64,6 +64,9 @@ pub enum Command {
         /// The trial's specification
         spec: PathBuf,
     },
+    /// Follows system calls, inside a trial's sandbox (internal)
+    #[command(name = "__trace", hide = true)]
+    Trace,
     /// The crash-injecting worker (internal)
     #[command(name = "__worker", hide = true)]
     Worker(WorkerArgs),

@@ -43,6 +43,7 @@ pub fn main() -> ExitCode {
         Some(Command::Schema(args)) => print_schema(&args),
         Some(Command::Completions { shell }) => print_completions(shell),
         Some(Command::Trial { spec }) => Ok(crate::trial::runner::main(&spec)),
+        Some(Command::Trace) => Ok(crate::trace::main()),
         Some(Command::Worker(args)) => return holdline_fixtures::worker::main(args),
         Some(Command::Supervise(args)) => return holdline_fixtures::supervise::main(args),
         Some(Command::Plant(args)) => return crate::calibrate::plant::main(&args),

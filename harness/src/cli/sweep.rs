@@ -33,7 +33,11 @@ pub(super) fn main(args: &SweepArgs) -> Result<u8, Failure> {
         }
         Box::new(Progress::new(shown))
     };
-    let swept = sweep::steps(&request, &dir, &mut watcher)?;
+    let swept = if args.syscalls {
+        sweep::syscalls(&request, args.boundaries_max, &dir, &mut watcher)?
+    } else {
+        sweep::steps(&request, &dir, &mut watcher)?
+    };
     finish(args, &dir, exports, &swept)?;
     Ok(exit_code(&swept.sweep))
 }
@@ -76,6 +80,7 @@ fn targets(args: &SweepArgs, supervisor: &SupervisorEntry) -> Vec<SweepTarget> {
 fn announced(stage: Stage) -> Option<String> {
     match stage {
         Stage::Calm => None,
+        Stage::Recording { life } => Some(format!("recording the system calls of a life: {life}")),
         Stage::Places { trials, each_ns } => {
             let all = Duration::from_nanos(each_ns) * trials;
             Some(format!("{trials} trials, about {} s", all.as_secs().max(1)))
@@ -128,6 +133,9 @@ fn json(sweep: &SweepResult) -> String {
 
 /// A table was made, unless some of it says nothing.
 fn exit_code(sweep: &SweepResult) -> u8 {
-    let is_doubtful = sweep.cells.iter().any(|cell| cell.grade == Grade::Inconclusive);
-    if is_doubtful || !sweep.complete { exit::INCONCLUSIVE } else { exit::PASS }
+    let is_doubtful = |grade: Grade| grade == Grade::Inconclusive;
+    let any_cell = sweep.cells.iter().any(|cell| is_doubtful(cell.grade));
+    // A place that did not come again is said to be so, and no fault of the machine's.
+    let any_boundary = sweep.boundaries.iter().any(|at| at.reached && is_doubtful(at.grade));
+    if any_cell || any_boundary || !sweep.complete { exit::INCONCLUSIVE } else { exit::PASS }
 }

@@ -10,6 +10,7 @@ use holdline_model::supervisor::WorkerKind;
 use super::{RunError, limits};
 use crate::catalogue::{self, ScenarioEntry, Source, SupervisorEntry};
 use crate::sandbox::{self, Isolation, IsolationChoice, Notice};
+use crate::trial::TraceSpec;
 
 /// What all trials of a run have in common.
 #[derive(Debug, Clone, Copy, Default)]
@@ -68,6 +69,7 @@ pub struct Plan {
     pub(super) isolation: Isolation,
     pub(super) notice: Option<Notice>,
     pub(super) executable: PathBuf,
+    pub(super) traces: BTreeMap<String, TraceSpec>,
 }
 
 impl Plan {
@@ -104,6 +106,7 @@ impl Plan {
             isolation,
             notice,
             executable,
+            traces: BTreeMap::new(),
         })
     }
 
@@ -132,6 +135,7 @@ impl Plan {
             // Who is to be told of it has been.
             notice: None,
             executable: self.executable.clone(),
+            traces: self.traces.clone(),
         })
     }
 
@@ -162,6 +166,12 @@ impl Plan {
     /// The scenario of each trial.
     pub fn scenarios_of_trials(&self) -> impl Iterator<Item = &Scenario> {
         self.trials.iter().map(|trial| &self.scenarios[&trial.scenario].scenario)
+    }
+
+    /// The same plan, in which system calls are followed in the trials of these scenarios.
+    #[must_use]
+    pub fn with_traces(self, traces: BTreeMap<String, TraceSpec>) -> Self {
+        Self { traces, ..self }
     }
 
     /// The isolation that trials have.

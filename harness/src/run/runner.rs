@@ -200,6 +200,7 @@ impl<'a> Runner<'a> {
             },
             folder,
             executable: self.plan.executable.clone(),
+            trace: self.plan.traces.get(&scenario.scenario.name).cloned(),
         }
     }
 }

@@ -12,9 +12,11 @@
 mod error;
 mod passes;
 mod steps;
+mod syscalls;
 
 use holdline_model::plan::Partition;
 use holdline_model::result::RunResult;
+use holdline_model::sweep::windows::windows;
 use holdline_model::sweep::{SCHEMA, SweepResult, SweepTarget};
 
 pub use self::error::SweepError;
@@ -59,6 +61,26 @@ pub fn steps(request: &Request, dir: &RunDir, watcher: Watcher<'_>) -> Result<Sw
     let mut passes = Passes::begin(request, dir, watcher)?;
     let cells = steps::sweep(request, &mut passes)?;
     Ok(finished(request, passes, |sweep| sweep.cells = cells))
+}
+
+/// Kills at each side of each system call of the targets' lives, at most so many places of each life.
+///
+/// # Errors
+///
+/// As [`steps`], and if tracing is not permitted.
+pub fn syscalls(
+    request: &Request,
+    most: u32,
+    dir: &RunDir,
+    watcher: Watcher<'_>,
+) -> Result<Swept, SweepError> {
+    let mut passes = Passes::begin(request, dir, watcher)?;
+    let map = syscalls::sweep(request, most, &mut passes)?;
+    Ok(finished(request, passes, |sweep| {
+        sweep.windows = windows(&map.boundaries);
+        sweep.lives = map.lives;
+        sweep.boundaries = map.boundaries;
+    }))
 }
 
 /// What was found, as far as it came.

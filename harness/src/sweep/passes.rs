@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use holdline_model::plan::{TrialPlan, trial_seed};
 use holdline_model::result::{RunResult, TrialResult};
+use holdline_model::sweep::life::Life;
 use holdline_model::sweep::steps;
 use holdline_model::words::Grade;
 
@@ -12,6 +13,7 @@ use super::{Request, SweepError};
 use crate::catalogue::ScenarioEntry;
 use crate::run::{Event, Plan, Runner, Sink, SinkError};
 use crate::rundir::RunDir;
+use crate::trial::TraceSpec;
 
 /// How often what said nothing is tried at most.
 pub(super) const TRIES: u32 = 3;
@@ -21,6 +23,11 @@ pub(super) const TRIES: u32 = 3;
 pub enum Stage {
     /// Whether the supervisor serves where nothing is done to it.
     Calm,
+    /// A life, whose system calls are recorded.
+    Recording {
+        /// Which.
+        life: Life,
+    },
     /// So many trials, each of which takes about so long.
     Places {
         /// How many.
@@ -52,8 +59,21 @@ pub(super) struct Passes<'a> {
 #[derive(Debug, Clone)]
 pub(super) struct Wanted {
     pub(super) scenario: ScenarioEntry,
+    /// Whose system calls are followed in it.
+    pub(super) trace: Option<TraceSpec>,
     /// How many trials of it there have been.
     pub(super) repetition: u32,
+}
+
+impl Wanted {
+    /// The first trial of a scenario.
+    pub(super) fn new(scenario: ScenarioEntry, trace: Option<TraceSpec>) -> Self {
+        Self { scenario, trace, repetition: 0 }
+    }
+
+    fn again(&self, repetition: u32) -> Self {
+        Self { repetition, ..self.clone() }
+    }
 }
 
 impl<'a> Passes<'a> {
@@ -74,10 +94,11 @@ impl<'a> Passes<'a> {
         let name = supervisor.name.clone();
         let text = steps::calm_scenario(supervisor);
         let scenario = ScenarioEntry::parse(text, "the calm scenario of a sweep".to_owned())?;
+        let wanted = Wanted::new(scenario, None);
         let mut reason = String::new();
         for repetition in 0..TRIES {
             let stage = if repetition == 0 { Stage::Calm } else { Stage::Again { trials: 1 } };
-            let trials = self.run(stage, vec![Wanted { scenario: scenario.clone(), repetition }])?;
+            let trials = self.run(stage, vec![wanted.again(repetition)])?;
             let Some(trial) = trials.first() else { return Err(SweepError::Interrupted) };
             reason = trial.reason.clone().unwrap_or_else(|| format!("it is {}", trial.grade));
             match trial.grade {
@@ -98,6 +119,11 @@ impl<'a> Passes<'a> {
     /// How long a trial in which nothing was done took, in nanoseconds.
     pub(super) const fn calm_ns(&self) -> u64 {
         self.calm_ns
+    }
+
+    /// The run directory, which trials' folders count from.
+    pub(super) fn dir(&self) -> PathBuf {
+        self.keeper.dir.path().to_owned()
     }
 
     /// Whether the user has asked for the end.
@@ -122,8 +148,10 @@ impl<'a> Passes<'a> {
             })
             .collect();
         let count = trials.len();
+        let traced = |wanted: &Wanted| Some((wanted.scenario.scenario.name.clone(), wanted.trace.clone()?));
+        let traces = wanted.iter().filter_map(traced).collect();
         let scenarios = wanted.into_iter().map(|wanted| wanted.scenario).collect();
-        let plan = Plan::new(scenarios, vec![supervisor.clone()], trials, options)?;
+        let plan = Plan::new(scenarios, vec![supervisor.clone()], trials, options)?.with_traces(traces);
         let folder = self.keeper.begin_pass()?;
         let mut sink = (self.watcher)(stage);
         let ended = Runner::new(&plan, &folder)?.run(&mut [&mut self.keeper, sink.as_mut()])?;
@@ -137,21 +165,21 @@ impl<'a> Passes<'a> {
     /// asks for, or there is no patience left. What comes back are the trials of each.
     pub(super) fn until_they_say_something(
         &mut self,
-        scenarios: &[ScenarioEntry],
+        places: &[Wanted],
         each_ns: u64,
         says: impl Fn(&TrialResult) -> bool,
     ) -> Result<Vec<Vec<TrialResult>>, SweepError> {
-        let mut all: Vec<Vec<TrialResult>> = vec![Vec::new(); scenarios.len()];
+        let mut all: Vec<Vec<TrialResult>> = vec![Vec::new(); places.len()];
         for round in 0..TRIES {
             let mut wanted = Vec::new();
             let mut whose = Vec::new();
-            for (index, scenario) in scenarios.iter().enumerate() {
+            for (index, place) in places.iter().enumerate() {
                 let has =
                     u32::try_from(all[index].iter().filter(|trial| says(trial)).count()).unwrap_or(u32::MAX);
                 for _ in has..self.request.repetitions {
                     let before = whose.iter().filter(|other| **other == index).count() + all[index].len();
                     let repetition = u32::try_from(before).unwrap_or(u32::MAX);
-                    wanted.push(Wanted { scenario: scenario.clone(), repetition });
+                    wanted.push(place.again(repetition));
                     whose.push(index);
                 }
             }

@@ -8,7 +8,7 @@ use holdline_model::sweep::steps::{Cell, cells, scenario};
 use holdline_model::sweep::{CellResult, Costs, verdict};
 use holdline_model::words::Grade;
 
-use super::passes::Passes;
+use super::passes::{Passes, Wanted};
 use super::{Request, SweepError};
 use crate::catalogue::ScenarioEntry;
 
@@ -32,7 +32,7 @@ pub(super) fn sweep(request: &Request, passes: &mut Passes<'_>) -> Result<Vec<Ce
                 match support::lack(&request.supervisor.supervisor, &entry.scenario, is_root) {
                     Some(lack) => results.push((cell, untried(cell, lack.to_string()))),
                     None => {
-                        scenarios.push(entry);
+                        scenarios.push(Wanted::new(entry, None));
                         whose.push(cell);
                     }
                 }

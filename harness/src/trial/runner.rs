@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::paths::{PathError, to};
 use super::story::StoryError;
-use super::{Message, TrialSpec, reach, story};
+use super::{Message, TraceError, TrialSpec, reach, story};
 use crate::causes::{causes, in_full};
 use crate::load::LoadError;
 use crate::sandbox::{self, SandboxError};
@@ -49,6 +49,7 @@ fn is_fatal(error: &(dyn Error + 'static)) -> bool {
             .downcast_ref::<LoadError>()
             .is_some_and(|error| matches!(error, LoadError::TooFewDescriptors(_)));
         is_limit
+            || cause.downcast_ref::<TraceError>().is_some_and(TraceError::is_fatal)
             || cause.downcast_ref::<io::Error>().is_some_and(|error| {
                 matches!(
                     error.kind(),

@@ -23,6 +23,7 @@ use super::ready::{self, Readiness};
 use super::settle::Before;
 use super::sight::SightError;
 use super::stage::{Stage, StageError};
+use super::tracing::Tracer;
 use super::{Message, TrialSpec, inheritance, settle, stop};
 use crate::causes::in_full;
 use crate::kernel::observer::ObserverError;
@@ -83,6 +84,7 @@ pub(super) async fn play(spec: TrialSpec, inside: Inside) -> Result<Message, Sto
 async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialResult, StoryError> {
     load::raise_nofile().map_err(LoadThreadError::Load)?;
     let schedule = schedule(&stage.place.scenario.load, stage.spec.seed);
+    let tracer = Tracer::attach(&stage, &supervised).await?;
     let alive_at_start = stage.sight.alive(supervised.pid());
     let before = Before::now(&stage, supervised.pid());
     let meter = Meter::read(&stage.sight.inside).ok();
@@ -91,6 +93,13 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
     let (pending, instants) = with_attempts(&stage.place.scenario, &moments);
     let mut hands = Hands::new(stage.place.workspace.control.clone(), instants, stage.sender.clone());
     take_charge_of_early_failures(&stage.place, &mut hands);
+    let tracing = match tracer {
+        Some(tracer) => {
+            hands.leave_to_tracer(tracer.fault());
+            Some(tracer.begin(start_ns, &stage).await?)
+        }
+        None => None,
+    };
     let conductor = Conductor::new(&stage.place.scenario, moments);
     stage.log.load_starts(start_ns);
     stage.log.event(start_ns, &Event::LoadStarted);
@@ -107,6 +116,7 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
 
     let lead = Lead::new(&mut stage, &mut supervised, &mut hands, conductor, load, (meter, start_ns))?;
     let (conductor, client, counted) = lead.until_the_end().await?;
+    drop(tracing);
 
     if let Some(killer) = killer {
         killer.join().map_err(|_| StoryError::SearchPanicked)?;

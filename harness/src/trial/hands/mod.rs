@@ -70,6 +70,8 @@ pub(super) struct Hands {
     instants: BTreeMap<usize, Arc<AtomicU64>>,
     control: Arc<ControlPage>,
     sender: UnboundedSender<Told>,
+    /// The fault that whoever traces makes.
+    left_to_tracer: Option<usize>,
 }
 
 /// What undoes a fault.
@@ -112,7 +114,12 @@ impl Hands {
         instants: BTreeMap<usize, Arc<AtomicU64>>,
         sender: UnboundedSender<Told>,
     ) -> Self {
-        Self { undos: BTreeMap::new(), instants, control, sender }
+        Self { undos: BTreeMap::new(), instants, control, sender, left_to_tracer: None }
+    }
+
+    /// Leaves a fault to whoever traces, and says what came of it.
+    pub(super) fn leave_to_tracer(&mut self, fault: usize) {
+        self.left_to_tracer = Some(fault);
     }
 
     /// Takes charge of a failure of starts that was armed before the supervisor was started.
@@ -143,6 +150,7 @@ impl Hands {
                 vec![(now_ns(), Event::Sighted { fault, seen })]
             }
             Order::Heal { fault, resume, .. } => vec![self.heal(fault, &resume)],
+            Order::Signal { fault, .. } if self.left_to_tracer == Some(fault) => Vec::new(),
             Order::Signal { fault, signal, among, each, .. } => {
                 self.signal(fault, signal, (&among, each), sight)
             }
