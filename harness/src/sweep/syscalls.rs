@@ -106,8 +106,7 @@ fn record(
             Grade::Unsupported => return Ok(Err(trial.reason.clone().unwrap_or_default())),
             Grade::Inconclusive => reason = trial.reason.clone().unwrap_or_default(),
             Grade::Held | Grade::Delayed | Grade::Lossy | Grade::Down => {
-                let (begin_ns, end_ns) = life.span_ns();
-                let calls = calls::within(traced(&passes.dir(), trial).calls, begin_ns, end_ns);
+                let calls = life.calls(traced(&passes.dir(), trial).calls);
                 if !calls.is_empty() {
                     return Ok(Ok(Recorded { target, life, calls, elapsed_ns: trial.elapsed_ns }));
                 }

@@ -140,7 +140,7 @@ fn there_is_one_executable() {
     // Worker, supervisors and planted server are what this one can be told to be.
     let verbs =
         text_of(&root().join("harness/src/main.rs")) + &text_of(&root().join("harness/src/cli/args.rs"));
-    for verb in ["__worker", "__supervise", "__plant", "__trial"] {
+    for verb in ["__worker", "__supervise", "__plant", "__trial", "__trace"] {
         assert!(verbs.contains(verb), "{verb} is no verb");
     }
 }

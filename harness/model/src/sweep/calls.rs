@@ -126,6 +126,18 @@ pub fn within(mut calls: Vec<Call>, begin_ns: u64, end_ns: u64) -> Vec<Call> {
     calls
 }
 
+/// The calls up to the first connection that is accepted, with which a boot is over.
+#[must_use]
+pub fn until_serving(mut calls: Vec<Call>) -> Vec<Call> {
+    let accepts = |call: &Call| {
+        matches!(call.name.as_str(), "accept" | "accept4") && call.result.is_some_and(|result| result >= 0)
+    };
+    if let Some(first) = calls.iter().position(accepts) {
+        calls.truncate(first);
+    }
+    calls
+}
+
 /// The places of a life at which a process is killed: both sides of each call that others can see, as far as they
 /// lie in the life. A call that was under way as it began was entered before, and one that was under way as it
 /// ended is left after it.
@@ -172,6 +184,16 @@ mod tests {
         {
             assert_eq!(call(name, 0, None).is_visible(), visible, "{name}");
         }
+    }
+
+    #[test]
+    fn a_boot_is_over_with_the_first_connection_that_is_accepted() {
+        let again = Call { result: Some(-11), ..call("accept4", 2, Some(3)) };
+        let calls =
+            vec![call("listen", 0, Some(1)), again, call("accept4", 4, Some(5)), call("read", 6, None)];
+        let names: Vec<String> = until_serving(calls.clone()).into_iter().map(|call| call.name).collect();
+        assert_eq!(names, ["listen", "accept4"]);
+        assert_eq!(until_serving(calls[..2].to_vec()).len(), 2);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::SweepTarget;
+use super::calls::{Call, until_serving, within};
 use super::steps::transport;
 use crate::supervisor::{Control, Holder, Supervisor};
 use crate::words::{Verb, words};
@@ -98,6 +99,17 @@ impl Life {
             Self::UpgradeSupervisor => (SweepTarget::Supervisor, 0, 1),
         };
         Follow { from, nearest, furthest }
+    }
+
+    /// The calls of this life among all that were recorded.
+    #[must_use]
+    pub fn calls(self, recorded: Vec<Call>) -> Vec<Call> {
+        let (begin_ns, end_ns) = self.span_ns();
+        let calls = within(recorded, begin_ns, end_ns);
+        match self {
+            Self::Boot => until_serving(calls),
+            Self::Request | Self::Restart | Self::Reload | Self::Upgrade | Self::UpgradeSupervisor => calls,
+        }
     }
 
     /// When it begins and ends, in nanoseconds from the load's start.
