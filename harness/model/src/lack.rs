@@ -42,6 +42,8 @@ pub enum Lack {
         /// What is asked for.
         asked: Protocol,
     },
+    /// Its workers are ours, which expect no header of the PROXY protocol.
+    Proxy,
     /// It has no such control action.
     Verb {
         /// Which.
@@ -159,6 +161,9 @@ impl Told for Lack {
                 let (spoken, asked) = (spoken.as_str(), asked.as_str());
                 Phrase::new(format!("its workers speak {spoken}, and the scenario asks for {asked}"))
             }
+            Self::Proxy => Phrase::new(
+                "its workers are holdline's, which expect no PROXY header: only services that bring their own do",
+            ),
             Self::Verb { verb, reason: None } => Phrase::new(format!("it has no `{verb}`")),
             Self::Verb { verb, reason: Some(reason) } => Phrase::new(format!("it has no `{verb}`: {reason}")),
             Self::WorkerToHit => {

@@ -62,6 +62,8 @@ pub fn lack(supervisor: &Supervisor, scenario: &Scenario, is_root: bool) -> Opti
 fn lack_of_workers(supervisor: &Supervisor, scenario: &Scenario) -> Option<Lack> {
     if !keeps_ledger(supervisor) {
         lack_of_own_workers(scenario)
+    } else if scenario.load.proxy.is_some() {
+        Some(Lack::Proxy)
     } else if is_application(supervisor) {
         lack_of_application(scenario).map(|what| Lack::Application { what })
     } else {
@@ -297,6 +299,7 @@ mod tests {
 
     #[test]
     fn other_users_need_a_supervisor_that_drops_and_root() {
+        check(HOLDS, "[load]\nproxy = \"v1\"", Some(&Lack::Proxy));
         let nobody = "[workers]\nuser = \"nobody\"";
         check(HOLDS, nobody, Some(&Lack::OtherUsers));
         check(&format!("{HOLDS}can-drop = true"), nobody, None);

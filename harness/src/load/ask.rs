@@ -14,7 +14,7 @@ use holdline_model::record::{ClientRecord, Outcome};
 use holdline_model::said::escaped;
 use holdline_model::scenario::{self, Load};
 use holdline_model::secrets::Secrets;
-use holdline_model::wire::{Address, Ask, HttpScript, Protocol, Script, asker};
+use holdline_model::wire::{Address, Ask, HttpScript, Protocol, ProxyVersion, Script, asker};
 use nix::errno::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -23,6 +23,7 @@ use tokio::time::timeout;
 use super::connection::{Connection, End, SCRATCH_BYTES, Step};
 use super::deadlines::Limit;
 use super::errno::{At, outcome_of};
+use super::proxied::{Proxied, V1, V2};
 use super::socket::Route;
 use super::talk::Manner;
 use super::transport::{Plain, Transport};
@@ -44,6 +45,7 @@ pub struct Asker {
     /// What nothing may show of what it says and hears.
     secrets: Arc<Secrets>,
     connection: scenario::Connection,
+    proxy: Option<ProxyVersion>,
     timeouts: scenario::Timeouts,
     deadline_ns: u64,
     /// How often it has asked.
@@ -83,6 +85,7 @@ impl Asker {
                 body_bytes: load.connection.body_bytes,
                 ..scenario::Connection::ONE_SHOT
             },
+            proxy: load.proxy,
             timeouts: load.timeouts,
             deadline_ns: load.deadline_ns,
             asked: AtomicU32::new(0),
@@ -131,9 +134,10 @@ impl Asker {
     pub async fn ask(&self) -> Asked {
         let client = asker(self.asked.fetch_add(1, Ordering::Relaxed));
         let began_ns = now_ns();
-        let (end, reply) = match self.open(client, began_ns) {
-            Ok(connection) => self.follow(connection, client, began_ns).await,
-            Err(errno) => (End::now(outcome_of(errno, At::Socket)), Vec::new()),
+        let (end, reply) = match self.proxy {
+            None => self.ask_over::<Plain>(client, began_ns).await,
+            Some(ProxyVersion::V1) => self.ask_over::<Proxied<V1, Plain>>(client, began_ns).await,
+            Some(ProxyVersion::V2) => self.ask_over::<Proxied<V2, Plain>>(client, began_ns).await,
         };
         let waited_ns = end.at_ns.saturating_sub(began_ns);
         let answer = self.answer(end.outcome, waited_ns, &reply);
@@ -142,7 +146,14 @@ impl Asker {
         Asked { began_ns, answer, pid }
     }
 
-    fn open(&self, client: u32, began_ns: u64) -> Result<Connection<Kept>, Errno> {
+    async fn ask_over<T: Transport>(&self, client: u32, began_ns: u64) -> (End, Vec<u8>) {
+        match self.open::<T>(client, began_ns) {
+            Ok(connection) => self.follow(connection, client, began_ns).await,
+            Err(errno) => (End::now(outcome_of(errno, At::Socket)), Vec::new()),
+        }
+    }
+
+    fn open<T: Transport>(&self, client: u32, began_ns: u64) -> Result<Connection<Kept<T>>, Errno> {
         let socket = self.route.open(client)?;
         let manner = Manner::new(self.protocol, &self.script, self.connection);
         let talk = manner.talk(client, began_ns, None, Vec::new());
@@ -150,7 +161,12 @@ impl Asker {
     }
 
     /// Follows a connection to its outcome. What came of a reply is returned, too.
-    async fn follow(&self, mut connection: Connection<Kept>, client: u32, began_ns: u64) -> (End, Vec<u8>) {
+    async fn follow<T: Transport>(
+        &self,
+        mut connection: Connection<Kept<T>>,
+        client: u32,
+        began_ns: u64,
+    ) -> (End, Vec<u8>) {
         let mut record = ClientRecord::planned(client, began_ns, false);
         let mut scratch = [0; SCRATCH_BYTES];
         let mut step = connection.begin(&self.route, &mut record, false);
@@ -180,7 +196,7 @@ impl Asker {
     }
 
     /// Until when the connection may wait, as far as it has got.
-    fn limit_ns(&self, connection: &Connection<Kept>) -> u64 {
+    fn limit_ns<T: Transport>(&self, connection: &Connection<Kept<T>>) -> u64 {
         let started_ns = connection.started_ns();
         let limits = [
             (Limit::Connect, self.timeouts.connect_ns),
@@ -214,7 +230,10 @@ impl Asker {
 
 /// Waits until a connection may be able to go on. Its socket is watched from when it is connected or about
 /// to be: before, it would report that it is none.
-async fn something(socket: &mut Option<AsyncFd<OwnedFd>>, connection: &Connection<Kept>) -> io::Result<()> {
+async fn something<T: Transport>(
+    socket: &mut Option<AsyncFd<OwnedFd>>,
+    connection: &Connection<Kept<T>>,
+) -> io::Result<()> {
     const EITHER: Interest = Interest::READABLE.add(Interest::WRITABLE);
     if connection.waits_for_room() {
         tokio::time::sleep(ROOM_RETRY).await;
@@ -235,47 +254,47 @@ fn errno_of(error: &io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or_default())
 }
 
-/// A socket as it is, that keeps the first bytes that it has received.
+/// A transport that keeps the first bytes that it has received.
 #[derive(Debug)]
-struct Kept {
-    plain: Plain,
+struct Kept<T> {
+    transport: T,
     kept: Vec<u8>,
 }
 
-impl AsFd for Kept {
+impl<T: AsFd> AsFd for Kept<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.plain.as_fd()
+        self.transport.as_fd()
     }
 }
 
-impl Transport for Kept {
-    const SENDS_BY_ITSELF: bool = Plain::SENDS_BY_ITSELF;
+impl<T: Transport> Transport for Kept<T> {
+    const SENDS_BY_ITSELF: bool = T::SENDS_BY_ITSELF;
 
     fn over(socket: OwnedFd) -> Self {
-        Self { plain: Plain::over(socket), kept: Vec::new() }
+        Self { transport: T::over(socket), kept: Vec::new() }
     }
 
     fn greet(&mut self) -> Result<(), Errno> {
-        self.plain.greet()
+        self.transport.greet()
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
-        self.plain.send(bytes)
+        self.transport.send(bytes)
     }
 
     fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, Errno> {
-        let count = self.plain.receive(buffer)?;
+        let count = self.transport.receive(buffer)?;
         let room = KEPT_BYTES_MAX.saturating_sub(self.kept.len());
         self.kept.extend_from_slice(&buffer[..count.min(room)]);
         Ok(count)
     }
 
     fn peek(&mut self) -> Result<usize, Errno> {
-        self.plain.peek()
+        self.transport.peek()
     }
 
     fn half_close(&mut self) {
-        self.plain.half_close();
+        self.transport.half_close();
     }
 }
 

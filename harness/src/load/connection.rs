@@ -404,6 +404,13 @@ impl<T: Transport> Connection<T> {
             Err(Errno::ECONNRESET | Errno::EPIPE) => self.send_error = Some(Errno::ECONNRESET),
             Err(errno) => return Some(self.end_by(errno)),
         }
+        // A proxy that passes a connection on says at once whose it is, whatever its client does.
+        match self.transport.greet() {
+            Ok(()) => {}
+            Err(Errno::EAGAIN) => return None,
+            Err(Errno::ECONNRESET | Errno::EPIPE) => self.send_error = Some(Errno::ECONNRESET),
+            Err(errno) => return Some(self.end_by(errno)),
+        }
         let now_ns = now_ns();
         record.connected = stamp(now_ns);
         match silence {

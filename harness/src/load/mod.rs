@@ -69,6 +69,7 @@ mod errno;
 mod pacer;
 mod pauses;
 mod pool;
+mod proxied;
 mod room;
 mod slab;
 mod socket;
@@ -83,7 +84,7 @@ use holdline_model::arrivals::Schedule;
 use holdline_model::record::{ClientRecord, RequestRecord};
 use holdline_model::said::Said;
 use holdline_model::scenario::{Connection, Timeouts, Until};
-use holdline_model::wire::{ATTEMPTS_MAX, Address, Clients, Poison, Protocol, Script};
+use holdline_model::wire::{ATTEMPTS_MAX, Address, Clients, Poison, Protocol, ProxyVersion, Script};
 use nix::errno::Errno;
 
 pub use self::ask::{Asked, Asker};
@@ -116,6 +117,8 @@ pub struct LoadPlan {
     pub protocol: Protocol,
     /// What is said in it.
     pub script: Arc<Script>,
+    /// The header of the PROXY protocol in front of the first byte.
+    pub proxy: Option<ProxyVersion>,
     /// What an attempt does with its connection.
     pub connection: Connection,
 }
@@ -227,7 +230,18 @@ pub fn run(
 ) -> Result<Vec<ClientRecord>, LoadError> {
     plan.validate()?;
     let _slack = clock::LeastSlack::set();
-    client::Client::<_, transport::Plain>::new(plan, start_ns, hooks, progress, stop)?.run()
+    use client::Client;
+    use proxied::{Proxied, V1, V2};
+    use transport::Plain;
+    match plan.proxy {
+        None => Client::<_, Plain>::new(plan, start_ns, hooks, progress, stop)?.run(),
+        Some(ProxyVersion::V1) => {
+            Client::<_, Proxied<V1, Plain>>::new(plan, start_ns, hooks, progress, stop)?.run()
+        }
+        Some(ProxyVersion::V2) => {
+            Client::<_, Proxied<V2, Plain>>::new(plan, start_ns, hooks, progress, stop)?.run()
+        }
+    }
 }
 
 /// How long the end of a request is held back for whoever has it to be found, in nanoseconds: most of the time that

@@ -4,12 +4,16 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
 use holdline_model::wire::{Ends, ProxyHeader, ProxyVersion};
 use nix::errno::Errno;
-use nix::sys::socket::{SockaddrLike, SockaddrStorage, getpeername, getsockname, setsockopt, sockopt};
+use nix::sys::socket::{SockaddrStorage, getpeername, getsockname, setsockopt, sockopt};
 
 use super::transport::Transport;
+
+/// Length of `sun_path`, in bytes.
+const UNIX_BYTES: usize = 108;
 
 /// Which version of the PROXY protocol is spoken, as a type.
 pub(super) trait Speaks: fmt::Debug {
@@ -60,10 +64,11 @@ impl<V: Speaks, T: Transport> Transport for Proxied<V, T> {
     fn greet(&mut self) -> Result<(), Errno> {
         if !self.is_greeted {
             // Only a connected socket knows both of its ends; of one that is not yet, they are asked for anew.
-            let header = header(self.transport.as_fd(), V::VERSION).map_err(|errno| match errno {
-                Errno::ENOTCONN => Errno::EAGAIN,
-                errno => errno,
-            })?;
+            let header = match header(self.transport.as_fd(), V::VERSION) {
+                // Sending nothing says what became of `connect`.
+                Err(Errno::ENOTCONN) => return self.transport.send(&[]).and(Err(Errno::EAGAIN)),
+                header => header?,
+            };
             while self.sent < header.as_bytes().len() {
                 self.sent += self.transport.send(&header.as_bytes()[self.sent..])?;
             }
@@ -95,7 +100,7 @@ fn header(socket: BorrowedFd<'_>, version: ProxyVersion) -> Result<ProxyHeader, 
     let peer: SockaddrStorage = getpeername(socket.as_raw_fd())?;
     Ok(match (ip(&own), ip(&peer)) {
         (Some(own), Some(peer)) => ProxyHeader::new(version, Ends::Tcp(own, peer)),
-        _ => ProxyHeader::new(version, Ends::Unix(name(&own), name(&peer))),
+        _ => ProxyHeader::new(version, Ends::Unix(&name(&own), &name(&peer))),
     })
 }
 
@@ -105,14 +110,14 @@ fn ip(address: &SockaddrStorage) -> Option<SocketAddr> {
 }
 
 /// The name of a Unix socket as `sun_path` holds it: that of an abstract one begins with a NUL byte.
-fn name(address: &SockaddrStorage) -> &[u8] {
-    let Some(unix) = address.as_unix_addr() else { return &[] };
-    // The family stands before the name.
-    let length = (unix.len() as usize).saturating_sub(size_of::<nix::libc::sa_family_t>());
-    // SAFETY: `sun_path` is an array of the structure that `unix` holds, and the kernel has written this many bytes
-    // of it, which is no more than it has.
-    unsafe {
-        let path = &raw const (*unix.as_ptr()).sun_path;
-        std::slice::from_raw_parts(path.cast::<u8>(), length.min(size_of_val(&(*unix.as_ptr()).sun_path)))
+fn name(address: &SockaddrStorage) -> [u8; UNIX_BYTES] {
+    let mut name = [0; UNIX_BYTES];
+    let unix = address.as_unix_addr();
+    let path = unix.and_then(|unix| unix.path()).map(|path| (path.as_os_str().as_bytes(), 0));
+    let hidden = unix.and_then(|unix| unix.as_abstract()).map(|hidden| (hidden, 1));
+    if let Some((bytes, from)) = path.or(hidden) {
+        let count = bytes.len().min(UNIX_BYTES - from);
+        name[from..from + count].copy_from_slice(&bytes[..count]);
     }
+    name
 }

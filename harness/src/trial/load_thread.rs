@@ -76,6 +76,7 @@ impl RunningLoad {
             protocol: support::protocol(&place.supervisor, &place.scenario),
             // Its searches have room of their own, which this thread alone uses.
             script: Arc::new((*place.script).clone()),
+            proxy: place.scenario.load.proxy,
             connection: place.scenario.load.connection,
         };
         let control = Arc::clone(&place.workspace.control);

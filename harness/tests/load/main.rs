@@ -40,6 +40,7 @@ fn plan(address: Address, schedule: Schedule) -> LoadPlan {
         clients: None,
         protocol: Protocol::Square,
         script: Default::default(),
+        proxy: None,
         connection: Connection::ONE_SHOT,
     }
 }

@@ -10,6 +10,7 @@ mod marks;
 mod own;
 mod planted;
 mod pools;
+mod proxies;
 mod ready;
 mod replies;
 mod sources;

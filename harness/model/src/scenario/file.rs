@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use super::{Drain, Target};
 use crate::file::{At, Bytes, Never, OneOf, Rate, Table, Time, read_one_of, unknown_word};
 use crate::service::file::{CloseFile, ExchangeFile, PoisonChoiceFile, ReplyFile, RequestFile};
-use crate::wire::Protocol;
+use crate::wire::{Protocol, ProxyVersion};
 use crate::words::{CrashMode, CrashStep, Transport, Verb};
 
 /// A scenario: what happens to a supervisor.
@@ -138,6 +138,8 @@ pub struct LoadFile {
     /// What is spoken. Default: what the supervisor's workers speak, which is square where they are
     /// ours.
     pub protocol: Option<Protocol>,
+    /// The PROXY protocol, v1 or v2: a header with both ends' addresses in front of the first byte. Default: none.
+    pub proxy: Option<ProxyVersion>,
     /// What an attempt does with its connection. Default: one-shot.
     pub connection: Option<At<ConnectionFile>>,
     /// How many client addresses attempts share, 1 to 254, each for up to 31744 attempts; not with unix.

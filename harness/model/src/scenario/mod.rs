@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use crate::metric::Expectation;
 use crate::service::Service;
 use crate::signals::Signal;
-use crate::wire::{Clients, Poison, Protocol};
+use crate::wire::{Clients, Poison, Protocol, ProxyVersion};
 use crate::words::{CrashMode, CrashStep, Grade, Transport, Verb};
 
 /// What happens in a trial: listener, workers, load, faults, expectations.
@@ -140,6 +140,8 @@ pub struct Load {
     pub send_lag_max_ns: u64,
     /// What is spoken; `None`: whatever the supervisor's workers speak.
     pub protocol: Option<Protocol>,
+    /// The header of the PROXY protocol in front of the first byte.
+    pub proxy: Option<ProxyVersion>,
     /// What an attempt does with its connection.
     pub connection: Connection,
 }

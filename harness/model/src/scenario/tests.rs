@@ -109,6 +109,7 @@ fn defaults_are_as_documented() {
         clients: None,
         in_flight_max: 10_000,
         send_lag_max_ns: second / 20,
+        proxy: None,
         protocol: None,
         connection: Connection::ONE_SHOT,
     };

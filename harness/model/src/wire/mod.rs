@@ -11,6 +11,7 @@ mod body;
 mod bytes;
 mod http;
 mod protocol;
+mod proxy;
 mod reply;
 mod request;
 mod rest;
@@ -28,6 +29,7 @@ pub use self::address::{
 pub use self::body::CONTENT_BYTES_MAX;
 pub use self::http::{HEAD_BYTES_MAX, HEADERS_MAX};
 pub use self::protocol::Protocol;
+pub use self::proxy::{Ends, PROXY_HEADER_BYTES_MAX, ProxyHeader, ProxyVersion};
 pub use self::reply::{ReplyFields, WrongReply, parse_reply, reply_line};
 pub use self::request::{Poison, Request};
 pub use self::rest::{EXCERPT_BYTES_MAX, Excerpt, Heard, Rest, Right, Wrong};

@@ -27,7 +27,7 @@ pub enum Ends<'a> {
 }
 
 /// The first bytes of every header of version 2.
-const SIGNATURE: [u8; 12] = *b"\r\n\r\0\r\nQUIT\n";
+const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 /// Version 2, and a connection that is passed on for somebody (PROXY, not LOCAL).
 const VERSION_AND_COMMAND: u8 = 0x21;
 /// Length of each name of a Unix socket.
@@ -147,10 +147,11 @@ mod tests {
     #[test]
     fn version_2_is_binary() {
         let v4 = tcp("127.0.0.32:258", "127.0.0.1:80");
-        let expected = b"\r\n\r\0\r\nQUIT\n\x21\x11\x00\x0c\x7f\x00\x00\x20\x7f\x00\x00\x01\x01\x02\x00\x50";
+        let expected =
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\x7f\x00\x00\x20\x7f\x00\x00\x01\x01\x02\x00\x50";
         check(ProxyVersion::V2, v4, expected);
         let v6 = tcp("[fd68:6f6c:6400::20]:258", "[::1]:80");
-        let mut expected = b"\r\n\r\0\r\nQUIT\n\x21\x21\x00\x24".to_vec();
+        let mut expected = b"\r\n\r\n\0\r\nQUIT\n\x21\x21\x00\x24".to_vec();
         expected.extend([0xfd, 0x68, 0x6f, 0x6c, 0x64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x20]);
         expected.extend([0; 15]);
         expected.extend([1, 1, 2, 0, 80]);
