@@ -125,6 +125,7 @@ fn run_of(result: &TrialResult, trials: usize) -> RunResult {
             counters_host_wide: false,
             required: Vec::new(),
             reference: None,
+            partition: None,
         },
         complete: true,
         trials: (0..trials).map(trial).collect(),

@@ -39,6 +39,7 @@ pub fn manifest(seed: u64, isolation: Isolation, planned: u32) -> Manifest {
         counters_host_wide: isolation == Isolation::None,
         required: Vec::new(),
         reference: None,
+        partition: None,
     }
 }
 

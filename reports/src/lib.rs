@@ -11,6 +11,7 @@ mod columns;
 pub mod compare;
 mod detail;
 pub mod fuzz;
+pub mod gate;
 pub mod hdr;
 pub mod html;
 pub mod junit;

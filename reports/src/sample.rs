@@ -34,6 +34,7 @@ pub(crate) fn run(trials: Vec<TrialResult>) -> RunResult {
             counters_host_wide: false,
             required: Vec::new(),
             reference: None,
+            partition: None,
         },
         complete: true,
         trials,

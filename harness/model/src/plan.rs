@@ -1,5 +1,6 @@
 //! Which trials a run consists of, in which order, each with its seed.
 
+use std::fmt;
 use std::str::FromStr;
 
 use rand::SeedableRng;
@@ -51,7 +52,9 @@ impl RunPlan {
         });
         let trials = (0..)
             .zip(all)
-            .filter(|(index, _)| partition.is_none_or(|partition| partition.contains(*index)))
+            .filter(|(index, (supervisor, scenario, repetition))| {
+                partition.is_none_or(|part| part.contains(*index, supervisor, scenario, *repetition))
+            })
             .map(|(index, (supervisor, scenario, repetition))| TrialPlan {
                 index,
                 supervisor: supervisor.clone(),
@@ -81,7 +84,8 @@ impl RunPlan {
         let mut trials = Vec::new();
         let mut index = 0;
         for repetition in 0..repetitions {
-            let is_here = partition.is_none_or(|partition| partition.contains(repetition));
+            let is_here =
+                partition.is_none_or(|partition| partition.contains(repetition, "", "", repetition));
             for scenario in scenarios {
                 let of_block = trial_seed(seed, "", scenario, repetition);
                 let mut order: Vec<&String> = contenders.iter().collect();
@@ -140,42 +144,98 @@ pub fn estimated_ns(scenario: &Scenario) -> u64 {
     load_ns.saturating_add(scenario.workers.boot_ns).saturating_add(BESIDE_NS)
 }
 
-/// A part of a plan, for machines that share a run: `slice:1/3`.
+/// A part of a plan, for machines that share a run: `slice:1/3` or `hash:1/3`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Partition {
+    by: By,
     /// Which part, from 1.
     m: u32,
     /// Of how many.
     n: u32,
 }
 
+/// By what trials are dealt out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// Every n-th trial, so that parts are as large as each other.
+    Slice,
+    /// A hash of what the trial is, so that it stays in its part whatever else is selected.
+    Hash,
+}
+
+impl By {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Slice => "slice",
+            Self::Hash => "hash",
+        }
+    }
+}
+
 impl Partition {
-    /// Part `m` of `n`; `None` unless 1 ≤ m ≤ n.
+    /// Every n-th trial, as part `m` of `n`; `None` unless 1 ≤ m ≤ n.
     #[must_use]
     pub fn new(m: u32, n: u32) -> Option<Self> {
-        (1..=n).contains(&m).then_some(Self { m, n })
+        (1..=n).contains(&m).then_some(Self { by: By::Slice, m, n })
     }
 
-    /// Whether the trial with this index belongs to it: every n-th does.
+    /// The part that an indexed Job of Kubernetes runs: its index counts from 0.
     #[must_use]
-    pub fn contains(self, index: u32) -> bool {
-        index % self.n == self.m - 1
+    pub fn of_job(index: &str, completions: &str) -> Option<Self> {
+        Self::new(index.parse::<u32>().ok()?.checked_add(1)?, completions.parse().ok()?)
+    }
+
+    /// Whether the trial with this index belongs to it, which is that trial.
+    #[must_use]
+    pub fn contains(self, index: u32, supervisor: &str, scenario: &str, repetition: u32) -> bool {
+        let number = match self.by {
+            By::Slice => u64::from(index),
+            By::Hash => trial_seed(0, supervisor, scenario, repetition),
+        };
+        number % u64::from(self.n) == u64::from(self.m - 1)
+    }
+
+    /// `slice` or `hash`.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        self.by.as_str()
+    }
+
+    /// Which part, from 1.
+    #[must_use]
+    pub const fn part(self) -> u32 {
+        self.m
+    }
+
+    /// Of how many.
+    #[must_use]
+    pub const fn of(self) -> u32 {
+        self.n
+    }
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}/{}", self.kind(), self.m, self.n)
     }
 }
 
 /// A text that is no partition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no partition; write slice:m/n with 1 ≤ m ≤ n, for example slice:1/3")]
+#[error("`{0}` is no partition; write slice:m/n or hash:m/n with 1 ≤ m ≤ n, for example slice:1/3")]
 pub struct NotAPartition(String);
 
 impl FromStr for Partition {
     type Err = NotAPartition;
 
     fn from_str(text: &str) -> Result<Self, NotAPartition> {
-        text.strip_prefix("slice:")
-            .and_then(|rest| rest.split_once('/'))
-            .and_then(|(m, n)| Self::new(m.parse().ok()?, n.parse().ok()?))
-            .ok_or_else(|| NotAPartition(text.to_owned()))
+        let read = || {
+            let (kind, rest) = text.split_once(':')?;
+            let by = [By::Slice, By::Hash].into_iter().find(|by| by.as_str() == kind)?;
+            let (m, n) = rest.split_once('/')?;
+            Some(Self { by, ..Self::new(m.parse().ok()?, n.parse().ok()?)? })
+        };
+        read().ok_or_else(|| NotAPartition(text.to_owned()))
     }
 }
 
@@ -251,8 +311,12 @@ mod tests {
 
     #[test]
     fn partitions_are_read() {
-        assert_eq!("slice:2/3".parse(), Ok(Partition { m: 2, n: 3 }));
-        for wrong in ["slice:0/3", "slice:4/3", "slice:1/0", "2/3", "slice:1", "slice:a/b", "hash:1/2", ""] {
+        assert_eq!("slice:2/3".parse(), Ok(Partition { by: By::Slice, m: 2, n: 3 }));
+        assert_eq!("hash:2/3".parse(), Ok(Partition { by: By::Hash, m: 2, n: 3 }));
+        assert_eq!("hash:2/3".parse::<Partition>().map(|part| part.to_string()), Ok("hash:2/3".to_owned()));
+        assert_eq!(Partition::of_job("0", "3"), Partition::new(1, 3));
+        assert_eq!((Partition::of_job("3", "3"), Partition::of_job("", "3")), (None, None));
+        for wrong in ["slice:0/3", "slice:4/3", "slice:1/0", "2/3", "slice:1", "slice:a/b", "hsh:1/2", ""] {
             assert!(wrong.parse::<Partition>().is_err(), "{wrong}");
         }
     }
@@ -261,12 +325,13 @@ mod tests {
         #[test]
         fn partitions_are_disjoint_and_cover(
             supervisors in 0..5_usize, scenarios in 0..5_usize, repetitions in 0..5_u32, n in 1..8_u32, seed: u64,
+            kind in prop::sample::select(vec!["slice", "hash"]),
         ) {
             let supervisors: Vec<String> = (0..supervisors).map(|i| format!("s{i}")).collect();
             let scenarios: Vec<String> = (0..scenarios).map(|i| format!("c{i}")).collect();
             let whole = RunPlan::new(&supervisors, &scenarios, repetitions, seed, None);
             let mut parts: Vec<TrialPlan> = (1..=n)
-                .flat_map(|m| RunPlan::new(&supervisors, &scenarios, repetitions, seed, Partition::new(m, n)).trials)
+                .flat_map(|m| RunPlan::new(&supervisors, &scenarios, repetitions, seed, format!("{kind}:{m}/{n}").parse().ok()).trials)
                 .collect();
             parts.sort_by_key(|trial| trial.index);
             prop_assert_eq!(parts, whole.trials);

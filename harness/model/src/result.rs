@@ -87,6 +87,9 @@ pub struct Manifest {
     /// second time, as `NAME~again`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
+    /// Which part of its plan it is, as `slice:1/3`; absent where it is the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<String>,
 }
 
 /// One supervisor × one scenario × one repetition.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::bounds;
 use crate::compare::Comparison;
 use crate::conductor::{Event, Order};
+use crate::gate::{Baseline, GateResult};
 use crate::metric;
 use crate::result::RunResult;
 use crate::scenario::file::ScenarioFile;
@@ -43,6 +44,18 @@ pub fn compare_schema() -> Value {
 #[must_use]
 pub fn sweep_schema() -> Value {
     SchemaGenerator::default().into_root_schema_for::<SweepResult>().to_value()
+}
+
+/// The JSON Schema of what a gate comes to, `holdline.gate/1`. Unknown keys are allowed: others may be added.
+#[must_use]
+pub fn gate_schema() -> Value {
+    SchemaGenerator::default().into_root_schema_for::<GateResult>().to_value()
+}
+
+/// The JSON Schema of a gate's baseline, `holdline.baseline/1`.
+#[must_use]
+pub fn baseline_schema() -> Value {
+    SchemaGenerator::default().into_root_schema_for::<Baseline>().to_value()
 }
 
 /// The JSON Schema of a line of `events.jsonl`, `holdline.events/1`, but for its first line.
@@ -213,6 +226,13 @@ mod tests {
                 compare_schema(),
                 "compare",
                 "compare",
+            ),
+            (include_str!("../../../reports/schema/holdline.gate-1.json"), gate_schema(), "gate", "gate"),
+            (
+                include_str!("../../../reports/schema/holdline.baseline-1.json"),
+                baseline_schema(),
+                "baseline",
+                "baseline",
             ),
         ] {
             let committed: Value = serde_json::from_str(committed).expect("JSON");

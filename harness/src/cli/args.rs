@@ -10,6 +10,7 @@ use clap_complete::Shell;
 use holdline_fixtures::{supervise::SuperviseArgs, worker::WorkerArgs};
 use holdline_model::duration;
 use holdline_model::fuzz::Invariant;
+use holdline_model::gate::Tolerance;
 use holdline_model::plan::Partition;
 use holdline_model::supervisor::WorkerKind;
 use holdline_model::sweep::SweepTarget;
@@ -43,6 +44,10 @@ pub enum Command {
     Fuzz(FuzzArgs),
     /// Let a worker or the supervisor crash at every step in every mode, or at every system call
     Sweep(SweepArgs),
+    /// Hold a run against a baseline, and fail where something has become worse
+    Gate(GateArgs),
+    /// Join the parts of a run, with all their files
+    Merge(MergeArgs),
     /// Show the report of a run again, from its recorded files
     Report(ReportArgs),
     /// List what can be run
@@ -109,8 +114,8 @@ pub struct RunArgs {
     /// Namespaces of each trial: full, none, or full where the kernel allows it
     #[arg(long, value_name = "MODE", default_value = "auto")]
     pub isolation: IsolationChoice,
-    /// Run only a part of the trials: slice:M/N, M from 1
-    #[arg(long, value_name = "slice:M/N")]
+    /// Run only a part of the trials, M from 1 [default: JOB_COMPLETION_INDEX of JOB_COMPLETIONS, if both are set]
+    #[arg(long, value_name = "slice:M/N|hash:M/N")]
     pub partition: Option<Partition>,
     /// How progress is shown on standard error
     #[arg(long, value_name = "HOW", default_value = "auto")]
@@ -280,6 +285,37 @@ pub struct CompareArgs {
     pub metric: Vec<String>,
 }
 
+/// Options of `gate`: those of `run`, and the baseline.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  holdline gate --save-baseline baseline.json crash restart -s ./my-service
+  holdline gate --baseline baseline.json                  what the baseline was made of
+  holdline gate --baseline baseline.json --update-baseline")]
+pub struct GateArgs {
+    /// What is run.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Measure, and write what later runs are held against
+    #[arg(long, value_name = "FILE", conflicts_with = "baseline", required_unless_present = "baseline")]
+    pub save_baseline: Option<PathBuf>,
+    /// Hold a run against this; without scenarios or supervisors, what it was made of is run
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// Write the baseline anew with what was measured, and show what changes
+    #[arg(long, requires = "baseline")]
+    pub update_baseline: bool,
+    /// Also where something has become worse
+    #[arg(long, requires = "update_baseline")]
+    pub allow_regression: bool,
+    /// How much longer a time may be, against the reference, than in the baseline [default: 25%]
+    #[arg(long, value_name = "SHARE", requires = "baseline")]
+    pub tolerance: Option<Tolerance>,
+    /// The supervisor against which times are measured [default: held-socket, or inherited-fd]
+    #[arg(long, value_name = "SUPERVISOR")]
+    pub reference: Option<String>,
+}
+
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ShowProgress {
@@ -302,6 +338,23 @@ pub enum ColorWhen {
     Always,
     /// Never
     Never,
+}
+
+/// Options of `merge`.
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// Run directories
+    #[arg(value_name = "DIR", required = true)]
+    pub dirs: Vec<PathBuf>,
+    /// The run directory that is made of them, empty or new
+    #[arg(short, long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Files to write the result to.
+    #[command(flatten)]
+    pub exports: ExportArgs,
+    /// When to use colour
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorWhen,
 }
 
 /// Options of `report`.
@@ -381,6 +434,10 @@ pub enum SchemaWhat {
     Fuzz,
     /// What a sweep exports
     Sweep,
+    /// What a gate comes to, gate.json
+    Gate,
+    /// A gate's baseline
+    Baseline,
     /// A line of a trial's events.jsonl
     Events,
 }

@@ -226,7 +226,8 @@ fn compare_anew(args: &CompareArgs, quantities: &[Quantity]) -> Result<u8, Failu
         let trials = RunPlan::interleaved(&names, &asked, repetitions, args.run.seed, partition).trials;
         Plan::new(scenarios.clone(), entries.clone(), trials, measure::options(&args.run))
     };
-    let plan = plan_of(repetitions, args.run.partition)?;
+    let partition = measure::partition(&args.run)?;
+    let plan = plan_of(repetitions, partition)?.with_partition(partition);
     let plan = plan.with_required(required.clone()).with_reference(reference.clone());
     // The reference's second trials need no warming up.
     let first: Vec<String> = names[..names.len() - 1].to_vec();

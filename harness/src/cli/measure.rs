@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use holdline_model::plan::estimated_ns;
+use holdline_model::plan::{Partition, estimated_ns};
 use holdline_model::result::RunResult;
 use holdline_reports::text::{counted, duration};
 
@@ -40,6 +40,23 @@ fn run_dir(out: Option<&Path>) -> Result<RunDir, Failure> {
         Some(path) => RunDir::create(path)?,
         None => RunDir::create_default(&time)?,
     })
+}
+
+/// The part of the trials that runs here: as typed, else as an indexed Job of Kubernetes says in the environment.
+pub(super) fn partition(args: &RunArgs) -> Result<Option<Partition>, Failure> {
+    let of_job = |name| std::env::var(name).ok();
+    match (args.partition, of_job("JOB_COMPLETION_INDEX"), of_job("JOB_COMPLETIONS")) {
+        (Some(partition), _, _) => Ok(Some(partition)),
+        (None, Some(index), Some(completions)) => {
+            let part = Partition::of_job(&index, &completions);
+            part.map(Some).ok_or_else(|| {
+                Failure::usage(format!(
+                    "JOB_COMPLETION_INDEX={index} of JOB_COMPLETIONS={completions} is no part: the index counts from 0"
+                ))
+            })
+        }
+        (None, None, _) | (None, _, None) => Ok(None),
+    }
 }
 
 /// What a run's trials have in common.

@@ -5,8 +5,10 @@ mod compare;
 mod doctor;
 mod failures;
 mod fuzz;
+mod gate;
 mod listing;
 mod measure;
+mod merge;
 mod progress;
 mod report;
 mod run;
@@ -36,6 +38,8 @@ pub fn main() -> ExitCode {
         Some(Command::Compare(args)) => compare::main(&args),
         Some(Command::Fuzz(args)) => fuzz::main(&args),
         Some(Command::Sweep(args)) => sweep::main(&args),
+        Some(Command::Gate(args)) => gate::main(&args),
+        Some(Command::Merge(args)) => merge::main(&args),
         Some(Command::Report(args)) => report::main(&args),
         Some(Command::List(args)) => listing::list(&args),
         Some(Command::Show(args)) => listing::show(&args),
@@ -67,6 +71,8 @@ fn print_schema(args: &SchemaArgs) -> Result<u8, Failure> {
         SchemaWhat::Compare => schema::compare_schema(),
         SchemaWhat::Fuzz => schema::fuzz_schema(),
         SchemaWhat::Sweep => schema::sweep_schema(),
+        SchemaWhat::Gate => schema::gate_schema(),
+        SchemaWhat::Baseline => schema::baseline_schema(),
         SchemaWhat::Events => schema::events_schema(),
     };
     print(&format!("{schema:#}\n"))?;

@@ -34,7 +34,7 @@ fn request(args: &RunArgs) -> Result<RunRequest, Failure> {
         required: catalogue::required(&args.require, &supervisors)?,
         supervisors,
         repetitions: args.repetitions.unwrap_or(1),
-        partition: args.partition,
+        partition: measure::partition(args)?,
         options: measure::options(args),
     })
 }
@@ -55,7 +55,7 @@ fn finish(args: &RunArgs, dir: &RunDir, exports: Exports, result: &RunResult) ->
 /// Failures first: what failed has failed, whatever else is in doubt. A service that is asked for what it does
 /// not serve is a wrong description. Then what must run and could not, which no repetition mends as it may a
 /// doubt.
-fn exit_code(run: &RunResult) -> u8 {
+pub(super) fn exit_code(run: &RunResult) -> u8 {
     let any = |verdict| run.trials.iter().any(|trial| trial.verdict == verdict);
     let is_wrongly_asked = |trial: &TrialResult| matches!(trial.why, Some(Reason::NoRightReply { .. }));
     if any(Verdict::Fail) {

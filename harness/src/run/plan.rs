@@ -51,8 +51,10 @@ impl RunRequest {
         let scenarios: Vec<String> = self.scenarios.iter().map(|e| e.scenario.name.clone()).collect();
         let plan =
             RunPlan::new(&supervisors, &scenarios, self.repetitions, self.options.seed, self.partition);
-        let required = self.required;
-        Ok(Plan::new(self.scenarios, self.supervisors, plan.trials, self.options)?.with_required(required))
+        let (required, partition) = (self.required, self.partition);
+        Ok(Plan::new(self.scenarios, self.supervisors, plan.trials, self.options)?
+            .with_required(required)
+            .with_partition(partition))
     }
 }
 
@@ -64,6 +66,7 @@ pub struct Plan {
     pub(super) trials: Vec<TrialPlan>,
     pub(super) required: Vec<String>,
     pub(super) reference: Option<String>,
+    pub(super) partition: Option<Partition>,
     pub(super) seed: u64,
     pub(super) worker: Option<WorkerKind>,
     pub(super) isolation: Isolation,
@@ -101,6 +104,7 @@ impl Plan {
             trials,
             required: Vec::new(),
             reference: None,
+            partition: None,
             seed,
             worker,
             isolation,
@@ -155,6 +159,12 @@ impl Plan {
     #[must_use]
     pub fn with_reference(self, reference: String) -> Self {
         Self { reference: Some(reference), ..self }
+    }
+
+    /// The same plan, which is this part of a whole.
+    #[must_use]
+    pub fn with_partition(self, partition: Option<Partition>) -> Self {
+        Self { partition, ..self }
     }
 
     /// The trials, in their order.

@@ -67,6 +67,7 @@ impl<'a> Runner<'a> {
             manifest: Manifest {
                 required: self.plan.required.clone(),
                 reference: self.plan.reference.clone(),
+                partition: self.plan.partition.map(|partition| partition.to_string()),
                 ..manifest(self.plan.seed, self.plan.isolation, planned)
             },
             complete: false,

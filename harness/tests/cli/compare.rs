@@ -45,7 +45,9 @@ fn a_slower_restart_and_losses_are_told_from_the_reference_and_recorded_runs_com
         "-s",
         "restart-loop",
         "-r",
-        "4",
+        "6",
+        "--metric",
+        "outage.max",
         "--out",
         "out",
     ];
@@ -54,7 +56,7 @@ fn a_slower_restart_and_losses_are_told_from_the_reference_and_recorded_runs_com
     let error = stderr(&output);
     assert_eq!(output.status.code(), Some(0), "{error}");
     let comparison = read(&place, "c.json");
-    assert_eq!((&comparison["reference"], &comparison["repetitions"]), (&json!("held-socket"), &json!(4)));
+    assert_eq!((&comparison["reference"], &comparison["repetitions"]), (&json!("held-socket"), &json!(6)));
     assert_eq!(result(&comparison, "backoff", "outage.max")["words"], "slower");
     for row in comparison["results"].as_array().expect("results") {
         assert!(row["noise"]["low"].as_f64() <= row["noise"]["high"].as_f64(), "{row}");
@@ -62,14 +64,18 @@ fn a_slower_restart_and_losses_are_told_from_the_reference_and_recorded_runs_com
     }
     let losses = comparison["losses"].as_array().expect("losses");
     let of = |name: &str| losses.iter().find(|losses| losses["supervisor"] == name).expect("its losses");
-    assert_eq!((&of("backoff")["lost"], &of("backoff")["of"]), (&json!(0), &json!(80)));
-    assert_eq!((&of("held-socket")["lost"], &of("held-socket")["of"]), (&json!(0), &json!(160)));
+    assert_eq!((&of("backoff")["lost"], &of("backoff")["of"]), (&json!(0), &json!(120)));
+    assert_eq!((&of("held-socket")["lost"], &of("held-socket")["of"]), (&json!(0), &json!(240)));
     assert_eq!(of("restart-loop")["against"]["words"], "loses more");
     assert_eq!(read(&place, "out/compare.json"), comparison);
     // What was recorded is compared as it was when it had just been measured.
-    let again = place.holdline(&["compare", "out", "--export-json", "-"]).output().expect("holdline runs");
+    let again = place
+        .holdline(&["compare", "out", "--metric", "outage.max", "--export-json", "-"])
+        .output()
+        .expect("holdline runs");
     assert_eq!(serde_json::from_slice::<Value>(&again.stdout).expect("JSON"), comparison);
-    let shown = place.holdline(&["compare", "out"]).output().expect("holdline runs");
+    let shown =
+        place.holdline(&["compare", "out", "--metric", "outage.max"]).output().expect("holdline runs");
     assert!(stdout(&output).starts_with(&stdout(&shown)), "the same table");
     // A run against itself differs in nothing.
     place.holdline(&["compare", "out", "out", "--export-json", "same.json"]).assert().code(0);

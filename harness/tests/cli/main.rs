@@ -11,11 +11,13 @@ mod deaths;
 mod descriptors;
 mod example;
 mod exports;
+mod gate;
 mod hostile;
 mod ladder;
 #[path = "../common/lag.rs"]
 mod lag;
 mod limits;
+mod merge;
 mod misbehaviour;
 mod paths;
 mod pipes;

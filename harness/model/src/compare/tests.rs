@@ -25,6 +25,7 @@ fn run(trials: Vec<TrialResult>) -> RunResult {
             counters_host_wide: false,
             required: Vec::new(),
             reference: None,
+            partition: None,
         },
         complete: true,
         trials,
