@@ -120,7 +120,7 @@ fn save(args: &GateArgs, path: &Path) -> Result<u8, Failure> {
     policy_beside(path)?;
     let selection = Selection::of(args, &args.run.scenarios, &args.run.supervisors, None)?;
     let repetitions = args.run.repetitions.unwrap_or(REPETITIONS_OF_BASELINE);
-    let places = Places::open(&args.run)?;
+    let places = Places::open(args.run.out.as_deref(), &args.run.exports)?;
     let (dir, run) = measured(args, &selection, places.dir, repetitions)?;
     let doubtful = inconclusive(&run, &selection.gated);
     let run = if doubtful.is_empty() || !run.complete {
@@ -209,7 +209,7 @@ fn hold(args: &GateArgs, path: &Path) -> Result<u8, Failure> {
     }
     let usual = if args.update_baseline { baseline.made_with.repetitions } else { REPETITIONS };
     let repetitions = args.run.repetitions.unwrap_or(usual);
-    let places = Places::open(&args.run)?;
+    let places = Places::open(args.run.out.as_deref(), &args.run.exports)?;
     let (dir, first) = measured(args, &selection, places.dir, repetitions)?;
     let mut repeated: Option<RunResult> = None;
     let mut judged = judge(&baseline, &selection.runs(&first, None, &scenarios), &policy);

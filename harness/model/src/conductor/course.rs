@@ -162,7 +162,7 @@ impl Conductor {
 
     /// Sets the moments of those that waited for a fault that is over now. Poison is handed out with its
     /// instant at once, so that it goes with the very first attempt from then on.
-    fn completed(&mut self, index: usize, at_ns: u64) -> Vec<Order> {
+    pub(super) fn completed(&mut self, index: usize, at_ns: u64) -> Vec<Order> {
         let mut orders = Vec::new();
         if self.ended {
             return orders;

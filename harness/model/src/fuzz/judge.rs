@@ -223,7 +223,7 @@ pub fn judge(
         return Judgement::NotKnown(Unknown::EndedByCase);
     }
     match invariant {
-        Invariant::Lives => of(trial.supervisor_ended.clone().map(Breach::Ended)),
+        Invariant::Lives => of(trial.supervisor_ended.map(|exit| Breach::Ended(exit.to_string()))),
         Invariant::Holds => holds(supervisor, trial),
         Invariant::Collateral => collateral(trial),
         Invariant::Recovers => recovers(scenario, trial),

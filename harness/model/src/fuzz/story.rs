@@ -149,6 +149,7 @@ fn beat(event: &Event) -> Option<(Beat, Option<usize>)> {
         Event::LoadStarted => (Beat::Start, None),
         Event::Poisoned { fault, error: None, .. } => (Beat::Struck, Some(*fault)),
         Event::Fault { fault, hit: Hit::Struck, .. } => (Beat::Struck, Some(*fault)),
+        Event::HolderKilled { fault, .. } => (Beat::Struck, Some(*fault)),
         Event::ControlDone { fault, .. } | Event::Healed { fault, .. } => (Beat::Over, Some(*fault)),
         Event::ListenerOpened { .. } => (Beat::Opened, None),
         Event::ListenerHeld { .. } => (Beat::Held, None),
@@ -164,6 +165,8 @@ fn beat(event: &Event) -> Option<(Beat, Option<usize>)> {
         | Event::Ready
         | Event::NotReady { .. }
         | Event::AttemptDue { .. }
+        | Event::Sighted { .. }
+        | Event::HeldBack { .. }
         | Event::Signalled { .. }
         | Event::ArmedStruck { .. }
         | Event::StopAsked

@@ -358,7 +358,7 @@ fn each_invariant_is_violated_by_what_it_says_and_by_nothing_else() {
     };
     let held = able();
     assert_eq!(violated(&held, |_| {}), []);
-    assert_eq!(violated(&held, |trial| trial.supervisor_ended = Some("status 1".into())), [Invariant::Lives]);
+    assert_eq!(violated(&held, |trial| trial.supervisor_ended = Some(Exit::Status(1))), [Invariant::Lives]);
     assert_eq!(violated(&held, |trial| trial.kernel.listeners_closed = 1), [Invariant::Holds]);
     let refused = |trial: &mut TrialResult| {
         trial.fates.insert(Fate::Refused, 3);
@@ -420,7 +420,7 @@ fn what_cannot_be_told_is_not_known_and_not_held() {
     let to = Target::Supervisor;
     let ended = Strike { when: When::Share(200), action: Action::Signal { to, signal: Signal::KILL } };
     let mut gone = trial();
-    gone.supervisor_ended = Some("signal KILL".into());
+    gone.supervisor_ended = Some(Exit::Signal(Signal::KILL));
     let judgement = of(Invariant::Lives, &able(), &read(&case(vec![ended])), &gone);
     assert_eq!(judgement, Judgement::NotKnown(Unknown::EndedByCase));
 }
