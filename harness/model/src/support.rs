@@ -298,8 +298,16 @@ mod tests {
     }
 
     #[test]
+    fn our_workers_expect_no_header_of_a_proxy() {
+        let mut proxied = scenario("");
+        proxied.load.proxy = Some(crate::wire::ProxyVersion::V2);
+        assert_eq!(lack(&supervisor(HOLDS), &proxied, true), Some(Lack::Proxy));
+        let own = supervisor(&format!("{HOLDS}runs = [\"itself\"]\n"));
+        assert_eq!(lack(&own, &proxied, true), None);
+    }
+
+    #[test]
     fn other_users_need_a_supervisor_that_drops_and_root() {
-        check(HOLDS, "[load]\nproxy = \"v1\"", Some(&Lack::Proxy));
         let nobody = "[workers]\nuser = \"nobody\"";
         check(HOLDS, nobody, Some(&Lack::OtherUsers));
         check(&format!("{HOLDS}can-drop = true"), nobody, None);

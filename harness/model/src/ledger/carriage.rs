@@ -52,10 +52,10 @@ impl<'a> Carriage<'a> {
 }
 
 /// Attempts that were sent over the connections of others are with the workers that had accepted those.
-pub(super) fn with_carriers(records: &TrialRecords<'_>, accepts: Vec<Option<Taken>>) -> Vec<Option<Taken>> {
-    let mut taken = accepts.clone();
+/// Whoever opened one was accepted, so that what is read here is not written.
+pub(super) fn with_carriers(records: &TrialRecords<'_>, mut taken: Vec<Option<Taken>>) -> Vec<Option<Taken>> {
     for record in records.client.iter().filter(|record| record.was_reused() && !record.was_retried()) {
-        let by = record.carried.and_then(|carried| accepts.get(carried.by as usize).copied().flatten());
+        let by = record.carried.and_then(|carried| taken.get(carried.by as usize).copied().flatten());
         if let Some(slot) = taken.get_mut(record.attempt as usize) {
             *slot = by.map(|by| Taken { accepted: None, ..by });
         }
