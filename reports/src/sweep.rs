@@ -185,7 +185,12 @@ fn name_of(call: &str, occurrence: u32) -> String {
 fn lines(sweep: &SweepResult) -> Vec<String> {
     let mut said = Vec::new();
     if !sweep.complete {
-        said.push("the sweep is not complete: it was interrupted, or only a part of it was run".to_owned());
+        said.push("the sweep is not complete: it was interrupted".to_owned());
+    }
+    if sweep.partial {
+        said.push(
+            "this is a part of a sweep: what is said of it holds for the places in it alone".to_owned(),
+        );
     }
     said.extend(SweepTarget::ALL.iter().filter_map(|target| own_steps(sweep, *target)));
     said.extend(losses(sweep));
@@ -323,6 +328,7 @@ mod tests {
             supervisor: "web".to_owned(),
             supervisor_version: String::new(),
             complete: true,
+            partial: false,
             cells: vec![
                 cell(CrashStep::Work, CrashMode::Panic, Grade::Lossy, 5, Some(Fate::NoReply)),
                 cell(CrashStep::Close, CrashMode::Panic, Grade::Held, 0, None),
@@ -342,6 +348,7 @@ mod tests {
                 index: 0,
                 call: "accept4".to_owned(),
                 occurrence: 1,
+                previous: None,
                 when: When::After,
                 depth: 0,
                 at_ns: Some(40_000_000),

@@ -95,6 +95,7 @@ fn finished(request: &Request, passes: Passes<'_>, fill: impl FnOnce(&mut SweepR
         supervisor: request.supervisor.supervisor.name.clone(),
         supervisor_version: version.cloned().unwrap_or_default(),
         complete: !interrupted,
+        partial: request.partition.is_some(),
         cells: Vec::new(),
         lives: Vec::new(),
         boundaries: Vec::new(),

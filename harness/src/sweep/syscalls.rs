@@ -36,6 +36,7 @@ struct Planned {
     target: SweepTarget,
     life: Life,
     boundary: Boundary,
+    occurrence: u32,
     depth: u32,
     at_ns: Option<u64>,
 }
@@ -143,7 +144,8 @@ fn plan(recorded: &Recorded, most: u32) -> (LifeResult, Vec<Planned>) {
             When::After => call.left_ns,
         };
         let at_ns = at_ns.map(|ns| ns.saturating_sub(begin_ns));
-        Planned { target: *target, life: *life, depth: call.depth, at_ns, boundary }
+        let (occurrence, depth) = (call.occurrence, call.depth);
+        Planned { target: *target, life: *life, occurrence, depth, at_ns, boundary }
     };
     (result, all.into_iter().take(most as usize).map(of).collect())
 }
@@ -173,15 +175,16 @@ fn judged(place: &Planned, trials: &[TrialResult], passes: &Passes<'_>) -> Optio
         trials.iter().filter(|trial| traced(&dir, trial).killed.is_some()).collect();
     let all: Vec<&TrialResult> = if reached.is_empty() { trials.iter().collect() } else { reached.clone() };
     let worst = verdict::worst(all.iter().copied())?;
-    let Planned { target, life, boundary, depth, at_ns } = place;
-    let Place { call, occurrence, when } = boundary.place.clone();
+    let Planned { target, life, boundary, occurrence, depth, at_ns } = place;
+    let Place { call, previous, when, .. } = boundary.place.clone();
     let is_reached = !reached.is_empty();
     Some(BoundaryResult {
         target: *target,
         life: *life,
         index: boundary.index,
         call,
-        occurrence,
+        occurrence: *occurrence,
+        previous,
         when,
         depth: *depth,
         at_ns: *at_ns,

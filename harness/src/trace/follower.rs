@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use holdline_model::sweep::When;
-use holdline_model::sweep::calls::{Call, Place};
+use holdline_model::sweep::calls::{Call, Place, is_visible};
 use holdline_model::sweep::life::Follow;
 use nix::unistd::Pid;
 
@@ -30,6 +30,8 @@ struct Thread {
     process: Pid,
     depth: u32,
     open: Option<Open>,
+    /// The last call that it has entered and that others can see.
+    previous: Option<String>,
 }
 
 /// A call that a thread is in.
@@ -37,8 +39,17 @@ struct Thread {
 struct Open {
     name: String,
     entered_ns: u64,
-    /// Once the life has begun: the how-many-th it is, and where it is written down.
-    counted: Option<(u32, Option<usize>)>,
+    /// The last call before it that others can see.
+    previous: Option<String>,
+    /// Once the life has begun, and if its process is one that counts.
+    counted: Option<Counted>,
+}
+
+/// The how-many-th a call is, and where it is written down.
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    nth: u32,
+    written: Option<usize>,
 }
 
 /// Those who are traced.
@@ -51,7 +62,10 @@ pub(super) struct Follower {
     kill: Option<Place>,
     span: Option<Span>,
     has_begun: bool,
+    /// Calls by name.
     counts: HashMap<String, u32>,
+    /// Calls by name and the one before.
+    pairs: HashMap<(String, Option<String>), u32>,
     calls: Vec<Call>,
     cut: bool,
 }
@@ -66,6 +80,7 @@ impl Follower {
             span: None,
             has_begun: false,
             counts: HashMap::new(),
+            pairs: HashMap::new(),
             calls: Vec::new(),
             cut: false,
         }
@@ -85,9 +100,11 @@ impl Follower {
     pub(super) fn enters(&mut self, thread: Pid, name: &str, now_ns: u64) -> Turn {
         self.begin_if_due(now_ns);
         let known = self.known(thread);
-        let mut open = Open { name: name.to_owned(), entered_ns: now_ns, counted: None };
+        let previous = known.previous.clone();
+        let mut open = Open { name: name.to_owned(), entered_ns: now_ns, previous, counted: None };
         let turn = if self.has_begun { self.count(thread, &mut open) } else { Turn::GoOn };
-        self.threads.insert(thread, Thread { open: Some(open), ..known });
+        let previous = if is_visible(name) { Some(name.to_owned()) } else { known.previous.clone() };
+        self.threads.insert(thread, Thread { open: Some(open), previous, ..known });
         turn
     }
 
@@ -97,14 +114,13 @@ impl Follower {
         let Some(Thread { process, open, .. }) = self.threads.get_mut(&thread) else { return Turn::GoOn };
         let process = *process;
         // One that was entered before tracing began is not known.
-        let Some(Open { name, counted: Some((occurrence, written)), .. }) = open.take() else {
-            return Turn::GoOn;
-        };
-        if let Some(call) = written.and_then(|index| self.calls.get_mut(index)) {
+        let Some(open) = open.take() else { return Turn::GoOn };
+        let Some(counted) = open.counted else { return Turn::GoOn };
+        if let Some(call) = counted.written.and_then(|index| self.calls.get_mut(index)) {
             call.left_ns = Some(now_ns);
             call.result = Some(result);
         }
-        if self.is_place(&name, occurrence, When::After) { Turn::Kill(process) } else { Turn::GoOn }
+        if self.is_place(&open, counted.nth, When::After) { Turn::Kill(process) } else { Turn::GoOn }
     }
 
     /// A thread has executed another program. Whether it is let go, for what it does now is not looked at.
@@ -154,23 +170,30 @@ impl Follower {
         let count = self.counts.entry(open.name.clone()).or_default();
         *count += 1;
         let occurrence = *count;
-        let written = self.write(thread, process, depth, open, occurrence);
-        open.counted = Some((occurrence, written));
+        let nth = self.pairs.entry((open.name.clone(), open.previous.clone())).or_default();
+        *nth += 1;
+        let nth = *nth;
+        let call = Call {
+            name: open.name.clone(),
+            occurrence,
+            previous: open.previous.clone(),
+            nth,
+            pid: proc::number(process),
+            thread: proc::number(thread),
+            depth,
+            entered_ns: open.entered_ns,
+            left_ns: None,
+            result: None,
+        };
+        open.counted = Some(Counted { nth, written: self.write(call) });
         let lies_in_the_life = self.span.is_some_and(|span| open.entered_ns >= span.begin_ns);
-        if lies_in_the_life && self.is_place(&open.name, occurrence, When::Before) {
+        if lies_in_the_life && self.is_place(open, nth, When::Before) {
             return Turn::Kill(process);
         }
         Turn::GoOn
     }
 
-    fn write(
-        &mut self,
-        thread: Pid,
-        process: Pid,
-        depth: u32,
-        open: &Open,
-        occurrence: u32,
-    ) -> Option<usize> {
+    fn write(&mut self, call: Call) -> Option<usize> {
         if self.kill.is_some() {
             return None;
         }
@@ -178,23 +201,17 @@ impl Follower {
             self.cut = true;
             return None;
         }
-        self.calls.push(Call {
-            name: open.name.clone(),
-            occurrence,
-            pid: proc::number(process),
-            thread: proc::number(thread),
-            depth,
-            entered_ns: open.entered_ns,
-            left_ns: None,
-            result: None,
-        });
+        self.calls.push(call);
         Some(self.calls.len() - 1)
     }
 
-    fn is_place(&self, name: &str, occurrence: u32, when: When) -> bool {
-        self.kill
-            .as_ref()
-            .is_some_and(|place| place.call == name && place.occurrence == occurrence && place.when == when)
+    fn is_place(&self, open: &Open, nth: u32, when: When) -> bool {
+        self.kill.as_ref().is_some_and(|place| {
+            place.call == open.name
+                && place.previous == open.previous
+                && place.nth == nth
+                && place.when == when
+        })
     }
 
     /// A thread, whose it is and how far from the first.
@@ -206,7 +223,7 @@ impl Follower {
         let above = self.depths.get(&parent).copied();
         // One whose parent has ended already was started by one that was traced.
         let depth = *self.depths.entry(process).or_insert_with(|| above.map_or(1, |above| above + 1));
-        Thread { process, depth, open: None }
+        Thread { process, depth, open: None, previous: None }
     }
 }
 
@@ -219,68 +236,83 @@ mod tests {
     const SPAN: Span = Span { begin_ns: 100, end_ns: 200 };
 
     /// Follows this process, whose thread is the one of the test.
-    fn follower(nearest: u32, kill: Option<(&str, u32, When)>) -> (Follower, Pid) {
-        let kill = kill.map(|(call, occurrence, when)| Place { call: call.to_owned(), occurrence, when });
+    fn follower(nearest: u32, kill: Option<Place>) -> (Follower, Pid) {
         let follow = Follow { from: SweepTarget::Worker, nearest, furthest: u32::MAX };
         let mut follower = Follower::new(std::iter::once(Pid::this()), follow, kill);
         follower.begins(SPAN);
         (follower, nix::unistd::gettid())
     }
 
-    /// One call before the life, one that reaches into it, and three in it.
-    fn live(follower: &mut Follower, thread: Pid) -> Vec<(u64, Turn)> {
+    /// A call before the life, one that reaches into it, and some in it; with `again`, it waits once more.
+    fn live(follower: &mut Follower, thread: Pid, again: bool) -> Vec<(u64, Turn)> {
         let mut turns = Vec::new();
-        let mut at = |now_ns, turn| turns.push((now_ns, turn));
-        at(10, follower.enters(thread, "read", 10));
-        at(11, follower.leaves(thread, 1, 11));
-        at(50, follower.enters(thread, "accept4", 50));
-        at(110, follower.leaves(thread, 4, 110));
-        at(111, follower.enters(thread, "read", 111));
-        at(112, follower.leaves(thread, 2, 112));
-        at(113, follower.enters(thread, "read", 113));
-        at(114, follower.leaves(thread, -11, 114));
+        let mut call = |name: &str, entered_ns: u64, left_ns: u64| {
+            turns.push((entered_ns, follower.enters(thread, name, entered_ns)));
+            turns.push((left_ns, follower.leaves(thread, 0, left_ns)));
+        };
+        call("close", 10, 11);
+        call("poll", 50, 110);
+        call("mmap", 111, 112);
+        call("read", 113, 114);
+        if again {
+            call("poll", 120, 121);
+            call("read", 122, 123);
+        }
+        call("read", 130, 131);
+        call("close", 140, 141);
+        call("poll", 150, 151);
         turns
+    }
+
+    fn place(call: &str, previous: &str, when: When) -> Place {
+        Place { call: call.to_owned(), previous: Some(previous.to_owned()), nth: 1, when }
     }
 
     #[test]
     fn calls_are_counted_from_the_lifes_beginning_and_those_under_way_first() {
         let (mut follower, thread) = follower(0, None);
-        assert!(live(&mut follower, thread).iter().all(|(_, turn)| *turn == Turn::GoOn));
+        assert!(live(&mut follower, thread, false).iter().all(|(_, turn)| *turn == Turn::GoOn));
         let (calls, cut) = follower.take_calls();
-        let told: Vec<_> = calls
-            .iter()
-            .map(|c| (c.name.as_str(), c.occurrence, c.entered_ns, c.left_ns, c.result))
-            .collect();
+        let told: Vec<_> =
+            calls.iter().map(|c| (c.name.as_str(), c.occurrence, c.previous.as_deref(), c.nth)).collect();
+        let read = Some("read");
         assert_eq!(
             told,
             [
-                ("accept4", 1, 50, Some(110), Some(4)),
-                ("read", 1, 111, Some(112), Some(2)),
-                ("read", 2, 113, Some(114), Some(-11))
+                ("poll", 1, Some("close"), 1),
+                ("mmap", 1, Some("poll"), 1),
+                ("read", 1, Some("poll"), 1),
+                ("read", 2, read, 1),
+                ("close", 1, read, 1),
+                ("poll", 2, Some("close"), 2)
             ]
         );
+        assert_eq!((calls[0].entered_ns, calls[0].left_ns), (50, Some(110)));
         assert!(!cut && calls.iter().all(|call| call.depth == 0 && call.pid == proc::number(Pid::this())));
     }
 
     #[test]
     fn who_comes_to_the_place_is_killed_there_and_nowhere_else() {
-        for (call, occurrence, when, expected) in [
-            ("read", 2, When::Before, Some(113)),
-            ("read", 2, When::After, Some(114)),
-            ("accept4", 1, When::After, Some(110)),
-            ("accept4", 1, When::Before, None),
-            ("read", 3, When::Before, None),
+        for (place, again, expected) in [
+            (place("read", "read", When::Before), false, Some(130)),
+            (place("read", "read", When::After), true, Some(131)),
+            (place("close", "read", When::Before), true, Some(140)),
+            (place("poll", "close", When::After), false, Some(110)),
+            (Place { nth: 2, ..place("poll", "close", When::Before) }, true, Some(150)),
+            // It was entered before the life began.
+            (place("poll", "close", When::Before), false, None),
+            (place("write", "read", When::Before), false, None),
         ] {
-            let (mut follower, thread) = follower(0, Some((call, occurrence, when)));
-            let killed =
-                live(&mut follower, thread).into_iter().find(|(_, turn)| *turn == Turn::Kill(Pid::this()));
-            assert_eq!(killed.map(|(at_ns, _)| at_ns), expected, "{call} {occurrence} {when}");
+            let (mut follower, thread) = follower(0, Some(place.clone()));
+            let turns = live(&mut follower, thread, again);
+            let killed = turns.into_iter().find(|(_, turn)| *turn == Turn::Kill(Pid::this()));
+            assert_eq!(killed.map(|(at_ns, _)| at_ns), expected, "{place:?}");
         }
     }
 
     #[test]
     fn who_is_nearer_than_those_that_count_is_not_looked_at() {
-        let (mut follower, thread) = follower(1, Some(("read", 1, When::Before)));
-        assert!(live(&mut follower, thread).iter().all(|(_, turn)| *turn == Turn::GoOn));
+        let (mut follower, thread) = follower(1, Some(place("read", "read", When::Before)));
+        assert!(live(&mut follower, thread, false).iter().all(|(_, turn)| *turn == Turn::GoOn));
     }
 }

@@ -1,8 +1,9 @@
 //! System calls of a life, and the places at which a process is killed.
 //!
 //! Runs differ: a call may come twice in one and once in another, and threads take turns as they like. So a
-//! place is not known by its number but by what it is: the n-th call of that name since the life began, and the
-//! side of it.
+//! place is not known by its number but by what it is: a call of this name that follows, in its thread, one of that
+//! name, the n-th of these since the life began, and the side of it. Whether a worker waits once more before its
+//! request has come, for one, changes nothing of what it does after the reply.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,10 @@ pub struct Call {
     pub name: String,
     /// The how-many-th of this name since the life began, from 1.
     pub occurrence: u32,
+    /// The last call before it in its thread that others can see; absent: it is not known.
+    pub previous: Option<String>,
+    /// The how-many-th of this name that follows one of that name, from 1.
+    pub nth: u32,
     /// The process that made it.
     pub pid: u32,
     /// The thread of it.
@@ -35,8 +40,10 @@ pub struct Call {
 pub struct Place {
     /// The call's name.
     pub call: String,
-    /// The how-many-th of this name since the life began, from 1.
-    pub occurrence: u32,
+    /// The last call before it in its thread that others can see.
+    pub previous: Option<String>,
+    /// The how-many-th of this name that follows one of that name since the life began, from 1.
+    pub nth: u32,
     /// On which side.
     pub when: When,
 }
@@ -113,8 +120,14 @@ impl Call {
     /// Whether anybody outside of the process could tell whether it was made.
     #[must_use]
     pub fn is_visible(&self) -> bool {
-        INVISIBLE.binary_search(&self.name.as_str()).is_err()
+        is_visible(&self.name)
     }
+}
+
+/// Whether anybody outside of a process could tell whether it made a call of this name.
+#[must_use]
+pub fn is_visible(name: &str) -> bool {
+    INVISIBLE.binary_search(&name).is_err()
 }
 
 /// The calls of a life that lasts from one instant to another, in the order in which they were entered: those
@@ -144,7 +157,8 @@ pub fn until_serving(mut calls: Vec<Call>) -> Vec<Call> {
 #[must_use]
 pub fn boundaries(calls: &[Call], begin_ns: u64, end_ns: u64) -> Vec<Boundary> {
     let of = |(index, call): (u32, &Call), when| {
-        let place = Place { call: call.name.clone(), occurrence: call.occurrence, when };
+        let (name, previous) = (call.name.clone(), call.previous.clone());
+        let place = Place { call: name, previous, nth: call.nth, when };
         Boundary { index, place }
     };
     let mut found = Vec::new();
@@ -167,6 +181,8 @@ mod tests {
         Call {
             name: name.to_owned(),
             occurrence: 1,
+            previous: None,
+            nth: 1,
             pid: 7,
             thread: 7,
             depth: 0,

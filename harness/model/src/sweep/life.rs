@@ -145,9 +145,9 @@ impl Life {
         });
         format!(
             "name = \"{name}\"\nasks = \"What is lost if a {target} is killed at this system call?\"\n\n\
-             [listen]\ntransport = \"{transport}\"\nbacklog = 128\n\n[workers]\ncount = 1\nboot = \"130ms\"\n\n\
+             [listen]\ntransport = \"{transport}\"\nbacklog = 128\n\n[workers]\ncount = 1\nboot = \"200ms\"\n\n\
              [load]\narrivals = {{ constant = \"{rate}\" }}\nduration = \"{duration}\"\ntimeout = \"1s\"\n\
-             deadline = \"40ms\"\nsend-lag = \"100ms\"\npatience = \"1500ms\"\n\n\
+             deadline = \"100ms\"\nsend-lag = \"100ms\"\npatience = \"1500ms\"\n\n\
              [[fault]]\nat = \"{ordered_ms}ms\"\nsignal = {{ to = \"{target}\", name = \"KILL\" }}\n{begins}",
             ordered_ms = begin_ms - ORDERED_MS,
             target = self.target(),

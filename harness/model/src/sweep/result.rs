@@ -25,8 +25,10 @@ pub struct SweepResult {
     pub supervisor: String,
     /// What its version receipt printed.
     pub supervisor_version: String,
-    /// Whether every place was tried; false where the sweep was interrupted.
+    /// Whether every place was tried that was to be; false where the sweep was interrupted.
     pub complete: bool,
+    /// Whether it is a part of a sweep (`--partition`): windows are as wide as the places that are in it show.
+    pub partial: bool,
     /// Each crash step × mode, in the order of the table; empty with `--syscalls`.
     pub cells: Vec<CellResult>,
     /// The lives whose system calls were recorded; empty without `--syscalls`.
@@ -100,6 +102,8 @@ pub struct BoundaryResult {
     pub call: String,
     /// The how-many-th of this name since the life began, from 1.
     pub occurrence: u32,
+    /// The last call before it in its thread that others can see, by which it is found again; `null`: not known.
+    pub previous: Option<String>,
     /// On which side of it.
     pub when: When,
     /// How many forks lie between the process that tracing began with and the one that made the call.

@@ -39,7 +39,7 @@ pub fn own_fate(trial: &TrialResult) -> Option<Fate> {
         let count = |fates: &BTreeMap<Fate, u64>| fates.get(fate).copied().unwrap_or(0);
         count(&trial.fates) > count(&trial.collateral)
     };
-    lost_fates().find(|fate| is_own(&fate)).copied()
+    lost_fates().find(is_own).copied()
 }
 
 /// The worst that a request met with: its own fate first, then that of others.

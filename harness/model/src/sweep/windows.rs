@@ -59,6 +59,7 @@ mod tests {
             index,
             call: format!("call{index}"),
             occurrence: 1,
+            previous: None,
             when: When::Before,
             depth: 0,
             at_ns: None,
