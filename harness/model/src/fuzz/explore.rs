@@ -73,7 +73,7 @@ impl Explorer {
     /// The next case.
     pub fn next_case(&mut self) -> Drawn {
         let is_aimed = self.drawn(&(0..1000_u32)).is_some_and(|drawn| drawn < self.aimed_permille);
-        let other = if is_aimed { self.from_kept() } else { None };
+        let other = if is_aimed { self.kept_anew() } else { None };
         other.unwrap_or_else(|| {
             let cases = self.cases.clone();
             let case = self.drawn(&cases).unwrap_or_else(|| self.plainest());
@@ -100,7 +100,7 @@ impl Explorer {
         true
     }
 
-    fn from_kept(&mut self) -> Option<Drawn> {
+    fn kept_anew(&mut self) -> Option<Drawn> {
         let index = self.drawn(&(0..self.kept.len().max(1)))?;
         let (case, story) = self.kept.get(index)?.clone();
         let is_varied = self.drawn(&(0..VARIED_ONE_IN))? == 0;

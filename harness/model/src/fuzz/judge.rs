@@ -293,7 +293,7 @@ fn workers(trial: &TrialResult) -> Judgement {
     let orphans = trial.workers.orphans.filter(|orphans| *orphans > 0).map(Breach::Orphans);
     match of(miscounted.into_iter().chain(zombies).chain(orphans)) {
         Judgement::Holds if settled.wanted.is_none() => Judgement::NotKnown(Unknown::NoRecord),
-        judgement => judgement,
+        judgement @ (Judgement::Holds | Judgement::Violated(_) | Judgement::NotKnown(_)) => judgement,
     }
 }
 
@@ -307,6 +307,6 @@ fn descriptors(scenario: &Scenario, trial: &TrialResult) -> Judgement {
     let leaked = gained.filter(|gained| restarts >= GAINED_MIN && *gained >= restarts.max(GAINED_MIN));
     match of(inherited_breach.into_iter().chain(leaked.map(Breach::Gained))) {
         Judgement::Holds if gained.is_none() => Judgement::NotKnown(Unknown::NoRecord),
-        judgement => judgement,
+        judgement @ (Judgement::Holds | Judgement::Violated(_) | Judgement::NotKnown(_)) => judgement,
     }
 }

@@ -8,6 +8,7 @@ use super::case::lasts_ns;
 use super::draw::cases;
 use super::*;
 use crate::conductor::{Event, Hit};
+use crate::exit::Exit;
 use crate::reason::Reason;
 use crate::record::NotSent;
 use crate::recovery::Recovery;
