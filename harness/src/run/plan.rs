@@ -133,6 +133,8 @@ impl Plan {
             supervisors: self.supervisors.clone(),
             trials,
             required: self.required.clone(),
+            reference: self.reference.clone(),
+            partition: self.partition,
             seed: self.seed,
             worker: self.worker,
             isolation: self.isolation,

@@ -41,6 +41,14 @@ pub struct Request {
     pub options: Options,
 }
 
+impl Request {
+    /// Whether the place of this index, tried in this scenario, belongs to the part that is tried here.
+    fn is_here(&self, index: u32, scenario: &str) -> bool {
+        let supervisor = &self.supervisor.supervisor.name;
+        self.partition.is_none_or(|partition| partition.contains(index, supervisor, scenario, 0))
+    }
+}
+
 /// A sweep that was made.
 #[derive(Debug)]
 pub struct Swept {

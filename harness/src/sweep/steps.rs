@@ -14,9 +14,9 @@ use crate::catalogue::ScenarioEntry;
 
 /// Tries all cells of the request's targets.
 pub(super) fn sweep(request: &Request, passes: &mut Passes<'_>) -> Result<Vec<CellResult>, SweepError> {
-    let is_here = |index: u32| request.partition.is_none_or(|partition| partition.contains(index));
     let all = cells(&request.targets).into_iter();
-    let mine: Vec<Cell> = (0..).zip(all).filter(|(index, _)| is_here(*index)).map(|(_, cell)| cell).collect();
+    let is_here = |(index, cell): &(u32, Cell)| request.is_here(*index, &cell.scenario_name());
+    let mine: Vec<Cell> = (0..).zip(all).filter(is_here).map(|(_, cell)| cell).collect();
     let is_root = nix::unistd::geteuid().is_root();
     let (mut scenarios, mut whose, mut results) = (Vec::new(), Vec::new(), Vec::new());
     for cell in mine {

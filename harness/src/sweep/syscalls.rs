@@ -65,9 +65,8 @@ pub(super) fn sweep(request: &Request, most: u32, passes: &mut Passes<'_>) -> Re
             false => SweepError::Unsupported { supervisor, reason: life.reason.clone().unwrap_or_default() },
         });
     }
-    let is_here = |index: u32| request.partition.is_none_or(|partition| partition.contains(index));
-    let planned: Vec<Planned> =
-        (0..).zip(planned).filter(|(index, _)| is_here(*index)).map(|(_, place)| place).collect();
+    let is_here = |(index, place): &(u32, Planned)| request.is_here(*index, &scenario_name(place));
+    let planned: Vec<Planned> = (0..).zip(planned).filter(is_here).map(|(_, place)| place).collect();
     let wanted: Vec<Wanted> =
         planned.iter().map(|place| wanted(request, place)).collect::<Result<_, SweepError>>()?;
     let trials = kill_at_each(&wanted, each_ns, passes)?;
@@ -155,10 +154,13 @@ fn unrecorded(target: SweepTarget, life: Life, reason: String) -> LifeResult {
 }
 
 /// The trial of a place.
-fn wanted(request: &Request, place: &Planned) -> Result<Wanted, SweepError> {
+fn scenario_name(place: &Planned) -> String {
     let Boundary { index, place: Place { when, .. } } = &place.boundary;
-    let name = format!("sweep/{}-{index:03}-{when}", place.life);
-    scenario(request, place.life, &name, Some(place.boundary.place.clone()))
+    format!("sweep/{}-{index:03}-{when}", place.life)
+}
+
+fn wanted(request: &Request, place: &Planned) -> Result<Wanted, SweepError> {
+    scenario(request, place.life, &scenario_name(place), Some(place.boundary.place.clone()))
 }
 
 fn scenario(request: &Request, life: Life, name: &str, kill: Option<Place>) -> Result<Wanted, SweepError> {

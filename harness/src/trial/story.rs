@@ -23,7 +23,7 @@ use super::ready::{self, Readiness};
 use super::settle::Before;
 use super::sight::SightError;
 use super::stage::{Stage, StageError};
-use super::tracing::Tracer;
+use super::tracing::{TraceError, Tracer};
 use super::{Message, TrialSpec, inheritance, settle, stop};
 use crate::causes::in_full;
 use crate::kernel::observer::ObserverError;
@@ -54,6 +54,9 @@ pub(super) enum StoryError {
     /// A log could not be let out of where it is kept.
     #[error(transparent)]
     Logs(#[from] PathError),
+    /// System calls cannot be followed.
+    #[error("failed to follow system calls")]
+    Trace(#[from] TraceError),
     /// The search panicked.
     #[error("the thread panicked that looks for whoever has an attempt")]
     SearchPanicked,

@@ -1,8 +1,8 @@
 //! Following the system calls of a trial's processes: the runner's side of `holdline __trace` (`crate::trace`).
 
+use std::io;
 use std::process::Stdio;
 
-use anyhow::{Context, Result};
 use holdline_contract::clock::now_ns;
 use holdline_model::conductor::{Event, Hit};
 use holdline_model::sweep::SweepTarget;
@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use super::TraceSpec;
 use super::process::Supervised;
 use super::record::Told;
+use super::sight::SightError;
 use super::stage::Stage;
 use crate::proc;
 use crate::trace::{Answer, Orders, Span, Traced};
@@ -50,6 +51,18 @@ pub enum TraceError {
     /// The tracer said nothing.
     #[error("the process that traces ended without an answer")]
     Silent,
+    /// Those who would be traced are not known to be the trial's own.
+    #[error(transparent)]
+    Foreign(#[from] SightError),
+    /// There is no tracer.
+    #[error("failed to start the process that traces")]
+    Start(#[source] io::Error),
+    /// It cannot be spoken to.
+    #[error("failed to speak to the process that traces")]
+    Speak(#[from] io::Error),
+    /// It says what nobody understands.
+    #[error("failed to understand the process that traces")]
+    Syntax(#[from] serde_json::Error),
 }
 
 impl TraceError {
@@ -85,7 +98,7 @@ impl Drop for Tracing {
 
 impl Tracer {
     /// Attaches to whom the trial's specification names; `None`: it names nobody.
-    pub(super) async fn attach(stage: &Stage, supervised: &Supervised) -> Result<Option<Self>> {
+    pub(super) async fn attach(stage: &Stage, supervised: &Supervised) -> Result<Option<Self>, TraceError> {
         let Some(spec) = stage.spec.trace.clone() else { return Ok(None) };
         let supervisor = supervised.pid();
         let target = spec.follow.from;
@@ -95,7 +108,7 @@ impl Tracer {
         };
         stage.sight.prove_own(&pids)?;
         if pids.is_empty() {
-            return Err(TraceError::Nobody { target }.into());
+            return Err(TraceError::Nobody { target });
         }
         let mut child = Command::new(&stage.spec.executable)
             .arg("__trace")
@@ -104,9 +117,9 @@ impl Tracer {
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
-            .context("failed to start the process that traces")?;
+            .map_err(TraceError::Start)?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
-        let (input, output) = input.zip(output).context("the process that traces has no pipes")?;
+        let (input, output) = input.zip(output).ok_or(TraceError::Silent)?;
         let mut tracer = Self { spec, child, input, output: BufReader::new(output).lines() };
         let numbers = pids.iter().map(|pid: &Pid| proc::number(*pid)).collect();
         let orders = Orders { pids: numbers, follow: tracer.spec.follow, kill: tracer.spec.kill.clone() };
@@ -115,9 +128,9 @@ impl Tracer {
             Answer::Attached => Ok(Some(tracer)),
             Answer::Refused { pid, errno } => {
                 let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").ok();
-                Err(TraceError::NotPermitted { pid, errno: Errno::from_raw(errno), scope }.into())
+                Err(TraceError::NotPermitted { pid, errno: Errno::from_raw(errno), scope })
             }
-            Answer::Done(_) => Err(TraceError::Silent.into()),
+            Answer::Done(_) => Err(TraceError::Silent),
         }
     }
 
@@ -128,7 +141,7 @@ impl Tracer {
 
     /// Follows the life of a load that starts at this instant. What comes of it is told as what became of the fault,
     /// and written into the trial's folder.
-    pub(super) async fn begin(mut self, start_ns: u64, stage: &Stage) -> Result<Tracing> {
+    pub(super) async fn begin(mut self, start_ns: u64, stage: &Stage) -> Result<Tracing, TraceError> {
         let span = Span { begin_ns: start_ns + self.spec.begin_ns, end_ns: start_ns + self.spec.end_ns };
         self.say(&serde_json::to_string(&span)?).await?;
         let path = stage.spec.folder.join(CALLS_JSON);
@@ -149,13 +162,13 @@ impl Tracer {
         Ok(Tracing { task })
     }
 
-    async fn say(&mut self, line: &str) -> Result<()> {
-        let said = self.input.write_all(format!("{line}\n").as_bytes()).await;
-        said.and(self.input.flush().await).context("failed to speak to the process that traces")
+    async fn say(&mut self, line: &str) -> io::Result<()> {
+        self.input.write_all(format!("{line}\n").as_bytes()).await?;
+        self.input.flush().await
     }
 
-    async fn answer(&mut self) -> Result<Answer> {
-        let line = self.output.next_line().await.context("failed to listen to the process that traces")?;
+    async fn answer(&mut self) -> Result<Answer, TraceError> {
+        let line = self.output.next_line().await?;
         Ok(serde_json::from_str(&line.ok_or(TraceError::Silent)?)?)
     }
 }
