@@ -18,7 +18,7 @@ pub enum FuzzError {
         /// Which.
         supervisor: String,
         /// What it lacks.
-        lack: Lack,
+        lack: Box<Lack>,
     },
     /// It does not serve even where nothing is done to it.
     #[error("`{supervisor}` does not come up even without a fault: {reason}")]
@@ -47,7 +47,7 @@ pub enum FuzzError {
         /// By which supervisor.
         supervisor: String,
         /// What it lacks.
-        lack: Lack,
+        lack: Box<Lack>,
     },
     /// The folder for cases is none.
     #[error("--save {}: it is a file; name a folder", .0.display())]

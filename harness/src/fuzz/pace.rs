@@ -89,7 +89,9 @@ fn conclusive(lab: &Lab<'_>, case: &Case) -> Result<Option<Done>, FuzzError> {
 fn check_up(supervisor: &SupervisorEntry, trial: &TrialResult) -> Result<(), FuzzError> {
     let supervisor = supervisor.supervisor.name.clone();
     match (&trial.why, trial.grade) {
-        (Some(Reason::Lacks { what }), _) => Err(FuzzError::Unsupported { supervisor, lack: what.clone() }),
+        (Some(Reason::Lacks { what }), _) => {
+            Err(FuzzError::Unsupported { supervisor, lack: Box::new(what.clone()) })
+        }
         (why, Grade::Inconclusive | Grade::Unsupported | Grade::Down) => Err(FuzzError::NeverUp {
             supervisor,
             reason: trial.reason.clone().unwrap_or_else(|| trial.grade.to_string()),

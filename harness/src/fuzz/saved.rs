@@ -42,7 +42,7 @@ pub fn read_all(folder: &Path, supervisor: &SupervisorEntry) -> Result<Vec<Saved
             None => Ok(Saved { path, entry }),
             Some(lack) => {
                 let supervisor = supervisor.supervisor.name.clone();
-                Err(FuzzError::SavedUnsupported { path, supervisor, lack })
+                Err(FuzzError::SavedUnsupported { path, supervisor, lack: Box::new(lack) })
             }
         }
     };
