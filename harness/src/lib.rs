@@ -14,6 +14,7 @@ pub mod kernel;
 pub mod load;
 pub mod manifest;
 mod outside;
+pub mod probe;
 mod proc;
 pub mod receipt;
 pub mod run;

@@ -48,6 +48,8 @@ pub enum Command {
     Gate(GateArgs),
     /// Join the parts of a run, with all their files
     Merge(MergeArgs),
+    /// Start a command that listens, and tell what it loses in a short story: a worker killed, nobody who accepts, TERM
+    Probe(ProbeArgs),
     /// Show the report of a run again, from its recorded files
     Report(ReportArgs),
     /// List what can be run
@@ -72,6 +74,12 @@ pub enum Command {
     /// Follows system calls, inside a trial's sandbox (internal)
     #[command(name = "__trace", hide = true)]
     Trace,
+    /// What a command listens on, inside a sandbox (internal)
+    #[command(name = "__discover", hide = true)]
+    Discover {
+        /// What is to be started
+        spec: PathBuf,
+    },
     /// The crash-injecting worker (internal)
     #[command(name = "__worker", hide = true)]
     Worker(WorkerArgs),
@@ -355,6 +363,53 @@ pub struct MergeArgs {
     /// When to use colour
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: ColorWhen,
+}
+
+/// Options of `probe`.
+#[derive(Debug, Args)]
+pub struct ProbeArgs {
+    /// Ask for this path over HTTP; any complete 2xx reply is right [default: /]
+    #[arg(long, value_name = "PATH")]
+    pub http: Option<String>,
+    /// Send these bytes, with the escapes \r \n \t \0 \\ \xFF
+    #[arg(long, value_name = "BYTES", requires = "expect", conflicts_with = "http")]
+    pub send: Option<String>,
+    /// How the answer to them begins
+    #[arg(long, value_name = "BYTES", requires = "send")]
+    pub expect: Option<String>,
+    /// Do this to it, too: a shell command, in which {pid} is the process that was started
+    #[arg(long = "do", value_name = "NAME=COMMAND", num_args = 1)]
+    pub dos: Vec<String>,
+    /// How many attempts are made
+    #[arg(long, value_name = "RATE", default_value = "100/s")]
+    pub rate: String,
+    /// How long each step lasts
+    #[arg(long, value_name = "TIME", default_value = "3s")]
+    pub duration: String,
+    /// Which of several listeners is meant, as the command binds it
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Option<String>,
+    /// Write the description that was used into this folder
+    #[arg(long, value_name = "DIR")]
+    pub save: Option<PathBuf>,
+    /// Run directory; by default `holdline-out/<time>`, with `latest` beside it
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Seed of everything that is drawn
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Files to write the result to.
+    #[command(flatten)]
+    pub exports: ExportArgs,
+    /// Namespaces of each trial: full, none, or full where the kernel allows it
+    #[arg(long, value_name = "MODE", default_value = "auto")]
+    pub isolation: IsolationChoice,
+    /// How progress is shown on standard error
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    pub show_progress: ShowProgress,
+    /// The command, which stays in the foreground
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
 }
 
 /// Options of `report`.

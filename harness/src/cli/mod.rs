@@ -9,6 +9,7 @@ mod gate;
 mod listing;
 mod measure;
 mod merge;
+mod probe;
 mod progress;
 mod report;
 mod run;
@@ -40,6 +41,7 @@ pub fn main() -> ExitCode {
         Some(Command::Sweep(args)) => sweep::main(&args),
         Some(Command::Gate(args)) => gate::main(&args),
         Some(Command::Merge(args)) => merge::main(&args),
+        Some(Command::Probe(args)) => probe::main(&args),
         Some(Command::Report(args)) => report::main(&args),
         Some(Command::List(args)) => listing::list(&args),
         Some(Command::Show(args)) => listing::show(&args),
@@ -48,6 +50,7 @@ pub fn main() -> ExitCode {
         Some(Command::Completions { shell }) => print_completions(shell),
         Some(Command::Trial { spec }) => Ok(crate::trial::runner::main(&spec)),
         Some(Command::Trace) => Ok(crate::trace::main()),
+        Some(Command::Discover { spec }) => Ok(crate::probe::discover::main(&spec)),
         Some(Command::Worker(args)) => return holdline_fixtures::worker::main(args),
         Some(Command::Supervise(args)) => return holdline_fixtures::supervise::main(args),
         Some(Command::Plant(args)) => return crate::calibrate::plant::main(&args),

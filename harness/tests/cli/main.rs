@@ -23,6 +23,7 @@ mod paths;
 mod pipes;
 mod pools;
 mod printed;
+mod probe;
 mod queues;
 mod readiness;
 mod require;
