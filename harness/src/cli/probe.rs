@@ -77,9 +77,13 @@ pub(super) fn main(args: &ProbeArgs) -> Result<u8, Failure> {
         let write = || std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&file, text));
         write()
             .map_err(|error| Failure::environment(format!("failed to write {}: {error}", file.display())))?;
-        print(&format!("the description that was used: {}\n", file.display()))?;
+        if !takes_stdout {
+            print(&format!("the description that was used: {}\n", file.display()))?;
+        }
     }
-    print(&format!("run directory: {}\n", path.display()))?;
+    if !takes_stdout {
+        print(&format!("run directory: {}\n", path.display()))?;
+    }
     Ok(exit_code(&ended.result))
 }
 
