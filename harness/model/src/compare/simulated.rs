@@ -180,7 +180,7 @@ fn least_coverage(size: Size) -> f64 {
 fn check(size: Size, show: bool) {
     let print = |line: String| {
         if show {
-            println!("{line}")
+            println!("{line}");
         }
     };
     print(format!("{} comparisons each, {} resamples", size.comparisons, size.resamples));
