@@ -16,7 +16,6 @@ use tokio::task::JoinHandle;
 use super::TraceSpec;
 use super::process::Supervised;
 use super::record::Told;
-use super::sight::SightError;
 use super::stage::Stage;
 use crate::proc;
 use crate::trace::{Answer, Orders, Span, Traced};
@@ -52,8 +51,8 @@ pub enum TraceError {
     #[error("the process that traces ended without an answer")]
     Silent,
     /// Those who would be traced are not known to be the trial's own.
-    #[error(transparent)]
-    Foreign(#[from] SightError),
+    #[error("{0}")]
+    Foreign(String),
     /// There is no tracer.
     #[error("failed to start the process that traces")]
     Start(#[source] io::Error),
@@ -106,7 +105,7 @@ impl Tracer {
             SweepTarget::Worker => stage.sight.worker_pids(supervisor),
             SweepTarget::Supervisor => vec![supervisor],
         };
-        stage.sight.prove_own(&pids)?;
+        stage.sight.prove_own(&pids).map_err(|error| TraceError::Foreign(error.to_string()))?;
         if pids.is_empty() {
             return Err(TraceError::Nobody { target });
         }
