@@ -25,6 +25,7 @@ use super::socket::{self, Route};
 use super::talk::{Silence, Talk};
 use super::transport::Transport;
 
+mod ends;
 mod reading;
 mod reuse;
 mod step;
@@ -295,37 +296,6 @@ impl<T: Transport> Connection<T> {
                 !self.lingers() && self.phase != Phase::Silence && !has_heard
             }
             Limit::Total => true,
-        }
-    }
-
-    /// How it ends if it cannot be watched.
-    pub(super) fn failed(&self, errno: Errno) -> End {
-        End::now(Outcome::Errno(errno as i32, self.at().stage()))
-    }
-
-    /// How it ends if its time is over now.
-    pub(super) fn timed_out(&self) -> End {
-        End::now(match self.phase {
-            Phase::Silence => Outcome::Silent(SilentEnd::Open),
-            _ => Outcome::TimedOut(self.at().stage()),
-        })
-    }
-
-    /// Notes the SYNs of a handshake that is given up.
-    pub(super) fn note_retransmits(&self, route: &Route, record: &mut ClientRecord) {
-        if self.phase == Phase::Handshake && route.is_tcp() {
-            record.syn_retransmits = socket::retransmits(&self.transport);
-        }
-    }
-
-    /// How it ends if the load is stopped now.
-    pub(super) fn stopped(&self) -> End {
-        if let Some(end) = self.owed {
-            return end;
-        }
-        match self.at().stage() {
-            Stage::Connect if self.first_outcome.is_none() => End::now(Outcome::NotSent(NotSent::Stopped)),
-            _ => self.timed_out(),
         }
     }
 

@@ -75,7 +75,7 @@ pub fn steps(request: &Request, dir: &RunDir, watcher: Watcher<'_>) -> Result<Sw
 ///
 /// # Errors
 ///
-/// As [`steps`], and if tracing is not permitted.
+/// As [`steps()`], and if tracing is not permitted.
 pub fn syscalls(
     request: &Request,
     most: u32,

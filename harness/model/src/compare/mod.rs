@@ -2,7 +2,7 @@
 //!
 //! Of times and rates the ratio to the reference is estimated with its interval ([`ratio`]), next to that of the
 //! reference against itself; losses are compared exactly ([`exact`]). Words follow from intervals alone, which are
-//! corrected for how many comparisons there are ([`holm`]). `simulated.rs` holds against drawn trials how often
+//! corrected for how many comparisons there are ([`holm`]). `tests/simulated.rs` holds against drawn trials how often
 //! intervals hold what they claim, and how often something is called different that is not.
 //!
 //! Only what was recorded is read: comparing needs no rerun.
@@ -15,8 +15,6 @@ mod losses;
 mod quantity;
 mod ratio;
 mod result;
-#[cfg(test)]
-mod simulated;
 #[cfg(test)]
 mod tests;
 

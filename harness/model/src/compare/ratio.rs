@@ -19,7 +19,7 @@ use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 pub const RESAMPLES: usize = 2_000;
 
 /// By how much errors of few repetitions are widened, times their number. Where values cannot lie far out, as where
-/// arrivals are their ruler, Student's t of few of them claims more than it knows (`simulated.rs`).
+/// arrivals are their ruler, Student's t of few of them claims more than it knows (`tests/simulated.rs`).
 const LIGHT_TAILS: f64 = 0.3;
 
 /// What is compared: logarithms of what was measured.

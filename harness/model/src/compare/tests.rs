@@ -1,5 +1,7 @@
 //! Comparisons of runs whose trials are made by hand.
 
+mod simulated;
+
 use super::*;
 use crate::reason::Reason;
 use crate::result::{Outage, Quantiles};

@@ -3,7 +3,7 @@
 //! A [`Case`] is a schedule of faults and its surroundings. It is drawn by strategies of proptest ([`draw`]),
 //! restricted to what a supervisor supports ([`Abilities`]), or aimed at moments of the supervisor's own story
 //! ([`Story`], [`aim`]); it becomes an ordinary scenario file ([`Case::file`]); what came of its trials is
-//! [`judge`]d; a failure is confirmed k of n times ([`Tally`]) and made plainer through proptest's own
+//! [`judge()`]d; a failure is confirmed k of n times ([`Tally`]) and made plainer through proptest's own
 //! `ValueTree` ([`Shrinking`]). Nothing here runs a trial: whoever does tells these values what came of it.
 
 // A new word must be seen wherever words are told apart: no wildcard swallows it.

@@ -1,10 +1,12 @@
 //! Scenario files as they are written. `scenarios/FORMAT.md` describes them for people, the JSON
 //! Schema of these types describes them for editors; what they mean is checked in `validate`.
 
+mod read;
+
 use schemars::JsonSchema;
 
 use super::{Drain, Target};
-use crate::file::{At, Bytes, Never, OneOf, Rate, Table, Time, read_one_of, unknown_word};
+use crate::file::{At, Bytes, Rate, Table, Time};
 use crate::service::file::{CloseFile, ExchangeFile, PoisonChoiceFile, ReplyFile, RequestFile};
 use crate::wire::{Protocol, ProxyVersion};
 use crate::words::{CrashMode, CrashStep, Transport, Verb};
@@ -397,61 +399,4 @@ pub enum ExpectFile {
     Number(i64),
     /// A sign (`<`, `<=`, `=`, `!=`, `>=`, `>`) and a number or time, for example `< 250ms`.
     Text(String),
-}
-
-read_one_of!(
-    TimeoutFile,
-    OneOf::<Self, TimeoutsFile>::new("a time, or a table of connect, first-byte and total")
-        .text(|text| text.parse().map(Self::Total))
-        .table(Self::Each)
-);
-
-read_one_of!(
-    ConnectionFile,
-    OneOf::<Self, Box<ConnectionTableFile>>::new(CONNECTION_EXPECTED).text(connection).table(Self::Table)
-);
-read_one_of!(
-    AtFile,
-    OneOf::<Self, MomentFile>::new("a time, or a table of attempt, fraction, or after and delay")
-        .text(|text| text.parse().map(Self::Time))
-        .table(Self::Moment)
-);
-read_one_of!(
-    FaultRef,
-    OneOf::<Self, Never>::new("the name of an earlier fault, or its index from 0")
-        .text(|text| Ok(Self::Name(text.to_owned())))
-        .number(Self::Index)
-);
-read_one_of!(
-    ControlFile,
-    OneOf::<Self, ControlTableFile>::new("a control verb, or a table of verb and workers")
-        .text(|text| text.parse().map(Self::Verb).map_err(|word| unknown_word(&word)))
-        .table(Self::Table)
-);
-read_one_of!(
-    UserFile,
-    OneOf::<Self, Never>::new("the name of a user, or its id")
-        .text(|text| Ok(Self::Name(text.to_owned())))
-        .number(Self::Id)
-);
-read_one_of!(
-    SysctlFile,
-    OneOf::<Self, Never>::new("a number or a string")
-        .text(|text| Ok(Self::Text(text.to_owned())))
-        .number(Self::Number)
-);
-read_one_of!(
-    ExpectFile,
-    OneOf::<Self, Never>::new("a number, or a string such as \"< 250ms\"; names with a dot stand in quotes")
-        .text(|text| Ok(Self::Text(text.to_owned())))
-        .number(Self::Number)
-);
-
-const CONNECTION_EXPECTED: &str = "\"one-shot\", or a table of requests, pipeline, gap, send-pause, read-pause, body, half-close, pool and every";
-
-fn connection(text: &str) -> Result<ConnectionFile, String> {
-    match text {
-        "one-shot" => Ok(ConnectionFile::Word(ConnectionWord::OneShot)),
-        other => Err(format!("there is no connection `{other}`, expected {CONNECTION_EXPECTED}")),
-    }
 }

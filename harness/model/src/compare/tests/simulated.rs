@@ -1,14 +1,14 @@
 //! How often a comparison is right, on repetitions that are drawn instead of measured.
 //!
 //! Every drawing is seeded. What runs with the other tests draws few comparisons; the table of METHODOLOGY.md is
-//! printed by `cargo test --release -p holdline-model --lib compare::simulated -- --ignored --nocapture`.
+//! printed by `cargo test --release -p holdline-model --lib compare::tests::simulated -- --ignored --nocapture`.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Binomial, Distribution, Exp1, Normal, StandardNormal, StudentT};
 
-use super::exact;
-use super::{Counts, ERROR, Estimate, Logs, Words, confidences};
+use super::super::exact;
+use super::super::{Counts, ERROR, Estimate, Logs, Words, confidences};
 
 /// How a supervisor's times vary from one repetition to the next.
 #[derive(Debug, Clone, Copy)]
