@@ -57,7 +57,14 @@ fn hold_against_table(scenario: &Scenario) -> Result<(), Failed> {
     if let Some(stray) = scenario.reference.grades.keys().find(|name| !names.contains(&name.as_str())) {
         return Err(format!("{stray} is in the table, and no reference supervisor").into());
     }
-    let trials = names.iter().map(|name| cell(scenario, name)).collect::<Result<Vec<_>, _>>()?;
+    let mut trials = match ALONE.contains(&scenario.name.as_str()) {
+        // All of them at once: whoever is to be alone waits until all others have ended.
+        true => alone(|| trials(&[&scenario.name], &names)),
+        false => names.iter().map(|name| beside_others(|| cell(scenario, name))).collect(),
+    }?;
+    for trial in &mut trials {
+        settle(trial, RETRIES, |trial| differs(scenario, trial).is_some())?;
+    }
     let mut wrong: Vec<String> = trials.iter().filter_map(|trial| fault(scenario, trial)).collect();
     wrong.extend(undecided(scenario, &trials));
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
@@ -65,14 +72,8 @@ fn hold_against_table(scenario: &Scenario) -> Result<(), Failed> {
 
 /// Each cell is a run of its own, so that one that must be alone waits for a trial, and not for ten.
 fn cell(scenario: &Scenario, supervisor: &str) -> Result<TrialResult, Failed> {
-    let measure = || trials(&[&scenario.name], &[supervisor]);
-    let measured = match ALONE.contains(&scenario.name.as_str()) {
-        true => alone(measure),
-        false => beside_others(measure),
-    };
-    let mut trial = measured?.pop().ok_or_else(|| format!("{supervisor}: there was no trial"))?;
-    settle(&mut trial, RETRIES, |trial| differs(scenario, trial).is_some())?;
-    Ok(trial)
+    let trial = trials(&[&scenario.name], &[supervisor])?.pop();
+    Ok(trial.ok_or_else(|| format!("{supervisor}: there was no trial"))?)
 }
 
 /// What is wrong with a cell, with what a reader needs to see why.

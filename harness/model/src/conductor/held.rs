@@ -1,14 +1,17 @@
 //! Attempts whose worker is killed in place of poison.
 
-use super::fault::{End, State};
+use super::fault::{End, Fault, State};
 use super::{Conductor, Order, action_in_words, ordinal};
 use crate::ledger::InjectedDeath;
 use crate::reason::Note;
+use crate::scenario::Action;
 
 impl Conductor {
     /// Whoever comes to have this attempt will be killed.
     pub(super) fn held_back(&mut self, index: usize, attempt: u32, at_ns: u64) {
-        if let Some(fault) = self.faults.get_mut(index).filter(|fault| fault.state == State::WithLoad) {
+        let is_poison =
+            |fault: &&mut Fault| fault.state == State::WithLoad && matches!(fault.action, Action::Poison(_));
+        if let Some(fault) = self.faults.get_mut(index).filter(is_poison) {
             fault.state = State::Due { at_ns };
             fault.victim = Some(attempt);
         }
@@ -22,10 +25,9 @@ impl Conductor {
         supervises: bool,
         at_ns: u64,
     ) -> Vec<Order> {
-        let Some(fault) = self.faults.get_mut(index).filter(|fault| matches!(fault.state, State::Due { .. }))
-        else {
-            return Vec::new();
-        };
+        let is_meant =
+            |fault: &&mut Fault| fault.victim == Some(attempt) && matches!(fault.state, State::Due { .. });
+        let Some(fault) = self.faults.get_mut(index).filter(is_meant) else { return Vec::new() };
         fault.state = State::Final(End::Over);
         let action = action_in_words(&fault.action);
         self.deaths.push(InjectedDeath { pid, at_ns, had: Some(attempt) });

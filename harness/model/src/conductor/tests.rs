@@ -576,7 +576,8 @@ impl Play {
 
     fn poison(&mut self, fault: usize, outcome: u8) {
         let error = (outcome % 4 == 3).then(|| "no".to_owned());
-        if outcome & 4 > 0 {
+        // What came of a pause is told as it was, and only so.
+        if outcome & 4 > 0 && !self.paused.contains_key(&fault) {
             // Whoever has it is killed, or nobody has it.
             self.tell(&Event::HeldBack { fault, attempt: 1 });
             return self.tell(&match outcome & 8 {
