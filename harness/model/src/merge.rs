@@ -139,24 +139,10 @@ fn missing(parts: &[Part<'_>]) -> Vec<String> {
 }
 
 fn differences(parts: &[Part<'_>]) -> Vec<[String; 4]> {
-    let facts = |manifest: &Manifest| -> BTreeMap<String, String> {
-        let own = [
-            ("kernel", manifest.kernel.clone()),
-            ("CPU", manifest.cpu_model.clone()),
-            ("number of CPUs", manifest.cpus.to_string()),
-            ("isolation", manifest.isolation.to_string()),
-            ("holdline", manifest.holdline.clone()),
-            ("seed", manifest.seed.to_string()),
-        ];
-        own.map(|(name, value)| (name.to_owned(), value))
-            .into_iter()
-            .chain(manifest.sysctls.clone())
-            .collect()
-    };
-    let first = facts(&parts[0].run.manifest);
+    let first = parts[0].run.manifest.facts();
     let mut found = Vec::new();
     for part in &parts[1..] {
-        for (what, other) in facts(&part.run.manifest) {
+        for (what, other) in part.run.manifest.facts() {
             let own = first.get(&what).cloned().unwrap_or_else(|| "not known".to_owned());
             if own != other {
                 found.push([part.name.to_owned(), what, own, other]);

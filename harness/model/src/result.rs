@@ -92,6 +92,22 @@ pub struct Manifest {
     pub partition: Option<String>,
 }
 
+impl Manifest {
+    /// What two runs should have in common to be held against each other, by name.
+    #[must_use]
+    pub fn facts(&self) -> BTreeMap<String, String> {
+        let own = [
+            ("kernel", self.kernel.clone()),
+            ("CPU", self.cpu_model.clone()),
+            ("number of CPUs", self.cpus.to_string()),
+            ("isolation", self.isolation.to_string()),
+            ("holdline", self.holdline.clone()),
+            ("seed", self.seed.to_string()),
+        ];
+        own.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(self.sysctls.clone()).collect()
+    }
+}
+
 /// One supervisor × one scenario × one repetition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TrialResult {

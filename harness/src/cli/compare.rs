@@ -250,7 +250,7 @@ fn compare_anew(args: &CompareArgs, quantities: &[Quantity]) -> Result<u8, Failu
             error: "interrupted before anything was measured".into(),
         });
     }
-    let (dir, ended) = measure::record(&plan, places.dir, &args.run)?;
+    let (dir, ended) = measure::record(&plan, places.dir, args.run.show_progress)?;
     let comparison = compare::within(&ended.result, &reference, quantities);
     let written =
         measure::write_reports(&dir, &ended.result).and_then(|()| write_comparison(&dir, &comparison));

@@ -60,7 +60,7 @@ fn measured(
     let required = catalogue::required(&args.run.require, &selection.supervisors)?;
     let plan = plan.with_required(required);
     measure::announce(&plan, "");
-    let (dir, ended) = measure::record(&plan, dir, &args.run)?;
+    let (dir, ended) = measure::record(&plan, dir, args.run.show_progress)?;
     measure::write_reports(&dir, &ended.result)?;
     Ok((dir, ended.result))
 }
@@ -93,7 +93,7 @@ fn again(
     say(&format!("in doubt, and measured again: {}", names.join(", ")));
     let folder = RunDir::create(&dir.path().join(format!("again-{round}")))?;
     let plan = selection.plan(args, trials)?;
-    let (folder, ended) = measure::record(&plan, folder, &args.run)?;
+    let (folder, ended) = measure::record(&plan, folder, args.run.show_progress)?;
     measure::write_reports(&folder, &ended.result)?;
     let mut result = ended.result;
     for trial in &mut result.trials {

@@ -6,7 +6,7 @@ use holdline_model::plan::{Partition, estimated_ns};
 use holdline_model::result::RunResult;
 use holdline_reports::text::{counted, duration};
 
-use super::args::{ExportArgs, RunArgs};
+use super::args::{ExportArgs, RunArgs, ShowProgress};
 use super::progress::Progress;
 use super::terminal::say;
 use crate::exit::Failure;
@@ -65,7 +65,7 @@ pub(super) fn options(args: &RunArgs) -> Options {
 }
 
 /// Runs a plan, and records it in this directory.
-pub(super) fn record(plan: &Plan, dir: RunDir, args: &RunArgs) -> Result<(RunDir, Ended), Failure> {
+pub(super) fn record(plan: &Plan, dir: RunDir, shown: ShowProgress) -> Result<(RunDir, Ended), Failure> {
     let mut recorder = Recorder::new(dir);
     let path = recorder.path().to_owned();
     let runner = match Runner::new(plan, &path) {
@@ -75,7 +75,7 @@ pub(super) fn record(plan: &Plan, dir: RunDir, args: &RunArgs) -> Result<(RunDir
             return Err(error.into());
         }
     };
-    let mut progress = Progress::new(args.show_progress);
+    let mut progress = Progress::new(shown);
     let ended = runner.run(&mut [&mut recorder, &mut progress])?;
     Ok((recorder.dir().clone(), ended))
 }

@@ -9,13 +9,12 @@ use holdline_model::words::{Blame, Fate, Grade};
 
 use super::args::ProbeArgs;
 use super::measure::{self, Places};
-use super::progress::Progress;
 use super::run::exit_code;
 use super::terminal::{print, say};
 use crate::exit::Failure;
 use crate::probe::discover::{self, Discovered, is_reached_by};
 use crate::probe::{Asks, Do, STOPPED, Step, Subject};
-use crate::run::{Options, Plan, Recorder, Runner};
+use crate::run::{Options, Plan};
 use crate::sandbox;
 
 /// Probes a command.
@@ -62,11 +61,8 @@ pub(super) fn main(args: &ProbeArgs) -> Result<u8, Failure> {
     let plan = Plan::new(story.scenarios, story.supervisors, story.trials, options)?;
     let saved = args.save.as_ref().map(|folder| (folder, subject.saved(&dos)));
     let Places { dir, exports } = Places::open(args.out.as_deref(), &args.exports)?;
-    let mut recorder = Recorder::new(dir);
-    let path = recorder.path().to_owned();
-    let mut progress = Progress::new(args.show_progress);
-    let ended = Runner::new(&plan, &path)?.run(&mut [&mut recorder, &mut progress])?;
-    measure::write_reports(recorder.dir(), &ended.result)?;
+    let (dir, ended) = measure::record(&plan, dir, args.show_progress)?;
+    measure::write_reports(&dir, &ended.result)?;
     let takes_stdout = exports.take_stdout();
     exports.write(|format| format.render(&ended.result), print)?;
     if !takes_stdout {
@@ -82,7 +78,7 @@ pub(super) fn main(args: &ProbeArgs) -> Result<u8, Failure> {
         }
     }
     if !takes_stdout {
-        print(&format!("run directory: {}\n", path.display()))?;
+        print(&format!("run directory: {}\n", dir.path().display()))?;
     }
     Ok(exit_code(&ended.result))
 }

@@ -18,7 +18,7 @@ use crate::rundir::RunDir;
 pub(super) fn main(args: &RunArgs) -> Result<u8, Failure> {
     let plan = request(args)?.plan()?;
     let Places { dir, exports } = Places::open(args.out.as_deref(), &args.exports)?;
-    let (dir, ended) = measure::record(&plan, dir, args)?;
+    let (dir, ended) = measure::record(&plan, dir, args.show_progress)?;
     finish(args, &dir, exports, &ended.result)?;
     if ended.interrupted {
         say(&format!("interrupted: {}", summary_line(&ended.result)));

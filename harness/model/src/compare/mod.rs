@@ -145,25 +145,10 @@ fn only_in(run: &Named<'_>, scenario: &str, supervisor: &str) -> Warning {
 
 /// What differs between two runs beside what is compared.
 fn differences(reference: &Named<'_>, other: &Named<'_>) -> Vec<Warning> {
-    let facts = |manifest: &Manifest| -> Vec<(String, String)> {
-        let own = [
-            ("kernel", manifest.kernel.clone()),
-            ("CPU", manifest.cpu_model.clone()),
-            ("number of CPUs", manifest.cpus.to_string()),
-            ("isolation", manifest.isolation.to_string()),
-            ("holdline", manifest.holdline.clone()),
-            ("seed", manifest.seed.to_string()),
-        ];
-        own.map(|(name, value)| (name.to_owned(), value))
-            .into_iter()
-            .chain(manifest.sysctls.clone())
-            .collect()
-    };
-    let (before, after) = (facts(&reference.run.manifest), facts(&other.run.manifest));
-    let names: BTreeSet<&String> = before.iter().chain(&after).map(|(name, _)| name).collect();
-    let of = |facts: &[(String, String)], name: &String| {
-        let found = facts.iter().find(|(other, _)| other == name);
-        found.map_or_else(|| "not known".to_owned(), |(_, value)| value.clone())
+    let (before, after) = (reference.run.manifest.facts(), other.run.manifest.facts());
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let of = |facts: &BTreeMap<String, String>, name: &String| {
+        facts.get(name).cloned().unwrap_or_else(|| "not known".to_owned())
     };
     let mut warnings: Vec<Warning> = names
         .into_iter()
