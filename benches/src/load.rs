@@ -24,6 +24,7 @@ pub fn plan(address: &Address, schedule: Schedule) -> LoadPlan {
         clients: None,
         protocol: Protocol::Square,
         connection: Connection::ONE_SHOT,
+        tls: None,
     }
 }
 

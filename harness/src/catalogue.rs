@@ -35,6 +35,8 @@ pub struct ScenarioEntry {
     pub text: String,
     /// The file's name for messages.
     pub origin: String,
+    /// The folder that it stands in; `None`: it is embedded.
+    pub folder: Option<PathBuf>,
     /// What it says.
     pub scenario: Scenario,
 }
@@ -100,7 +102,7 @@ impl ScenarioEntry {
     /// The text is wrong.
     pub fn parse(text: String, origin: String) -> Result<Self, Box<FileError>> {
         let scenario = scenario::parse(&text, &origin)?;
-        Ok(Self { text, origin, scenario })
+        Ok(Self { text, origin, folder: None, scenario })
     }
 
     /// Reads a scenario's file.
@@ -109,7 +111,8 @@ impl ScenarioEntry {
     ///
     /// It cannot be read, or is wrong.
     pub fn read(path: &Path) -> Result<Self, SelectError> {
-        scenario_entry(read(path)?, path.display().to_string())
+        let entry = scenario_entry(read(path)?, path.display().to_string())?;
+        Ok(Self { folder: Some(folder_of(path)?), ..entry })
     }
 }
 
@@ -132,10 +135,15 @@ impl SupervisorEntry {
     pub fn read(path: &Path) -> Result<Self, SelectError> {
         let file = if path.is_dir() { path.join(DESCRIPTION) } else { path.to_owned() };
         let text = read(&file)?;
-        let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let folder = folder.canonicalize().map_err(|error| ReadError::io(folder, error))?;
+        let folder = folder_of(&file)?;
         Ok(Self::parse(text, file.display().to_string(), Source::Folder(folder))?)
     }
+}
+
+/// The folder of a file, as an absolute path.
+fn folder_of(file: &Path) -> Result<PathBuf, ReadError> {
+    let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    folder.canonicalize().map_err(|error| ReadError::io(folder, error))
 }
 
 /// Every supervisor of the catalogue: the reference supervisors first, each group by name.

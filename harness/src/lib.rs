@@ -16,5 +16,6 @@ pub mod receipt;
 pub mod run;
 pub mod rundir;
 pub mod sandbox;
+pub mod tls;
 pub mod trial;
 mod waitable;

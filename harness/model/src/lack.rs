@@ -42,6 +42,8 @@ pub enum Lack {
         /// What is asked for.
         asked: Protocol,
     },
+    /// Its workers do not speak TLS.
+    Tls,
     /// It has no such control action.
     Verb {
         /// Which.
@@ -152,6 +154,10 @@ impl Told for Lack {
                 let (spoken, asked) = (spoken.as_str(), asked.as_str());
                 Phrase::new(format!("its workers speak {spoken}, and the scenario asks for {asked}"))
             }
+            Self::Tls => Phrase::new(
+                "its workers do not speak TLS, and the scenario asks for it; where a proxy above them does, its \
+                 description says so by `[tls]`",
+            ),
             Self::Verb { verb, reason: None } => Phrase::new(format!("it has no `{verb}`")),
             Self::Verb { verb, reason: Some(reason) } => Phrase::new(format!("it has no `{verb}`: {reason}")),
             Self::WorkerToHit => {

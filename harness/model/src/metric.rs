@@ -50,6 +50,8 @@ pub enum Needs {
     Sessions,
     /// Attempts that are silent.
     Silent,
+    /// A service that is spoken to over TLS.
+    Tls,
     /// Replies that name a version.
     Versions,
     /// A fault.
@@ -136,6 +138,14 @@ macro_rules! silent_rows {
     };
 }
 
+macro_rules! tls_rows {
+    ($($field:ident: $read:expr),+) => {
+        [$(row(concat!("tls.", stringify!($field)), Kind::Count, Needs::Tls, |trial| {
+            trial.tls.as_ref().map($read).ok_or(Unmeasured::NoTls)
+        })),+]
+    };
+}
+
 macro_rules! kernel_rows {
     ($($field:ident: $needs:ident),+) => {
         [$(row(concat!("kernel.", stringify!($field)), Kind::Count, Needs::$needs, |trial| {
@@ -157,10 +167,16 @@ const FATES: [Metric; 11] = fates!(
     NotSent
 );
 const BLAMES: [Metric; 3] = blames!(Poison, InFlight, Collateral);
-const LATENCIES: [Metric; 25] = latencies!(send_lag, connect, queue_wait, accept, response);
+const LATENCIES: [Metric; 30] = latencies!(send_lag, connect, queue_wait, accept, tls, response);
 const SESSIONS: [Metric; 6] =
     session_rows!(planned, completed, closed_idle, cut, requests_planned, requests_answered);
 const SILENT: [Metric; 5] = silent_rows!(planned, closed, told, reset, open);
+const TLS: [Metric; 4] = tls_rows!(
+    completed: |tls| tls.completed,
+    resumed: |tls| tls.resumed,
+    failed: |tls| tls.failed.values().sum(),
+    certificates: |tls| tls.certificates.len() as u64
+);
 const KERNEL: [Metric; 6] = kernel_rows!(
     listen_overflows: Namespace,
     listen_drops: Namespace,
@@ -212,8 +228,8 @@ const COST: [Metric; 1] = [row("cost.cpu", Kind::Time, Needs::Proc, |trial| {
     trial.cost.as_ref().map(|cost| cost.cpu_ns).ok_or(Unmeasured::NoProc)
 })];
 
-const TABLE: [&[Metric]; 10] =
-    [&FATES, &BLAMES, &ENDINGS, &OTHERS, &COST, &SESSIONS, &SILENT, &KERNEL, &WORKERS, &LATENCIES];
+const TABLE: [&[Metric]; 11] =
+    [&FATES, &BLAMES, &ENDINGS, &OTHERS, &COST, &SESSIONS, &SILENT, &TLS, &KERNEL, &WORKERS, &LATENCIES];
 
 /// Everything that a trial measures.
 pub fn metrics() -> impl Iterator<Item = &'static Metric> + Clone {

@@ -24,6 +24,7 @@ mod kinds;
 mod loss;
 mod phases;
 mod silent;
+mod tls;
 mod workers;
 
 pub use advice::{Advice, Backlog, Need};
@@ -34,6 +35,7 @@ pub use kinds::{Check, LossKind, MomentKind, What};
 pub use loss::{Cause, Loss};
 pub use phases::{Phase, Phases};
 pub use silent::SilentResult;
+pub use tls::{CertificateResult, TlsResult};
 pub use workers::{InheritanceCheck, WorkersResult};
 
 /// The value of `schema`.
@@ -138,6 +140,9 @@ pub struct TrialResult {
     /// some.
     #[serde(default)]
     pub client_addresses: u64,
+    /// What became of TLS handshakes; absent where the service is spoken to without TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsResult>,
     /// What the kernel counted.
     pub kernel: KernelResult,
     /// Longest runs of requests none of which was served in time.
@@ -217,6 +222,9 @@ pub struct LatencySet {
     pub send_lag: Quantiles,
     /// connected − intended start.
     pub connect: Quantiles,
+    /// End of the TLS handshake − connected; absent where none was made.
+    #[serde(default, skip_serializing_if = "Quantiles::is_empty")]
+    pub tls: Quantiles,
     /// accepted − connected.
     pub queue_wait: Quantiles,
     /// accepted − intended start.
@@ -273,16 +281,18 @@ impl TrialResult {
 }
 
 impl LatencySet {
-    /// Each latency with its name, in the order in which reports show them.
+    /// Each latency with its name, in the order in which reports show them; that of TLS handshakes where there
+    /// were any.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, &Quantiles); 5] {
-        [
+    pub fn named(&self) -> Vec<(&'static str, &Quantiles)> {
+        let tls = (!self.tls.is_empty()).then_some(("tls", &self.tls));
+        let before = [
             ("send_lag", &self.send_lag),
             ("connect", &self.connect),
             ("queue_wait", &self.queue_wait),
             ("accept", &self.accept),
-            ("response", &self.response),
-        ]
+        ];
+        before.into_iter().chain(tls).chain([("response", &self.response)]).collect()
     }
 }
 
@@ -310,6 +320,12 @@ pub struct Quantiles {
 }
 
 impl Quantiles {
+    /// Whether there were no values.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// How the values were obtained, in a sentence; `None` where that needs no saying, since workers wrote
     /// down when they accepted or there is only one way.
     #[must_use]

@@ -12,6 +12,7 @@ use crate::expect;
 use crate::explain::{self, Story};
 use crate::facts::TrialFacts;
 use crate::grade::{self, Evidence};
+use crate::handshakes;
 use crate::latency::Latencies;
 use crate::ledger::{Books, Reconciled, TrialRecords, WorkerLog, reconcile};
 use crate::mark::Consequences;
@@ -30,6 +31,7 @@ use crate::sessions;
 use crate::shm::RecordKind;
 use crate::silent;
 use crate::timeline;
+
 use crate::versions;
 use crate::violation::Violation;
 use crate::watch::Watched;
@@ -124,6 +126,7 @@ pub fn summarise(
         sessions: sessions::count(&scenario.load.connection, records.client, &reconciled),
         silent: silent::count(&scenario.load.connection, records.client, &reconciled),
         endings: endings(records.client),
+        tls: handshakes::count(records.client, facts),
         client_addresses: addresses::used(scenario.load.clients, records.client),
         kernel: kernel_result(records, facts),
         outages: ending::since_start(&outages, facts),
@@ -207,6 +210,7 @@ fn blank(name: &TrialName, elapsed_ns: u64) -> TrialResult {
         silent: None,
         endings: EndingsResult::default(),
         client_addresses: 0,
+        tls: None,
         kernel: KernelResult::default(),
         outages: Vec::new(),
         recovery_ns: Vec::new(),

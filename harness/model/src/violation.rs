@@ -128,6 +128,8 @@ pub enum Unmeasured {
     NothingAccepted,
     /// The workers did not record what they inherited.
     NoInheritance,
+    /// The service is spoken to without TLS.
+    NoTls,
     /// No reply named a version.
     NoVersion,
     /// There was no fault.
@@ -184,6 +186,7 @@ impl fmt::Display for Unmeasured {
             Self::NoLedger => "the workers kept no ledger",
             Self::NothingAccepted => "no worker accepted anything",
             Self::NoInheritance => "the workers did not record what they inherited",
+            Self::NoTls => "the service is spoken to without TLS",
             Self::NoVersion => "no reply named a version",
             Self::NoFault => "there was no fault",
             Self::UncountedOrphans => "what becomes of the service's processes is not known",

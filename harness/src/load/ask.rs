@@ -11,7 +11,8 @@ use holdline_contract::clock::now_ns;
 use holdline_model::answer::{Answer, first_bytes, pid_in};
 use holdline_model::record::{ClientRecord, Outcome};
 use holdline_model::scenario::{self, Load};
-use holdline_model::wire::{Address, Ask, Protocol, asker};
+use holdline_model::tls::TlsFailure;
+use holdline_model::wire::{Address, Ask, Excerpt, Protocol, asker};
 use nix::errno::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -22,8 +23,10 @@ use super::deadlines::Limit;
 use super::errno::{At, outcome_of};
 use super::socket::Route;
 use super::talk::Manner;
-use super::transport::{Plain, Transport};
+use super::tls::Secured;
+use super::transport::{Bare, Broken, Carrier, Greeting, Shown, Transport};
 use super::{LoadError, no_route};
+use crate::tls::{TlsClient, describe};
 use crate::waitable::waitable;
 
 /// How often a client that waits for room in a Unix server's accept queue calls `connect` again.
@@ -42,6 +45,8 @@ pub struct Asker {
     deadline_ns: u64,
     /// The path that it asks for instead of what attempts ask for.
     path: Option<String>,
+    /// How it speaks TLS; `None`: it does not.
+    tls: Option<TlsClient>,
     /// How often it has asked.
     asked: AtomicU32,
 }
@@ -75,6 +80,7 @@ impl Asker {
             timeouts: load.timeouts,
             deadline_ns: load.deadline_ns,
             path: None,
+            tls: None,
             asked: AtomicU32::new(0),
         })
     }
@@ -87,6 +93,34 @@ impl Asker {
         }
         self.path = path;
         self
+    }
+
+    /// Asks over TLS.
+    #[must_use]
+    pub fn over(mut self, tls: Option<TlsClient>) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// The same over TLS where it asks without, whatever the certificate, and the other way round; to see whether it
+    /// was the wrong way to ask. `None`: TLS cannot be had.
+    #[must_use]
+    pub fn otherwise(&self) -> Option<Self> {
+        let tls = match self.tls {
+            None => Some(TlsClient::of_any().ok()?),
+            Some(_) => None,
+        };
+        // It is one request more of the same asker.
+        let asked = AtomicU32::new(self.asked.load(Ordering::Relaxed));
+        let path = self.path.clone();
+        let Self { route, protocol, connection, timeouts, deadline_ns, .. } = *self;
+        Some(Self { route, protocol, connection, timeouts, deadline_ns, path, tls, asked })
+    }
+
+    /// Whether it asks over TLS.
+    #[must_use]
+    pub fn is_over_tls(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// What it asks for, in words.
@@ -112,37 +146,59 @@ impl Asker {
     /// Asks once. It takes no longer than the load's time-outs allow an attempt; dropped before, the
     /// connection is closed.
     pub async fn ask(&self) -> Asked {
+        match &self.tls {
+            None => self.ask_over(&Bare).await,
+            Some(tls) => self.ask_over(&Secured(tls.clone())).await,
+        }
+    }
+
+    async fn ask_over(&self, carrier: &impl Carrier) -> Asked {
         let client = asker(self.asked.fetch_add(1, Ordering::Relaxed));
         let began_ns = now_ns();
-        let (end, reply) = match self.open(client, began_ns) {
+        let (end, came) = match self.open(carrier, client, began_ns) {
             Ok(connection) => self.follow(connection, client, began_ns).await,
-            Err(errno) => (End::now(outcome_of(errno, At::Socket)), Vec::new()),
+            Err(errno) => (End::now(outcome_of(errno, At::Socket)), Came::default()),
         };
         let waited_ns = end.at_ns.saturating_sub(began_ns);
-        let answer = self.answer(end.outcome, waited_ns, &reply);
-        let pid = if answer.is_served() { pid_in(&reply) } else { None };
+        let answer = self.answer(end.outcome, waited_ns, &came);
+        let pid = if answer.is_served() { pid_in(&came.reply) } else { None };
         Asked { began_ns, answer, pid }
     }
 
-    fn open(&self, client: u32, began_ns: u64) -> Result<Connection<Kept>, Errno> {
+    fn open<C: Carrier>(
+        &self,
+        carrier: &C,
+        client: u32,
+        began_ns: u64,
+    ) -> Result<Connection<Kept<C::Over>>, Errno> {
         let socket = self.route.open(client)?;
         let talk = Manner::new(self.protocol, self.connection).talk(client, began_ns, None, Vec::new());
         let talk = match &self.path {
             Some(path) => talk.instead(&get(path)),
             None => talk,
         };
-        Ok(Connection::new(socket, client, talk, Vec::new()))
+        let kept = Kept { beneath: carrier.over(socket), kept: Vec::new() };
+        Ok(Connection::new(kept, client, talk, Vec::new()))
     }
 
-    /// Follows a connection to its outcome. What came of a reply is returned, too.
-    async fn follow(&self, mut connection: Connection<Kept>, client: u32, began_ns: u64) -> (End, Vec<u8>) {
+    /// Follows a connection to its outcome. What came is returned, too.
+    async fn follow<T: Transport>(
+        &self,
+        mut connection: Connection<Kept<T>>,
+        client: u32,
+        began_ns: u64,
+    ) -> (End, Came) {
         let mut record = ClientRecord::planned(client, began_ns, false);
         let mut scratch = [0; SCRATCH_BYTES];
         let mut step = connection.begin(&self.route, &mut record, false);
         let mut socket = None;
         loop {
             match step {
-                Step::Ended(end) => return (end, connection.transport().kept.clone()),
+                Step::Ended(end) => {
+                    let came = Came::over(connection.transport());
+                    connection.close();
+                    return (end, came);
+                }
                 Step::Yield => {
                     step = connection.advance(&self.route, &mut record, &mut scratch);
                     continue;
@@ -165,7 +221,7 @@ impl Asker {
     }
 
     /// Until when the connection may wait, as far as it has got.
-    fn limit_ns(&self, connection: &Connection<Kept>) -> u64 {
+    fn limit_ns(&self, connection: &Connection<impl Transport>) -> u64 {
         let started_ns = connection.started_ns();
         let limits = [
             (Limit::Connect, self.timeouts.connect_ns),
@@ -176,7 +232,8 @@ impl Asker {
         holds.map(|(_, after_ns)| started_ns.saturating_add(*after_ns)).min().unwrap_or(started_ns)
     }
 
-    fn answer(&self, outcome: Outcome, waited_ns: u64, reply: &[u8]) -> Answer {
+    fn answer(&self, outcome: Outcome, waited_ns: u64, came: &Came) -> Answer {
+        let reply = &came.reply;
         let said = first_bytes(reply);
         let outcome = match outcome {
             Outcome::WrongReply if self.path.is_some() && says_success(reply) => Outcome::Replied,
@@ -193,6 +250,15 @@ impl Asker {
                 Answer::Cut { said }
             }
             Outcome::Refused | Outcome::NoPath => Answer::Refused,
+            Outcome::Tls(failure) => Answer::Tls {
+                failure,
+                certificate: came.certificate.as_deref().map(|der| Box::new(describe(der))),
+                said: if failure == TlsFailure::NotTls {
+                    first_bytes(came.first.as_bytes())
+                } else {
+                    String::new()
+                },
+            },
             Outcome::TimedOut(stage) => Answer::TimedOut { stage, waited_ns },
             Outcome::NotSent(_) => Answer::NotAsked { errno: Errno::EMFILE as i32 },
             Outcome::Errno(errno, _) => Answer::NotAsked { errno },
@@ -211,7 +277,10 @@ fn get(path: &str) -> String {
 
 /// Waits until a connection may be able to go on. Its socket is watched from when it is connected or about
 /// to be: before, it would report that it is none.
-async fn something(socket: &mut Option<AsyncFd<OwnedFd>>, connection: &Connection<Kept>) -> io::Result<()> {
+async fn something(
+    socket: &mut Option<AsyncFd<OwnedFd>>,
+    connection: &Connection<impl Transport>,
+) -> io::Result<()> {
     const EITHER: Interest = Interest::READABLE.add(Interest::WRITABLE);
     if connection.waits_for_room() {
         tokio::time::sleep(ROOM_RETRY).await;
@@ -232,47 +301,93 @@ fn errno_of(error: &io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or_default())
 }
 
-/// A socket as it is, that keeps the first bytes that it has received.
+/// What came of a request.
+struct Came {
+    /// The first bytes of the reply.
+    reply: Vec<u8>,
+    /// The first bytes that came, as they came.
+    first: Excerpt,
+    /// The certificate that was shown.
+    certificate: Option<Vec<u8>>,
+}
+
+impl Default for Came {
+    fn default() -> Self {
+        Self { reply: Vec::new(), first: Excerpt::of(&[]), certificate: None }
+    }
+}
+
+impl Came {
+    fn over(kept: &Kept<impl Transport>) -> Self {
+        Self {
+            reply: kept.kept.clone(),
+            first: kept.first().unwrap_or(Excerpt::of(&kept.kept)),
+            certificate: kept.shown().and_then(|shown| shown.certificate).map(<[u8]>::to_vec),
+        }
+    }
+}
+
+/// A transport that keeps the first bytes that it has received.
 #[derive(Debug)]
-struct Kept {
-    plain: Plain,
+struct Kept<T> {
+    beneath: T,
     kept: Vec<u8>,
 }
 
-impl AsFd for Kept {
+impl<T: Transport> AsFd for Kept<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.plain.as_fd()
+        self.beneath.as_fd()
     }
 }
 
-impl Transport for Kept {
-    const SENDS_BY_ITSELF: bool = Plain::SENDS_BY_ITSELF;
+impl<T: Transport> Transport for Kept<T> {
+    const LAYERED: bool = T::LAYERED;
 
-    fn over(socket: OwnedFd) -> Self {
-        Self { plain: Plain::over(socket), kept: Vec::new() }
-    }
-
-    fn greet(&mut self) -> Result<(), Errno> {
-        self.plain.greet()
+    fn greet(&mut self) -> Result<Greeting, Errno> {
+        self.beneath.greet()
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
-        self.plain.send(bytes)
+        self.beneath.send(bytes)
     }
 
     fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, Errno> {
-        let count = self.plain.receive(buffer)?;
+        let count = self.beneath.receive(buffer)?;
         let room = KEPT_BYTES_MAX.saturating_sub(self.kept.len());
         self.kept.extend_from_slice(&buffer[..count.min(room)]);
         Ok(count)
     }
 
     fn peek(&mut self) -> Result<usize, Errno> {
-        self.plain.peek()
+        self.beneath.peek()
     }
 
     fn half_close(&mut self) {
-        self.plain.half_close();
+        self.beneath.half_close();
+    }
+
+    fn part(&mut self) {
+        self.beneath.part();
+    }
+
+    fn broken(&self) -> Option<Broken> {
+        self.beneath.broken()
+    }
+
+    fn ended_in_full(&self) -> bool {
+        self.beneath.ended_in_full()
+    }
+
+    fn sent(&self, of_request: u64) -> u64 {
+        self.beneath.sent(of_request)
+    }
+
+    fn first(&self) -> Option<Excerpt> {
+        self.beneath.first()
+    }
+
+    fn shown(&self) -> Option<Shown<'_>> {
+        self.beneath.shown()
     }
 }
 

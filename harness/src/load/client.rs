@@ -20,7 +20,7 @@ use super::room::Room;
 use super::slab::{Slab, Token};
 use super::socket::Route;
 use super::talk::Manner;
-use super::transport::Transport;
+use super::transport::{Carrier, Transport};
 use super::{Hooks, LoadError, LoadPlan, Progress, STOP_GRACE_NS, StopFlag, no_route};
 
 /// Events that one `epoll_wait` takes. Between two of them, what is due begins.
@@ -34,7 +34,8 @@ const TIMER_TOKEN: u64 = u64::MAX;
 const STOP_TOKEN: u64 = u64::MAX - 1;
 
 /// A load client at work, over one transport.
-pub(super) struct Client<'a, H, T> {
+pub(super) struct Client<'a, H, C: Carrier> {
+    carrier: C,
     hooks: &'a mut H,
     progress: &'a Progress,
     stop: &'a StopFlag,
@@ -45,7 +46,7 @@ pub(super) struct Client<'a, H, T> {
     pacer: Pacer<'a>,
     epoll: Epoll,
     timer: Timer,
-    connections: Slab<Connection<T>>,
+    connections: Slab<Connection<C::Over>>,
     room: Room,
     deadlines: Deadlines,
     pauses: Pauses,
@@ -61,9 +62,10 @@ pub(super) struct Client<'a, H, T> {
     scratch: Box<[u8; SCRATCH_BYTES]>,
 }
 
-impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
+impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
     pub(super) fn new(
         plan: &'a LoadPlan,
+        carrier: C,
         start_ns: u64,
         hooks: &'a mut H,
         progress: &'a Progress,
@@ -78,6 +80,7 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
         epoll.add(stop, EpollEvent::new(edge, STOP_TOKEN)).map_err(setup("stop flag"))?;
         let pacer = Pacer::new(&plan.schedule, start_ns).at_most(plan.attempts_max());
         Ok(Self {
+            carrier,
             hooks,
             progress,
             stop,
@@ -157,7 +160,7 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
             bits => {
                 let token = Token::from_bits(bits);
                 let is_over = event.events().intersects(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP);
-                if self.proceed(token) && is_over {
+                if self.proceed(token) && (is_over || C::Over::LAYERED) {
                     // The close came along with the reply, so that no other event will tell of it.
                     self.proceed(token);
                 }
@@ -200,14 +203,14 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
             Ok(socket) => {
                 let talk = self.manner.talk(attempt, intended_ns, poison, self.room.for_request());
                 let reply = self.room.for_reply();
-                self.launch(Connection::new(socket, attempt, talk, reply));
+                self.launch(Connection::new(self.carrier.over(socket), attempt, talk, reply));
             }
             Err(errno) => self.record_not_sent(attempt, outcome_of(errno, At::Socket)),
         }
     }
 
     /// First come, first served: an attempt does not overtake those that wait for room.
-    fn launch(&mut self, mut connection: Connection<T>) {
+    fn launch(&mut self, mut connection: Connection<C::Over>) {
         self.connect_waiting();
         let queues = !self.waiting_for_room.is_empty();
         self.in_flight += 1;
@@ -278,7 +281,7 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
             let started_ns = self.connections.get(token).map_or(0, Connection::started_ns);
             // What came in time counts, even if its event has not been handled yet.
             self.proceed(token);
-            let is_overdue = |it: &&Connection<T>| it.is_subject_to(limit, started_ns);
+            let is_overdue = |it: &&Connection<C::Over>| it.is_subject_to(limit, started_ns);
             if let Some(connection) = self.connections.get(token).filter(is_overdue) {
                 show_overdue(self.hooks, connection);
                 let end = connection.timed_out();
@@ -346,6 +349,12 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
                     && let Some(said) = self.hooks.said()
                 {
                     self.records[attempt as usize].said = said.keep(&connection.said());
+                }
+                if let Some(shown) = connection.transport().shown() {
+                    let kept = |shown: &[u8]| self.hooks.certificates()?.keep(shown);
+                    let record = &mut self.records[attempt as usize];
+                    (record.certificate, record.resumed) =
+                        (shown.certificate.and_then(kept), shown.is_resumed);
                 }
                 // Likewise, there is no waiting for a close that nobody would notice.
                 if !end.lingers || connection.register(&self.epoll, token).is_err() {

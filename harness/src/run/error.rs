@@ -8,6 +8,7 @@ use crate::catalogue::TemplateProblem;
 use crate::load::LoadError;
 use crate::rundir::RunDirError;
 use crate::sandbox::SandboxError;
+use crate::tls::TlsError;
 
 /// Why a run cannot begin, or did not go on.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,14 @@ pub enum RunError {
     /// A template is missing or wrong.
     #[error(transparent)]
     Template(#[from] TemplateProblem),
+    /// The load client cannot speak TLS as it is told.
+    #[error("{origin}: {error}")]
+    Tls {
+        /// The file that says so.
+        origin: String,
+        /// Why not.
+        error: TlsError,
+    },
     /// The sandbox cannot be had.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),

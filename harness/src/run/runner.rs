@@ -183,6 +183,7 @@ impl<'a> Runner<'a> {
                 Source::Embedded(dir) => SourceSpec::Embedded(dir.path().display().to_string()),
                 Source::Folder(path) => SourceSpec::Folder(path.clone()),
             },
+            scenario_folder: scenario.folder.clone(),
             worker: self.plan.worker.unwrap_or(supervisor.supervisor.worker),
             sandbox: SandboxSpec {
                 isolation: self.plan.isolation,

@@ -17,6 +17,7 @@ use holdline_model::summary::summarise;
 use holdline_model::support;
 
 use crate::kernel::counters;
+use crate::tls::describe_all;
 
 use super::files::TrialFiles;
 use super::inheritance;
@@ -51,6 +52,7 @@ pub(super) fn collect(stage: Stage, collected: Collected) -> Result<TrialResult>
     let logs = if keeps_ledger { worker_logs(&place.workspace.home, &sight.workers)? } else { Vec::new() };
     let inherited = inherit::read_all(&place.workspace.home)?;
     facts.leaked_fds = leaked_fds(&inherited);
+    facts.certificates = client.certificates.as_ref().map(describe_all);
     let expected = inheritance::Expected {
         passing: place.supervisor.socket.passing,
         address: &place.workspace.values.address,

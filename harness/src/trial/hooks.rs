@@ -10,6 +10,7 @@ use holdline_model::conductor::Event;
 use holdline_model::record::{ClientRecord, RequestRecord};
 use holdline_model::said::Said;
 use holdline_model::scenario::Connection;
+use holdline_model::tls::Certificates;
 use holdline_model::wire::Poison;
 use holdline_model::words::CrashStep;
 use tokio::sync::mpsc::UnboundedSender;
@@ -55,6 +56,7 @@ pub(super) struct FaultHooks {
     requests: Vec<RequestRecord>,
     custody: Handover,
     said: Said,
+    certificates: Certificates,
 }
 
 impl FaultHooks {
@@ -65,7 +67,16 @@ impl FaultHooks {
         events: UnboundedSender<Told>,
         custody: Handover,
     ) -> Self {
-        Self { pending, connection, control, events, requests: Vec::new(), custody, said: Said::with_room() }
+        Self {
+            pending,
+            connection,
+            control,
+            events,
+            requests: Vec::new(),
+            custody,
+            said: Said::with_room(),
+            certificates: Certificates::default(),
+        }
     }
 
     /// Keeps room for what is recorded while the load runs: for so many attempts, if it is known how many,
@@ -74,10 +85,10 @@ impl FaultHooks {
         self.requests.reserve(room_for(attempts, requests_each));
     }
 
-    /// The requests that were answered, of connections that carry several or are slow, and what servers
-    /// said instead of the answer.
-    pub(super) fn into_parts(self) -> (Vec<RequestRecord>, Said) {
-        (self.requests, self.said)
+    /// The requests that were answered, of connections that carry several or are slow, what servers
+    /// said instead of the answer, and the certificates that they showed.
+    pub(super) fn into_parts(self) -> (Vec<RequestRecord>, Said, Certificates) {
+        (self.requests, self.said, self.certificates)
     }
 
     /// Takes out the first pending fault that strikes with this attempt. An attempt carries at
@@ -140,6 +151,10 @@ impl Hooks for FaultHooks {
 
     fn said(&mut self) -> Option<&mut Said> {
         Some(&mut self.said)
+    }
+
+    fn certificates(&mut self) -> Option<&mut Certificates> {
+        Some(&mut self.certificates)
     }
 
     fn after_attempt(&mut self, _record: &ClientRecord) {}

@@ -11,6 +11,7 @@ use holdline_model::record::{ClientRecord, RequestRecord};
 use holdline_model::said::Said;
 use holdline_model::scenario::{Action, Scenario, Until};
 use holdline_model::support;
+use holdline_model::tls::Certificates;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
@@ -29,6 +30,8 @@ pub(super) struct ClientLog {
     pub(super) requests: Vec<RequestRecord>,
     /// What servers said instead of the answer.
     pub(super) said: Said,
+    /// The certificates that servers showed; `None`: TLS is not spoken.
+    pub(super) certificates: Option<Certificates>,
 }
 
 /// A load that runs.
@@ -59,6 +62,7 @@ impl RunningLoad {
             clients: place.scenario.load.clients,
             protocol: support::protocol(&place.supervisor, &place.scenario),
             connection: place.scenario.load.connection,
+            tls: place.tls()?,
         };
         let control = Arc::clone(&place.workspace.control);
         let mut hooks = FaultHooks::new(pending, plan.connection, control, sender, custody);
@@ -70,8 +74,9 @@ impl RunningLoad {
             .name("load".to_owned())
             .spawn(move || {
                 let attempts = load::run(&plan, start_ns, &mut hooks, &thread_progress, &thread_stop);
-                let (requests, said) = hooks.into_parts();
-                let log = attempts.map(|attempts| ClientLog { attempts, requests, said });
+                let (requests, said, certificates) = hooks.into_parts();
+                let certificates = plan.tls.is_some().then_some(certificates);
+                let log = attempts.map(|attempts| ClientLog { attempts, requests, said, certificates });
                 let _ = done_sender.send(log);
             })
             .context("failed to start the load thread")?;

@@ -16,6 +16,7 @@ mod counted;
 mod ends;
 mod files;
 mod hands;
+mod hint;
 mod hooks;
 mod inheritance;
 mod lead;
@@ -64,6 +65,9 @@ pub struct TrialSpec {
     pub supervisor: FileText,
     /// The description's folder.
     pub source: SourceSpec,
+    /// The scenario's folder; `None`: it is part of the executable.
+    #[serde(default)]
+    pub scenario_folder: Option<PathBuf>,
     /// Which worker it runs.
     pub worker: WorkerKind,
     /// The sandbox.

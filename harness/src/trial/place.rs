@@ -15,6 +15,7 @@ use super::process::Supervised;
 use super::workspace::Workspace;
 use crate::load::Asker;
 use crate::sandbox::Inside;
+use crate::tls::{Folders, TlsClient};
 
 /// A place that is prepared.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(super) struct Place {
     pub(super) env: Vec<(String, String)>,
     /// The trial's folder in the run directory.
     pub(super) folder: PathBuf,
+    /// Where the files are that `[tls]` names.
+    folders: Folders,
 }
 
 impl Place {
@@ -46,7 +49,13 @@ impl Place {
                 workspace.control.arm(step, mode, times)?;
             }
         }
-        Ok(Self { scenario, supervisor, workspace, env, folder: spec.folder.clone() })
+        let folders = Folders {
+            description: Some(PathBuf::from(&workspace.values.source)),
+            embedded: None,
+            scenario: spec.scenario_folder.clone(),
+            made: Some(workspace.dir.clone()),
+        };
+        Ok(Self { scenario, supervisor, workspace, env, folder: spec.folder.clone(), folders })
     }
 
     /// Starts the supervisor, and gives its command line.
@@ -73,8 +82,17 @@ impl Place {
     /// Asks the service what attempts ask it, outside of all counts.
     pub(super) fn asker(&self) -> Result<Asker> {
         let protocol = support::protocol(&self.supervisor, &self.scenario);
-        Asker::new(&self.workspace.values.address, protocol, &self.scenario.load)
-            .context("failed to get ready to ask the service")
+        let asker = Asker::new(&self.workspace.values.address, protocol, &self.scenario.load)
+            .context("failed to get ready to ask the service")?;
+        Ok(asker.over(self.tls()?))
+    }
+
+    /// How the load client speaks TLS to the service; `None`: it does not. To be asked once the service listens,
+    /// which may make the files for it.
+    pub(super) fn tls(&self) -> Result<Option<TlsClient>> {
+        let Some(tls) = support::tls(&self.supervisor, &self.scenario) else { return Ok(None) };
+        let alpn = support::alpn(&tls, support::protocol(&self.supervisor, &self.scenario));
+        Ok(Some(TlsClient::new(&tls, &alpn, &self.folders)?))
     }
 
     /// What the supervisor needs of a machine, in words to append to why it did not get ready.

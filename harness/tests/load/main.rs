@@ -37,6 +37,7 @@ fn plan(address: Address, schedule: Schedule) -> LoadPlan {
         clients: None,
         protocol: Protocol::Square,
         connection: Connection::ONE_SHOT,
+        tls: None,
     }
 }
 
@@ -85,6 +86,7 @@ fn check_stamps(record: &ClientRecord, start_ns: u64) {
             | Outcome::Truncated
             | Outcome::Closed
             | Outcome::Reset
+            | Outcome::Tls(_)
             | Outcome::Silent(_)
     );
     assert!(!must_be_connected || record.connected.is_some(), "{record:?}");

@@ -110,6 +110,7 @@ impl Watch {
             Answer::Refused
             | Answer::Wrong { .. }
             | Answer::Cut { .. }
+            | Answer::Tls { .. }
             | Answer::TimedOut { .. }
             | Answer::NotAsked { .. } => {
                 self.last = Some(answer.clone());

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::log::{self, Misfits};
 use super::{Attempt, NO_WORKER, TrialRecords, reads};
 use crate::record::{ClientRecord, Outcome, SilentEnd};
+use crate::tls::TlsFailure;
 use crate::told::{Phrase, Told};
 use crate::words::{Fate, Stage, Transport};
 
@@ -229,7 +230,10 @@ const fn never_left(record: &ClientRecord) -> bool {
 }
 
 const fn was_reset(record: &ClientRecord) -> bool {
-    matches!(record.outcome, Outcome::Reset | Outcome::Silent(SilentEnd::Reset))
+    matches!(
+        record.outcome,
+        Outcome::Reset | Outcome::Silent(SilentEnd::Reset) | Outcome::Tls(TlsFailure::Reset)
+    )
 }
 
 /// Client and workers against the kernel. Nothing is checked where the counters are the whole

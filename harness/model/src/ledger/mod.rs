@@ -300,7 +300,12 @@ fn attribute_unrecorded_accepts(records: &TrialRecords<'_>, attempts: &mut [Atte
 
 fn ended_empty_ns(records: &TrialRecords<'_>, attempt: &Attempt) -> Option<u64> {
     let record = records.client.get(attempt.record as usize)?;
-    matches!(record.outcome, Outcome::Closed | Outcome::Reset).then_some(record.finished?.get())
+    let is_empty = match record.outcome {
+        Outcome::Closed | Outcome::Reset => true,
+        Outcome::Tls(failure) => failure.is_cut(),
+        _ => false,
+    };
+    is_empty.then_some(record.finished?.get())
 }
 
 /// The listener whose closing can have ended this attempt, of several the last that closed: open when
@@ -351,9 +356,12 @@ fn fate_of(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt)
         Outcome::TimedOut(Stage::Connect) if attempt.worker == NO_WORKER => Fate::SynDropped,
         Outcome::TimedOut(_) => Fate::TimedOut,
         Outcome::Errno(_, Stage::Connect) => Fate::Refused,
-        Outcome::Closed | Outcome::Reset | Outcome::Errno(_, Stage::FirstByte) => {
-            fate_without_reply(records, record, attempt)
-        }
+        // The client itself had enough of a server that was there.
+        Outcome::Tls(failure) if !failure.is_cut() => Fate::NoReply,
+        Outcome::Closed
+        | Outcome::Reset
+        | Outcome::Tls(_)
+        | Outcome::Errno(_, Stage::Tls | Stage::FirstByte) => fate_without_reply(records, record, attempt),
     }
 }
 

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 
 use super::{Drain, Target};
 use crate::file::{At, Bytes, Never, OneOf, Rate, Table, Time, read_one_of, unknown_word};
+use crate::tls::file::TlsFile;
 use crate::wire::Protocol;
 use crate::words::{CrashMode, CrashStep, Transport, Verb};
 
@@ -37,6 +38,8 @@ pub struct ScenarioFile {
     pub workers: WorkersFile,
     /// The load.
     pub load: At<LoadFile>,
+    /// How the load client speaks TLS, in place of what the supervisor's description says.
+    pub tls: Option<TlsFile>,
     /// What is done to the system.
     #[serde(default)]
     pub fault: Vec<At<FaultFile>>,

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 
 use crate::metric::Expectation;
 use crate::signals::Signal;
+use crate::tls::Tls;
 use crate::wire::{Clients, Poison, Protocol};
 use crate::words::{CrashMode, CrashStep, Grade, Transport, Verb};
 
@@ -41,6 +42,8 @@ pub struct Scenario {
     pub workers: Workers,
     /// The load.
     pub load: Load,
+    /// How the load client speaks TLS, in place of what the supervisor's description says.
+    pub tls: Option<Tls>,
     /// What is done to the system.
     pub faults: Vec<Fault>,
     /// What must hold at the end.

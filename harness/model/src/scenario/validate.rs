@@ -11,6 +11,7 @@ use crate::duration;
 use crate::expect;
 use crate::file::{At, Bytes, FileError, Problem, Source, Table, check_scenario_name, integer, time, word};
 use crate::metric::{self, Expectation};
+use crate::tls;
 use crate::words::{CrashMode, Grade, Transport, UnknownWord, nearest};
 
 /// Reads a scenario file. `origin` is its path, or another name for where the text comes from.
@@ -55,6 +56,7 @@ fn scenario(file: ScenarioFile) -> Result<Scenario, Problem> {
         listen,
         workers,
         load,
+        tls: file.tls.as_ref().map(|file| tls::file::tls(file, tls::Beside::Scenario)).transpose()?,
         faults,
         expect: expectations(&file.expect)?,
         sysctls: sysctls(file.sysctl)?,

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::{Holder, Passing, Protocol, Runs, WorkerKind};
 use crate::file::{At, OneOf, Table, Time, read_one_of, unknown_word};
+use crate::tls::file::TlsFile;
 use crate::words::{Transport, UnknownWord, nearest};
 
 /// A supervisor under test: how it is started, asked and stopped.
@@ -34,6 +35,8 @@ pub struct SupervisorFile {
     pub worker: Option<WorkerKind>,
     /// What its workers speak. Default: square.
     pub protocol: Option<Protocol>,
+    /// How the load client speaks TLS to it. Default: it does not.
+    pub tls: Option<TlsFile>,
     /// Whether a request that makes no sense can make its workers fail. Default: true.
     pub poison: Option<bool>,
     /// Who holds the listener, and how workers get it.

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::signals::Signal;
+use crate::tls::Tls;
 pub use crate::wire::Protocol;
 use crate::words::{Grade, Transport, Verb};
 
@@ -36,6 +37,8 @@ pub struct Supervisor {
     pub worker: WorkerKind,
     /// What its workers speak.
     pub protocol: Protocol,
+    /// How the load client speaks TLS to it; `None`: it does not.
+    pub tls: Option<Tls>,
     /// Whether a request that makes no sense can make its workers fail.
     pub poison: bool,
     /// Who holds the listener, and how workers get it.

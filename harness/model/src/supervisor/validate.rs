@@ -16,6 +16,7 @@ use crate::file::{
 };
 use crate::signals::Signal;
 use crate::template::{self, PLACEHOLDERS, TemplateError};
+use crate::tls;
 use crate::words::{Grade, Transport, Verb};
 
 /// How long a supervisor may take to be ready where its description says nothing.
@@ -52,6 +53,7 @@ fn supervisor(file: SupervisorFile) -> Result<Supervisor, Problem> {
         install: file.install,
         worker: file.worker.unwrap_or(WorkerKind::Rust),
         protocol,
+        tls: file.tls.as_ref().map(|file| tls::file::tls(file, tls::Beside::Description)).transpose()?,
         poison: file.poison.unwrap_or(true),
         socket: Socket { holder: file.socket.holder, passing: file.socket.passing.value },
         transports: non_empty("transports", file.transports, Transport::ALL.to_vec())?,
