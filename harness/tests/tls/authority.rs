@@ -1,8 +1,5 @@
 //! A throw-away authority, and what it signs.
 
-use std::fs;
-use std::path::Path;
-
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
     date_time_ymd,
@@ -44,15 +41,8 @@ impl Authority {
         self.sign_with(name, |_| {})
     }
 
-    /// One that was over years ago.
-    pub(crate) fn sign_expired(&self, name: &str) -> Signed {
-        self.sign_with(name, |parameters| {
-            parameters.not_before = date_time_ymd(2020, 1, 1);
-            parameters.not_after = date_time_ymd(2021, 1, 1);
-        })
-    }
-
-    fn sign_with(&self, name: &str, adapt: impl FnOnce(&mut CertificateParams)) -> Signed {
+    /// One that differs in something.
+    pub(crate) fn sign_with(&self, name: &str, adapt: impl FnOnce(&mut CertificateParams)) -> Signed {
         let names = ["localhost", "127.0.0.1"].map(str::to_owned);
         let mut parameters = CertificateParams::new(names).expect("names");
         parameters.distinguished_name.push(DnType::CommonName, name);
@@ -60,15 +50,5 @@ impl Authority {
         let key = KeyPair::generate().expect("a key");
         let certificate = parameters.signed_by(&key, &self.0).expect("a certificate").pem();
         Signed { certificate, key: key.serialize_pem() }
-    }
-
-    /// Writes what services and clients need into a folder, as `fixtures/planted/tls/certificates.sh` does.
-    pub(crate) fn write_all(&self, folder: &Path) {
-        let write = |name: &str, text: String| fs::write(folder.join(name), text).expect("room");
-        write("ca.pem", self.certificate());
-        write("server.pem", self.sign("first").both());
-        write("next.pem", self.sign("second").both());
-        write("client.pem", self.sign("client").both());
-        write("expired.pem", self.sign_expired("expired").both());
     }
 }

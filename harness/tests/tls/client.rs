@@ -18,6 +18,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, Stream};
 
 use super::authority::{Authority, Signed};
+use super::expired;
 
 const MS: u64 = 1_000_000;
 const PATIENT: Timeouts =
@@ -201,7 +202,7 @@ fn what_has_nothing_in_common_has_its_outcome() {
     check_outcome(&tls, Outcome::Tls(TlsFailure::Alert(120)), move |socket| serve(socket, &other, true));
     let stranger = config(&Authority::new().sign("server"), &[]);
     check_outcome(&tls, Outcome::Tls(TlsFailure::Untrusted), move |socket| serve(socket, &stranger, true));
-    let expired = config(&authority.sign_expired("server"), &[]);
+    let expired = config(&authority.sign_with("server", expired), &[]);
     check_outcome(&tls, Outcome::Tls(TlsFailure::Expired), move |socket| serve(socket, &expired, true));
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use holdline_model::reason::Reason;
 use holdline_model::result::{LossKind, TlsResult, TrialResult};
@@ -10,6 +10,8 @@ use holdline_model::words::{Blame, Fate, Grade};
 
 use super::authority::Authority;
 use super::common::{Place, read_result};
+use super::copied::copy;
+use super::expired;
 use super::lag::lagged;
 
 /// How often a trial is run anew in which the machine was too busy for the generator.
@@ -51,8 +53,8 @@ fn run(scenario: &str, service: &str, options: &[&str]) -> Told {
 fn once(scenario: &str, service: &str, options: &[&str]) -> Told {
     let place = Place::new();
     let folder = place.path("planted");
-    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/planted/tls"), &folder);
-    Authority::new().write_all(&folder);
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/planted/tls"), &folder).expect("room");
+    write_certificates(&folder);
     let (scenario, service) =
         (format!("./planted/scenarios/{scenario}.toml"), format!("./planted/{service}.toml"));
     let mut arguments = vec!["run", &scenario, "-s", &service, "--out", "out", "--show-progress", "none"];
@@ -66,18 +68,15 @@ fn once(scenario: &str, service: &str, options: &[&str]) -> Told {
     Told { trial, exit: output.status.code().expect("an exit code"), log }
 }
 
-/// Copies a folder; symbolic links become what they name.
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("room");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let path: PathBuf = entry.expect("an entry").path();
-        let to = to.join(path.file_name().expect("a name"));
-        if path.is_dir() {
-            copy(&path, &to);
-        } else {
-            fs::copy(&path, &to).expect("room");
-        }
-    }
+/// Writes what services and clients need into a folder, as `fixtures/planted/tls/certificates.sh` does.
+fn write_certificates(folder: &Path) {
+    let authority = Authority::new();
+    let write = |name: &str, text: String| fs::write(folder.join(name), text).expect("room");
+    write("ca.pem", authority.certificate());
+    write("server.pem", authority.sign("first").both());
+    write("next.pem", authority.sign("second").both());
+    write("client.pem", authority.sign("client").both());
+    write("expired.pem", authority.sign_with("expired", expired).both());
 }
 
 #[test]

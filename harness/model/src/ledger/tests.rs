@@ -1,6 +1,7 @@
 //! Trials are built from stories, one for each attempt, so that the right fate is known.
 
 mod applications;
+mod handshakes;
 
 use std::num::NonZeroU64;
 
