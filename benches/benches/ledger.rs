@@ -124,6 +124,8 @@ fn run_of(result: &TrialResult, trials: usize) -> RunResult {
             sysctls: Default::default(),
             counters_host_wide: false,
             required: Vec::new(),
+            reference: None,
+            partition: None,
         },
         complete: true,
         trials: (0..trials).map(trial).collect(),

@@ -23,6 +23,8 @@ pub fn plan(address: &Address, schedule: Schedule) -> LoadPlan {
         spread: true,
         clients: None,
         protocol: Protocol::Square,
+        script: Default::default(),
+        proxy: None,
         connection: Connection::ONE_SHOT,
         tls: None,
     }

@@ -4,6 +4,7 @@
 //! A path (anything with a slash, or that ends in `.toml`) overrides it.
 
 mod files;
+mod requests;
 mod select;
 mod templates;
 
@@ -16,6 +17,7 @@ use include_dir::{Dir, DirEntry, include_dir};
 
 pub use self::files::ReadError;
 use self::files::read;
+pub use self::requests::{RequestProblem, check_requests};
 pub use self::select::{
     SelectError, is_description, is_path, required, select_scenarios, select_supervisors,
 };
@@ -35,7 +37,7 @@ pub struct ScenarioEntry {
     pub text: String,
     /// The file's name for messages.
     pub origin: String,
-    /// The folder that it stands in; `None`: it is embedded.
+    /// The folder that it stands in; `None`: it is in none on disk.
     pub folder: Option<PathBuf>,
     /// What it says.
     pub scenario: Scenario,
@@ -140,7 +142,7 @@ impl SupervisorEntry {
     }
 }
 
-/// The folder of a file, as an absolute path.
+/// The folder of a file; absolute.
 fn folder_of(file: &Path) -> Result<PathBuf, ReadError> {
     let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     folder.canonicalize().map_err(|error| ReadError::io(folder, error))

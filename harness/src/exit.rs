@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+use crate::causes::in_full;
+
 /// Every trial met its scenario's expectations.
 pub const PASS: u8 = 0;
 /// An expectation or a gate failed, or the fuzzer found a failure.
@@ -45,13 +47,6 @@ impl Failure {
     /// The error and what caused it, in one sentence.
     #[must_use]
     pub fn in_words(&self) -> String {
-        let mut words = self.error.to_string();
-        let mut cause = self.error.source();
-        while let Some(error) = cause {
-            words.push_str(": ");
-            words.push_str(&error.to_string());
-            cause = error.source();
-        }
-        words
+        in_full(self.error.as_ref())
     }
 }

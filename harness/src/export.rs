@@ -207,19 +207,19 @@ impl Exports {
         self.list.iter().any(|(_, _, target)| matches!(target, Target::Stdout))
     }
 
-    /// Writes them all; what goes to standard output is handed to `print`.
+    /// Writes them all, each as it is rendered in its format; what goes to standard output is handed to `print`.
     ///
     /// # Errors
     ///
     /// One cannot be rendered or written. The others are written all the same.
     pub fn write<E: From<ExportError>>(
         self,
-        run: &RunResult,
+        render: impl Fn(Format) -> Result<String, ExportError>,
         mut print: impl FnMut(&str) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut failed = None;
         for (format, path, target) in self.list {
-            let written = format.render(run).map_err(E::from).and_then(|text| {
+            let written = render(format).map_err(E::from).and_then(|text| {
                 let fail = |error| E::from(ExportError::Write { option: format.option(), path, error });
                 match target {
                     Target::Stdout => print(&text),

@@ -5,17 +5,24 @@
 
 pub mod calibrate;
 pub mod catalogue;
+mod causes;
 pub mod cli;
 pub mod exit;
 pub mod export;
+pub mod fuzz;
 pub mod kernel;
 pub mod load;
 pub mod manifest;
+mod outside;
+pub mod probe;
 mod proc;
 pub mod receipt;
 pub mod run;
 pub mod rundir;
 pub mod sandbox;
+pub mod sweep;
+pub mod testing;
 pub mod tls;
+mod trace;
 pub mod trial;
 mod waitable;

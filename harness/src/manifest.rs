@@ -38,6 +38,8 @@ pub fn manifest(seed: u64, isolation: Isolation, planned: u32) -> Manifest {
         sysctls: sysctls(),
         counters_host_wide: isolation == Isolation::None,
         required: Vec::new(),
+        reference: None,
+        partition: None,
     }
 }
 

@@ -8,8 +8,10 @@ mod lag;
 use std::path::Path;
 
 use common::{Place, read_result};
+use holdline_model::exit::Exit;
 use holdline_model::reason::Note;
 use holdline_model::result::TrialResult;
+use holdline_model::signals::Signal;
 use holdline_model::words::{CrashMode, Grade, Verdict};
 use lag::lagged;
 use serde_json::Value;
@@ -305,7 +307,7 @@ fn faults_hit_the_supervisor_that_has_taken_over() {
         assert_eq!(run.about("fault", fault)["pids"], serde_json::json!([second]));
     }
     assert_eq!((&ends[1]["pid"], &ends[1]["status"]), (second, &"SIGKILL".into()));
-    assert_eq!(run.trial.supervisor_ended.as_deref(), Some("SIGKILL"));
+    assert_eq!(run.trial.supervisor_ended, Some(Exit::Signal(Signal::KILL)));
     assert_eq!(run.trial.workers.orphans, Some(1));
     assert_eq!(run.trial.grade, Grade::Held, "{:?}", run.trial.losses);
 }

@@ -8,7 +8,10 @@
 #![forbid(unsafe_code)]
 
 mod columns;
+pub mod compare;
 mod detail;
+pub mod fuzz;
+pub mod gate;
 pub mod hdr;
 pub mod html;
 pub mod junit;
@@ -20,6 +23,7 @@ mod rows;
 mod sample;
 mod spread;
 mod style;
+pub mod sweep;
 pub mod table;
 pub mod text;
 

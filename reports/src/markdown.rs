@@ -8,7 +8,7 @@ use holdline_model::words::Grade;
 
 use crate::columns::{Column, Layout, columns};
 use crate::prose::{self, Line, MERGED, NO_TRIALS};
-use crate::ratios::{Ratios, ratios};
+use crate::ratios::{Ratios, ratios as all_ratios};
 use crate::rows::{GRADES_APART, Row, Section, sections, supervisors};
 use crate::text::{UNKNOWN, plain};
 
@@ -36,8 +36,8 @@ fn results(out: &mut String, run: &RunResult) {
     for section in &sections {
         table(out, section);
     }
-    for ratios in ratios(run) {
-        comparison(out, &ratios);
+    for table in all_ratios(run) {
+        ratios(out, &table);
     }
     list(out, "Expectations that did not hold", &prose::violations(run));
     list(out, "Lost", &prose::losses(run));
@@ -88,7 +88,7 @@ fn matrix(out: &mut String, run: &RunResult, sections: &[Section<'_>]) {
 }
 
 /// A table of ratios.
-fn comparison(out: &mut String, ratios: &Ratios) {
+pub(crate) fn ratios(out: &mut String, ratios: &Ratios) {
     out.push_str(&format!("## {}\n\n{}\n\n", escape(&capital(&ratios.title)), escape(&ratios.note)));
     out.push_str(&format!("| {} |\n", ratios.heads.join(" | ")));
     let numbers = ratios.heads.len() - ratios.names;
@@ -152,7 +152,7 @@ pub(crate) fn facts(run: &RunResult) -> Vec<(&'static str, String)> {
 }
 
 /// `text` so that Markdown shows it as it is.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in plain(text).chars() {
         match c {

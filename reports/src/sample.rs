@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use holdline_model::exit::Exit;
 use holdline_model::recovery::Recovery;
 use holdline_model::result::{
     BooksResult, CostResult, KernelResult, LatencySet, Manifest, MomentKind, Outage, Phase, Phases,
@@ -32,6 +33,8 @@ pub(crate) fn run(trials: Vec<TrialResult>) -> RunResult {
             sysctls: BTreeMap::from([("net.core.somaxconn".into(), "4096".into())]),
             counters_host_wide: false,
             required: Vec::new(),
+            reference: None,
+            partition: None,
         },
         complete: true,
         trials,
@@ -102,6 +105,7 @@ impl Losses {
             latency: self.latency(),
             sessions: None,
             silent: None,
+            pool: None,
             endings: Default::default(),
             kernel: self.kernel(),
             outages: self.outages(),
@@ -126,12 +130,8 @@ impl Losses {
                 ..WorkersResult::default()
             },
             versions: self.versions(),
-            cost: Some(CostResult {
-                cpu_ns: 20 * MS,
-                elapsed_ns: 400 * MS,
-                method: "/proc of every process, to within 10 ms each".into(),
-            }),
-            supervisor_ended: (grade == Grade::Down).then(|| "status 101".into()),
+            cost: Some(cost()),
+            supervisor_ended: (grade == Grade::Down).then_some(Exit::Status(101)),
             books: BooksResult::Balanced,
             off: Vec::new(),
             losses: self.losses(),
@@ -276,6 +276,11 @@ impl Losses {
             })
             .collect()
     }
+}
+
+fn cost() -> CostResult {
+    let method = "/proc of every process, to within 10 ms each".into();
+    CostResult { cpu_ns: 20 * MS, elapsed_ns: 400 * MS, method }
 }
 
 fn verdict(grade: Grade) -> Verdict {

@@ -9,7 +9,7 @@ use holdline_model::words::{Grade, Verdict};
 use crate::columns::{self, Column, Layout};
 pub use crate::detail::trial;
 use crate::prose::{self, Line, MERGED, NO_TRIALS};
-use crate::ratios::{Ratios, ratios};
+use crate::ratios::{Ratios, ratios as all_ratios};
 use crate::rows::{Row, Section, sections, supervisors};
 pub use crate::style::Style;
 use crate::text::{UNKNOWN, columns, plain, wrap};
@@ -25,7 +25,7 @@ pub fn terminal(run: &RunResult, style: &Style) -> String {
     if sections.len() > 1 {
         blocks.push(matrix(run, &sections, *style));
     }
-    blocks.extend(ratios(run).iter().map(|ratios| comparison(ratios, *style)));
+    blocks.extend(all_ratios(run).iter().map(|ratios| self::ratios(ratios, *style)));
     blocks.extend(block("lost", &prose::losses(run), *style));
     blocks.extend(block("advice", &prose::advice(run), *style));
     blocks.extend(block("reasons", &prose::reasons(run), *style));
@@ -71,14 +71,14 @@ fn right(text: impl ToString) -> Cell {
 }
 
 /// A table without boxes: a rule below the heading is all it has.
-fn bare_table() -> Table {
+pub(crate) fn bare_table() -> Table {
     let mut table = Table::new();
     table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('─')));
     table.set_content_arrangement(ContentArrangement::Disabled);
     table
 }
 
-fn finish(table: &mut Table) -> Vec<String> {
+pub(crate) fn finish(table: &mut Table) -> Vec<String> {
     let last = table.column_count().saturating_sub(1);
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, if index == last { 0 } else { 2 }));
@@ -164,7 +164,7 @@ fn grade_lists(names: &[&str], sections: &[Section<'_>], style: Style) -> String
 }
 
 /// A table of ratios; a list where it is too wide.
-fn comparison(ratios: &Ratios, style: Style) -> String {
+pub(crate) fn ratios(ratios: &Ratios, style: Style) -> String {
     let mut table = bare_table();
     let cells = |index: usize, text: &str| if index < ratios.names { Cell::new(text) } else { right(text) };
     table.set_header(ratios.heads.iter().enumerate().map(|(index, head)| cells(index, head)));

@@ -9,15 +9,14 @@
 //! otherwise that somebody took them: a reply came, whole or in part, or the end of a connection that
 //! no closing listener explains.
 //!
-//! One case is told wrongly: a handshake that the client takes for finished while the server, its
-//! queue full, dropped the last segment of it. On loopback the queue is full before that: the first
-//! segment is dropped, and the client knows that it waits.
+//! A handshake that the client takes for finished and the server's kernel does not (it keeps back who says
+//! nothing, by `TCP_DEFER_ACCEPT`, or its queue was full) is seen to be half-open meanwhile.
 
 use std::num::NonZeroU64;
 
 use crate::ledger::{Attempt, Reconciled};
 use crate::record::{AcceptSamples, ClientRecord, KernelRecord, Outcome, SilentEnd, Waiting};
-use crate::sampling::{Method, end_of_look_after, waiting_of};
+use crate::sampling::{Method, appeared_ns, end_of_look_after, half_open_ns, waiting_of};
 use crate::words::Fate;
 
 /// The span of time in which a connection was accepted, in CLOCK_MONOTONIC nanoseconds.
@@ -96,7 +95,12 @@ fn span(
     let (from_ns, gone_ns) = match waiting {
         Some(waiting) => (waiting.last_seen_ns, waiting.gone_ns),
         // A worker on another CPU may have accepted before `connect` returned here.
-        None => (record.started?.get(), end_of_look_after(connected_ns, samples)),
+        None => {
+            // One that was kept back half-open was accepted by nobody until then.
+            let from_ns = half_open_ns(record.attempt, samples).map_or(0, |seen_ns| seen_ns);
+            let appeared_ns = appeared_ns(record.attempt, connected_ns, samples);
+            (record.started?.get().max(from_ns), end_of_look_after(appeared_ns, samples))
+        }
     };
     // Whoever got a byte was accepted before that.
     let is_answered = matches!(fate, Fate::Served | Fate::ErrorReply | Fate::WrongReply);
@@ -137,7 +141,7 @@ mod tests {
     /// Looks that take 10 ns each, every 1000 ns from 1000 on.
     fn samples(waiting: Vec<Waiting>) -> AcceptSamples {
         let looks = (1..=20).map(|look| (look * 1000, look * 1000 + 10)).collect();
-        AcceptSamples { waiting, looks, interval_ns: 1000, interval_ns_max: 1000 }
+        AcceptSamples { waiting, half_open: Vec::new(), looks, interval_ns: 1000, interval_ns_max: 1000 }
     }
 
     fn seen(from_ns: u64, to_ns: u64, gone_ns: Option<u64>) -> Waiting {

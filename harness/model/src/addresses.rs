@@ -2,14 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::record::{ClientRecord, Outcome};
+use crate::record::ClientRecord;
 use crate::wire::Clients;
 
 /// From how many addresses attempts were sent.
 pub(crate) fn used(clients: Option<Clients>, client: &[ClientRecord]) -> u64 {
-    let sent = client
-        .iter()
-        .filter(|record| record.started.is_some() && !matches!(record.outcome, Outcome::NotSent(_)));
+    let sent = client.iter().filter(|record| record.opened());
     let addresses = match clients {
         None => sent.count(),
         Some(clients) => sent.map(|record| clients.turn(record.attempt)).collect::<BTreeSet<_>>().len(),
@@ -22,7 +20,7 @@ mod tests {
     use std::num::NonZeroU64;
 
     use super::*;
-    use crate::record::NotSent;
+    use crate::record::{NotSent, Outcome};
 
     fn records(sent: u32) -> Vec<ClientRecord> {
         let record = |attempt| ClientRecord {

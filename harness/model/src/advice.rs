@@ -105,7 +105,8 @@ impl Demand {
             if matches!(attempt.fate, Fate::Refused | Fate::NotSent) {
                 continue;
             }
-            let Some(started) = record.started else { continue };
+            // What goes over a connection that is open already waits in no queue.
+            let Some(started) = record.started.filter(|_| record.opened()) else { continue };
             starts.push(started.get());
             accepts.extend(attempt.accepted.map(std::num::NonZeroU64::get));
             ends.extend(attempt.accepted.or(record.finished).map(std::num::NonZeroU64::get));

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::duration::show_ns;
 use crate::errno::errno_in_words;
+use crate::record::NotSent;
 use crate::tls::{Certificate, TlsFailure};
 use crate::words::Stage;
 
@@ -29,6 +30,8 @@ pub enum Answer {
     },
     /// Nobody listened.
     Refused,
+    /// At the path of a Unix socket there was none.
+    NoPath,
     /// A complete reply that is not the answer.
     Wrong {
         /// The status, where that is what made it wrong.
@@ -63,8 +66,27 @@ pub enum Answer {
     /// The request could not be made.
     NotAsked {
         /// Why.
-        errno: i32,
+        cause: NotAsked,
     },
+}
+
+/// Why a request could not be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NotAsked {
+    /// Whoever asks had none left of something of its own.
+    Lacks(NotSent),
+    /// The kernel said something that has no meaning of its own here.
+    Errno(i32),
+}
+
+impl fmt::Display for NotAsked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lacks(what) => f.write_str(what.in_words()),
+            Self::Errno(errno) => f.write_str(&errno_in_words(u64::from(errno.unsigned_abs()))),
+        }
+    }
 }
 
 impl Answer {
@@ -74,6 +96,7 @@ impl Answer {
         match self {
             Self::Served { .. } | Self::Late { .. } => true,
             Self::Refused
+            | Self::NoPath
             | Self::Wrong { .. }
             | Self::Cut { .. }
             | Self::Tls { .. }
@@ -96,6 +119,7 @@ impl Answer {
             Self::Served { .. }
             | Self::Late { .. }
             | Self::Refused
+            | Self::NoPath
             | Self::TimedOut { .. }
             | Self::NotAsked { .. } => None,
         }
@@ -126,6 +150,7 @@ impl fmt::Display for Answer {
                 write!(f, "the right reply came late, after {}", show_ns(*waited_ns))
             }
             Self::Refused => f.write_str("nobody listened"),
+            Self::NoPath => f.write_str("there was no socket at the path"),
             Self::Wrong { status: Some(status), said } => write!(f, "a reply with status {status}: {said:?}"),
             Self::Wrong { status: None, said } => write!(f, "a reply that is not the answer: {said:?}"),
             Self::Cut { said } if said.is_empty() => {
@@ -154,13 +179,7 @@ impl fmt::Display for Answer {
             Self::TimedOut { stage: Stage::Reply, waited_ns } => {
                 write!(f, "no complete reply within {}", show_ns(*waited_ns))
             }
-            Self::NotAsked { errno } => {
-                write!(
-                    f,
-                    "the request could not be made: {}",
-                    errno_in_words(u64::from(errno.unsigned_abs()))
-                )
-            }
+            Self::NotAsked { cause } => write!(f, "the request could not be made: {cause}"),
         }
     }
 }

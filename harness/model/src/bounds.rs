@@ -59,6 +59,10 @@ pub const SEND_LAG_NS_MAX: u64 = 10 * SECOND_NS;
 pub const USER: RangeInclusive<i64> = 0..=4_294_967_294;
 /// Requests on a connection. The numbers that a session asks for do not repeat within it.
 pub const REQUESTS: RangeInclusive<i64> = 1..=REQUESTS_MAX as i64;
+/// Requests that are sent at once on a connection: all of them are kept until they are sent.
+pub const PIPELINED: RangeInclusive<i64> = 2..=1_000;
+/// Idle connections of a pool, each of which takes a descriptor here and one in the server.
+pub const POOL: RangeInclusive<i64> = 1..=10_000;
 /// Every n-th attempt.
 pub const EVERY: RangeInclusive<i64> = 1..=1_000_000;
 /// The body of a request: more than socket buffers hold, so that a server that does not read it makes

@@ -6,9 +6,11 @@ use std::num::NonZeroU64;
 use crate::duration::show_ns;
 use crate::ledger::{Attempt, WorkerLog, closed_listener, not_sent_causes};
 use crate::overflow;
+use crate::pool;
 use crate::record::{ClientRecord, Ending, Listener, Outcome};
 use crate::requests::{Service, service};
 use crate::result::{Loss, LossKind};
+use crate::sampling::half_open_ns;
 use crate::shm::{RecordKind, parse_crash_detail};
 use crate::told::Phrase;
 use crate::words::{Blame, CrashMode, Fate, Stage, Transport};
@@ -21,7 +23,7 @@ mod story;
 
 pub use story::Story;
 
-use replies::{error_replies, half_closed, no_path, send_failed, too_long, wrong_replies};
+use replies::{error_replies, half_closed, no_path, send_failed, sent_twice, too_long, wrong_replies};
 use said::{Said, count};
 use story::Gap;
 
@@ -44,6 +46,7 @@ pub fn losses(story: &Story<'_>) -> Vec<Loss> {
     tell(&mut lines, LossKind::Errno, unknown_errnos(story));
     tell(&mut lines, LossKind::SendFailed, send_failed(story));
     tell(&mut lines, LossKind::HalfClosed, half_closed(story));
+    tell(&mut lines, LossKind::SentTwice, sent_twice(story));
     tell(&mut lines, LossKind::SentAgain, sent_again(story));
     tell(&mut lines, LossKind::QueueFull, overflow(story));
     tell(&mut lines, LossKind::NotSent, not_sent(story));
@@ -138,19 +141,26 @@ fn refused(story: &Story<'_>) -> Vec<Said> {
 fn queue_resets(story: &Story<'_>) -> Vec<Said> {
     let lost = story.lost(Blame::Collateral, Some(Fate::QueueReset));
     let listeners = &story.records.kernel.listeners;
-    let mut by_listener: BTreeMap<Option<usize>, u64> = BTreeMap::new();
+    let mut by_listener: BTreeMap<(Option<usize>, bool), u64> = BTreeMap::new();
     for (attempt, record) in &lost {
         let ended_ns = record.finished.map_or(0, NonZeroU64::get);
         let closed = closed_listener(story.records, attempt, ended_ns)
             .and_then(|closed| listeners.iter().position(|listener| std::ptr::eq(listener, closed)));
-        *by_listener.entry(closed).or_default() += 1;
+        *by_listener.entry((closed, was_kept_back(story, record))).or_default() += 1;
     }
     by_listener
         .into_iter()
-        .map(|(listener, lost)| match listener.and_then(|index| listeners.get(index)) {
+        .map(|((listener, kept_back), lost)| match listener.and_then(|index| listeners.get(index)) {
             Some(listener) => {
                 let closed_ns = listener.last_seen_ns.unwrap_or(listener.opened_ns);
-                let head = count(lost, " reset in the queue: the listener (inode ").id(listener.inode);
+                let what = match kept_back {
+                    true => {
+                        " reset half-open: they were connected and had said nothing, so that the kernel handed them \
+                         to nobody (TCP_DEFER_ACCEPT); the listener (inode "
+                    }
+                    false => " reset in the queue: the listener (inode ",
+                };
+                let head = count(lost, what).id(listener.inode);
                 let head = head.text(") was closed at ").at(story.since_start_ns(closed_ns));
                 Said::after(head, story.cause(closed_ns))
             }
@@ -160,6 +170,15 @@ fn queue_resets(story: &Story<'_>) -> Vec<Said> {
             }
         })
         .collect()
+}
+
+/// Whether the server's kernel was seen to keep this connection half-open after its client had connected,
+/// while no queue was full: then the listener wants data first.
+fn was_kept_back(story: &Story<'_>, record: &ClientRecord) -> bool {
+    let kernel = story.records.kernel;
+    let seen_ns = kernel.accepts.as_ref().and_then(|samples| half_open_ns(record.attempt, samples));
+    let is_full = kernel.counters.listen_overflows > 0;
+    !is_full && seen_ns.zip(record.connected).is_some_and(|(seen_ns, connected)| seen_ns > connected.get())
 }
 
 fn syn_dropped(story: &Story<'_>) -> Option<Phrase> {
@@ -248,7 +267,14 @@ fn cut_by(log: Option<&WorkerLog>, lost: &[&ClientRecord], stamped: bool) -> Phr
         _ if cut == 1 => Phrase::new("; it had got replies before"),
         sessions => Phrase::new("; ").count(sessions as u64).text(" of them had got replies before"),
     };
-    let after = by_reset.then(after);
+    let reused = match lost.iter().filter(|record| pool::was_broken(record)).count() {
+        0 => Phrase::default(),
+        reused if reused == lost.len() => Phrase::new("; over a connection that others had used before"),
+        reused => Phrase::new("; ")
+            .count(reused as u64)
+            .text(" of them over a connection that others had used before"),
+    };
+    let after = by_reset.then(after).then(reused).then(replies::unanswered(lost));
     let Some(log) = log else { return count(cut, " closed without a complete reply").then(after) };
     // An application cannot tell whether its server closed the connection, or ended.
     if !stamped {

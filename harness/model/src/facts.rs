@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::exit::Exit;
 use crate::reason::{Note, Reason};
-use crate::result::{CostResult, InheritanceCheck};
+use crate::result::{CostResult, InheritanceCheck, SettledResult};
 use crate::tls::Certificate;
 use crate::watch::Watched;
 
@@ -28,6 +29,9 @@ pub struct TrialFacts {
     pub leaked_fds: u32,
     /// Workers that could accept when the load had ended, spares included.
     pub workers_at_end: u32,
+    /// What was left once the service had settled after the load; `None`: that was not looked at.
+    #[serde(default)]
+    pub settled: Option<SettledResult>,
     /// Processes of workers that lived when the load began, where workers keep no ledger.
     #[serde(default)]
     pub alive_at_start: Vec<u32>,
@@ -75,6 +79,9 @@ pub struct FaultFact {
     pub text: String,
     /// The attempt that carried it, if it was poison.
     pub poison: Option<u32>,
+    /// Whether a process was killed in place of poison, by a signal that none survives.
+    #[serde(default)]
+    pub killed: bool,
     /// When it was completed (a command ended, a pause was over); the same instant for most.
     pub done_ns: Option<u64>,
     /// Why it could not be injected.
@@ -88,8 +95,8 @@ pub struct ProcessEnd {
     pub pid: u32,
     /// When, in CLOCK_MONOTONIC nanoseconds.
     pub at_ns: u64,
-    /// How, in words that fit "ended with …".
-    pub status: String,
+    /// How.
+    pub status: Exit,
     /// The process that had taken over from it: then this is no failure, but the last step of a
     /// replacement.
     #[serde(default)]

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::answer::Answer;
 use crate::ledger::{Reconciled, not_sent_causes};
 use crate::reason::Reason;
 use crate::record::{ClientRecord, NotSent, Outcome};
@@ -104,13 +103,12 @@ fn end_of_the_story(evidence: &Evidence<'_>) -> Option<Graded> {
     match &watched.found {
         Found::Back { .. } => None,
         Found::NotBack { last } => {
-            let last = last.as_ref().map(Answer::to_string);
-            Some(down(Reason::NotBack { patience_ns: evidence.patience_ns, last }))
+            Some(down(Reason::NotBack { patience_ns: evidence.patience_ns, answer: last.clone() }))
         }
         Found::NothingLeft => Some(down(Reason::NothingLeft)),
-        Found::Unasked { errno } => {
-            let why = Answer::NotAsked { errno: *errno }.to_string();
-            Some(Graded { grade: Grade::Inconclusive, reason: Some(Reason::Unasked { why }) })
+        Found::Unasked { cause } => {
+            let reason = Reason::Unasked { cause: Some(*cause) };
+            Some(Graded { grade: Grade::Inconclusive, reason: Some(reason) })
         }
         Found::Interrupted => {
             Some(Graded { grade: Grade::Inconclusive, reason: Some(Reason::WatchInterrupted) })

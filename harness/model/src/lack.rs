@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::told::{Phrase, Told};
 use crate::wire::Protocol;
-use crate::words::{Transport, Verb};
+use crate::words::{CrashMode, Transport, Verb};
 
 /// Why a trial is unsupported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -44,6 +44,8 @@ pub enum Lack {
     },
     /// Its workers do not speak TLS.
     Tls,
+    /// Its workers are ours, which expect no header of the PROXY protocol.
+    Proxy,
     /// It has no such control action.
     Verb {
         /// Which.
@@ -55,6 +57,13 @@ pub enum Lack {
     WorkerToHit,
     /// Its workers do not fail at what they cannot understand.
     Poison,
+    /// It has no request that crashes a worker, and a worker that is killed does not fail like this.
+    PoisonMode {
+        /// How the worker is to fail.
+        mode: CrashMode,
+    },
+    /// It has requests of its own, and the scenario sends bodies of zeros.
+    Bodies,
     /// Its workers are its own, and cannot be told to fail.
     Crash,
     /// Its workers are applications, which a server stands before.
@@ -158,6 +167,9 @@ impl Told for Lack {
                 "its workers do not speak TLS, and the scenario asks for it; where a proxy above them does, its \
                  description says so by `[tls]`",
             ),
+            Self::Proxy => Phrase::new(
+                "its workers are holdline's, which expect no PROXY header: only services that bring their own do",
+            ),
             Self::Verb { verb, reason: None } => Phrase::new(format!("it has no `{verb}`")),
             Self::Verb { verb, reason: Some(reason) } => Phrase::new(format!("it has no `{verb}`: {reason}")),
             Self::WorkerToHit => {
@@ -166,6 +178,12 @@ impl Told for Lack {
             Self::Poison => Phrase::new(
                 "its workers do not fail at what they cannot understand, so that no request can crash one",
             ),
+            Self::PoisonMode { mode } => Phrase::new(format!(
+                "it has no [poison], and a worker that is killed instead does not fail by mode {mode}"
+            )),
+            Self::Bodies => {
+                Phrase::new("the scenario sends bodies of zeros, and its [request] says what is sent to it")
+            }
             Self::Crash => {
                 Phrase::new("its workers are its own and cannot be told to fail at boot, idle or drain")
             }
@@ -208,9 +226,11 @@ impl fmt::Display for Missing {
             Some(problem) => problem.fmt(f)?,
             None => write!(f, "{} is not installed", self.program)?,
         }
+        // What hangs is there: to install it is no remedy.
+        let hangs = matches!(self.problem, Some(VersionProblem::Endless { .. }));
         match &self.install {
-            Some(install) => write!(f, "; install it with: {install}"),
-            None => Ok(()),
+            Some(install) if !hangs => write!(f, "; install it with: {install}"),
+            _ => Ok(()),
         }
     }
 }

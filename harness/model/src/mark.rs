@@ -9,7 +9,7 @@
 use std::num::NonZeroU64;
 
 use crate::facts::{FaultFact, TrialFacts};
-use crate::ledger::{Attempt, Reconciled, TrialRecords, WorkerLog};
+use crate::ledger::{Attempt, NO_WORKER, Reconciled, TrialRecords, WorkerLog};
 use crate::reason::Note;
 use crate::record::ClientRecord;
 use crate::scenario::{Action, Scenario};
@@ -83,7 +83,13 @@ impl Consequences {
 
 /// Whether a note says that a fault had no victim.
 fn is_of_nobody(note: &Note) -> bool {
-    matches!(note, Note::HitNobody { .. } | Note::NobodyCame { .. } | Note::NeverStruck { .. })
+    matches!(
+        note,
+        Note::HitNobody { .. }
+            | Note::NobodyHadIt { .. }
+            | Note::NobodyCame { .. }
+            | Note::NeverStruck { .. }
+    )
 }
 
 /// What a reader should know of a fault's consequence, where the fault itself does not say it.
@@ -106,6 +112,9 @@ struct Witness<'a> {
 
 impl Witness<'_> {
     fn consequence(&self, fault: &FaultFact, action: &Action) -> Consequence {
+        if fault.killed {
+            return Consequence::Struck;
+        }
         match (action, fault.poison) {
             (Action::Poison(poison), Some(attempt)) if should_be_caught_or_kill(poison.mode) => {
                 self.of_poison(attempt)
@@ -222,7 +231,7 @@ const fn should_be_caught_or_kill(mode: CrashMode) -> bool {
 fn was_never_taken(attempt: &Attempt, accepts_are_told: bool) -> bool {
     match attempt.fate {
         Fate::Refused | Fate::SynDropped | Fate::QueueReset => true,
-        Fate::TimedOut => accepts_are_told && attempt.accepted.is_none(),
+        Fate::TimedOut => accepts_are_told && attempt.worker == NO_WORKER,
         Fate::Served
         | Fate::NoReply
         | Fate::Truncated

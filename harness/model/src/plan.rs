@@ -1,6 +1,14 @@
 //! Which trials a run consists of, in which order, each with its seed.
 
+use std::fmt;
 use std::str::FromStr;
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use crate::arrivals::Extent;
+use crate::scenario::Scenario;
 
 /// The trials of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +52,9 @@ impl RunPlan {
         });
         let trials = (0..)
             .zip(all)
-            .filter(|(index, _)| partition.is_none_or(|partition| partition.contains(*index)))
+            .filter(|(index, (supervisor, scenario, repetition))| {
+                partition.is_none_or(|part| part.contains(*index, supervisor, scenario, *repetition))
+            })
             .map(|(index, (supervisor, scenario, repetition))| TrialPlan {
                 index,
                 supervisor: supervisor.clone(),
@@ -53,6 +63,42 @@ impl RunPlan {
                 seed: trial_seed(seed, supervisor, scenario, repetition),
             })
             .collect();
+        Self { trials }
+    }
+}
+
+impl RunPlan {
+    /// Plans a comparison: blocks of one repetition, in each of them every scenario, and in each scenario every
+    /// contender, in an order that is drawn from the seed.
+    ///
+    /// The contenders of a block draw from the same seed, so that all of them meet the same arrivals. A part of
+    /// the plan is one of whole blocks, since what is compared is compared within them.
+    #[must_use]
+    pub fn interleaved(
+        contenders: &[String],
+        scenarios: &[String],
+        repetitions: u32,
+        seed: u64,
+        partition: Option<Partition>,
+    ) -> Self {
+        let mut trials = Vec::new();
+        let mut index = 0;
+        for repetition in 0..repetitions {
+            let is_here =
+                partition.is_none_or(|partition| partition.contains(repetition, "", "", repetition));
+            for scenario in scenarios {
+                let of_block = trial_seed(seed, "", scenario, repetition);
+                let mut order: Vec<&String> = contenders.iter().collect();
+                order.shuffle(&mut ChaCha8Rng::seed_from_u64(of_block));
+                for supervisor in order {
+                    if is_here {
+                        let (supervisor, scenario) = (supervisor.clone(), scenario.clone());
+                        trials.push(TrialPlan { index, supervisor, scenario, repetition, seed: of_block });
+                    }
+                    index += 1;
+                }
+            }
+        }
         Self { trials }
     }
 }
@@ -82,42 +128,114 @@ fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// A part of a plan, for machines that share a run: `slice:1/3`.
+/// What a trial takes beside its load and the first boot: sandbox, start and stop of the supervisor.
+const BESIDE_NS: u64 = 200_000_000;
+
+/// About how long a trial of this scenario takes: its load, as far as that is certain before, the boot of its
+/// workers, and what every trial takes. How long attempts wait for a reply is not known before.
+#[must_use]
+pub fn estimated_ns(scenario: &Scenario) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "`as` saturates, which is meant"
+    )]
+    let load_ns = Extent::of(&scenario.load).end_ns_min as u64;
+    load_ns.saturating_add(scenario.workers.boot_ns).saturating_add(BESIDE_NS)
+}
+
+/// A part of a plan, for machines that share a run: `slice:1/3` or `hash:1/3`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Partition {
+    by: By,
     /// Which part, from 1.
     m: u32,
     /// Of how many.
     n: u32,
 }
 
+/// By what trials are dealt out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// Every n-th trial, so that parts are as large as each other.
+    Slice,
+    /// A hash of what the trial is, so that it stays in its part whatever else is selected.
+    Hash,
+}
+
+impl By {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Slice => "slice",
+            Self::Hash => "hash",
+        }
+    }
+}
+
 impl Partition {
-    /// Part `m` of `n`; `None` unless 1 ≤ m ≤ n.
+    /// Every n-th trial, as part `m` of `n`; `None` unless 1 ≤ m ≤ n.
     #[must_use]
     pub fn new(m: u32, n: u32) -> Option<Self> {
-        (1..=n).contains(&m).then_some(Self { m, n })
+        (1..=n).contains(&m).then_some(Self { by: By::Slice, m, n })
     }
 
-    /// Whether the trial with this index belongs to it: every n-th does.
+    /// The part that an indexed Job of Kubernetes runs: its index counts from 0.
     #[must_use]
-    pub fn contains(self, index: u32) -> bool {
-        index % self.n == self.m - 1
+    pub fn of_job(index: &str, completions: &str) -> Option<Self> {
+        Self::new(index.parse::<u32>().ok()?.checked_add(1)?, completions.parse().ok()?)
+    }
+
+    /// Whether the trial with this index belongs to it, which is that trial.
+    #[must_use]
+    pub fn contains(self, index: u32, supervisor: &str, scenario: &str, repetition: u32) -> bool {
+        let number = match self.by {
+            By::Slice => u64::from(index),
+            By::Hash => trial_seed(0, supervisor, scenario, repetition),
+        };
+        number % u64::from(self.n) == u64::from(self.m - 1)
+    }
+
+    /// `slice` or `hash`.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        self.by.as_str()
+    }
+
+    /// Which part, from 1.
+    #[must_use]
+    pub const fn part(self) -> u32 {
+        self.m
+    }
+
+    /// Of how many.
+    #[must_use]
+    pub const fn of(self) -> u32 {
+        self.n
+    }
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}/{}", self.kind(), self.m, self.n)
     }
 }
 
 /// A text that is no partition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no partition; write slice:m/n with 1 ≤ m ≤ n, for example slice:1/3")]
+#[error("`{0}` is no partition; write slice:m/n or hash:m/n with 1 ≤ m ≤ n, for example slice:1/3")]
 pub struct NotAPartition(String);
 
 impl FromStr for Partition {
     type Err = NotAPartition;
 
     fn from_str(text: &str) -> Result<Self, NotAPartition> {
-        text.strip_prefix("slice:")
-            .and_then(|rest| rest.split_once('/'))
-            .and_then(|(m, n)| Self::new(m.parse().ok()?, n.parse().ok()?))
-            .ok_or_else(|| NotAPartition(text.to_owned()))
+        let read = || {
+            let (kind, rest) = text.split_once(':')?;
+            let by = [By::Slice, By::Hash].into_iter().find(|by| by.as_str() == kind)?;
+            let (m, n) = rest.split_once('/')?;
+            Some(Self { by, ..Self::new(m.parse().ok()?, n.parse().ok()?)? })
+        };
+        read().ok_or_else(|| NotAPartition(text.to_owned()))
     }
 }
 
@@ -169,9 +287,36 @@ mod tests {
     }
 
     #[test]
+    fn a_comparison_is_blocked_by_repetition_and_shuffled_within() {
+        let contenders = names(&["a", "b", "c", "d"]);
+        let plan = RunPlan::interleaved(&contenders, &names(&["x", "y"]), 20, 1, None);
+        assert_eq!(plan, RunPlan::interleaved(&contenders, &names(&["x", "y"]), 20, 1, None));
+        let mut orders = std::collections::BTreeSet::new();
+        for (number, block) in plan.trials.chunks(4).enumerate() {
+            let same = (&block[0].scenario, block[0].repetition, block[0].seed);
+            assert_eq!(block[0].repetition as usize, number / 2);
+            assert!(block.iter().all(|trial| (&trial.scenario, trial.repetition, trial.seed) == same));
+            let order: Vec<&str> = block.iter().map(|trial| trial.supervisor.as_str()).collect();
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, contenders);
+            orders.insert(order);
+        }
+        assert!(orders.len() > 12, "of 24 orders, 40 blocks have {}", orders.len());
+        let firsts = |name: &str| plan.trials.chunks(4).filter(|block| block[0].supervisor == name).count();
+        assert!(contenders.iter().all(|name| (3..=20).contains(&firsts(name))), "nobody is always first");
+        let part = RunPlan::interleaved(&contenders, &names(&["x", "y"]), 20, 1, Partition::new(2, 3));
+        assert!(part.trials.iter().all(|trial| trial.repetition % 3 == 1 && plan.trials.contains(trial)));
+    }
+
+    #[test]
     fn partitions_are_read() {
-        assert_eq!("slice:2/3".parse(), Ok(Partition { m: 2, n: 3 }));
-        for wrong in ["slice:0/3", "slice:4/3", "slice:1/0", "2/3", "slice:1", "slice:a/b", "hash:1/2", ""] {
+        assert_eq!("slice:2/3".parse(), Ok(Partition { by: By::Slice, m: 2, n: 3 }));
+        assert_eq!("hash:2/3".parse(), Ok(Partition { by: By::Hash, m: 2, n: 3 }));
+        assert_eq!("hash:2/3".parse::<Partition>().map(|part| part.to_string()), Ok("hash:2/3".to_owned()));
+        assert_eq!(Partition::of_job("0", "3"), Partition::new(1, 3));
+        assert_eq!((Partition::of_job("3", "3"), Partition::of_job("", "3")), (None, None));
+        for wrong in ["slice:0/3", "slice:4/3", "slice:1/0", "2/3", "slice:1", "slice:a/b", "hsh:1/2", ""] {
             assert!(wrong.parse::<Partition>().is_err(), "{wrong}");
         }
     }
@@ -180,12 +325,13 @@ mod tests {
         #[test]
         fn partitions_are_disjoint_and_cover(
             supervisors in 0..5_usize, scenarios in 0..5_usize, repetitions in 0..5_u32, n in 1..8_u32, seed: u64,
+            kind in prop::sample::select(vec!["slice", "hash"]),
         ) {
             let supervisors: Vec<String> = (0..supervisors).map(|i| format!("s{i}")).collect();
             let scenarios: Vec<String> = (0..scenarios).map(|i| format!("c{i}")).collect();
             let whole = RunPlan::new(&supervisors, &scenarios, repetitions, seed, None);
             let mut parts: Vec<TrialPlan> = (1..=n)
-                .flat_map(|m| RunPlan::new(&supervisors, &scenarios, repetitions, seed, Partition::new(m, n)).trials)
+                .flat_map(|m| RunPlan::new(&supervisors, &scenarios, repetitions, seed, format!("{kind}:{m}/{n}").parse().ok()).trials)
                 .collect();
             parts.sort_by_key(|trial| trial.index);
             prop_assert_eq!(parts, whole.trials);

@@ -1,18 +1,24 @@
 //! Why a trial has the mark that it has, and what a reader should know of it: each reason and each note
 //! is a value, whose Display is the sentence that reports print.
 
+mod remedy;
+
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::answer::{Answer, NotAsked};
 use crate::duration::show_ns;
+use crate::exit::Exit;
 use crate::lack::Lack;
 use crate::ledger::books::Entry;
 use crate::record::NotSent;
 use crate::told::{Phrase, Told};
-use crate::wire::{CONTENT_BYTES_MAX, HEAD_BYTES_MAX};
+use crate::wire::{CONTENT_BYTES_MAX, HEAD_BYTES_MAX, LOOKED_BYTES_MAX};
 use crate::words::CrashStep;
+
+pub use remedy::Remedy;
 
 /// Why a trial is unsupported, inconclusive or down.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -49,10 +55,11 @@ pub enum Reason {
         asked: String,
         /// How often.
         times: u32,
-        /// What came of it the last time, in words.
-        came: String,
-        /// What to do about it.
-        remedy: String,
+        /// What came of it the last time; absent where no reply came before the time to get ready was over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer: Option<Answer>,
+        /// What to write into the description.
+        remedy: Remedy,
     },
     /// Client, workers and kernel do not agree.
     BooksOff {
@@ -77,15 +84,17 @@ pub enum Reason {
     NotBack {
         /// For how long it was watched after the load, in nanoseconds.
         patience_ns: u64,
-        /// What came of the last request, in words; absent where none was made to its end.
-        last: Option<String>,
+        /// What came of the last request; absent where none was made to its end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer: Option<Answer>,
     },
     /// The supervisor has ended, and no process is left that could listen.
     NothingLeft,
     /// Whether the service comes back cannot be told: it could not be asked.
     Unasked {
-        /// Why, in words.
-        why: String,
+        /// Why; absent in files that say it in words alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cause: Option<NotAsked>,
     },
     /// The load client could not send for want of something of its own.
     NotSent {
@@ -147,12 +156,14 @@ pub enum Note {
     /// The supervisor died of being asked to stop.
     DiedOfStop {
         /// How it ended, in words that fit "ended with …".
-        status: String,
+        #[schemars(with = "String")]
+        status: Exit,
     },
     /// The supervisor ended while the load ran, and left others behind.
     LeftBehind {
         /// How it ended, in words that fit "ended with …".
-        status: String,
+        #[schemars(with = "String")]
+        status: Exit,
         /// What was left, and the remedy.
         hint: String,
     },
@@ -162,6 +173,28 @@ pub enum Note {
         fault: u64,
         /// What was done, in words.
         action: String,
+    },
+    /// The service has no request that crashes a worker, so that whoever had the attempt was killed.
+    KilledInstead {
+        /// Which fault of the scenario, from 1.
+        fault: u64,
+        /// What was to happen, in words.
+        action: String,
+        /// The attempt.
+        attempt: u32,
+        /// The process.
+        pid: u32,
+        /// Whether it was the supervisor itself.
+        supervises: bool,
+    },
+    /// Whoever had the attempt was to be killed, and nobody had it.
+    NobodyHadIt {
+        /// Which fault of the scenario, from 1.
+        fault: u64,
+        /// What was to happen, in words.
+        action: String,
+        /// The attempt.
+        attempt: u32,
     },
     /// A fault that an attempt carried came to no worker.
     Untaken {
@@ -214,9 +247,9 @@ impl Told for Reason {
                 Phrase::new("interrupted while it was watched whether the service comes back")
             }
             Self::NoAttempt => Phrase::new("no attempt was made"),
-            Self::NoRightReply { asked, times, came, remedy } => Phrase::new("asked ")
+            Self::NoRightReply { asked, times, answer, remedy } => Phrase::new("asked ")
                 .count(u64::from(*times))
-                .text(format!(" times for {asked}, the service gave no right reply, so that nothing is graded; the last time: {came}. {remedy}")),
+                .text(format!(" times for {asked}, the service gave no right reply, so that nothing is graded; the last time: {}. {remedy}", came(answer.as_ref()))),
             Self::BeforeFault { late, lost, of } => before_fault(*late, *lost, *of),
             Self::BooksOff { lines } => {
                 let all = lines.iter().enumerate().map(|(index, line)| (index > 0, line.phrase()));
@@ -232,17 +265,21 @@ impl Told for Reason {
                 let when = if *after_fault { " after the last fault" } else { "" };
                 Phrase::new("none of the ").count(*attempts).text(format!(" attempts{when} was served"))
             }
-            Self::NotBack { patience_ns, last } => {
+            Self::NotBack { patience_ns, answer } => {
                 let phrase =
                     Phrase::new("not back within ").text(show_ns(*patience_ns)).text(" of the load's end");
-                match last {
-                    Some(last) => phrase.text(": ").text(last),
+                match answer {
+                    Some(answer) => phrase.text(": ").text(answer.to_string()),
                     None => phrase,
                 }
             }
             Self::NothingLeft => Phrase::new("gone for good: nothing is left that could come back"),
-            Self::Unasked { why } => {
-                Phrase::new(format!("whether the service comes back cannot be told: {why}"))
+            Self::Unasked { cause } => {
+                let phrase = Phrase::new("whether the service comes back cannot be told");
+                match cause {
+                    Some(cause) => phrase.text(format!(": the request could not be made: {cause}")),
+                    None => phrase,
+                }
             }
             Self::NotSent { cause, attempts } => {
                 let phrase = Phrase::default().count(*attempts);
@@ -250,7 +287,12 @@ impl Told for Reason {
             }
             Self::TooLong { attempts } => {
                 let reads =
-                    format!("{} MiB or a head of {} KiB", CONTENT_BYTES_MAX >> 20, HEAD_BYTES_MAX >> 10);
+                    format!(
+                        "{} MiB, a head of {} KiB, or {} KiB in which it looks for what a reply is to hold",
+                        CONTENT_BYTES_MAX >> 20,
+                        HEAD_BYTES_MAX >> 10,
+                        LOOKED_BYTES_MAX >> 10
+                    );
                 let phrase =
                     Phrase::default().count(*attempts).text(" attempts got a reply that is longer than ");
                 phrase.text(format!("what holdline reads of one ({reads})"))
@@ -267,6 +309,12 @@ impl Told for Reason {
             Self::Undecided { fault, action, why } => Phrase::new(format!("fault {fault} ({action}): {why}")),
         }
     }
+}
+
+/// What came of a request, if anything did.
+fn came(answer: Option<&Answer>) -> String {
+    let nothing = || "no reply came before the time to get ready was over".to_owned();
+    answer.map_or_else(nothing, Answer::to_string)
 }
 
 /// "18 of 200 were late before any fault".
@@ -302,6 +350,22 @@ impl Told for Note {
             Self::HitNobody { fault, action } => {
                 Phrase::new(format!("fault {fault} ({action}) hit nobody: no such process ran"))
             }
+            Self::KilledInstead { fault, action, attempt, pid, supervises } => {
+                let alone = if *supervises {
+                    ", and was the supervisor itself, which nobody starts again"
+                } else {
+                    ""
+                };
+                Phrase::new(format!("fault {fault} ({action}): the service has no request that crashes a worker, so that process "))
+                    .id(*pid)
+                    .text(" was killed, which had attempt ")
+                    .id(*attempt)
+                    .text(alone)
+            }
+            Self::NobodyHadIt { fault, action, attempt } => {
+                Phrase::new(format!("fault {fault} ({action}) hit nobody: no process had accepted attempt "))
+                    .id(*attempt)
+            }
             Self::Untaken { fault, action } => {
                 Phrase::new(format!("fault {fault} ({action}) hit nobody: no worker took the attempt"))
             }
@@ -330,5 +394,24 @@ impl fmt::Display for Reason {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.phrase().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_say_in_words_what_is_a_value_here_are_read() {
+        let text =
+            r#"{"kind":"no_right_reply","asked":"x","times":1,"came":"nobody listened","remedy":"write it"}"#;
+        let remedy = Remedy::SayProtocol;
+        let expected = Reason::NoRightReply { asked: "x".to_owned(), times: 1, answer: None, remedy };
+        assert_eq!(serde_json::from_str::<Reason>(text).expect("a reason"), expected);
+        let text = r#"{"kind":"not_back","patience_ns":7,"last":"nobody listened"}"#;
+        let expected = Reason::NotBack { patience_ns: 7, answer: None };
+        assert_eq!(serde_json::from_str::<Reason>(text).expect("a reason"), expected);
+        let text = r#"{"kind":"unasked","why":"the request could not be made"}"#;
+        assert_eq!(serde_json::from_str::<Reason>(text).expect("a reason"), Reason::Unasked { cause: None });
     }
 }

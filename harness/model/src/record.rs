@@ -5,10 +5,13 @@ use std::num::NonZeroU64;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::carried::{Afterwards, Carried};
 use crate::custody::Held;
 use crate::said::Which;
 use crate::tls::{self, TlsFailure};
 use crate::words::{Stage, words};
+
+mod carried;
 
 /// An instant in CLOCK_MONOTONIC nanoseconds, if it came to pass.
 pub type Stamp = Option<NonZeroU64>;
@@ -134,6 +137,8 @@ pub struct ClientRecord {
     pub version: u16,
     /// How many of its requests got their right reply, in order; for one-shot 1 or 0.
     pub requests_answered: u16,
+    /// How many requests were sent before a reply came, where they were sent at once; else 0.
+    pub requests_pipelined: u16,
     /// The first bytes of a reply that was not the answer, or not complete.
     pub said: Which,
     /// How the server ended the connection; `None`: it was not seen to.
@@ -147,6 +152,12 @@ pub struct ClientRecord {
     pub certificate: tls::Which,
     /// Whether the TLS handshake resumed what an earlier one had agreed on.
     pub resumed: bool,
+    /// Whether it was connected, and ended before the kernel had taken a byte of any request.
+    pub unasked: bool,
+    /// Whether the server said with a reply that it answers none of those requests that were sent behind it.
+    pub announced: bool,
+    /// How it was carried, if it belongs to a pool.
+    pub carried: Option<Carried>,
 }
 
 impl Outcome {
@@ -229,12 +240,16 @@ impl ClientRecord {
             syn_retransmits: 0,
             version: 0,
             requests_answered: 0,
+            requests_pipelined: 0,
             said: None,
             ended: None,
             send_failed: false,
             half_closed: false,
             certificate: None,
             resumed: false,
+            unasked: false,
+            announced: false,
+            carried: None,
         }
     }
 }
@@ -312,11 +327,23 @@ pub struct Waiting {
     pub gone_ns: Option<u64>,
 }
 
+/// A connection whose handshake the server's kernel had not finished (SYN_RECV), when it was seen so last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HalfOpen {
+    /// Which attempt it belongs to.
+    pub attempt: u32,
+    /// The beginning of the last look that saw it so, in CLOCK_MONOTONIC nanoseconds.
+    pub last_seen_ns: u64,
+}
+
 /// Who waited to be accepted, as it was sampled.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AcceptSamples {
     /// Those who were seen waiting, in order of attempt.
     pub waiting: Vec<Waiting>,
+    /// Those whose handshake the server's kernel was seen not to have finished, in order of attempt.
+    #[serde(default)]
+    pub half_open: Vec<HalfOpen>,
     /// Beginning and end of each look that succeeded, in CLOCK_MONOTONIC nanoseconds, in order.
     pub looks: Vec<(u64, u64)>,
     /// Nanoseconds between looks, as the median.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use crate::ledger::{Attempt, Reconciled};
 use crate::record::{ClientRecord, RequestRecord};
 use crate::scenario::Connection;
+use crate::sessions::lost_requests;
 use crate::words::{Blame, Fate};
 
 /// How a request went, for whoever waited for it.
@@ -65,10 +66,21 @@ pub fn in_order(
         one(request.intended_ns, begun_ns, request.answered_ns, waited_ns > deadline_ns, deadline_ns)
     });
     let last = last_answered(requests);
-    let others = reconciled.attempts.iter().filter_map(|attempt| {
-        let record = client.get(attempt.record as usize)?;
-        let last_ns = last.get(&record.attempt).map(|request| request.answered_ns);
-        of_attempt(attempt, record, last_ns, connection.of_attempt(record.attempt).gap_ns, deadline_ns)
+    let others = reconciled.attempts.iter().flat_map(|attempt| {
+        let record = client.get(attempt.record as usize);
+        let other = record.and_then(|record| {
+            let planned = connection.of_attempt(record.attempt);
+            let last_ns = last.get(&record.attempt).map(|request| request.answered_ns);
+            let one = of_attempt(attempt, record, last_ns, planned.gap_ns, deadline_ns)?;
+            match planned.pipeline {
+                true => {
+                    let lost = lost_requests(&planned, attempt, record).max(1);
+                    Some((Request { due_ns: record.intended_ns, ..one }, lost))
+                }
+                false => Some((one, 1)),
+            }
+        });
+        other.into_iter().flat_map(|(request, times)| (0..times).map(move |_| request))
     });
     let mut order: Vec<Request> = answered.chain(others).collect();
     order.sort_by_key(|request| request.due_ns);

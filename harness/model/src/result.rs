@@ -8,11 +8,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::exit::Exit;
 use crate::ledger::Entry;
 use crate::reason::{Note, Reason};
 use crate::recovery::Recovery;
-use crate::sampling::Method;
-use crate::told::{Phrase, Told};
 use crate::violation::Violation;
 use crate::words::{Blame, Fate, Grade, Isolation, Mark, Verdict};
 
@@ -21,8 +20,10 @@ mod books;
 mod endings;
 mod kernel;
 mod kinds;
+mod latency;
 mod loss;
 mod phases;
+mod pool;
 mod silent;
 mod tls;
 mod workers;
@@ -32,11 +33,13 @@ pub use books::BooksResult;
 pub use endings::EndingsResult;
 pub use kernel::{KernelResult, ListenerResult};
 pub use kinds::{Check, LossKind, MomentKind, What};
+pub use latency::{LatencySet, Quantiles};
 pub use loss::{Cause, Loss};
 pub use phases::{Phase, Phases};
+pub use pool::PoolResult;
 pub use silent::SilentResult;
 pub use tls::{CertificateResult, TlsResult};
-pub use workers::{InheritanceCheck, WorkersResult};
+pub use workers::{InheritanceCheck, SettledResult, WorkersResult};
 
 /// The value of `schema`.
 pub const SCHEMA: &str = "holdline.run/1";
@@ -82,6 +85,29 @@ pub struct Manifest {
     /// Supervisors that must run: a trial of theirs that cannot be run fails the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub required: Vec<String>,
+    /// The supervisor with which the others are compared, in a run that was made for that. It may be there a
+    /// second time, as `NAME~again`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// Which part of its plan it is, as `slice:1/3`; absent where it is the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<String>,
+}
+
+impl Manifest {
+    /// What two runs should have in common to be held against each other, by name.
+    #[must_use]
+    pub fn facts(&self) -> BTreeMap<String, String> {
+        let own = [
+            ("kernel", self.kernel.clone()),
+            ("CPU", self.cpu_model.clone()),
+            ("number of CPUs", self.cpus.to_string()),
+            ("isolation", self.isolation.to_string()),
+            ("holdline", self.holdline.clone()),
+            ("seed", self.seed.to_string()),
+        ];
+        own.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(self.sysctls.clone()).collect()
+    }
 }
 
 /// One supervisor × one scenario × one repetition.
@@ -133,6 +159,9 @@ pub struct TrialResult {
     /// What became of clients that asked for nothing; absent where all asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent: Option<SilentResult>,
+    /// What became of a pool of connections; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PoolResult>,
     /// How connections ended, as their clients saw it.
     #[serde(default)]
     pub endings: EndingsResult,
@@ -179,7 +208,8 @@ pub struct TrialResult {
     /// How the process that was started as the supervisor ended while the load ran, in words that
     /// fit "ended with …"; absent where it was still there at the load's end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub supervisor_ended: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub supervisor_ended: Option<Exit>,
     /// `balanced`, or the lines that are off.
     pub books: BooksResult,
     /// Those lines as values.
@@ -213,24 +243,6 @@ pub struct TrialResult {
     /// is a closed loop: other loads set their own pace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throughput_per_second: Option<f64>,
-}
-
-/// The latencies of a trial, each from the intended start but for `queue_wait`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct LatencySet {
-    /// started − intended start.
-    pub send_lag: Quantiles,
-    /// connected − intended start.
-    pub connect: Quantiles,
-    /// End of the TLS handshake − connected; absent where none was made.
-    #[serde(default, skip_serializing_if = "Quantiles::is_empty")]
-    pub tls: Quantiles,
-    /// accepted − connected.
-    pub queue_wait: Quantiles,
-    /// accepted − intended start.
-    pub accept: Quantiles,
-    /// finished − intended start, of served attempts; in sessions, of each request that was answered.
-    pub response: Quantiles,
 }
 
 impl RunResult {
@@ -280,68 +292,6 @@ impl TrialResult {
     }
 }
 
-impl LatencySet {
-    /// Each latency with its name, in the order in which reports show them; that of TLS handshakes where there
-    /// were any.
-    #[must_use]
-    pub fn named(&self) -> Vec<(&'static str, &Quantiles)> {
-        let tls = (!self.tls.is_empty()).then_some(("tls", &self.tls));
-        let before = [
-            ("send_lag", &self.send_lag),
-            ("connect", &self.connect),
-            ("queue_wait", &self.queue_wait),
-            ("accept", &self.accept),
-        ];
-        before.into_iter().chain(tls).chain([("response", &self.response)]).collect()
-    }
-}
-
-/// A latency's distribution. The whole of it is in the trial's `.hlog` and `.hgrm` files.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Quantiles {
-    /// How many values. With 0, all others are 0 and mean nothing.
-    pub count: u64,
-    /// The median.
-    pub p50_ns: u64,
-    /// The 90th percentile.
-    pub p90_ns: u64,
-    /// The 99th percentile.
-    pub p99_ns: u64,
-    /// The 99.9th percentile.
-    pub p999_ns: u64,
-    /// The largest value.
-    pub max_ns: u64,
-    /// How the values were obtained, where there is more than one way.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub method: Option<String>,
-    /// The same as a value.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub how: Option<Method>,
-}
-
-impl Quantiles {
-    /// Whether there were no values.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// How the values were obtained, in a sentence; `None` where that needs no saying, since workers wrote
-    /// down when they accepted or there is only one way.
-    #[must_use]
-    pub fn obtained(&self) -> Option<Phrase> {
-        match (self.how, &self.method) {
-            (Some(Method::Stamped), _) | (None, None) => None,
-            (Some(how @ (Method::ByRequest | Method::Sampled { .. })), _) => Some(how.phrase()),
-            // Of a result that holds only the words.
-            (None, Some(words)) => {
-                let said = Phrase::new(words);
-                (said != Method::Stamped.phrase()).then_some(said)
-            }
-        }
-    }
-}
-
 /// What became of sessions: attempts whose connection carries several requests. The rest of
 /// `planned` was not sent, or lost before a worker had accepted it, or timed out, or got an
 /// error or a wrong reply.
@@ -359,6 +309,9 @@ pub struct SessionsResult {
     pub requests_planned: u64,
     /// Requests that got their right reply.
     pub requests_answered: u64,
+    /// Requests that were lost with their session: the one under way, or all that were sent at once and not answered.
+    #[serde(default)]
+    pub requests_lost: u64,
 }
 
 /// A longest run of requests none of which was served in time. A connection that is no session is one request.

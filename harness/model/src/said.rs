@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::num::NonZeroU16;
 
+use crate::secrets::Secrets;
 use crate::wire::Excerpt;
 
 /// How many that differ are kept. They are many where each reply holds a number or a date of its own.
@@ -46,6 +47,13 @@ impl Said {
             })
         })?;
         NonZeroU16::new(u16::try_from(index + 1).ok()?)
+    }
+
+    /// Shows none of these values from now on. To be called once nothing more is kept.
+    pub fn hide(&mut self, secrets: &Secrets) {
+        for text in &mut self.texts {
+            *text = Excerpt::of(&secrets.hidden(text.as_bytes(), true));
+        }
     }
 
     /// The bytes that were kept.

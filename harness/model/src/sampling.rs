@@ -87,10 +87,32 @@ pub(crate) fn waiting_of(attempt: u32, samples: &AcceptSamples) -> Option<&Waiti
 pub(crate) fn left_queue_by(record: &ClientRecord, samples: &AcceptSamples, at_ns: u64) -> bool {
     let left_ns = match (waiting_of(record.attempt, samples), record.connected) {
         (Some(waiting), _) => waiting.gone_ns,
-        (None, Some(connected)) => end_of_look_after(connected.get(), samples),
+        (None, Some(connected)) => {
+            end_of_look_after(appeared_ns(record.attempt, connected.get(), samples), samples)
+        }
         (None, None) => None,
     };
     left_ns.is_some_and(|left_ns| left_ns <= at_ns)
+}
+
+/// From when on a connection can have been in the accept queue: from its handshake on, which its client may take
+/// for finished long before the server's kernel does (`TCP_DEFER_ACCEPT`, or a queue that was full).
+pub(crate) fn appeared_ns(attempt: u32, connected_ns: u64, samples: &AcceptSamples) -> u64 {
+    half_open_ns(attempt, samples).map_or(connected_ns, |last_ns| connected_ns.max(last_ns + 1))
+}
+
+/// When the server's kernel was seen last not to have finished this attempt's handshake.
+pub(crate) fn half_open_ns(attempt: u32, samples: &AcceptSamples) -> Option<u64> {
+    let index = samples.half_open.binary_search_by_key(&attempt, |seen| seen.attempt).ok()?;
+    samples.half_open.get(index).map(|seen| seen.last_seen_ns)
+}
+
+/// Whether a connection was half-open for the server's kernel for as long as it can have been handed to anybody: no
+/// look that ended by an instant found that it was so no longer.
+pub(crate) fn was_kept_back(attempt: u32, samples: &AcceptSamples, until_ns: u64) -> bool {
+    half_open_ns(attempt, samples).is_some_and(|seen_ns| {
+        end_of_look_after(seen_ns + 1, samples).is_none_or(|ended_ns| ended_ns > until_ns)
+    })
 }
 
 /// The end of the first look that began at an instant or later: one that began before may have

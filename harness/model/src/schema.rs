@@ -5,11 +5,14 @@ use schemars::SchemaGenerator;
 use serde_json::{Value, json};
 
 use crate::bounds;
+use crate::compare::Comparison;
 use crate::conductor::{Event, Order};
+use crate::gate::{Baseline, GateResult};
 use crate::metric;
 use crate::result::RunResult;
 use crate::scenario::file::ScenarioFile;
 use crate::supervisor::file::SupervisorFile;
+use crate::sweep::SweepResult;
 use crate::words::{Grade, Verb};
 
 /// The JSON Schema of scenario files.
@@ -29,6 +32,30 @@ pub fn scenario_schema() -> Value {
 #[must_use]
 pub fn run_schema() -> Value {
     SchemaGenerator::default().into_root_schema_for::<RunResult>().to_value()
+}
+
+/// The JSON Schema of a comparison, `holdline.compare/1`. Unknown keys are allowed: others may be added.
+#[must_use]
+pub fn compare_schema() -> Value {
+    SchemaGenerator::default().into_root_schema_for::<Comparison>().to_value()
+}
+
+/// The JSON Schema of what a sweep exports, `holdline.sweep/1`. Unknown keys are allowed: others may be added.
+#[must_use]
+pub fn sweep_schema() -> Value {
+    SchemaGenerator::default().into_root_schema_for::<SweepResult>().to_value()
+}
+
+/// The JSON Schema of what a gate comes to, `holdline.gate/1`. Unknown keys are allowed: others may be added.
+#[must_use]
+pub fn gate_schema() -> Value {
+    SchemaGenerator::default().into_root_schema_for::<GateResult>().to_value()
+}
+
+/// The JSON Schema of a gate's baseline, `holdline.baseline/1`.
+#[must_use]
+pub fn baseline_schema() -> Value {
+    SchemaGenerator::default().into_root_schema_for::<Baseline>().to_value()
 }
 
 /// The JSON Schema of a line of `events.jsonl`, `holdline.events/1`, but for its first line.
@@ -59,6 +86,12 @@ pub fn events_schema() -> Value {
         "anyOf": [event, order],
         "$defs": defs,
     })
+}
+
+/// The JSON Schema of the result of fuzzing.
+#[must_use]
+pub fn fuzz_schema() -> Value {
+    SchemaGenerator::default().into_root_schema_for::<crate::fuzz::FuzzResult>().to_value()
 }
 
 /// The JSON Schema of descriptions of supervisors.
@@ -185,12 +218,46 @@ mod tests {
     }
 
     #[test]
-    fn the_committed_schema_of_a_run_is_that_of_the_types() {
-        let committed = include_str!("../../../reports/schema/holdline.run-1.json");
+    fn committed_schemas_are_those_of_the_types() {
+        for (committed, schema, what, file) in [
+            (include_str!("../../../reports/schema/holdline.run-1.json"), run_schema(), "run", "run"),
+            (
+                include_str!("../../../reports/schema/holdline.compare-1.json"),
+                compare_schema(),
+                "compare",
+                "compare",
+            ),
+            (include_str!("../../../reports/schema/holdline.gate-1.json"), gate_schema(), "gate", "gate"),
+            (
+                include_str!("../../../reports/schema/holdline.baseline-1.json"),
+                baseline_schema(),
+                "baseline",
+                "baseline",
+            ),
+        ] {
+            let committed: Value = serde_json::from_str(committed).expect("JSON");
+            let command = format!("holdline schema {what} > reports/schema/holdline.{file}-1.json");
+            assert!(committed == schema, "write it anew: {command}");
+        }
+    }
+
+    #[test]
+    fn the_committed_schema_of_fuzzing_is_that_of_the_types() {
+        let committed = include_str!("../../../reports/schema/holdline.fuzz-1.json");
         let committed: Value = serde_json::from_str(committed).expect("JSON");
         assert!(
-            committed == run_schema(),
-            "write it anew: holdline schema run > reports/schema/holdline.run-1.json"
+            committed == fuzz_schema(),
+            "write it anew: holdline schema fuzz > reports/schema/holdline.fuzz-1.json"
+        );
+    }
+
+    #[test]
+    fn the_committed_schema_of_a_sweep_is_that_of_the_types() {
+        let committed = include_str!("../../../reports/schema/holdline.sweep-1.json");
+        let committed: Value = serde_json::from_str(committed).expect("JSON");
+        assert!(
+            committed == sweep_schema(),
+            "write it anew: holdline schema sweep > reports/schema/holdline.sweep-1.json"
         );
     }
 

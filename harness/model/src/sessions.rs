@@ -30,10 +30,20 @@ pub fn count(
             sessions.planned += 1;
             sessions.requests_planned += u64::from(planned.requests);
             sessions.requests_answered += u64::from(record.requests_answered);
+            sessions.requests_lost += lost_requests(&planned, attempt, record);
             add(&mut sessions, attempt, record);
         }
     }
     Some(sessions)
+}
+
+/// How many requests were lost with an attempt: the one under way, or all that were sent at once and not answered.
+pub(crate) fn lost_requests(planned: &Connection, attempt: &Attempt, record: &ClientRecord) -> u64 {
+    match attempt.is_lost() {
+        false => 0,
+        true if planned.pipeline => u64::from(planned.requests.saturating_sub(record.requests_answered)),
+        true => 1,
+    }
 }
 
 fn add(sessions: &mut SessionsResult, attempt: &Attempt, record: &ClientRecord) {
@@ -98,11 +108,15 @@ mod tests {
             cut: 2,
             requests_planned: 21,
             requests_answered: 9,
+            requests_lost: 4,
         };
         assert_eq!(count(&session, &client, &reconciled), Some(expected));
         assert_eq!(count(&Connection::ONE_SHOT, &client, &reconciled), None);
         // Attempts 1, 3 and 5 alone are sessions.
         let half = count(&Connection { every: 2, ..session }, &client, &reconciled).expect("sessions");
         assert_eq!((half.planned, half.completed, half.closed_idle, half.cut), (3, 0, 1, 1));
+        // Of those that are sent at once, all that were not answered are lost: 2, 3, 3 and 1.
+        let pipelined = count(&Connection { pipeline: true, ..session }, &client, &reconciled);
+        assert_eq!(pipelined.expect("sessions").requests_lost, 9);
     }
 }

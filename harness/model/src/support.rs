@@ -5,6 +5,7 @@
 
 use crate::lack::{ApplicationLack, Lack};
 use crate::scenario::{Action, Drain, Scenario, Target};
+use crate::service::{Request, Service};
 use crate::supervisor::{self, Control, Holder, Protocol, Reply, Runs, Supervisor};
 use crate::tls::Tls;
 use crate::wire::Poison;
@@ -53,7 +54,9 @@ pub fn lack(supervisor: &Supervisor, scenario: &Scenario, is_root: bool) -> Opti
     lack_of_protocol(supervisor, scenario)
         .or_else(|| lack_of_tls(supervisor, scenario))
         .or_else(|| lack_of_workers(supervisor, scenario))
-        .or_else(|| scenario.faults.iter().find_map(|fault| lack_of_action(supervisor, &fault.action)))
+        .or_else(|| {
+            scenario.faults.iter().find_map(|fault| lack_of_action(supervisor, scenario, &fault.action))
+        })
         .or_else(|| lack_of_users(supervisor, scenario, is_root))
 }
 
@@ -61,6 +64,8 @@ pub fn lack(supervisor: &Supervisor, scenario: &Scenario, is_root: bool) -> Opti
 fn lack_of_workers(supervisor: &Supervisor, scenario: &Scenario) -> Option<Lack> {
     if !keeps_ledger(supervisor) {
         lack_of_own_workers(scenario)
+    } else if scenario.load.proxy.is_some() {
+        Some(Lack::Proxy)
     } else if is_application(supervisor) {
         lack_of_application(scenario).map(|what| Lack::Application { what })
     } else {
@@ -68,15 +73,56 @@ fn lack_of_workers(supervisor: &Supervisor, scenario: &Scenario) -> Option<Lack>
     }
 }
 
-fn lack_of_action(supervisor: &Supervisor, action: &Action) -> Option<Lack> {
+fn lack_of_action(supervisor: &Supervisor, scenario: &Scenario, action: &Action) -> Option<Lack> {
     match action {
         Action::Control { verb, workers } => lack_of_verb(supervisor, *verb, *workers),
-        Action::Poison(_) => (!supervisor.poison).then_some(Lack::Poison),
+        Action::Poison(poison) => lack_of_poison(supervisor, scenario, *poison),
         Action::Signal { to: target, .. } | Action::Pause { whom: target, .. } => {
             lack_of_target(supervisor, *target)
         }
         Action::Crash { .. } => None,
     }
+}
+
+/// Whoever has no request that crashes a worker has the worker killed that has the request, which is one way of
+/// failing only.
+fn lack_of_poison(supervisor: &Supervisor, scenario: &Scenario, poison: Poison) -> Option<Lack> {
+    if !supervisor.poison && scenario.service.poison.is_none() {
+        return Some(Lack::Poison);
+    }
+    let mode = poison.mode;
+    (kills_for_poison(supervisor, scenario) && !ends_a_process(mode)).then_some(Lack::PoisonMode { mode })
+}
+
+/// Whether a process that fails like this is one that ended.
+const fn ends_a_process(mode: CrashMode) -> bool {
+    match mode {
+        CrashMode::Exit | CrashMode::Panic | CrashMode::Abort | CrashMode::Segv | CrashMode::Kill => true,
+        CrashMode::Hang
+        | CrashMode::StopAccepting
+        | CrashMode::LeakFds
+        | CrashMode::Allocate
+        | CrashMode::Catch => false,
+    }
+}
+
+/// What a service understands in a scenario.
+#[must_use]
+pub fn service(supervisor: &Supervisor, scenario: &Scenario) -> Service {
+    supervisor.service.overridden_by(&scenario.service)
+}
+
+/// Whether the worker that has the request is killed where a scenario asks for poison: the service has requests of
+/// its own, and none of them crashes a worker.
+#[must_use]
+pub fn kills_for_poison(supervisor: &Supervisor, scenario: &Scenario) -> bool {
+    let service = service(supervisor, scenario);
+    let has_its_own = match protocol(supervisor, scenario) {
+        Protocol::Square => false,
+        Protocol::Http => !service.asks_squares(),
+        Protocol::Bytes => service.exchanges.is_some(),
+    };
+    has_its_own && service.poison.is_none()
 }
 
 fn lack_of_target(supervisor: &Supervisor, target: Target) -> Option<Lack> {
@@ -152,7 +198,18 @@ pub fn protocol(supervisor: &Supervisor, scenario: &Scenario) -> Protocol {
 /// no GET may do something, so that it is made only where the description says so.
 #[must_use]
 pub fn asks_before_load(supervisor: &Supervisor, scenario: &Scenario) -> bool {
-    let is_get = protocol(supervisor, scenario) == Protocol::Http && scenario.load.connection.body_bytes == 0;
+    let service = service(supervisor, scenario);
+    let is_get = match protocol(supervisor, scenario) {
+        Protocol::Square => false,
+        Protocol::Http => {
+            scenario.load.connection.body_bytes == 0 && service.request.as_ref().is_none_or(Request::is_safe)
+        }
+        // A server that greets whoever comes is asked for nothing.
+        Protocol::Bytes => service
+            .exchanges
+            .as_ref()
+            .is_some_and(|exchanges| exchanges.all.iter().all(|exchange| exchange.send.is_empty())),
+    };
     match supervisor.ready.reply {
         Reply::Never => false,
         Reply::WhereGet => is_get,
@@ -177,7 +234,7 @@ pub fn alpn(tls: &Tls, protocol: Protocol) -> Vec<String> {
     match (&tls.alpn, protocol) {
         (Some(named), _) => named.clone(),
         (None, Protocol::Http) => vec!["http/1.1".to_owned()],
-        (None, Protocol::Square) => Vec::new(),
+        (None, Protocol::Square | Protocol::Bytes) => Vec::new(),
     }
 }
 
@@ -189,6 +246,17 @@ fn lack_of_tls(supervisor: &Supervisor, scenario: &Scenario) -> Option<Lack> {
 
 fn lack_of_protocol(supervisor: &Supervisor, scenario: &Scenario) -> Option<Lack> {
     let (spoken, asked) = (supervisor.protocol, protocol(supervisor, scenario));
+    let http = Protocol::Http;
+    if !scenario.service.asks_squares() && asked != http {
+        return Some(Lack::Protocol { spoken: asked, asked: http });
+    }
+    if scenario.service.exchanges.is_some() && asked != Protocol::Bytes {
+        return Some(Lack::Protocol { spoken: asked, asked: Protocol::Bytes });
+    }
+    let sends_bodies = scenario.load.connection.body_bytes > 0;
+    if sends_bodies && asked == http && service(supervisor, scenario).request.is_some() {
+        return Some(Lack::Bodies);
+    }
     let speaks_its_own = supervisor.runs.contains(&Runs::Itself) || is_application(supervisor);
     (speaks_its_own && spoken != asked).then_some(Lack::Protocol { spoken, asked })
 }
@@ -256,6 +324,15 @@ mod tests {
             check(&single, &fault(what), lack);
             check(&format!("{HOLDS}runs = [\"itself\"]\n"), &fault(what), None);
         }
+    }
+
+    #[test]
+    fn our_workers_expect_no_header_of_a_proxy() {
+        let mut proxied = scenario("");
+        proxied.load.proxy = Some(crate::wire::ProxyVersion::V2);
+        assert_eq!(lack(&supervisor(HOLDS), &proxied, true), Some(Lack::Proxy));
+        let own = supervisor(&format!("{HOLDS}runs = [\"itself\"]\n"));
+        assert_eq!(lack(&own, &proxied, true), None);
     }
 
     #[test]

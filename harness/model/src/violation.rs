@@ -118,6 +118,8 @@ pub enum Unmeasured {
     NoSession,
     /// Every attempt asked.
     NoSilent,
+    /// Connections are not pooled.
+    NoPool,
     /// `/proc` did not tell.
     NoProc,
     /// Listeners of Unix sockets count no drops.
@@ -132,6 +134,8 @@ pub enum Unmeasured {
     NoTls,
     /// No reply named a version.
     NoVersion,
+    /// The scenario does not say for how long to wait until the service has settled.
+    NotSettled,
     /// There was no fault.
     NoFault,
     /// There were workers of which no ledger and no process tells.
@@ -140,6 +144,8 @@ pub enum Unmeasured {
     NotInterrupted,
     /// The service was not watched after the load: the load had shown how the story ends.
     NotWatched,
+    /// The load sets its own pace, so that it says nothing of how much is served per second.
+    NoClosedLoop,
     /// The service was not back when the watch was over.
     NeverBack {
         /// How long it was watched, in nanoseconds.
@@ -181,6 +187,7 @@ impl fmt::Display for Unmeasured {
             }
             Self::NoSession => "no attempt was a session",
             Self::NoSilent => "no attempt was silent",
+            Self::NoPool => "connections are not pooled",
             Self::NoProc => "/proc did not tell",
             Self::UncountedDrops => "listeners of Unix sockets count no drops",
             Self::NoLedger => "the workers kept no ledger",
@@ -188,10 +195,12 @@ impl fmt::Display for Unmeasured {
             Self::NoInheritance => "the workers did not record what they inherited",
             Self::NoTls => "the service is spoken to without TLS",
             Self::NoVersion => "no reply named a version",
+            Self::NotSettled => "[workers] has no `settle`",
             Self::NoFault => "there was no fault",
             Self::UncountedOrphans => "what becomes of the service's processes is not known",
             Self::NotInterrupted => "nothing was interrupted",
             Self::NotWatched => "the service was not watched after the load",
+            Self::NoClosedLoop => "the load is no closed loop",
         };
         write!(f, "not measured: {why}")
     }

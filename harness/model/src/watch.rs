@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::answer::Answer;
+use crate::answer::{Answer, NotAsked};
 use crate::record::{ClientRecord, Outcome, RequestRecord};
 use crate::requests::last_answered;
 
@@ -68,7 +68,7 @@ pub enum Found {
     /// It cannot be told: the last request could not be made.
     Unasked {
         /// Why.
-        errno: i32,
+        cause: NotAsked,
     },
     /// The user asked for an early end.
     Interrupted,

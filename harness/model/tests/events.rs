@@ -18,6 +18,7 @@ fn rows(schema: &Value, tag: &str) -> Vec<String> {
         let name = properties[tag]["const"].as_str().expect("a name");
         let what = variant["description"].as_str().expect("documentation");
         let links = [
+            ("[`Event::Sighted`]", "`sighted`"),
             ("[`Event::Fault`]", "`fault`"),
             ("[`Event::ControlDone`]", "`control_done`"),
             ("[`Event::Healed`]", "`healed`"),

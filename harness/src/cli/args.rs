@@ -7,9 +7,13 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use holdline_fixtures::{supervise::SuperviseArgs, worker::WorkerArgs};
+use holdline_model::gate::Tolerance;
 use holdline_model::plan::Partition;
 use holdline_model::supervisor::WorkerKind;
 
+mod explore;
+
+pub(super) use self::explore::{FuzzArgs, ProbeArgs, SweepArgs};
 use crate::export::Format;
 use crate::sandbox::IsolationChoice;
 
@@ -32,6 +36,19 @@ pub struct Cli {
 pub enum Command {
     /// Run scenarios against supervisors, and report what became of every connection
     Run(RunArgs),
+    /// Compare supervisors side by side, or recorded runs
+    Compare(CompareArgs),
+    /// Look for moments at which a crash costs what it need not cost: draw faults and aim them at what the
+    /// supervisor is just doing
+    Fuzz(FuzzArgs),
+    /// Let a worker or the supervisor crash at every step in every mode, or at every system call
+    Sweep(SweepArgs),
+    /// Hold a run against a baseline, and fail where something has become worse
+    Gate(GateArgs),
+    /// Join the parts of a run, with all their files
+    Merge(MergeArgs),
+    /// Start a command that listens, and tell what it loses in a short story: a worker killed, nobody who accepts, TERM
+    Probe(ProbeArgs),
     /// Show the report of a run again, from its recorded files
     Report(ReportArgs),
     /// List what can be run
@@ -51,6 +68,15 @@ pub enum Command {
     #[command(name = "__trial", hide = true)]
     Trial {
         /// The trial's specification
+        spec: PathBuf,
+    },
+    /// Follows system calls, inside a trial's sandbox (internal)
+    #[command(name = "__trace", hide = true)]
+    Trace,
+    /// What a command listens on, inside a sandbox (internal)
+    #[command(name = "__discover", hide = true)]
+    Discover {
+        /// What is to be started
         spec: PathBuf,
     },
     /// The crash-injecting worker (internal)
@@ -77,9 +103,9 @@ pub struct RunArgs {
     /// Supervisors that must run, by name, or `all`: what is missing or broken of them fails the run
     #[arg(long, value_name = "all|NAME", num_args = 1, value_delimiter = ',')]
     pub require: Vec<String>,
-    /// How often each trial is repeated
-    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub repetitions: u32,
+    /// How often each trial is repeated [default: 1; to compare 10; to gate 5, for a baseline 15]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub repetitions: Option<u32>,
     /// Seed of everything that is drawn
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
@@ -95,8 +121,8 @@ pub struct RunArgs {
     /// Namespaces of each trial: full, none, or full where the kernel allows it
     #[arg(long, value_name = "MODE", default_value = "auto")]
     pub isolation: IsolationChoice,
-    /// Run only a part of the trials: slice:M/N, M from 1
-    #[arg(long, value_name = "slice:M/N")]
+    /// Run only a part of the trials, M from 1 [default: JOB_COMPLETION_INDEX of JOB_COMPLETIONS, if both are set]
+    #[arg(long, value_name = "slice:M/N|hash:M/N")]
     pub partition: Option<Partition>,
     /// How progress is shown on standard error
     #[arg(long, value_name = "HOW", default_value = "auto")]
@@ -149,6 +175,64 @@ fn worker_kinds() -> impl TypedValueParser<Value = WorkerKind> {
         .try_map(|kind| kind.ok_or("no such worker"))
 }
 
+/// Options of `compare`: those of `run`, and what is compared with what.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  holdline compare crash restart -s held-socket -s circus -s systemd -r 10
+  holdline compare crash --as old=./old/supervisor.toml --as new=./new/supervisor.toml
+  holdline compare crash -s held-socket -s circus --prove 1e-3
+  holdline compare holdline-out/monday holdline-out/tuesday      two recorded runs
+  holdline compare holdline-out/monday --reference circus        within a recorded run")]
+pub struct CompareArgs {
+    /// What is run; recorded runs are named in place of scenarios.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// The supervisor with which the others are compared [default: the first]
+    #[arg(long, value_name = "SUPERVISOR")]
+    pub reference: Option<String>,
+    /// A supervisor, or a recorded run, under a name of its own
+    #[arg(long = "as", value_name = "NAME=SUPERVISOR|DIR", num_args = 1)]
+    pub named: Vec<OsString>,
+    /// Repeat until losing nothing would prove, at 95 %, that at most this share is lost, as 1e-4
+    #[arg(long, value_name = "RATE", conflicts_with = "repetitions")]
+    pub prove: Option<f64>,
+    /// Compare these alone, as outage.max [default: all that were measured]
+    #[arg(long, value_name = "METRIC", num_args = 1, value_delimiter = ',')]
+    pub metric: Vec<String>,
+}
+
+/// Options of `gate`: those of `run`, and the baseline.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  holdline gate --save-baseline baseline.json crash restart -s ./my-service
+  holdline gate --baseline baseline.json                  what the baseline was made of
+  holdline gate --baseline baseline.json --update-baseline")]
+pub struct GateArgs {
+    /// What is run.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Measure, and write what later runs are held against
+    #[arg(long, value_name = "FILE", conflicts_with = "baseline", required_unless_present = "baseline")]
+    pub save_baseline: Option<PathBuf>,
+    /// Hold a run against this; without scenarios or supervisors, what it was made of is run
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// Write the baseline anew with what was measured, and show what changes
+    #[arg(long, requires = "baseline")]
+    pub update_baseline: bool,
+    /// Also where something has become worse
+    #[arg(long, requires = "update_baseline")]
+    pub allow_regression: bool,
+    /// How much longer a time may be, against the reference, than in the baseline [default: 25%]
+    #[arg(long, value_name = "SHARE", requires = "baseline")]
+    pub tolerance: Option<Tolerance>,
+    /// The supervisor against which times are measured [default: held-socket, or inherited-fd]
+    #[arg(long, value_name = "SUPERVISOR")]
+    pub reference: Option<String>,
+}
+
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ShowProgress {
@@ -171,6 +255,23 @@ pub enum ColorWhen {
     Always,
     /// Never
     Never,
+}
+
+/// Options of `merge`.
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// Run directories
+    #[arg(value_name = "DIR", required = true)]
+    pub dirs: Vec<PathBuf>,
+    /// The run directory that is made of them, empty or new
+    #[arg(short, long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Files to write the result to.
+    #[command(flatten)]
+    pub exports: ExportArgs,
+    /// When to use colour
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorWhen,
 }
 
 /// Options of `report`.
@@ -244,6 +345,16 @@ pub enum SchemaWhat {
     Supervisor,
     /// A run's result, run.json
     Run,
+    /// A comparison, compare.json
+    Compare,
+    /// The result of fuzzing, fuzz.json
+    Fuzz,
+    /// What a sweep exports
+    Sweep,
+    /// What a gate comes to, gate.json
+    Gate,
+    /// A gate's baseline
+    Baseline,
     /// A line of a trial's events.jsonl
     Events,
 }

@@ -6,6 +6,7 @@ use crate::exit::{self, Failure};
 use crate::export::ExportError;
 use crate::run::RunError;
 use crate::rundir::RunDirError;
+use crate::sweep::SweepError;
 
 impl From<SelectError> for Failure {
     fn from(error: SelectError) -> Self {
@@ -42,7 +43,10 @@ impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Empty => Self::nothing(error),
-            RunError::NotPlanned { .. } | RunError::Template(_) | RunError::Tls { .. } => Self::usage(error),
+            RunError::NotPlanned { .. }
+            | RunError::Template(_)
+            | RunError::Request(_)
+            | RunError::Tls { .. } => Self::usage(error),
             RunError::InterruptedTwice => Self { code: exit::INTERRUPTED, error: error.into() },
             RunError::Dir(error) => error.into(),
             RunError::Sandbox(_)
@@ -69,6 +73,20 @@ impl From<CalibrationError> for Failure {
             CalibrationError::Temporary(_)
             | CalibrationError::File(_)
             | CalibrationError::NoResult { .. } => Self::environment(error),
+        }
+    }
+}
+
+impl From<SweepError> for Failure {
+    fn from(error: SweepError) -> Self {
+        match error {
+            SweepError::Run(error) => error.into(),
+            SweepError::Dir(error) => error.into(),
+            SweepError::File(_) => Self::environment(error),
+            SweepError::Unsupported { .. } => Self::nothing(error),
+            SweepError::NotUp { .. } | SweepError::Interrupted => {
+                Self { code: exit::INCONCLUSIVE, error: error.into() }
+            }
         }
     }
 }

@@ -112,6 +112,16 @@ impl Sink for Progress {
     }
 }
 
+/// A line that changes, where it is not known how much is to come.
+pub(super) fn spinner() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    let style =
+        ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+    bar.set_style(style);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
 fn bar() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {elapsed} {msg}")
@@ -122,6 +132,6 @@ fn bar() -> ProgressBar {
 }
 
 /// A bar has a thread, and panics where the limit of processes (RLIMIT_NPROC) forbids it.
-fn can_start_thread() -> bool {
+pub(super) fn can_start_thread() -> bool {
     std::thread::Builder::new().spawn(|| {}).is_ok_and(|thread| thread.join().is_ok())
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
 use holdline_contract::clock::now_ns;
-use holdline_model::record::{AcceptSamples, Waiting};
+use holdline_model::record::{AcceptSamples, HalfOpen, Waiting};
 use holdline_model::wire::{Address, Peer};
 use nix::errno::Errno;
 use nix::sys::prctl;
@@ -130,8 +130,14 @@ impl Sampled {
         let unaccepted = diag.unaccepted(address)?;
         self.intervals.mark(began_ns);
         let peer = |client: std::net::SocketAddr| Peer::Ip(client.ip(), client.port());
-        let mut attempts: Vec<u32> =
-            unaccepted.iter().filter_map(|waiting| peer(waiting.client).attempt()).collect();
+        let mut attempts: Vec<u32> = Vec::new();
+        for seen in &unaccepted {
+            match peer(seen.client).attempt() {
+                Some(attempt) if seen.half_open => self.tracker.half_open(began_ns, attempt),
+                Some(attempt) => attempts.push(attempt),
+                None => {}
+            }
+        }
         attempts.sort_unstable();
         self.tracker.feed(began_ns, now_ns(), &attempts);
         Ok(())
@@ -146,6 +152,7 @@ impl Sampled {
         }
         Ok(AcceptSamples {
             waiting: self.tracker.known.into_values().collect(),
+            half_open: self.tracker.half_open.into_values().collect(),
             looks: self.tracker.looks,
             interval_ns_max: self.intervals.max_ns(),
             interval_ns: self.intervals.median_ns(),
@@ -162,6 +169,7 @@ struct AcceptTracker {
     /// Of how many looks one is kept, as a power of two.
     thinning: u32,
     known: BTreeMap<u32, Waiting>,
+    half_open: BTreeMap<u32, HalfOpen>,
     /// Those of the last look, in order.
     waiting: Vec<u32>,
 }
@@ -186,6 +194,11 @@ impl AcceptTracker {
         self.waiting.clear();
         self.waiting.extend_from_slice(attempts);
         self.keep((began_ns, ended_ns));
+    }
+
+    /// Adds that a look saw this attempt half-open.
+    fn half_open(&mut self, began_ns: u64, attempt: u32) {
+        self.half_open.insert(attempt, HalfOpen { attempt, last_seen_ns: began_ns });
     }
 
     fn keep(&mut self, look: (u64, u64)) {

@@ -16,8 +16,8 @@ use std::path::Path;
 use holdline_model::wire::Address;
 use netlink_packet_core::{NlasIterator, Parseable};
 use netlink_packet_sock_diag::constants::{
-    AF_INET, AF_INET6, INET_DIAG_SKMEMINFO, INET_DIAG_SKV6ONLY, IPPROTO_TCP, UNIX_DIAG_NAME, UNIX_DIAG_RQLEN,
-    UNIX_DIAG_VFS,
+    AF_INET, AF_INET6, INET_DIAG_SKMEMINFO, INET_DIAG_SKV6ONLY, IPPROTO_TCP, TCP_SYN_RECV, UNIX_DIAG_NAME,
+    UNIX_DIAG_RQLEN, UNIX_DIAG_VFS,
 };
 use netlink_packet_sock_diag::inet::{
     ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags as TcpStates,
@@ -49,11 +49,13 @@ pub struct ListenerSeen {
     pub drops: Option<u32>,
 }
 
-/// A connection that the kernel has established and nobody has accepted.
+/// A connection that nobody has accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Unaccepted {
     /// The client's address.
     pub client: SocketAddr,
+    /// Whether the kernel has not finished its handshake on the server's side.
+    pub half_open: bool,
 }
 
 /// A client of the kernel's sock_diag. It asks about the network namespace of the thread that
@@ -143,7 +145,8 @@ impl Diag {
     pub fn unaccepted(&mut self, address: &Address) -> Result<Vec<Unaccepted>, DiagError> {
         let Address::Tcp(address) = address else { return Ok(Vec::new()) };
         let address = reached(*address);
-        let states = TcpStates::ESTABLISHED | TcpStates::CLOSE_WAIT;
+        // SYN_RECV: requests for connections, which have no owner either (`inet_req_diag_fill`).
+        let states = TcpStates::ESTABLISHED | TcpStates::CLOSE_WAIT | TcpStates::SYN_RECV;
         let request = TcpRequest { port: address.port(), states, extensions: ExtensionFlags::empty() };
         let mut found = self.netlink.ask(&Request::Tcp(request), |payload| {
             let header = InetResponseHeader::parse(payload)
@@ -153,7 +156,8 @@ impl Diag {
                 && header.socket_id.source_address.to_canonical() == address.ip();
             let client = header.socket_id.destination_address.to_canonical();
             let client = SocketAddr::new(client, header.socket_id.destination_port);
-            Ok(ours.then_some(Unaccepted { client }))
+            let half_open = header.state == TCP_SYN_RECV;
+            Ok(ours.then_some(Unaccepted { client, half_open }))
         })?;
         found.sort_unstable();
         found.dedup();

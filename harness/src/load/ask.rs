@@ -3,16 +3,19 @@
 //! [`Connection`].
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use holdline_contract::clock::now_ns;
-use holdline_model::answer::{Answer, first_bytes, pid_in};
+use holdline_model::answer::{Answer, NotAsked, first_bytes, pid_in};
 use holdline_model::record::{ClientRecord, Outcome};
+use holdline_model::said::escaped;
 use holdline_model::scenario::{self, Load};
+use holdline_model::secrets::Secrets;
 use holdline_model::tls::TlsFailure;
-use holdline_model::wire::{Address, Ask, Excerpt, Protocol, asker};
+use holdline_model::wire::{Address, Ask, HttpScript, Protocol, ProxyVersion, Script, asker};
 use nix::errno::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -21,30 +24,34 @@ use tokio::time::timeout;
 use super::connection::{Connection, End, SCRATCH_BYTES, Step};
 use super::deadlines::Limit;
 use super::errno::{At, outcome_of};
+use super::proxied::{Behind, V1, V2};
 use super::socket::Route;
 use super::talk::Manner;
 use super::tls::Secured;
-use super::transport::{Bare, Broken, Carrier, Greeting, Shown, Transport};
+use super::transport::{Bare, Carrier, Transport};
 use super::{LoadError, no_route};
 use crate::tls::{TlsClient, describe};
 use crate::waitable::waitable;
 
+mod kept;
+
+use kept::{Came, Kept};
+
 /// How often a client that waits for room in a Unix server's accept queue calls `connect` again.
 const ROOM_RETRY: Duration = Duration::from_millis(1);
-
-/// The most bytes of a reply that are kept: its head, and the line that names who answers.
-const KEPT_BYTES_MAX: usize = 4096;
 
 /// Asks a service, one request after the other, as the attempts of a load would.
 #[derive(Debug)]
 pub struct Asker {
     route: Route,
     protocol: Protocol,
+    script: Arc<Script>,
+    /// What nothing may show of what it says and hears.
+    secrets: Arc<Secrets>,
     connection: scenario::Connection,
+    proxy: Option<ProxyVersion>,
     timeouts: scenario::Timeouts,
     deadline_ns: u64,
-    /// The path that it asks for instead of what attempts ask for.
-    path: Option<String>,
     /// How it speaks TLS; `None`: it does not.
     tls: Option<TlsClient>,
     /// How often it has asked.
@@ -69,17 +76,24 @@ impl Asker {
     /// # Errors
     ///
     /// If the address is none that can be connected to.
-    pub fn new(address: &Address, protocol: Protocol, load: &Load) -> Result<Self, LoadError> {
+    pub fn new(
+        address: &Address,
+        protocol: Protocol,
+        script: &Arc<Script>,
+        load: &Load,
+    ) -> Result<Self, LoadError> {
         Ok(Self {
             route: Route::new(address, true).map_err(|errno| no_route(address, errno))?,
             protocol,
+            script: Arc::clone(script),
+            secrets: Arc::default(),
             connection: scenario::Connection {
                 body_bytes: load.connection.body_bytes,
                 ..scenario::Connection::ONE_SHOT
             },
+            proxy: load.proxy,
             timeouts: load.timeouts,
             deadline_ns: load.deadline_ns,
-            path: None,
             tls: None,
             asked: AtomicU32::new(0),
         })
@@ -87,11 +101,11 @@ impl Asker {
 
     /// Asks for a path over HTTP, without a body. Any complete reply with a status of success is right.
     #[must_use]
-    pub fn for_path(mut self, path: Option<String>) -> Self {
-        if path.is_some() {
+    pub fn for_path(mut self, path: Option<&str>) -> Self {
+        if let Some(path) = path {
             self.connection = scenario::Connection::ONE_SHOT;
+            self.script = Arc::new(Script::Http(Box::new(HttpScript::get(path))));
         }
-        self.path = path;
         self
     }
 
@@ -112,9 +126,9 @@ impl Asker {
         };
         // It is one request more of the same asker.
         let asked = AtomicU32::new(self.asked.load(Ordering::Relaxed));
-        let path = self.path.clone();
-        let Self { route, protocol, connection, timeouts, deadline_ns, .. } = *self;
-        Some(Self { route, protocol, connection, timeouts, deadline_ns, path, tls, asked })
+        let (script, secrets) = (Arc::clone(&self.script), Arc::clone(&self.secrets));
+        let Self { route, protocol, connection, proxy, timeouts, deadline_ns, .. } = *self;
+        Some(Self { route, protocol, script, secrets, connection, proxy, timeouts, deadline_ns, tls, asked })
     }
 
     /// Whether it asks over TLS.
@@ -123,46 +137,62 @@ impl Asker {
         self.tls.is_some()
     }
 
+    /// Shows nothing of these, in words or in answers.
+    #[must_use]
+    pub fn hiding(self, secrets: &Arc<Secrets>) -> Self {
+        Self { secrets: Arc::clone(secrets), ..self }
+    }
+
     /// What it asks for, in words.
     #[must_use]
     pub fn in_words(&self) -> String {
-        let mut request = match &self.path {
-            Some(path) => get(path),
-            None => {
-                let mut request = Vec::new();
-                self.protocol.encode(&self.request(asker(0)), &mut request);
-                String::from_utf8_lossy(&request).into_owned()
-            }
-        };
-        request.truncate(request.find(" HTTP/").or(request.find('\n')).unwrap_or(request.len()));
-        format!("`{request}`")
+        let mut request = Vec::new();
+        let first_sent = self.script.turns(1).start;
+        let ask = Ask { turn: first_sent, ..self.request(asker(0)) };
+        self.protocol.encode(&ask, &self.script, &mut request);
+        let request = self.secrets.hidden(&request, false);
+        if request.is_empty() {
+            return "what it says first".to_owned();
+        }
+        let end = |what: &[u8]| request.windows(what.len()).position(|window| window == what);
+        let end = end(b" HTTP/").or(end(b"\r\n")).or(end(b"\n")).unwrap_or(request.len());
+        format!("`{}`", escaped(&request[..end]))
     }
 
     fn request(&self, client: u32) -> Ask {
         let body_bytes = self.connection.body_bytes;
-        Ask { attempt: client, exchange: 0, poison: None, keeps: false, body_bytes }
+        Ask { attempt: client, exchange: 0, turn: 0, poison: None, keeps: false, body_bytes }
     }
 
     /// Asks once. It takes no longer than the load's time-outs allow an attempt; dropped before, the
     /// connection is closed.
     pub async fn ask(&self) -> Asked {
         match &self.tls {
-            None => self.ask_over(&Bare).await,
-            Some(tls) => self.ask_over(&Secured(tls.clone())).await,
+            None => self.ask_over(Bare).await,
+            Some(tls) => self.ask_over(Secured(tls.clone())).await,
         }
     }
 
-    async fn ask_over(&self, carrier: &impl Carrier) -> Asked {
+    async fn ask_over(&self, carrier: impl Carrier) -> Asked {
         let client = asker(self.asked.fetch_add(1, Ordering::Relaxed));
         let began_ns = now_ns();
-        let (end, came) = match self.open(carrier, client, began_ns) {
-            Ok(connection) => self.follow(connection, client, began_ns).await,
-            Err(errno) => (End::now(outcome_of(errno, At::Socket)), Came::default()),
+        let (end, came) = match self.proxy {
+            None => self.ask_by(carrier, client, began_ns).await,
+            Some(ProxyVersion::V1) => self.ask_by(Behind::<V1, _>::header(carrier), client, began_ns).await,
+            Some(ProxyVersion::V2) => self.ask_by(Behind::<V2, _>::header(carrier), client, began_ns).await,
         };
         let waited_ns = end.at_ns.saturating_sub(began_ns);
         let answer = self.answer(end.outcome, waited_ns, &came);
-        let pid = if answer.is_served() { pid_in(&came.reply) } else { None };
+        let names_itself = answer.is_served() && *self.script == Script::Squares;
+        let pid = if names_itself { pid_in(&came.reply) } else { None };
         Asked { began_ns, answer, pid }
+    }
+
+    async fn ask_by(&self, carrier: impl Carrier, client: u32, began_ns: u64) -> (End, Came) {
+        match self.open(&carrier, client, began_ns) {
+            Ok(connection) => self.follow(connection, client, began_ns).await,
+            Err(errno) => (End::now(outcome_of(errno, At::Socket)), Came::default()),
+        }
     }
 
     fn open<C: Carrier>(
@@ -172,13 +202,9 @@ impl Asker {
         began_ns: u64,
     ) -> Result<Connection<Kept<C::Over>>, Errno> {
         let socket = self.route.open(client)?;
-        let talk = Manner::new(self.protocol, self.connection).talk(client, began_ns, None, Vec::new());
-        let talk = match &self.path {
-            Some(path) => talk.instead(&get(path)),
-            None => talk,
-        };
-        let kept = Kept { beneath: carrier.over(socket), kept: Vec::new() };
-        Ok(Connection::new(kept, client, talk, Vec::new()))
+        let manner = Manner::new(self.protocol, &self.script, self.connection);
+        let talk = manner.talk(client, began_ns, None, Vec::new());
+        Ok(Connection::new(Kept::over(carrier.over(socket)), client, talk, Vec::new()))
     }
 
     /// Follows a connection to its outcome. What came is returned, too.
@@ -221,7 +247,7 @@ impl Asker {
     }
 
     /// Until when the connection may wait, as far as it has got.
-    fn limit_ns(&self, connection: &Connection<impl Transport>) -> u64 {
+    fn limit_ns<T: Transport>(&self, connection: &Connection<Kept<T>>) -> u64 {
         let started_ns = connection.started_ns();
         let limits = [
             (Limit::Connect, self.timeouts.connect_ns),
@@ -233,12 +259,7 @@ impl Asker {
     }
 
     fn answer(&self, outcome: Outcome, waited_ns: u64, came: &Came) -> Answer {
-        let reply = &came.reply;
-        let said = first_bytes(reply);
-        let outcome = match outcome {
-            Outcome::WrongReply if self.path.is_some() && says_success(reply) => Outcome::Replied,
-            outcome => outcome,
-        };
+        let said = first_bytes(&self.secrets.hidden(&came.reply, true));
         match outcome {
             Outcome::Replied | Outcome::ClosedIdle if waited_ns > self.deadline_ns => {
                 Answer::Late { waited_ns }
@@ -249,37 +270,29 @@ impl Asker {
             Outcome::Truncated | Outcome::TooLong | Outcome::Closed | Outcome::Reset | Outcome::Silent(_) => {
                 Answer::Cut { said }
             }
-            Outcome::Refused | Outcome::NoPath => Answer::Refused,
+            Outcome::Refused => Answer::Refused,
+            Outcome::NoPath => Answer::NoPath,
             Outcome::Tls(failure) => Answer::Tls {
                 failure,
                 certificate: came.certificate.as_deref().map(|der| Box::new(describe(der))),
                 said: if failure == TlsFailure::NotTls {
-                    first_bytes(came.first.as_bytes())
+                    first_bytes(&self.secrets.hidden(came.first.as_bytes(), true))
                 } else {
                     String::new()
                 },
             },
             Outcome::TimedOut(stage) => Answer::TimedOut { stage, waited_ns },
-            Outcome::NotSent(_) => Answer::NotAsked { errno: Errno::EMFILE as i32 },
-            Outcome::Errno(errno, _) => Answer::NotAsked { errno },
+            Outcome::NotSent(what) => Answer::NotAsked { cause: NotAsked::Lacks(what) },
+            Outcome::Errno(errno, _) => Answer::NotAsked { cause: NotAsked::Errno(errno) },
         }
     }
 }
 
-/// Whether a complete reply over HTTP has a status of success, and merely answers something else.
-fn says_success(reply: &[u8]) -> bool {
-    reply.starts_with(b"HTTP/1.") && reply.get(9) == Some(&b'2')
-}
-
-fn get(path: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-}
-
 /// Waits until a connection may be able to go on. Its socket is watched from when it is connected or about
 /// to be: before, it would report that it is none.
-async fn something(
+async fn something<T: Transport>(
     socket: &mut Option<AsyncFd<OwnedFd>>,
-    connection: &Connection<impl Transport>,
+    connection: &Connection<Kept<T>>,
 ) -> io::Result<()> {
     const EITHER: Interest = Interest::READABLE.add(Interest::WRITABLE);
     if connection.waits_for_room() {
@@ -299,96 +312,6 @@ async fn something(
 
 fn errno_of(error: &io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or_default())
-}
-
-/// What came of a request.
-struct Came {
-    /// The first bytes of the reply.
-    reply: Vec<u8>,
-    /// The first bytes that came, as they came.
-    first: Excerpt,
-    /// The certificate that was shown.
-    certificate: Option<Vec<u8>>,
-}
-
-impl Default for Came {
-    fn default() -> Self {
-        Self { reply: Vec::new(), first: Excerpt::of(&[]), certificate: None }
-    }
-}
-
-impl Came {
-    fn over(kept: &Kept<impl Transport>) -> Self {
-        Self {
-            reply: kept.kept.clone(),
-            first: kept.first().unwrap_or(Excerpt::of(&kept.kept)),
-            certificate: kept.shown().and_then(|shown| shown.certificate).map(<[u8]>::to_vec),
-        }
-    }
-}
-
-/// A transport that keeps the first bytes that it has received.
-#[derive(Debug)]
-struct Kept<T> {
-    beneath: T,
-    kept: Vec<u8>,
-}
-
-impl<T: Transport> AsFd for Kept<T> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.beneath.as_fd()
-    }
-}
-
-impl<T: Transport> Transport for Kept<T> {
-    const LAYERED: bool = T::LAYERED;
-
-    fn greet(&mut self) -> Result<Greeting, Errno> {
-        self.beneath.greet()
-    }
-
-    fn send(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
-        self.beneath.send(bytes)
-    }
-
-    fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, Errno> {
-        let count = self.beneath.receive(buffer)?;
-        let room = KEPT_BYTES_MAX.saturating_sub(self.kept.len());
-        self.kept.extend_from_slice(&buffer[..count.min(room)]);
-        Ok(count)
-    }
-
-    fn peek(&mut self) -> Result<usize, Errno> {
-        self.beneath.peek()
-    }
-
-    fn half_close(&mut self) {
-        self.beneath.half_close();
-    }
-
-    fn part(&mut self) {
-        self.beneath.part();
-    }
-
-    fn broken(&self) -> Option<Broken> {
-        self.beneath.broken()
-    }
-
-    fn ended_in_full(&self) -> bool {
-        self.beneath.ended_in_full()
-    }
-
-    fn sent(&self, of_request: u64) -> u64 {
-        self.beneath.sent(of_request)
-    }
-
-    fn first(&self) -> Option<Excerpt> {
-        self.beneath.first()
-    }
-
-    fn shown(&self) -> Option<Shown<'_>> {
-        self.beneath.shown()
-    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! The load client's loop: who begins, who goes on, whose time is up, and when to wake next.
 
 use std::collections::VecDeque;
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 
 use holdline_contract::clock::now_ns;
 use holdline_model::arrivals::Schedule;
-use holdline_model::record::{ClientRecord, NotSent, Outcome};
+use holdline_model::record::{Afterwards, ClientRecord, NotSent, Outcome};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
@@ -16,12 +17,15 @@ use super::descriptors::Share;
 use super::errno::{At, outcome_of};
 use super::pacer::{Due, Pacer};
 use super::pauses::{Pause, Pauses};
+use super::pool::IdlePool;
 use super::room::Room;
 use super::slab::{Slab, Token};
 use super::socket::Route;
-use super::talk::Manner;
+use super::talk::{Manner, Talk};
 use super::transport::{Carrier, Transport};
-use super::{Hooks, LoadError, LoadPlan, Progress, STOP_GRACE_NS, StopFlag, no_route};
+use super::{Hooks, LoadError, LoadPlan, Progress, STOP_GRACE_NS, StopFlag, hold_ns, no_route};
+
+mod reuse;
 
 /// Events that one `epoll_wait` takes. Between two of them, what is due begins.
 const EVENTS_MAX: usize = 64;
@@ -50,6 +54,7 @@ pub(super) struct Client<'a, H, C: Carrier> {
     room: Room,
     deadlines: Deadlines,
     pauses: Pauses,
+    pool: IdlePool,
     /// Attempts that had to give way to others, and can go on.
     unfinished: VecDeque<Token>,
     /// Attempts that wait for room in a Unix server's accept queue, in the order they came.
@@ -86,7 +91,8 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
             stop,
             route,
             share: Share::of_limit()?,
-            manner: Manner::new(plan.protocol, plan.connection),
+            manner: Manner::new(plan.protocol, &plan.script, plan.connection)
+                .hold_for(hold_ns(&plan.timeouts)),
             in_flight_max: match plan.schedule {
                 Schedule::Closed { .. } => u32::MAX,
                 _ => plan.in_flight_max,
@@ -99,6 +105,7 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
             room: Room::default(),
             deadlines: Deadlines::new(&plan.timeouts),
             pauses: Pauses::default(),
+            pool: IdlePool::new(plan.connection.pool.map_or(0, |pool| pool.idle_max)),
             unfinished: VecDeque::new(),
             waiting_for_room: VecDeque::new(),
             in_flight: 0,
@@ -199,13 +206,21 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
         if self.in_flight >= self.in_flight_max {
             return self.record_not_sent(attempt, Outcome::NotSent(NotSent::InFlightCap));
         }
+        let talk = self.manner.talk(attempt, intended_ns, poison, self.room.for_request());
+        if talk.pool().is_some()
+            && let Some(token) = self.take_idle(now_ns)
+        {
+            return self.use_again(token, attempt, talk);
+        }
         match self.route.open(attempt).and_then(|socket| self.share.keep(socket)) {
             Ok(socket) => {
-                let talk = self.manner.talk(attempt, intended_ns, poison, self.room.for_request());
                 let reply = self.room.for_reply();
                 self.launch(Connection::new(self.carrier.over(socket), attempt, talk, reply));
             }
-            Err(errno) => self.record_not_sent(attempt, outcome_of(errno, At::Socket)),
+            Err(errno) => {
+                self.room.take_back_request(talk.into_head());
+                self.record_not_sent(attempt, outcome_of(errno, At::Socket));
+            }
         }
     }
 
@@ -217,6 +232,7 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
         self.progress.started.fetch_add(1, Ordering::Relaxed);
         self.progress.in_flight.fetch_add(1, Ordering::Relaxed);
         let record = &mut self.records[connection.attempt() as usize];
+        connection.note_carried(record);
         let step = connection.begin(&self.route, record, queues);
         let (started_ns, is_connected) = (connection.started_ns(), connection.is_connected());
         let waits_for_room = connection.waits_for_room();
@@ -280,7 +296,7 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
             let Some((token, limit)) = self.deadlines.take(now_ns, concerns) else { break };
             let started_ns = self.connections.get(token).map_or(0, Connection::started_ns);
             // What came in time counts, even if its event has not been handled yet.
-            self.proceed(token);
+            self.hear_out(token);
             let is_overdue = |it: &&Connection<C::Over>| it.is_subject_to(limit, started_ns);
             if let Some(connection) = self.connections.get(token).filter(is_overdue) {
                 show_overdue(self.hooks, connection);
@@ -299,8 +315,8 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
             }
             Some(cut_off_ns) if cut_off_ns <= now_ns() => {
                 for token in self.connections.keys().collect::<Vec<_>>() {
-                    self.proceed(token);
-                    if let Some(connection) = self.connections.get(token).filter(|it| !it.lingers()) {
+                    self.hear_out(token);
+                    if let Some(connection) = self.connections.get(token).filter(|it| !it.is_clear()) {
                         show_overdue(self.hooks, connection);
                         let end = connection.stopped();
                         self.settle(token, Step::Ended(end));
@@ -308,6 +324,14 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Lets a connection go on as far as it can, whoever else waits.
+    fn hear_out(&mut self, token: Token) {
+        self.proceed(token);
+        while self.connections.get(token).is_some_and(Connection::has_unheard) {
+            self.proceed(token);
         }
     }
 
@@ -328,6 +352,9 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
         if let Some(request) = connection.take_request_record() {
             self.hooks.after_request(&request);
         }
+        if connection.take_held_back() {
+            self.hooks.held_back(connection.attempt(), connection.transport().as_fd());
+        }
         if let Step::Pause(pause, until_ns) = step {
             self.pauses.begin(pause, until_ns, token);
         }
@@ -341,8 +368,15 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
                 }
             }
             Step::Closed => self.let_go(token),
+            Step::Ended(end) if connection.is_to_be_retried(&end) && self.retry(token, &end) => {}
             Step::Ended(end) => {
+                let Some(connection) = self.connections.get_mut(token) else { return };
+                let end = connection.end_of(end, &mut self.records[connection.attempt() as usize]);
                 let (attempt, answered) = (connection.attempt(), connection.answered());
+                if let Some(until_ns) = end.reusable_ns {
+                    let has_room = self.pool.put(token, until_ns);
+                    if has_room { connection.idle() } else { connection.not_used_again(Afterwards::Surplus) }
+                }
                 connection.note_ending(&mut self.records[attempt as usize]);
                 let freed_ns = if connection.was_owed() { now_ns() } else { end.at_ns };
                 if end.outcome.is_mistaken()
@@ -357,7 +391,8 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
                         (shown.certificate.and_then(kept), shown.is_resumed);
                 }
                 // Likewise, there is no waiting for a close that nobody would notice.
-                if !end.lingers || connection.register(&self.epoll, token).is_err() {
+                let stays = end.lingers || connection.is_idle_in_pool();
+                if !stays || connection.register(&self.epoll, token).is_err() {
                     self.let_go(token);
                 }
                 self.in_flight -= 1;
@@ -369,6 +404,7 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
 
     fn let_go(&mut self, token: Token) {
         if let Some(connection) = self.connections.remove(token) {
+            self.pool.forget(token);
             connection.note_ending(&mut self.records[connection.attempt() as usize]);
             self.room.take_back(connection.close());
         }
@@ -394,7 +430,7 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
 
 /// Shows a connection whose time is over to whoever wants to look at it before it is let go.
 fn show_overdue<T: Transport>(hooks: &mut impl Hooks, connection: &Connection<T>) {
-    if connection.is_connected() && !connection.lingers() {
+    if connection.is_connected() && !connection.is_clear() {
         hooks.overdue(connection.attempt(), connection.transport().as_fd(), connection.sent());
     }
 }

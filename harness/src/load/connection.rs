@@ -8,7 +8,9 @@
 use std::ops::ControlFlow;
 
 use holdline_contract::clock::now_ns;
-use holdline_model::record::{ClientRecord, Ending, NotSent, Outcome, RequestRecord, SilentEnd};
+use holdline_model::record::{
+    Afterwards, Carried, ClientRecord, Ending, NotSent, Outcome, RequestRecord, SilentEnd,
+};
 use holdline_model::wire::{Excerpt, Rest};
 use holdline_model::words::Stage;
 use nix::errno::Errno;
@@ -23,8 +25,13 @@ use super::socket::{self, Route};
 use super::talk::Talk;
 use super::transport::Transport;
 
+mod ends;
 mod greeting;
 mod reading;
+mod reuse;
+mod step;
+
+pub(super) use step::{End, Step};
 
 /// A handshake that took at least this long may have lost a SYN, whose first retransmit comes after
 /// one second (RFC 6298); for shorter ones, asking `TCP_INFO` would cost a syscall for nothing.
@@ -60,6 +67,16 @@ pub(super) struct Connection<T> {
     is_registered: bool,
     /// Whether the server has said something to a client that asks for nothing.
     is_told: bool,
+    /// Whether what has come may be more replies of a pipeline, which nobody has looked at.
+    has_unheard: bool,
+    /// Whether a reply of a pipeline said that the server answers none of the requests behind it.
+    announced: bool,
+    /// The attempt that opened it, whose address it has.
+    opener: u32,
+    /// How the attempt had ended before, if it is sent once more.
+    first_outcome: Option<Outcome>,
+    /// What has become of it behind an attempt of a pool.
+    afterwards: Afterwards,
 }
 
 /// What a connection waits for.
@@ -79,39 +96,8 @@ enum Phase {
     Silence,
     /// The server's close. The outcome is clear.
     Close,
-}
-
-/// Where an attempt has got to.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Step {
-    /// It can do nothing until its socket reports something.
-    Wait,
-    /// It can go on at once, but has done so for long: others are to have their turn.
-    Yield,
-    /// It pauses until this instant, and is to be resumed then. Its socket may report something before.
-    Pause(Pause, u64),
-    /// Its outcome is clear.
-    Ended(End),
-    /// The server has closed, after the outcome was clear.
-    Closed,
-}
-
-/// How an attempt ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct End {
-    pub(super) at_ns: u64,
-    pub(super) outcome: Outcome,
-    /// The version that the server gave of itself, 0 if none.
-    pub(super) version: u16,
-    /// Whether the server's close is still to be awaited: the side that closes first keeps the port
-    /// in TIME_WAIT, and that must not be the client.
-    pub(super) lingers: bool,
-}
-
-impl End {
-    pub(super) fn now(outcome: Outcome) -> Self {
-        Self { at_ns: now_ns(), outcome, version: 0, lingers: false }
-    }
+    /// Another attempt, or the server's close. The outcome of the last one is clear.
+    Idle,
 }
 
 impl<T: Transport> Connection<T> {
@@ -134,6 +120,11 @@ impl<T: Transport> Connection<T> {
             owed: None,
             is_registered: false,
             is_told: false,
+            has_unheard: false,
+            announced: false,
+            opener: attempt,
+            first_outcome: None,
+            afterwards: Afterwards::Ended,
         }
     }
 
@@ -158,6 +149,7 @@ impl<T: Transport> Connection<T> {
     pub(super) fn advance(&mut self, route: &Route, record: &mut ClientRecord, scratch: &mut [u8]) -> Step {
         let step = match self.phase {
             Phase::Close => return self.await_close(scratch),
+            Phase::Idle => return self.stay_idle(scratch),
             Phase::Pause(pause) => return self.heed(pause, scratch),
             Phase::Silence => return self.listen(scratch),
             Phase::Room => self.connect(route, record),
@@ -215,6 +207,11 @@ impl<T: Transport> Connection<T> {
         self.phase == Phase::Close
     }
 
+    /// Whether the outcome of its attempt is clear.
+    pub(super) fn is_clear(&self) -> bool {
+        matches!(self.phase, Phase::Close | Phase::Idle)
+    }
+
     pub(super) fn is_connected(&self) -> bool {
         !matches!(self.phase, Phase::Room | Phase::Handshake)
     }
@@ -238,6 +235,18 @@ impl<T: Transport> Connection<T> {
         record.ended = self.ended;
         record.send_failed = self.send_error.is_some();
         record.half_closed = self.half_closed;
+        record.announced = self.announced;
+        let has_asked = self.is_connected() && self.sent_bytes > 0;
+        record.requests_pipelined = if has_asked { self.talk.pipelined() } else { 0 };
+        if let Some(carried) = &mut record.carried {
+            carried.afterwards = self.afterwards;
+        }
+        record.unasked = self.is_connected() && self.talk.answered() == 0 && self.sent_bytes == 0;
+    }
+
+    /// Whether what has come may be more replies of a pipeline, so that it is to go on before its time is over.
+    pub(super) fn has_unheard(&self) -> bool {
+        self.has_unheard
     }
 
     /// Whether its reply came before its request was sent, so that it ended later than that.
@@ -248,6 +257,11 @@ impl<T: Transport> Connection<T> {
     /// How many requests have got their right reply.
     pub(super) fn answered(&self) -> u16 {
         self.talk.answered()
+    }
+
+    /// Whether the end of its request is held back, for the first time that this is asked.
+    pub(super) fn take_held_back(&mut self) -> bool {
+        self.talk.take_held_back()
     }
 
     /// Hands out the record of a request that was answered since the last call.
@@ -264,8 +278,9 @@ impl<T: Transport> Connection<T> {
             return Ok(());
         }
         let read = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
-        // Of a session, there is more to send later.
-        let is_all_sent = self.is_sent && self.talk.is_last() && !T::LAYERED;
+        // Of a session, or of a pool, there is more to send later.
+        let is_last = self.talk.is_last() && self.talk.pool().is_none();
+        let is_all_sent = self.is_sent && is_last && !T::LAYERED;
         let interest = if is_all_sent { read } else { read | EpollFlags::EPOLLOUT };
         epoll.add(&self.transport, EpollEvent::new(interest, token.to_bits()))?;
         self.is_registered = true;
@@ -275,44 +290,17 @@ impl<T: Transport> Connection<T> {
     /// Whether this time-out, which counts from `started_ns`, still concerns it. Between two requests
     /// there is nothing to wait for.
     pub(super) fn is_subject_to(&self, limit: Limit, started_ns: u64) -> bool {
-        if started_ns != self.started_ns || matches!(self.phase, Phase::Pause(Pause::Gap | Pause::Rest)) {
+        let waits = !matches!(self.phase, Phase::Pause(Pause::Gap | Pause::Rest) | Phase::Idle);
+        if started_ns != self.started_ns || !waits {
             return false;
         }
         match limit {
             Limit::Connect => !self.is_connected(),
-            Limit::FirstByte => !self.lingers() && self.phase != Phase::Silence && self.reply.is_empty(),
+            Limit::FirstByte => {
+                let has_heard = !self.reply.is_empty() || self.talk.has_turned();
+                !self.lingers() && self.phase != Phase::Silence && !has_heard
+            }
             Limit::Total => true,
-        }
-    }
-
-    /// How it ends if it cannot be watched.
-    pub(super) fn failed(&self, errno: Errno) -> End {
-        End::now(Outcome::Errno(errno as i32, self.at().stage()))
-    }
-
-    /// How it ends if its time is over now.
-    pub(super) fn timed_out(&self) -> End {
-        End::now(match self.phase {
-            Phase::Silence => Outcome::Silent(SilentEnd::Open),
-            _ => Outcome::TimedOut(self.at().stage()),
-        })
-    }
-
-    /// Notes the SYNs of a handshake that is given up.
-    pub(super) fn note_retransmits(&self, route: &Route, record: &mut ClientRecord) {
-        if self.phase == Phase::Handshake && route.is_tcp() {
-            record.syn_retransmits = socket::retransmits(&self.transport);
-        }
-    }
-
-    /// How it ends if the load is stopped now.
-    pub(super) fn stopped(&self) -> End {
-        if let Some(end) = self.owed {
-            return end;
-        }
-        match self.at().stage() {
-            Stage::Connect => End::now(Outcome::NotSent(NotSent::Stopped)),
-            _ => self.timed_out(),
         }
     }
 
@@ -320,7 +308,7 @@ impl<T: Transport> Connection<T> {
         match self.phase {
             Phase::Room | Phase::Handshake => At::Connect,
             Phase::Greeting => At::Tls,
-            _ if self.reply.is_empty() => At::FirstByte,
+            _ if self.reply.is_empty() && !self.talk.has_turned() => At::FirstByte,
             _ => At::Reply,
         }
     }
@@ -355,11 +343,11 @@ impl<T: Transport> Connection<T> {
             if route.is_tcp() && now_ns.saturating_sub(self.started_ns) >= SUSPICIOUS_HANDSHAKE_NS {
                 record.syn_retransmits = socket::retransmits(&self.transport);
             }
-            if let Some(silence) = self.talk.silence().filter(|_| !T::LAYERED) {
+            if let Some(silence) = self.talk.silence().filter(|_| !T::GREETS) {
                 return self.fall_silent(silence, route, record);
             }
         }
-        if T::LAYERED
+        if T::GREETS
             && matches!(self.phase, Phase::Handshake | Phase::Greeting)
             && let ControlFlow::Break(step) = self.greet(now_ns, record)
         {
@@ -392,6 +380,7 @@ impl<T: Transport> Connection<T> {
             self.transport.half_close();
         }
         let (pause, length_ns) = self.talk.pause_due(self.sent_bytes)?;
+        self.talk.pauses(pause);
         self.phase = Phase::Pause(pause);
         Some(Step::Pause(pause, now_ns.saturating_add(length_ns)))
     }

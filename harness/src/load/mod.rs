@@ -36,6 +36,15 @@
 //! known to be over; a close that meets a request on its way is a loss. See
 //! [`Outcome::ClosedIdle`](holdline_model::record::Outcome::ClosedIdle).
 //!
+//! # Pools
+//!
+//! Attempts of a pool send one request each over whichever connection is idle, the one that was used last first, or
+//! over one that they open. A connection is named by the attempt that opened it, and each attempt's record says which
+//! one carried it. One that the server is known to have ended is not used again, nor one that it has said it ends; the
+//! client looks just before it sends. What fails all the same before a byte of the reply is sent once more over a fresh
+//! connection, if the pool does so; the attempt's time-outs go on from its start. Poison goes over a connection of its
+//! own, and once.
+//!
 //! A client that pauses while it writes notices at once if the server ends the connection; one that
 //! pauses before it reads does not look.
 //!
@@ -66,6 +75,8 @@ mod descriptors;
 mod errno;
 mod pacer;
 mod pauses;
+mod pool;
+mod proxied;
 mod room;
 mod slab;
 mod socket;
@@ -75,13 +86,14 @@ mod transport;
 
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use holdline_model::arrivals::Schedule;
 use holdline_model::record::{ClientRecord, RequestRecord};
 use holdline_model::said::Said;
 use holdline_model::scenario::{Connection, Timeouts, Until};
 use holdline_model::tls::Certificates;
-use holdline_model::wire::{ATTEMPTS_MAX, Address, Clients, Poison, Protocol};
+use holdline_model::wire::{ATTEMPTS_MAX, Address, Clients, Poison, Protocol, ProxyVersion, Script};
 use nix::errno::Errno;
 
 pub use self::ask::{Asked, Asker};
@@ -113,6 +125,10 @@ pub struct LoadPlan {
     pub clients: Option<Clients>,
     /// What is spoken.
     pub protocol: Protocol,
+    /// What is said in it.
+    pub script: Arc<Script>,
+    /// The header of the PROXY protocol in front of the first byte.
+    pub proxy: Option<ProxyVersion>,
     /// What an attempt does with its connection.
     pub connection: Connection,
     /// How TLS is spoken beneath; `None`: it is not.
@@ -125,6 +141,12 @@ pub trait Hooks {
     /// Called just before each attempt, also one that then cannot be sent. Gives the fault that its
     /// request is to carry.
     fn before_attempt(&mut self, attempt: u32, now_ns: u64) -> Option<Poison>;
+
+    /// Called where a service has no request that crashes a worker, once an attempt that is to do so is connected and
+    /// all of its request but the last byte is sent: whoever has it can be killed now. The rest follows after a while.
+    fn held_back(&mut self, attempt: u32, socket: BorrowedFd<'_>) {
+        let _ = (attempt, socket);
+    }
 
     /// Called as soon as a request has got its right reply. Where all connections carry one request of
     /// the bare protocol, sent and read at once, their records say it all, and it is not called.
@@ -226,12 +248,39 @@ pub fn run(
     plan.validate()?;
     let _slack = clock::LeastSlack::set();
     match &plan.tls {
-        None => client::Client::new(plan, transport::Bare, start_ns, hooks, progress, stop)?.run(),
-        Some(tls) => {
-            let carrier = tls::Secured(tls.clone());
-            client::Client::new(plan, carrier, start_ns, hooks, progress, stop)?.run()
+        None => run_over(transport::Bare, plan, start_ns, hooks, progress, stop),
+        Some(tls) => run_over(tls::Secured(tls.clone()), plan, start_ns, hooks, progress, stop),
+    }
+}
+
+/// The same over what carries the bytes, behind a header where the plan says so.
+fn run_over<H: Hooks>(
+    carrier: impl transport::Carrier,
+    plan: &LoadPlan,
+    start_ns: u64,
+    hooks: &mut H,
+    progress: &Progress,
+    stop: &StopFlag,
+) -> Result<Vec<ClientRecord>, LoadError> {
+    use client::Client;
+    use proxied::{Behind, V1, V2};
+    match plan.proxy {
+        None => Client::new(plan, carrier, start_ns, hooks, progress, stop)?.run(),
+        Some(ProxyVersion::V1) => {
+            let carrier = Behind::<V1, _>::header(carrier);
+            Client::new(plan, carrier, start_ns, hooks, progress, stop)?.run()
+        }
+        Some(ProxyVersion::V2) => {
+            let carrier = Behind::<V2, _>::header(carrier);
+            Client::new(plan, carrier, start_ns, hooks, progress, stop)?.run()
         }
     }
+}
+
+/// How long the end of a request is held back for whoever has it to be found, in nanoseconds: most of the time that
+/// there is.
+pub(crate) fn hold_ns(timeouts: &Timeouts) -> u64 {
+    timeouts.first_byte_ns.min(timeouts.total_ns) / 4 * 3
 }
 
 /// Why there is no way to an address.

@@ -20,10 +20,12 @@ pub(super) enum Pause {
     Gap,
     /// A reply was read before all of its request was sent, and the rest is still being sent.
     Rest,
+    /// All of a request but its end is sent, and whoever has it is to be killed.
+    Holding,
 }
 
 /// How many kinds of pause there are.
-const KINDS: usize = Pause::Rest as usize + 1;
+const KINDS: usize = Pause::Holding as usize + 1;
 
 /// The pauses of all connections.
 #[derive(Debug, Default)]

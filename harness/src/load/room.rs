@@ -16,6 +16,11 @@ impl Room {
         self.requests.pop().unwrap_or_else(|| Vec::with_capacity(REQUEST_BYTES))
     }
 
+    /// Takes back the room of a request whose connection goes on.
+    pub(super) fn take_back_request(&mut self, request: Vec<u8>) {
+        self.requests.push(request);
+    }
+
     /// Most replies come in one piece and are not kept, so that this grows when it must.
     pub(super) fn for_reply(&mut self) -> Vec<u8> {
         self.replies.pop().unwrap_or_default()

@@ -135,8 +135,8 @@ pub(super) fn send_at_once(socket: &OwnedFd) {
 }
 
 /// Sends without raising SIGPIPE.
-pub(super) fn send_some(socket: &OwnedFd, bytes: &[u8]) -> Result<usize, Errno> {
-    uninterrupted(|| send(socket.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL))
+pub(super) fn send_some(socket: impl AsFd, bytes: &[u8]) -> Result<usize, Errno> {
+    uninterrupted(|| send(socket.as_fd().as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL))
 }
 
 pub(super) fn receive_some(socket: &OwnedFd, buffer: &mut [u8]) -> Result<usize, Errno> {

@@ -2,10 +2,11 @@
 //! How a request looks and which reply is right is the business of the protocol; no socket is touched here.
 
 use std::cmp::min;
+use std::sync::Arc;
 
 use holdline_model::record::RequestRecord;
 use holdline_model::scenario;
-use holdline_model::wire::{Ask, Excerpt, Heard, Poison, Protocol};
+use holdline_model::wire::{Ask, Excerpt, Heard, Number, Poison, Protocol, Script};
 
 use super::pauses::Pause;
 
@@ -13,14 +14,17 @@ use super::pauses::Pause;
 static BODY: [u8; 64 << 10] = [b'0'; 64 << 10];
 
 /// How the attempts of a load talk.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Manner {
     protocol: Protocol,
+    script: Arc<Script>,
     connection: scenario::Connection,
     /// Whether the server is to end the connection behind the last reply.
     server_closes: bool,
     /// Whether answered requests are recorded: not where the record of the attempt says it all.
     logs_requests: bool,
+    /// How long the end of a request is held back whose worker is to be killed, in nanoseconds.
+    hold_ns: u64,
 }
 
 /// What one attempt has to say, and how far it has got: one or more requests, each of which waits for
@@ -32,6 +36,12 @@ pub(super) struct Talk {
     ask: Ask,
     /// The request in hand as it is sent, but for its body.
     head: Vec<u8>,
+    /// The number of the request in hand, as it stands in a body of the script.
+    number: Number,
+    /// Whether the end of the request is held back.
+    holds: bool,
+    /// Whether it has just been so.
+    is_held_back: bool,
     /// When the request in hand was to begin.
     intended_ns: u64,
     /// For how long the client has paused in the request in hand, in nanoseconds.
@@ -42,6 +52,14 @@ pub(super) struct Talk {
     record: Option<RequestRecord>,
 }
 
+/// Where a client pauses while it sends.
+struct Halt {
+    /// Behind so many bytes.
+    at: usize,
+    pause: Pause,
+    length_ns: u64,
+}
+
 /// How long a client that is connected says nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Silence {
@@ -49,27 +67,50 @@ pub(super) enum Silence {
     For(u64),
     /// For as long as it is there.
     ToTheEnd,
+    /// Until the server has said something.
+    ToListen,
 }
 
 impl Manner {
-    pub(super) fn new(protocol: Protocol, connection: scenario::Connection) -> Self {
+    pub(super) fn new(protocol: Protocol, script: &Arc<Script>, connection: scenario::Connection) -> Self {
         let is_plainest = protocol == Protocol::default() && connection == scenario::Connection::ONE_SHOT;
         Self {
             protocol,
+            script: Arc::clone(script),
             connection,
             // Where no request says that it is the last, sessions are ended by the client.
-            server_closes: protocol.can().say_last || !connection.is_session(),
+            server_closes: script
+                .server_closes()
+                .unwrap_or(protocol.can().say_last || !connection.keeps_alive()),
             logs_requests: !is_plainest,
+            hold_ns: 0,
         }
+    }
+
+    /// Holds the end of requests back for so long, in nanoseconds, whose worker is to be killed.
+    pub(super) fn hold_for(self, hold_ns: u64) -> Self {
+        Self { hold_ns, ..self }
     }
 
     /// What an attempt is to say. `head` gives the room to encode it in.
     pub(super) fn talk(&self, attempt: u32, intended_ns: u64, poison: Option<Poison>, head: Vec<u8>) -> Talk {
-        let connection = self.connection.of_attempt(attempt);
+        let mut connection = self.connection.of_attempt(attempt);
+        // Poison goes over a connection of its own, so that it strikes once, and as its client's address says.
+        connection.pool = connection.pool.filter(|_| poison.is_none());
         let mut talk = Talk {
-            manner: Self { connection, ..*self },
-            ask: Ask { attempt, exchange: 0, poison, keeps: false, body_bytes: connection.body_bytes },
+            ask: Ask {
+                attempt,
+                exchange: 0,
+                turn: 0,
+                poison,
+                keeps: false,
+                body_bytes: connection.body_bytes,
+            },
             head,
+            number: Number::new(0),
+            holds: poison.is_some() && !self.script.has_poison(),
+            is_held_back: false,
+            manner: Self { connection, ..self.clone() },
             intended_ns,
             paused_ns: 0,
             has_paused: [false; 2],
@@ -81,17 +122,30 @@ impl Manner {
 }
 
 impl Talk {
+    /// Encodes the request in hand; in a pipeline, all.
     fn encode(&mut self) {
-        self.ask.keeps = !self.is_last();
+        self.ask.keeps = !self.is_last() || self.pool().is_some();
+        self.number = self.ask.number();
         self.head.clear();
-        self.manner.protocol.encode(&self.ask, &mut self.head);
+        self.manner.protocol.encode(&self.ask, &self.manner.script, &mut self.head);
+        if self.is_pipelined() {
+            let requests = self.manner.connection.requests;
+            for exchange in 1..requests {
+                let keeps = exchange + 1 < requests;
+                let ask = Ask { exchange, keeps, poison: None, ..self.ask };
+                self.manner.protocol.encode(&ask, &self.manner.script, &mut self.head);
+            }
+        }
     }
 
-    /// Says this instead of the request in hand.
-    pub(super) fn instead(mut self, request: &str) -> Self {
-        self.head.clear();
-        self.head.extend_from_slice(request.as_bytes());
-        self
+    /// Whether all requests are sent at once, so that `bytes` is the length of all.
+    pub(super) fn is_pipelined(&self) -> bool {
+        self.manner.connection.pipeline
+    }
+
+    /// How many requests are sent at once; 0 if each waits for the reply to the one before.
+    pub(super) fn pipelined(&self) -> u16 {
+        if self.is_pipelined() { self.manner.connection.requests } else { 0 }
     }
 
     /// Gives back the room that it took.
@@ -99,21 +153,54 @@ impl Talk {
         self.head
     }
 
-    /// Whether the request in hand is the last.
-    pub(super) fn is_last(&self) -> bool {
+    /// The pool that it belongs to.
+    pub(super) fn pool(&self) -> Option<scenario::Pool> {
+        self.manner.connection.pool
+    }
+
+    fn is_last_request(&self) -> bool {
         self.ask.exchange + 1 >= self.manner.connection.requests
     }
 
-    /// Length of the request in hand, in bytes.
+    /// Whether nothing follows what is in hand.
+    pub(super) fn is_last(&self) -> bool {
+        self.is_last_request() && !self.has_turns_left()
+    }
+
+    /// Whether the request in hand has more turns.
+    fn has_turns_left(&self) -> bool {
+        self.ask.turn + 1 < self.manner.script.turns(self.ask.exchange).end
+    }
+
+    /// Whether an earlier turn of the request in hand has been answered.
+    pub(super) fn has_turned(&self) -> bool {
+        self.ask.turn > self.manner.script.turns(self.ask.exchange).start
+    }
+
+    /// Goes on to the next turn of the request in hand, whose turn before was answered. Says whether there is one.
+    pub(super) fn turn(&mut self) -> bool {
+        if !self.has_turns_left() {
+            return false;
+        }
+        self.ask.turn += 1;
+        self.encode();
+        true
+    }
+
+    /// Length of what is in hand, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.head.len() + self.manner.connection.body_bytes as usize
+        let body = self.manner.protocol.body(&self.ask, &self.manner.script);
+        let zeros = self.manner.connection.body_bytes as usize;
+        self.head.len() + body.map_or(zeros, |body| body.length(&self.number))
     }
 
     /// For how long the client says nothing once it is connected; `None`: it asks at once.
     pub(super) fn silence(&self) -> Option<Silence> {
         match self.manner.connection {
             scenario::Connection { silent: true, .. } => Some(Silence::ToTheEnd),
-            scenario::Connection { connect_pause_ns: 0, .. } => None,
+            scenario::Connection { connect_pause_ns: 0, .. } => {
+                (self.bytes() == 0).then_some(Silence::ToListen)
+            }
             scenario::Connection { connect_pause_ns, .. } => Some(Silence::For(connect_pause_ns)),
         }
     }
@@ -121,25 +208,46 @@ impl Talk {
     /// What may be sent now of the request in hand, behind `sent` bytes; more may follow. It is empty
     /// where nothing is left, or a pause is due.
     pub(super) fn sendable(&self, sent: usize) -> &[u8] {
-        let is_halved = self.manner.connection.send_pause_ns > 0 && !self.has_paused[Pause::Sending as usize];
-        let limit = if is_halved { self.bytes() / 2 } else { self.bytes() };
-        let left = limit.saturating_sub(sent);
-        match self.head.get(sent..) {
-            Some(head) if !head.is_empty() => &head[..min(left, head.len())],
-            _ => &BODY[..min(left, BODY.len())],
+        let left = self.halt().map_or(self.bytes(), |halt| halt.at).saturating_sub(sent);
+        let piece = match self.head.get(sent..) {
+            Some(head) if !head.is_empty() => head,
+            _ => match self.manner.protocol.body(&self.ask, &self.manner.script) {
+                Some(body) => body.from(sent - self.head.len(), &self.number),
+                None => &BODY,
+            },
+        };
+        &piece[..min(left, piece.len())]
+    }
+
+    /// Where the client is still to pause while it sends what is in hand.
+    fn halt(&self) -> Option<Halt> {
+        let send_pause_ns = self.manner.connection.send_pause_ns;
+        if send_pause_ns > 0 && !self.has_paused[Pause::Sending as usize] {
+            return Some(Halt { at: self.bytes() / 2, pause: Pause::Sending, length_ns: send_pause_ns });
         }
+        let at = self.bytes().checked_sub(1).filter(|_| self.holds)?;
+        Some(Halt { at, pause: Pause::Holding, length_ns: self.manner.hold_ns })
+    }
+
+    /// Takes note that a pause begins.
+    pub(super) fn pauses(&mut self, pause: Pause) {
+        self.is_held_back |= pause == Pause::Holding;
+    }
+
+    /// Whether the end of a request is held back, for the first time that this is asked.
+    pub(super) fn take_held_back(&mut self) -> bool {
+        std::mem::take(&mut self.is_held_back)
     }
 
     /// The pause that is due, given how much of the request in hand is sent, and its length.
     pub(super) fn pause_due(&self, sent: usize) -> Option<(Pause, u64)> {
-        let scenario::Connection { send_pause_ns, read_pause_ns, .. } = self.manner.connection;
-        let is_due = |pause: Pause, length_ns: u64| length_ns > 0 && !self.has_paused[pause as usize];
-        if is_due(Pause::Sending, send_pause_ns) && sent >= self.bytes() / 2 {
-            Some((Pause::Sending, send_pause_ns))
-        } else if is_due(Pause::Reading, read_pause_ns) && sent == self.bytes() {
-            Some((Pause::Reading, read_pause_ns))
-        } else {
-            None
+        let read_pause_ns = self.manner.connection.read_pause_ns;
+        match self.halt() {
+            Some(Halt { at, pause, length_ns }) => (sent >= at).then_some((pause, length_ns)),
+            None => {
+                let is_due = read_pause_ns > 0 && !self.has_paused[Pause::Reading as usize];
+                (is_due && sent == self.bytes()).then_some((Pause::Reading, read_pause_ns))
+            }
         }
     }
 
@@ -153,6 +261,11 @@ impl Talk {
                 self.paused_ns += self.manner.connection.connect_pause_ns;
                 return;
             }
+            Pause::Holding => {
+                self.holds = false;
+                self.paused_ns += self.manner.hold_ns;
+                return;
+            }
             Pause::Gap | Pause::Rest => return,
         };
         self.has_paused[index] = true;
@@ -161,7 +274,7 @@ impl Talk {
 
     /// Whether the client ends its side of the connection behind the request in hand.
     pub(super) fn half_closes(&self) -> bool {
-        self.manner.connection.half_close && self.is_last()
+        self.manner.connection.half_close && (self.is_last() || self.is_pipelined())
     }
 
     /// The first bytes of what a reply says.
@@ -171,18 +284,18 @@ impl Talk {
 
     /// Judges what has come of the reply to the request in hand. `at_end`: nothing more will come.
     pub(super) fn hear(&self, reply: &[u8], at_end: bool) -> Heard {
-        self.manner.protocol.judge(&self.ask, reply, at_end)
+        self.manner.protocol.judge(&self.ask, &self.manner.script, reply, at_end)
     }
 
     /// The most bytes of a reply that are to be kept until it is complete.
     pub(super) fn reply_bytes_max(&self) -> usize {
-        self.manner.protocol.reply_bytes_max()
+        self.manner.protocol.reply_bytes_max(&self.manner.script)
     }
 
     /// Takes note that the request in hand has got its right reply. When the next one is due; `None`:
     /// there is none.
     pub(super) fn answer(&mut self, at_ns: u64) -> Option<u64> {
-        let is_over = self.is_last();
+        let is_over = self.is_last_request();
         self.record = self.manner.logs_requests.then_some(RequestRecord {
             attempt: self.ask.attempt,
             intended_ns: self.intended_ns,
@@ -193,11 +306,17 @@ impl Talk {
         if is_over {
             return None;
         }
+        // Poison is the first request.
+        self.ask.poison = None;
+        if self.is_pipelined() {
+            // It was due, and was sent, with the first.
+            return Some(self.intended_ns);
+        }
         self.intended_ns = at_ns.saturating_add(self.manner.connection.gap_ns);
         self.paused_ns = 0;
         self.has_paused = [false; 2];
-        // Poison is the first request.
-        self.ask.poison = None;
+        self.holds = false;
+        self.ask.turn = self.manner.script.turns(self.ask.exchange).start;
         self.encode();
         Some(self.intended_ns)
     }
@@ -205,7 +324,7 @@ impl Talk {
     /// Whether the server is to end the connection behind the last reply: where it was told so, and where
     /// each connection carries one request. Otherwise that is up to the client.
     pub(super) fn server_closes(&self) -> bool {
-        self.manner.server_closes
+        self.manner.server_closes && self.pool().is_none()
     }
 
     /// How many requests have got their right reply.
@@ -220,128 +339,4 @@ impl Talk {
 }
 
 #[cfg(test)]
-mod tests {
-    use holdline_model::wire::{Right, Wrong};
-    use holdline_model::words::{CrashMode, CrashStep};
-
-    use super::*;
-
-    fn manner(protocol: Protocol, connection: scenario::Connection) -> Manner {
-        Manner::new(protocol, connection)
-    }
-
-    fn talk(manner: Manner, attempt: u32, poison: Option<Poison>) -> Talk {
-        manner.talk(attempt, 100, poison, Vec::new())
-    }
-
-    const SESSION: scenario::Connection =
-        scenario::Connection { requests: 3, gap_ns: 50, ..scenario::Connection::ONE_SHOT };
-
-    fn right(bytes: usize, version: u16, keeps: bool) -> Heard {
-        Heard::Right(Right { bytes, version, keeps })
-    }
-
-    #[test]
-    fn only_the_plainest_talk_leaves_no_records_of_requests() {
-        let one_shot = scenario::Connection::ONE_SHOT;
-        let logs = |protocol, connection| {
-            let mut talk = talk(manner(protocol, connection), 0, None);
-            talk.answer(1);
-            talk.take_record().is_some()
-        };
-        assert!(!logs(Protocol::Square, one_shot));
-        assert!(logs(Protocol::Http, one_shot));
-        assert!(logs(Protocol::Square, scenario::Connection { every: 2, ..SESSION }));
-    }
-
-    #[test]
-    fn the_server_closes_first_unless_it_cannot_know_when() {
-        let closes = |protocol, connection| talk(manner(protocol, connection), 0, None).server_closes();
-        let one_shot = scenario::Connection::ONE_SHOT;
-        assert!(closes(Protocol::Square, one_shot) && closes(Protocol::Http, one_shot));
-        assert!(!closes(Protocol::Square, SESSION) && closes(Protocol::Http, SESSION));
-        // One that takes some connections for sessions waits for the client on all.
-        assert!(!closes(Protocol::Square, scenario::Connection { every: 2, ..SESSION }));
-    }
-
-    #[test]
-    fn each_request_of_a_session_asks_for_another_number() {
-        let mut talk = talk(manner(Protocol::Square, SESSION), 7, None);
-        assert_eq!(talk.sendable(0), b"7\n");
-        assert_eq!(talk.sendable(1), b"\n");
-        assert_eq!(talk.sendable(2), b"");
-        assert_eq!(talk.hear(b"7*7=4", false), Heard::Part);
-        assert_eq!(talk.hear(b"7*7=48\n", false), Heard::Wrong(Wrong::Answer));
-        assert_eq!(talk.hear(b"7*7=49 version=3\nx", false), right(17, 3, true));
-        assert_eq!(talk.answer(130), Some(180));
-        let record = RequestRecord { attempt: 7, intended_ns: 100, answered_ns: 130, paused_ns: 0 };
-        assert_eq!((talk.take_record(), talk.take_record()), (Some(record), None));
-        // The answer to the first request is wrong for the second.
-        assert_eq!(talk.sendable(0), b"65544\n");
-        assert_eq!(talk.hear(b"7*7=49\n", false), Heard::Wrong(Wrong::Answer));
-        assert_eq!(talk.answer(200), Some(250));
-        assert_eq!((talk.answer(300), talk.answered()), (None, 3));
-    }
-
-    #[test]
-    fn poison_is_the_first_request() {
-        let poison = Poison { step: CrashStep::Work, mode: CrashMode::Kill };
-        let mut talk = talk(manner(Protocol::Http, SESSION), 7, Some(poison));
-        assert!(talk.sendable(0).starts_with(b"GET /square?n=!work:kill HTTP/1.1\r\n"));
-        let reply = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n7*7=49\n";
-        assert_eq!(talk.hear(reply, false), Heard::Wrong(Wrong::Answer));
-        talk.answer(1);
-        assert!(talk.sendable(0).starts_with(b"GET /square?n=65544 HTTP/1.1\r\n"));
-    }
-
-    #[test]
-    fn http_says_when_it_ends() {
-        let mut talk = talk(manner(Protocol::Http, SESSION), 1, None);
-        let says = |talk: &Talk, word: &str| {
-            String::from_utf8_lossy(talk.sendable(0)).contains(&format!("Connection: {word}\r\n"))
-        };
-        assert!(says(&talk, "keep-alive"));
-        talk.answer(1);
-        talk.answer(2);
-        assert!(says(&talk, "close"));
-        let reply =
-            |status: &str| format!("HTTP/1.1 {status}\r\nConnection: close\r\n\r\n131075*131075=17180655625");
-        assert_eq!(talk.hear(reply("200 OK").as_bytes(), false), Heard::Part);
-        let bytes = reply("200 OK").len();
-        assert_eq!(talk.hear(reply("200 OK").as_bytes(), true), right(bytes, 0, false));
-        assert_eq!(talk.hear(reply("500 Oh").as_bytes(), true), Heard::Wrong(Wrong::Status(500)));
-    }
-
-    #[test]
-    fn slow_clients_pause_twice() {
-        let slow = scenario::Connection { send_pause_ns: 30, read_pause_ns: 5, ..SESSION };
-        let mut talk = talk(manner(Protocol::Square, slow), 70_000, None);
-        assert_eq!((talk.sendable(0), talk.pause_due(0)), (&b"700"[..], None));
-        assert_eq!((talk.sendable(3), talk.pause_due(3)), (&b""[..], Some((Pause::Sending, 30))));
-        talk.paused(Pause::Sending);
-        assert_eq!((talk.sendable(3), talk.pause_due(3)), (&b"00\n"[..], None));
-        assert_eq!(talk.pause_due(6), Some((Pause::Reading, 5)));
-        talk.paused(Pause::Reading);
-        assert_eq!(talk.pause_due(6), None);
-        talk.answer(200);
-        assert_eq!(talk.take_record().expect("a request").latency_ns(), 65);
-        assert_eq!(talk.pause_due(3), Some((Pause::Sending, 30)));
-    }
-
-    #[test]
-    fn bodies_are_sent_whole() {
-        let long = scenario::Connection { body_bytes: 200_000, send_pause_ns: 1, ..SESSION };
-        let mut talk = talk(manner(Protocol::Http, long), 1, None);
-        let mut sent = 0;
-        while let count @ 1.. = talk.sendable(sent).len() {
-            sent += count;
-        }
-        assert_eq!((sent, talk.pause_due(sent)), (talk.bytes() / 2, Some((Pause::Sending, 1))));
-        talk.paused(Pause::Sending);
-        while let count @ 1.. = talk.sendable(sent).len() {
-            sent += count;
-        }
-        assert_eq!((sent, talk.pause_due(sent)), (talk.bytes(), None));
-        assert_eq!(talk.bytes(), talk.head.len() + 200_000);
-    }
-}
+mod tests;

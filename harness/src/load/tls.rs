@@ -175,6 +175,7 @@ impl Tls {
 }
 
 impl Transport for Tls {
+    const GREETS: bool = true;
     const LAYERED: bool = true;
 
     fn greet(&mut self) -> Result<Greeting, Errno> {

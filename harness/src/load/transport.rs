@@ -52,13 +52,16 @@ pub(super) struct Shown<'a> {
 /// the socket is readable or writable, whichever the transport waits for. EPROTO means that its own protocol
 /// broke, as [`Transport::broken`] says. Plain sockets allocate nothing for any call.
 pub(super) trait Transport: AsFd + fmt::Debug {
+    /// Whether something comes between the connection and the first request.
+    const GREETS: bool;
+
     /// Whether it lies on top of the socket: so it may have to send at any time, also when nothing is left to be
     /// sent of a request, and may hold what the socket does not report any more.
     const LAYERED: bool;
 
     /// Does what comes between the connection and the first request. Called again, whenever the socket
-    /// reports something, until it is over. EAGAIN: the socket is not even connected yet. Of a transport that is
-    /// not layered it is over at once, connected or not.
+    /// reports something, until it is over. EAGAIN: the socket is not even connected yet. Of a transport that does
+    /// not greet it is over at once, connected or not.
     fn greet(&mut self) -> Result<Greeting, Errno>;
 
     /// Sends some of `bytes`: how many.
@@ -126,6 +129,7 @@ impl AsFd for Plain {
 }
 
 impl Transport for Plain {
+    const GREETS: bool = false;
     const LAYERED: bool = false;
 
     fn greet(&mut self) -> Result<Greeting, Errno> {

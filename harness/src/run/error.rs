@@ -4,7 +4,8 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
-use crate::catalogue::TemplateProblem;
+use crate::catalogue::{RequestProblem, TemplateProblem};
+use crate::causes::causes;
 use crate::load::LoadError;
 use crate::rundir::RunDirError;
 use crate::sandbox::SandboxError;
@@ -35,6 +36,9 @@ pub enum RunError {
         /// Why not.
         error: TlsError,
     },
+    /// A service cannot be asked what it is to be asked.
+    #[error(transparent)]
+    Request(#[from] RequestProblem),
     /// The sandbox cannot be had.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -102,17 +106,10 @@ impl RunError {
     /// Why a trial could not even be started.
     pub(super) fn not_started(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let error = error.into();
-        let mut cause: Option<&(dyn Error + 'static)> = Some(error.as_ref());
-        while let Some(link) = cause {
-            // fork(2): RLIMIT_NPROC, or the whole machine's limit.
-            let is_refused = link
-                .downcast_ref::<io::Error>()
-                .is_some_and(|error| error.raw_os_error() == Some(libc::EAGAIN));
-            if is_refused {
-                return Self::Processes;
-            }
-            cause = link.source();
-        }
-        Self::Trial(error)
+        // fork(2): RLIMIT_NPROC, or the whole machine's limit.
+        let is_refused = causes(error.as_ref())
+            .filter_map(|cause| cause.downcast_ref::<io::Error>())
+            .any(|error| error.raw_os_error() == Some(libc::EAGAIN));
+        if is_refused { Self::Processes } else { Self::Trial(error) }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use holdline_model::plan::{Partition, RunPlan, TrialPlan};
+use holdline_model::scenario::Scenario;
 use holdline_model::supervisor::WorkerKind;
 use holdline_model::support;
 
@@ -11,6 +12,7 @@ use super::{RunError, limits};
 use crate::catalogue::{self, ScenarioEntry, Source, SupervisorEntry};
 use crate::sandbox::{self, Isolation, IsolationChoice, Notice};
 use crate::tls::{Folders, TlsClient};
+use crate::trial::TraceSpec;
 
 /// What all trials of a run have in common.
 #[derive(Debug, Clone, Copy, Default)]
@@ -51,8 +53,10 @@ impl RunRequest {
         let scenarios: Vec<String> = self.scenarios.iter().map(|e| e.scenario.name.clone()).collect();
         let plan =
             RunPlan::new(&supervisors, &scenarios, self.repetitions, self.options.seed, self.partition);
-        let required = self.required;
-        Ok(Plan { required, ..Plan::new(self.scenarios, self.supervisors, plan.trials, self.options)? })
+        let (required, partition) = (self.required, self.partition);
+        Ok(Plan::new(self.scenarios, self.supervisors, plan.trials, self.options)?
+            .with_required(required)
+            .with_partition(partition))
     }
 }
 
@@ -63,11 +67,14 @@ pub struct Plan {
     pub(super) supervisors: BTreeMap<String, SupervisorEntry>,
     pub(super) trials: Vec<TrialPlan>,
     pub(super) required: Vec<String>,
+    pub(super) reference: Option<String>,
+    pub(super) partition: Option<Partition>,
     pub(super) seed: u64,
     pub(super) worker: Option<WorkerKind>,
     pub(super) isolation: Isolation,
     pub(super) notice: Option<Notice>,
     pub(super) executable: PathBuf,
+    pub(super) traces: BTreeMap<String, TraceSpec>,
 }
 
 impl Plan {
@@ -93,14 +100,92 @@ impl Plan {
         limits::check()?;
         let (isolation, notice) = choose(options.isolation)?;
         let Options { seed, worker, .. } = options;
-        let required = Vec::new();
-        Ok(Self { scenarios, supervisors, trials, required, seed, worker, isolation, notice, executable })
+        Ok(Self {
+            scenarios,
+            supervisors,
+            trials,
+            required: Vec::new(),
+            reference: None,
+            partition: None,
+            seed,
+            worker,
+            isolation,
+            notice,
+            executable,
+            traces: BTreeMap::new(),
+        })
+    }
+
+    /// Other trials, of these scenarios and the same supervisors: nothing is found out anew that all trials have in
+    /// common.
+    ///
+    /// # Errors
+    ///
+    /// As [`Plan::new`], but for the isolation.
+    pub fn with_trials(
+        &self,
+        scenarios: Vec<ScenarioEntry>,
+        trials: Vec<TrialPlan>,
+    ) -> Result<Self, RunError> {
+        let scenarios: BTreeMap<_, _> =
+            scenarios.into_iter().map(|entry| (entry.scenario.name.clone(), entry)).collect();
+        check(&scenarios, &self.supervisors, &trials)?;
+        Ok(Self {
+            scenarios,
+            supervisors: self.supervisors.clone(),
+            trials,
+            required: self.required.clone(),
+            reference: self.reference.clone(),
+            partition: self.partition,
+            seed: self.seed,
+            worker: self.worker,
+            isolation: self.isolation,
+            // Who is to be told of it has been.
+            notice: None,
+            executable: self.executable.clone(),
+            traces: self.traces.clone(),
+        })
     }
 
     /// The same plan, run by another holdline than the program that this is part of.
     #[must_use]
     pub fn with_executable(self, executable: PathBuf) -> Self {
         Self { executable, ..self }
+    }
+
+    /// The same plan, in which these supervisors must run.
+    #[must_use]
+    pub fn with_required(self, required: Vec<String>) -> Self {
+        Self { required, ..self }
+    }
+
+    /// The same plan, in which the others are compared with this supervisor.
+    #[must_use]
+    pub fn with_reference(self, reference: String) -> Self {
+        Self { reference: Some(reference), ..self }
+    }
+
+    /// The same plan, which is this part of a whole.
+    #[must_use]
+    pub fn with_partition(self, partition: Option<Partition>) -> Self {
+        Self { partition, ..self }
+    }
+
+    /// The trials, in their order.
+    #[must_use]
+    pub fn trials(&self) -> &[TrialPlan] {
+        &self.trials
+    }
+
+    /// The scenario of each trial.
+    pub fn scenarios_of_trials(&self) -> impl Iterator<Item = &Scenario> {
+        self.trials.iter().map(|trial| &self.scenarios[&trial.scenario].scenario)
+    }
+
+    /// The same plan, in which system calls are followed in the trials of these scenarios.
+    #[must_use]
+    pub fn with_traces(self, traces: BTreeMap<String, TraceSpec>) -> Self {
+        Self { traces, ..self }
     }
 
     /// The isolation that trials have.
@@ -134,7 +219,7 @@ fn check(
         return Err(RunError::Empty);
     }
     let lack = |what, name: &str| RunError::NotPlanned { what, name: name.to_owned() };
-    let mut placed = BTreeSet::new();
+    let (mut placed, mut asked) = (BTreeSet::new(), BTreeSet::new());
     for trial in trials {
         let scenario = scenarios.get(&trial.scenario).ok_or_else(|| lack("scenario", &trial.scenario))?;
         let supervisor =
@@ -143,7 +228,10 @@ fn check(
         if placed.insert((&trial.supervisor, transport.as_str())) {
             catalogue::check_templates(supervisor, transport)?;
         }
-        check_tls(supervisor, scenario)?;
+        if asked.insert((&trial.supervisor, &trial.scenario)) {
+            catalogue::check_requests(scenario, supervisor)?;
+            check_tls(supervisor, scenario)?;
+        }
         if let Source::Folder(path) = &supervisor.source {
             utf8(path, "the supervisor's folder", "give it another name")?;
         }

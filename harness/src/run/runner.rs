@@ -66,6 +66,8 @@ impl<'a> Runner<'a> {
             schema: SCHEMA.to_owned(),
             manifest: Manifest {
                 required: self.plan.required.clone(),
+                reference: self.plan.reference.clone(),
+                partition: self.plan.partition.map(|partition| partition.to_string()),
                 ..manifest(self.plan.seed, self.plan.isolation, planned)
             },
             complete: false,
@@ -179,11 +181,11 @@ impl<'a> Runner<'a> {
             seed,
             scenario: FileText { text: scenario.text.clone(), origin: scenario.origin.clone() },
             supervisor: FileText { text: supervisor.text.clone(), origin: supervisor.origin.clone() },
+            scenario_folder: scenario.folder.clone(),
             source: match &supervisor.source {
                 Source::Embedded(dir) => SourceSpec::Embedded(dir.path().display().to_string()),
                 Source::Folder(path) => SourceSpec::Folder(path.clone()),
             },
-            scenario_folder: scenario.folder.clone(),
             worker: self.plan.worker.unwrap_or(supervisor.supervisor.worker),
             sandbox: SandboxSpec {
                 isolation: self.plan.isolation,
@@ -199,6 +201,7 @@ impl<'a> Runner<'a> {
             },
             folder,
             executable: self.plan.executable.clone(),
+            trace: self.plan.traces.get(&scenario.scenario.name).cloned(),
         }
     }
 }

@@ -1,12 +1,24 @@
 //! Wakes at an instant, by a timerfd: tokio's own timers are true to a millisecond.
 
+use std::io;
 use std::os::fd::OwnedFd;
 
-use anyhow::{Context, Result};
 use tokio::io::unix::AsyncFd;
 
 use crate::load::clock::Timer;
 use crate::waitable::readable;
+
+/// A timer that could not be had, set or waited for.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to {doing} a timer")]
+pub(super) struct AlarmError {
+    doing: &'static str,
+    source: io::Error,
+}
+
+fn to(doing: &'static str) -> impl FnOnce(io::Error) -> AlarmError {
+    move |source| AlarmError { doing, source }
+}
 
 /// A timer that can be waited for.
 pub(super) struct Alarm {
@@ -16,18 +28,18 @@ pub(super) struct Alarm {
 }
 
 impl Alarm {
-    pub(super) fn new() -> Result<Self> {
-        let timer = Timer::new().context("failed to create a timer")?;
+    pub(super) fn new() -> Result<Self, AlarmError> {
+        let timer = Timer::new().map_err(|errno| to("create")(errno.into()))?;
         let fires = timer.as_fd().try_clone_to_owned().and_then(readable);
-        Ok(Self { timer, fires: fires.context("failed to wait for a timer")? })
+        Ok(Self { timer, fires: fires.map_err(to("wait for"))? })
     }
 
     /// Waits until this instant, in CLOCK_MONOTONIC nanoseconds, and for ever where there is none. It may
     /// come back early: whoever waits looks at the clock.
-    pub(super) async fn at(&mut self, instant_ns: Option<u64>) -> Result<()> {
+    pub(super) async fn at(&mut self, instant_ns: Option<u64>) -> Result<(), AlarmError> {
         let Some(instant_ns) = instant_ns else { return std::future::pending().await };
-        self.timer.fire_by(instant_ns).context("failed to set a timer")?;
-        let mut ready = self.fires.readable().await.context("failed to wait for a timer")?;
+        self.timer.fire_by(instant_ns).map_err(|errno| to("set")(errno.into()))?;
+        let mut ready = self.fires.readable().await.map_err(to("wait for"))?;
         // Setting it anew takes back what it has counted.
         ready.clear_ready();
         self.timer.fired();

@@ -3,14 +3,13 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
 use holdline_contract::clock::now_ns;
 use holdline_model::conductor::Event;
 use nix::unistd::Pid;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 
-use super::place::Place;
+use super::place::{Place, PlaceError};
 use super::record::Told;
 use crate::load::Asker;
 use crate::proc;
@@ -26,7 +25,7 @@ pub(super) struct Asking {
 
 impl Asking {
     /// Of the service at this place. What comes of each request is told to `sender`.
-    pub(super) fn new(place: &Place, sender: UnboundedSender<Told>) -> Result<Self> {
+    pub(super) fn new(place: &Place, sender: UnboundedSender<Told>) -> Result<Self, PlaceError> {
         Ok(Self { asker: Arc::new(place.asker()?), sender, task: None })
     }
 

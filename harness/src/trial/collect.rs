@@ -1,12 +1,13 @@
 //! After the load: gathers what workers and kernel recorded, sums up, and writes the trial's files.
 
+use std::io;
+use std::num::TryFromIntError;
 use std::path::Path;
 use std::time::SystemTime;
 
-use anyhow::{Context, Result};
 use holdline_contract::clock::now_ns;
 use holdline_contract::inherit::{self, Inheritance};
-use holdline_contract::ledger::read_ledgers;
+use holdline_contract::ledger::{LedgerError, read_ledgers};
 use holdline_model::custody::Held;
 use holdline_model::facts::TrialFacts;
 use holdline_model::ledger::{InjectedDeath, TrialRecords, WorkerLog};
@@ -17,13 +18,37 @@ use holdline_model::summary::summarise;
 use holdline_model::support;
 
 use crate::kernel::counters;
+use crate::kernel::observer::ObserverError;
 use crate::tls::describe_all;
 
-use super::files::TrialFiles;
+use super::files::{FilesError, TrialFiles};
 use super::inheritance;
 use super::ledgered::Ledgered;
 use super::load_thread::ClientLog;
 use super::stage::Stage;
+
+/// What was recorded could not be gathered, or not be written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CollectError {
+    /// The kernel's record is not to be had.
+    #[error(transparent)]
+    Observer(#[from] ObserverError),
+    /// The workers' ledgers are not.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// What workers found at boot is not.
+    #[error("failed to read what workers were given")]
+    Inherited(#[source] io::Error),
+    /// There are more attempts than numbers.
+    #[error("more attempts than can be counted")]
+    TooMany(#[from] TryFromIntError),
+    /// A file could not be written.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// Nor could the log of events.
+    #[error("failed to write events.jsonl")]
+    Events(#[source] io::Error),
+}
 
 /// What a trial has come to, besides what workers and kernel recorded.
 pub(super) struct Collected {
@@ -41,7 +66,7 @@ pub(super) struct Collected {
 }
 
 /// Ends a trial whose supervisor has been stopped.
-pub(super) fn collect(stage: Stage, collected: Collected) -> Result<TrialResult> {
+pub(super) fn collect(stage: Stage, collected: Collected) -> Result<TrialResult, CollectError> {
     let Collected { mut facts, deaths, client, held, accepts, cgroups, started } = collected;
     let Stage { spec, place, sight, log, began_ns, .. } = stage;
     let exclusive = sight.is_exclusive();
@@ -50,7 +75,7 @@ pub(super) fn collect(stage: Stage, collected: Collected) -> Result<TrialResult>
     kernel.accepts = accepts;
     let keeps_ledger = support::keeps_ledger(&place.supervisor);
     let logs = if keeps_ledger { worker_logs(&place.workspace.home, &sight.workers)? } else { Vec::new() };
-    let inherited = inherit::read_all(&place.workspace.home)?;
+    let inherited = inherit::read_all(&place.workspace.home).map_err(CollectError::Inherited)?;
     facts.leaked_fds = leaked_fds(&inherited);
     facts.certificates = client.certificates.as_ref().map(describe_all);
     let expected = inheritance::Expected {
@@ -63,7 +88,7 @@ pub(super) fn collect(stage: Stage, collected: Collected) -> Result<TrialResult>
     if !exclusive {
         facts.notes.push(Note::HostCounters);
     }
-    let attempts = u32::try_from(client.attempts.len()).context("more attempts than can be counted")?;
+    let attempts = u32::try_from(client.attempts.len())?;
     let records = TrialRecords {
         said: &client.said,
         transport: place.scenario.listen.transport,
@@ -95,11 +120,11 @@ pub(super) fn collect(stage: Stage, collected: Collected) -> Result<TrialResult>
         summary: &summary,
     };
     files.write()?;
-    log.finish().context("failed to write events.jsonl")?;
+    log.finish().map_err(CollectError::Events)?;
     Ok(summary.result)
 }
 
-fn worker_logs(home: &Path, workers: &Ledgered) -> Result<Vec<WorkerLog>> {
+fn worker_logs(home: &Path, workers: &Ledgered) -> Result<Vec<WorkerLog>, LedgerError> {
     let mut logs: Vec<WorkerLog> = read_ledgers(home)?
         .into_iter()
         .map(|ledger| WorkerLog {

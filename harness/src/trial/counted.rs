@@ -1,13 +1,13 @@
 //! What is counted when the load is over, whatever comes after: the counters to which the kernel's record
 //! counts, the workers, what they cost.
 
-use anyhow::Result;
 use holdline_contract::clock::now_ns;
 use holdline_model::record::AcceptSamples;
 use holdline_model::result::CostResult;
 
 use super::cost::Meter;
 use super::process::Supervised;
+use super::sight::SightError;
 use super::stage::Stage;
 use crate::kernel::accepts::AcceptSampler;
 
@@ -32,7 +32,7 @@ impl Counted {
         supervised: &Supervised,
         earlier: Option<Meter>,
         start_ns: u64,
-    ) -> Result<Self> {
+    ) -> Result<Self, SightError> {
         stage.sight.observer.end()?;
         let end_ns = now_ns();
         let accepts = stage.sight.accepts.take().map(AcceptSampler::finish).transpose()?;

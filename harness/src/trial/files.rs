@@ -6,17 +6,31 @@ use std::num::NonZeroU64;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use holdline_model::accepts;
-use holdline_model::custody::Custody;
 use holdline_model::ledger::{Attempt, WorkerLog};
 use holdline_model::record::{ClientRecord, KernelRecord, Outcome};
 use holdline_model::said::{Said, escaped};
 use holdline_model::summary::Summary;
-use holdline_model::words::word_of;
-use holdline_reports::hdr::{self, Latencies};
+use holdline_model::words::{Stage, word_of};
+use holdline_reports::hdr::{self, HdrError, Latencies};
+
+use super::paths::{PathError, to};
+
+/// A file of a trial that could not be written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FilesError {
+    /// The disk refuses it.
+    #[error(transparent)]
+    Write(#[from] PathError),
+    /// A histogram has no form as a file.
+    #[error(transparent)]
+    Histogram(#[from] HdrError),
+    /// The result has no form as JSON.
+    #[error("failed to write the trial's result as JSON")]
+    Json(#[from] serde_json::Error),
+}
 
 /// Everything that is written once a trial is over.
 #[derive(Debug, Clone, Copy)]
@@ -43,17 +57,23 @@ pub(super) struct TrialFiles<'a> {
 
 impl TrialFiles<'_> {
     /// Writes them all.
-    pub(super) fn write(&self) -> Result<()> {
-        self.attempts().context("failed to write attempts.csv.gz")?;
-        self.kernel().context("failed to write kernel.csv")?;
-        self.accepts().context("failed to write accepts.csv.gz")?;
+    pub(super) fn write(&self) -> Result<(), FilesError> {
+        self.with("attempts.csv.gz", |path| self.attempts(path))?;
+        self.with("kernel.csv", |path| self.kernel(path))?;
+        self.with("accepts.csv.gz", |path| self.accepts(path))?;
         self.histograms()?;
         let json = serde_json::to_vec_pretty(&self.summary.result)?;
-        std::fs::write(self.folder.join("trial.json"), json).context("failed to write trial.json")
+        Ok(self.with("trial.json", |path| std::fs::write(path, json))?)
     }
 
-    fn attempts(&self) -> io::Result<()> {
-        let file = BufWriter::new(File::create(self.folder.join("attempts.csv.gz"))?);
+    /// Writes a file of this name, by what writes it.
+    fn with(&self, name: &str, write: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), PathError> {
+        let path = self.folder.join(name);
+        write(&path).map_err(to("write", &path))
+    }
+
+    fn attempts(&self, path: &Path) -> io::Result<()> {
+        let file = BufWriter::new(File::create(path)?);
         let mut csv = csv::Writer::from_writer(GzEncoder::new(file, Compression::fast()));
         csv.write_record([
             "attempt",
@@ -77,6 +97,9 @@ impl TrialFiles<'_> {
             "ended_by",
             "send_failed",
             "half_closed",
+            "carried_by",
+            "retried",
+            "afterwards",
             "tls_ns",
             "certificate",
             "resumed",
@@ -90,7 +113,7 @@ impl TrialFiles<'_> {
         gz.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()
     }
 
-    fn row(&self, record: &ClientRecord, attempt: &Attempt) -> [String; 24] {
+    fn row(&self, record: &ClientRecord, attempt: &Attempt) -> [String; 27] {
         let stamp = |stamp: Option<NonZeroU64>| {
             stamp.map_or(String::new(), |at| self.since_start(at.get()).to_string())
         };
@@ -112,15 +135,30 @@ impl TrialFiles<'_> {
             if record.version == 0 { String::new() } else { record.version.to_string() },
             record.requests_answered.to_string(),
             record.outcome.status().map_or(String::new(), |status| status.to_string()),
-            self.kernel.held.custody(record.attempt).map_or(String::new(), Custody::in_short),
+            self.hands(record),
             self.said.get(record.said).map(escaped).unwrap_or_default(),
             record.ended.map_or(String::new(), |ended| ended.to_string()),
             u8::from(record.send_failed).to_string(),
             u8::from(record.half_closed).to_string(),
+            record.carried.map_or(String::new(), |carried| carried.by.to_string()),
+            record
+                .carried
+                .and_then(|carried| carried.retried)
+                .map_or(String::new(), |ended| ended.to_string()),
+            record.carried.map_or(String::new(), |carried| carried.afterwards.to_string()),
             stamp(record.tls),
             self.fingerprint(record),
             u8::from(record.resumed).to_string(),
         ]
+    }
+
+    /// In whose hands it was when its time ran out. What came faster than it could be looked at is not known.
+    fn hands(&self, record: &ClientRecord) -> String {
+        match (self.kernel.held.custody(record.attempt), record.outcome) {
+            (Some(custody), _) => custody.in_short(),
+            (None, Outcome::TimedOut(Stage::FirstByte | Stage::Reply)) => "unknown".to_owned(),
+            (None, _) => String::new(),
+        }
     }
 
     /// The SHA-256 of the certificate that an attempt was shown.
@@ -134,8 +172,8 @@ impl TrialFiles<'_> {
         i128::from(at_ns) - i128::from(self.start_ns)
     }
 
-    fn kernel(&self) -> io::Result<()> {
-        let mut csv = csv::Writer::from_path(self.folder.join("kernel.csv"))?;
+    fn kernel(&self, path: &Path) -> io::Result<()> {
+        let mut csv = csv::Writer::from_path(path)?;
         csv.write_record(["at_ns", "event", "inode", "queue", "limit", "drops", "holders"])?;
         let mut rows: Vec<(u64, [String; 6])> = Vec::new();
         for listener in &self.kernel.listeners {
@@ -168,9 +206,9 @@ impl TrialFiles<'_> {
     }
 
     /// The spans in which sampled connections were accepted, if they were sampled.
-    fn accepts(&self) -> io::Result<()> {
+    fn accepts(&self, path: &Path) -> io::Result<()> {
         let Some(samples) = &self.kernel.accepts else { return Ok(()) };
-        let file = BufWriter::new(File::create(self.folder.join("accepts.csv.gz"))?);
+        let file = BufWriter::new(File::create(path)?);
         let mut csv = csv::Writer::from_writer(GzEncoder::new(file, Compression::fast()));
         csv.write_record(["attempt", "not_before_ns", "not_after_ns", "seen_waiting"])?;
         let spans = accepts::spans(self.client, &self.summary.reconciled, samples);
@@ -191,26 +229,19 @@ impl TrialFiles<'_> {
         gz.finish()?.flush()
     }
 
-    fn histograms(&self) -> Result<()> {
+    fn histograms(&self) -> Result<(), FilesError> {
         let named = self.summary.latencies.named();
         let latencies: Vec<Latencies> = named
             .into_iter()
             .map(|(name, histogram)| Latencies { name: name.to_owned(), histogram: histogram.clone() })
             .collect();
         let log = hdr::hlog(&latencies, self.started, Duration::from_nanos(self.length_ns))?;
-        write(&self.folder.join("latency.hlog"), &log)?;
+        self.with("latency.hlog", |path| std::fs::write(path, log))?;
         for Latencies { name, histogram } in &latencies {
-            let path = self.folder.join(format!("{name}.hgrm"));
-            write(&path, hdr::hgrm(histogram).as_bytes())?;
+            self.with(&format!("{name}.hgrm"), |path| std::fs::write(path, hdr::hgrm(histogram)))?;
         }
         Ok(())
     }
-}
-
-fn write(path: &Path, contents: &[u8]) -> Result<()> {
-    File::create(path)
-        .and_then(|mut file| file.write_all(contents))
-        .with_context(|| format!("failed to write {}", path.display()))
 }
 
 /// An outcome as one word; for time-outs with the stage, for unknown errnos with the number.

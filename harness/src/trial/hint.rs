@@ -1,26 +1,41 @@
 //! What to write into a description so that a service gives the right reply that has not given one.
 
 use holdline_model::answer::Answer;
-use holdline_model::tls::{Certificate, TlsFailure};
+use holdline_model::reason::Remedy;
+use holdline_model::tls::TlsFailure;
+use holdline_model::wire::Protocol;
 
-/// What else may be tried where nothing else is known.
-const ELSE: &str = "If the service answers something else, write `ready = { request = \"/healthz\" }` with a path that it \
-                    serves into its description; `ready = { reply = false }` asks nothing before the load";
+/// An alert of TLS, by its first bytes (RFC 8446, section 5.1).
+const TLS_ALERT: &str = "\x15\x03";
 
 /// What came last, and what came of asking the other way round: over TLS for without, and without for over.
-pub(super) fn remedy(is_over_tls: bool, came: Option<&Answer>, otherwise: Option<&Answer>) -> String {
+pub(super) fn remedy(
+    is_over_tls: bool,
+    came: Option<&Answer>,
+    otherwise: Option<&Answer>,
+    protocol: Protocol,
+) -> Remedy {
     match (is_over_tls, otherwise) {
-        (false, Some(answer)) if speaks_tls(answer) => {
-            "The service speaks TLS, and was asked without: write `[tls]` into its description, with `ca = \
-             \"ca.pem\"` for whose signature counts, or `insecure = true`"
-                .to_owned()
-        }
-        (true, Some(answer)) if speaks_plainly(answer) => {
-            "The service speaks no TLS here: take `[tls]` out of its description, or let it listen with TLS"
-                .to_owned()
-        }
-        _ => came.and_then(of_handshake).unwrap_or_else(|| ELSE.to_owned()),
+        (false, _) if came.and_then(Answer::said).is_some_and(wants_tls) => Remedy::SpeaksTls,
+        (false, Some(answer)) if speaks_tls(answer) => Remedy::SpeaksTls,
+        (true, Some(answer)) if speaks_plainly(answer) => Remedy::SpeaksNoTls,
+        _ => came.and_then(of_handshake).unwrap_or(match protocol {
+            Protocol::Square => Remedy::SayProtocol,
+            Protocol::Http => Remedy::SayRequest,
+            Protocol::Bytes => Remedy::SayExchanges,
+        }),
     }
+}
+
+/// Whether this is what a server says in plain text that expects TLS: an alert, or what web servers tell
+/// people (nginx, Apache, Go).
+fn wants_tls(said: &str) -> bool {
+    const TOLD: [&str; 3] = [
+        "The plain HTTP request was sent to HTTPS port",
+        "speaking plain HTTP to an SSL-enabled server port",
+        "Client sent an HTTP request to an HTTPS server",
+    ];
+    said.starts_with(TLS_ALERT) || TOLD.iter().any(|told| said.contains(told))
 }
 
 /// Whether somebody answered who speaks TLS.
@@ -42,7 +57,7 @@ fn speaks_tls(answer: &Answer) -> bool {
         },
         // What was cut was cut behind the handshake.
         Answer::Cut { .. } => true,
-        Answer::Refused | Answer::TimedOut { .. } | Answer::NotAsked { .. } => false,
+        Answer::Refused | Answer::NoPath | Answer::TimedOut { .. } | Answer::NotAsked { .. } => false,
     }
 }
 
@@ -53,6 +68,7 @@ fn speaks_plainly(answer: &Answer) -> bool {
         Answer::Wrong { status, .. } => *status != Some(400),
         Answer::Cut { .. }
         | Answer::Refused
+        | Answer::NoPath
         | Answer::Tls { .. }
         | Answer::TimedOut { .. }
         | Answer::NotAsked { .. } => false,
@@ -60,52 +76,38 @@ fn speaks_plainly(answer: &Answer) -> bool {
 }
 
 /// What to write where the handshake failed.
-fn of_handshake(came: &Answer) -> Option<String> {
-    let Answer::Tls { failure, certificate, .. } = came else { return None };
-    let name = certificate.as_deref().and_then(first_name);
-    let what = match failure {
-        TlsFailure::Untrusted | TlsFailure::BadCertificate | TlsFailure::Revoked => {
-            "Write `ca = \"ca.pem\"` below `[tls]`, with the certificate of whoever has signed the server's, or \
-             `insecure = true`"
-                .to_owned()
-        }
-        TlsFailure::Expired | TlsFailure::NotYetValid => {
-            "Give the service a certificate that is valid now, or write `insecure = true` below `[tls]`".to_owned()
-        }
-        TlsFailure::WrongName => format!(
-            "Write `server-name = \"{}\"` below `[tls]`, as the server's certificate has it",
-            name.unwrap_or("the name in it")
-        ),
-        // certificate_unknown, handshake_failure, bad_certificate, unknown_ca, access_denied, certificate_required
-        TlsFailure::Alert(40 | 42 | 46 | 48 | 49 | 116) => {
-            "Where the service wants to know who asks, write `client-cert = \"client.pem\"` and `client-key = \
-             \"client.key\"` below `[tls]`"
-                .to_owned()
-        }
+fn of_handshake(came: &Answer) -> Option<Remedy> {
+    let Answer::Tls { failure, .. } = came else { return None };
+    Some(match failure {
+        TlsFailure::Untrusted | TlsFailure::BadCertificate | TlsFailure::Revoked => Remedy::SayAuthority,
+        TlsFailure::Expired | TlsFailure::NotYetValid => Remedy::RenewCertificate,
         // unrecognized_name
-        TlsFailure::Alert(112) => {
-            "Write `server-name` below `[tls]`, with a name that the service has a certificate for".to_owned()
-        }
+        TlsFailure::WrongName | TlsFailure::Alert(112) => Remedy::SayServerName,
+        // certificate_unknown, handshake_failure, bad_certificate, unknown_ca, access_denied, certificate_required
+        TlsFailure::Alert(40 | 42 | 46 | 48 | 49 | 116) => Remedy::SayClientCertificate,
         // no_application_protocol
-        TlsFailure::NoProtocol | TlsFailure::Alert(120) => {
-            "Write `alpn` below `[tls]`, with the protocols that the service offers".to_owned()
-        }
-        TlsFailure::NotTls => {
-            "The service speaks no TLS here: take `[tls]` out of its description, or let it listen with TLS".to_owned()
-        }
-        TlsFailure::Incompatible => {
-            "holdline speaks TLS 1.2 and 1.3, with ciphers that are held to be safe: let the service speak one of them"
-                .to_owned()
-        }
+        TlsFailure::NoProtocol | TlsFailure::Alert(120) => Remedy::SayAlpn,
+        TlsFailure::NotTls => Remedy::SpeaksNoTls,
+        TlsFailure::Incompatible => Remedy::SpeakSafely,
         TlsFailure::Cut | TlsFailure::Reset | TlsFailure::Alert(_) | TlsFailure::Violation => {
-            "Look into what the service itself says of the handshake; `ready = { reply = false }` asks nothing before \
-             the load"
-                .to_owned()
+            Remedy::LookAtHandshake
         }
-    };
-    Some(what)
+    })
 }
 
-fn first_name(certificate: &Certificate) -> Option<&str> {
-    certificate.names.iter().map(String::as_str).find(|name| !name.starts_with('*'))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_expects_tls_is_told_from_who_does_not() {
+        for said in [
+            "\x15\x03\x01\0\x02\x02\x46",
+            "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n",
+            "<center>The plain HTTP request was sent to HTTPS port</center>",
+        ] {
+            assert!(wants_tls(said), "{said:?}");
+        }
+        assert!(!wants_tls("HTTP/1.1 400 Bad Request\r\n\r\n") && !wants_tls(""));
+    }
 }

@@ -5,17 +5,20 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use holdline_contract::clock::now_ns;
 use holdline_contract::control::ControlPage;
-use holdline_model::conductor::Event;
+use holdline_model::conductor::{Event, Hit};
 use holdline_model::record::{ClientRecord, RequestRecord};
 use holdline_model::said::Said;
 use holdline_model::scenario::Connection;
+use holdline_model::secrets::Secrets;
 use holdline_model::tls::Certificates;
 use holdline_model::wire::Poison;
 use holdline_model::words::CrashStep;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::record::Told;
+use crate::kernel::acceptor::Search;
 use crate::kernel::custody::Handover;
 use crate::load::Hooks;
 
@@ -57,6 +60,10 @@ pub(super) struct FaultHooks {
     custody: Handover,
     said: Said,
     certificates: Certificates,
+    /// Where whoever has an attempt is looked for, where poison has to be done without.
+    search: Option<Search>,
+    /// Faults and their attempts whose worker is to be killed and was not looked for yet.
+    held: Vec<(usize, u32)>,
 }
 
 impl FaultHooks {
@@ -76,7 +83,20 @@ impl FaultHooks {
             custody,
             said: Said::with_room(),
             certificates: Certificates::default(),
+            search: None,
+            held: Vec::new(),
         }
+    }
+
+    /// Has whoever has an attempt killed by those who search, in place of poison.
+    pub(super) fn killing_by(self, search: Option<Search>) -> Self {
+        Self { search, ..self }
+    }
+
+    /// Takes out the fault that waits for this attempt.
+    fn take_held(&mut self, attempt: u32) -> Option<usize> {
+        let index = self.held.iter().position(|(_, held)| *held == attempt)?;
+        Some(self.held.swap_remove(index).0)
     }
 
     /// Keeps room for what is recorded while the load runs: for so many attempts, if it is known how many,
@@ -87,7 +107,8 @@ impl FaultHooks {
 
     /// The requests that were answered, of connections that carry several or are slow, what servers
     /// said instead of the answer, and the certificates that they showed.
-    pub(super) fn into_parts(self) -> (Vec<RequestRecord>, Said, Certificates) {
+    pub(super) fn into_parts(mut self, secrets: &Secrets) -> (Vec<RequestRecord>, Said, Certificates) {
+        self.said.hide(secrets);
         (self.requests, self.said, self.certificates)
     }
 
@@ -124,6 +145,11 @@ impl Hooks for FaultHooks {
         }
         let fault = self.take_due(attempt, now_ns, true)?;
         let poison = fault.poison?;
+        if self.search.is_some() {
+            self.held.push((fault.fault, attempt));
+            let _ = self.events.send((now_ns, Event::HeldBack { fault: fault.fault, attempt }));
+            return Some(poison);
+        }
         let armed = match poison.step {
             // The worker fails before it reads, so it must know beforehand which attempt it is.
             CrashStep::Accept => self.control.arm_accept(attempt, poison.mode).map_err(|e| e.to_string()),
@@ -157,7 +183,25 @@ impl Hooks for FaultHooks {
         Some(&mut self.certificates)
     }
 
-    fn after_attempt(&mut self, _record: &ClientRecord) {}
+    fn held_back(&mut self, attempt: u32, socket: BorrowedFd<'_>) {
+        let Some(fault) = self.take_held(attempt) else { return };
+        if !self.search.as_ref().is_some_and(|search| search.give(fault, attempt, socket)) {
+            let error = Some("no descriptor was left to look for whoever has the attempt".to_owned());
+            let event = Event::Fault { fault, hit: Hit::Failed, pids: Vec::new(), error };
+            let _ = self.events.send((now_ns(), event));
+        }
+    }
+
+    fn after_attempt(&mut self, record: &ClientRecord) {
+        if self.held.is_empty() {
+            return;
+        }
+        // It ended before all but its end was sent: refused, for instance.
+        if let Some(fault) = self.take_held(record.attempt) {
+            let event = Event::Fault { fault, hit: Hit::Nobody, pids: Vec::new(), error: None };
+            let _ = self.events.send((now_ns(), event));
+        }
+    }
 }
 
 #[cfg(test)]

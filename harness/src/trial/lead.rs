@@ -6,22 +6,24 @@ use std::collections::VecDeque;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
 use holdline_contract::clock::now_ns;
 use holdline_model::conductor::{Conductor, Event, Order};
+use holdline_model::exit::Exit;
 use holdline_model::watch::last_request;
 use nix::unistd::Pid;
 
-use super::alarm::Alarm;
+use super::alarm::{Alarm, AlarmError};
 use super::asking::{self, Asking};
 use super::cost::Meter;
 use super::counted::Counted;
 use super::ends;
 use super::hands::Hands;
-use super::load_thread::{ClientLog, RunningLoad};
-use super::orders::Orders;
-use super::process::{Supervised, status_in_words};
+use super::load_thread::{ClientLog, LoadThreadError, RunningLoad};
+use super::orders::{Orders, OrdersError};
+use super::place::PlaceError;
+use super::process::{Supervised, exit_of};
 use super::record::Told;
+use super::sight::SightError;
 use super::stage::Stage;
 use crate::proc;
 
@@ -32,6 +34,32 @@ const CHORES: Duration = Duration::from_millis(20);
 const PROGRESS_NS: u64 = 100_000_000;
 /// How long after the end of a supervisor its pid-file may still be written by the process that takes over.
 const SUCCESSION_NS: u64 = 2_000_000_000;
+
+/// A trial could not be led to its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LeadError {
+    /// It could not be watched.
+    #[error(transparent)]
+    Sight(#[from] SightError),
+    /// The service could not be asked.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// The load failed.
+    #[error(transparent)]
+    Load(#[from] LoadThreadError),
+    /// Nobody can order an early end.
+    #[error(transparent)]
+    Orders(#[from] OrdersError),
+    /// Nobody can be woken in time.
+    #[error(transparent)]
+    Alarm(#[from] AlarmError),
+    /// The load ended without records.
+    #[error("the load thread gave no records")]
+    NoRecords,
+    /// The trial ended before what is counted was.
+    #[error("what is counted was not counted")]
+    NotCounted,
+}
 
 /// What came in.
 enum Input {
@@ -90,7 +118,7 @@ impl<'a> Lead<'a> {
         conductor: Conductor,
         load: RunningLoad,
         (meter, start_ns): (Option<Meter>, u64),
-    ) -> Result<Self> {
+    ) -> Result<Self, LeadError> {
         let supervisor_lives = supervised.has_ended().is_none();
         // One that went to the background at its start is none that was replaced.
         let successor = if supervisor_lives { None } else { supervised.successor_of(supervised.started()) };
@@ -117,7 +145,7 @@ impl<'a> Lead<'a> {
     }
 
     /// Leads until the load is over and it is known how the story ends, then undoes what lasts.
-    pub(super) async fn until_the_end(mut self) -> Result<(Conductor, ClientLog, Counted)> {
+    pub(super) async fn until_the_end(mut self) -> Result<(Conductor, ClientLog, Counted), LeadError> {
         while !self.conductor.is_over() || self.left.is_some() {
             let input = self.next().await?;
             self.take(input)?;
@@ -135,12 +163,12 @@ impl<'a> Lead<'a> {
         }
         let undo = self.conductor.end();
         self.carry_out(undo, now_ns());
-        let client = self.client.context("the load thread gave no records")?;
-        Ok((self.conductor, client, self.counted.context("what is counted was not counted")?))
+        let client = self.client.ok_or(LeadError::NoRecords)?;
+        Ok((self.conductor, client, self.counted.ok_or(LeadError::NotCounted)?))
     }
 
     /// Waits for what comes next.
-    async fn next(&mut self) -> Result<Input> {
+    async fn next(&mut self) -> Result<Input, LeadError> {
         let wake_at = self.conductor.wake_at();
         let successor = self.successor;
         Ok(tokio::select! {
@@ -156,7 +184,7 @@ impl<'a> Lead<'a> {
         })
     }
 
-    fn take(&mut self, input: Input) -> Result<()> {
+    fn take(&mut self, input: Input) -> Result<(), SightError> {
         match input {
             Input::Told(told) => self.tell(told),
             Input::LoadEnded(log) => {
@@ -181,7 +209,7 @@ impl<'a> Lead<'a> {
     }
 
     /// What is due whatever woke us.
-    fn chores(&mut self) -> Result<()> {
+    fn chores(&mut self) -> Result<(), SightError> {
         self.supervised.cut_log();
         for told in self.stage.sight.look()? {
             self.tell(told);
@@ -233,6 +261,7 @@ impl<'a> Lead<'a> {
                 Order::Count => self.is_to_count = true,
                 Order::Request => self.asking.ask(),
                 Order::HandOut { .. }
+                | Order::Look { .. }
                 | Order::Signal { .. }
                 | Order::Pause { .. }
                 | Order::Arm { .. }
@@ -252,7 +281,7 @@ impl<'a> Lead<'a> {
     }
 
     /// The end of the process that took over from the one that was started, or from one that did.
-    fn successor_ended(&mut self) -> Result<()> {
+    fn successor_ended(&mut self) -> Result<(), SightError> {
         let Some(watched) = self.successor else { return Ok(()) };
         // Its end reaches init and then us; until then it is a zombie.
         self.stage.sight.note_adoptions()?;
@@ -294,7 +323,7 @@ impl<'a> Lead<'a> {
         let has_left = successor.is_none() && left.status.is_some_and(|status| status.success());
         let hint = self.stage.place.hint_of_background(&self.stage.sight.inside);
         let hint = (has_left && !hint.is_empty()).then_some(hint);
-        let status = left.status.map_or_else(|| "an unknown status".to_owned(), status_in_words);
+        let status = left.status.map_or(Exit::Unknown, exit_of);
         self.successor = successor;
         let successor = successor.map(proc::number);
         let pid = proc::number(left.pid);

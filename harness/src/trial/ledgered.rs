@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
 use holdline_contract::ledger::{LedgerError, LedgerReader};
+use holdline_model::conductor::{SeenWorker, Standing};
 use holdline_model::shm::{RecordKind, WorkerRecord, parse_crash_detail};
 use holdline_model::words::CrashMode;
 use nix::unistd::Pid;
@@ -37,6 +37,16 @@ impl LiveWorker {
     }
 }
 
+impl LiveWorker {
+    const fn standing(&self) -> Standing {
+        match (self.took_over, self.ready) {
+            (true, _) => Standing::TookOver,
+            (false, true) => Standing::Ready,
+            (false, false) => Standing::Starting,
+        }
+    }
+}
+
 /// Follows the workers' ledgers.
 #[derive(Debug)]
 pub(super) struct Ledgered {
@@ -50,12 +60,12 @@ impl Ledgered {
     }
 
     /// Reads what is new; returns the records that are not about single connections.
-    pub(super) fn poll(&mut self) -> Result<Vec<WorkerRecord>> {
+    pub(super) fn poll(&mut self) -> Result<Vec<WorkerRecord>, LedgerError> {
         let mut rare = Vec::new();
         let records = match self.reader.poll() {
             // Nothing is lost by it but a moment: every ledger is read once more when the trial is over.
             Err(LedgerError::Io { source, .. }) if is_out_of_descriptors(&source) => Vec::new(),
-            records => records.context("failed to read the workers' ledgers")?,
+            records => records?,
         };
         for record in records {
             self.note(&record);
@@ -106,11 +116,17 @@ impl Ledgered {
         self.alive().filter(|worker| worker.ready).count()
     }
 
-    /// The workers that live: those that accept first, of these the oldest first.
+    /// The workers that live, the oldest first.
     pub(super) fn pids(&self) -> Vec<Pid> {
-        let mut alive: Vec<&LiveWorker> = self.alive().collect();
-        alive.sort_by_key(|worker| (!worker.took_over, !worker.ready));
-        alive.into_iter().filter_map(|worker| worker.pid).collect()
+        self.alive().filter_map(|worker| worker.pid).collect()
+    }
+
+    /// The same, and how far each is.
+    pub(super) fn seen(&self) -> Vec<SeenWorker> {
+        let seen = |worker: &LiveWorker| {
+            Some(SeenWorker { pid: proc::number(worker.pid?), standing: worker.standing() })
+        };
+        self.alive().filter_map(seen).collect()
     }
 
     /// The workers that hang.
@@ -165,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spare_comes_after_those_that_accept() {
+    fn each_worker_stands_where_its_records_say() {
         let home = tempfile::tempdir().expect("a folder");
         let mut children = children(home.path(), 3);
         let pids: Vec<u32> = children.iter().map(std::process::Child::id).collect();
@@ -174,7 +190,9 @@ mod tests {
         let kinds = [(0, RecordKind::Boot), (1, RecordKind::Boot), (2, RecordKind::Boot)];
         let later = [(1, RecordKind::Ready), (2, RecordKind::Ready), (2, RecordKind::TookOver)];
         kinds.into_iter().chain(later).for_each(|(index, kind)| workers.note(&record(pids[index], kind)));
-        assert_eq!(workers.pids(), [pids[2], pids[1], pids[0]].map(as_pid));
+        assert_eq!(workers.pids(), [pids[0], pids[1], pids[2]].map(as_pid));
+        let standings: Vec<Standing> = workers.seen().iter().map(|worker| worker.standing).collect();
+        assert_eq!(standings, [Standing::Starting, Standing::Ready, Standing::TookOver]);
         assert_eq!(workers.ready(), 2);
         assert!(workers.hung().is_empty());
         let hang = crash_detail(CrashStep::Drain, CrashMode::Hang);

@@ -1,10 +1,10 @@
 //! The thread that puts load on the server, as the rest of the trial sees it.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::{Context, Result, anyhow};
 use holdline_model::arrivals::Schedule;
 use holdline_model::conductor::{Moment, Moments};
 use holdline_model::record::{ClientRecord, RequestRecord};
@@ -19,8 +19,27 @@ use super::Message;
 use super::hooks::{AttemptFault, Due, FaultHooks};
 use super::place::Place;
 use super::record::Told;
+use crate::kernel::acceptor::Search;
 use crate::kernel::custody::Handover;
 use crate::load::{self, LoadError, LoadPlan, Progress, StopFlag};
+use crate::tls::TlsError;
+
+/// A load that could not be put on the service, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LoadThreadError {
+    /// The load client could not.
+    #[error("failed to run the load")]
+    Load(#[from] LoadError),
+    /// The service cannot be spoken to over TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// There is no thread to be had.
+    #[error("failed to start the load thread")]
+    Start(#[source] io::Error),
+    /// It panicked.
+    #[error("the load thread panicked")]
+    Panicked,
+}
 
 /// What the load client wrote down.
 pub(super) struct ClientLog {
@@ -51,7 +70,8 @@ impl RunningLoad {
         pending: Vec<AttemptFault>,
         sender: UnboundedSender<Told>,
         custody: Handover,
-    ) -> Result<Self> {
+        search: Option<Search>,
+    ) -> Result<Self, LoadThreadError> {
         let planned = planned(&place.scenario, &schedule);
         let plan = LoadPlan {
             address: place.workspace.values.address.clone(),
@@ -61,31 +81,36 @@ impl RunningLoad {
             spread: true,
             clients: place.scenario.load.clients,
             protocol: support::protocol(&place.supervisor, &place.scenario),
+            // Its searches have room of their own, which this thread alone uses.
+            script: Arc::new((*place.script).clone()),
+            proxy: place.scenario.load.proxy,
             connection: place.scenario.load.connection,
             tls: place.tls()?,
         };
         let control = Arc::clone(&place.workspace.control);
-        let mut hooks = FaultHooks::new(pending, plan.connection, control, sender, custody);
+        let mut hooks =
+            FaultHooks::new(pending, plan.connection, control, sender, custody).killing_by(search);
         hooks.make_room(planned, plan.connection.requests.into());
         let (progress, stop) = (Arc::new(Progress::default()), Arc::new(StopFlag::new()?));
         let (done_sender, done) = oneshot::channel();
+        let secrets = Arc::clone(&place.secrets);
         let (thread_progress, thread_stop) = (Arc::clone(&progress), Arc::clone(&stop));
         std::thread::Builder::new()
             .name("load".to_owned())
             .spawn(move || {
                 let attempts = load::run(&plan, start_ns, &mut hooks, &thread_progress, &thread_stop);
-                let (requests, said, certificates) = hooks.into_parts();
+                let (requests, said, certificates) = hooks.into_parts(&secrets);
                 let certificates = plan.tls.is_some().then_some(certificates);
                 let log = attempts.map(|attempts| ClientLog { attempts, requests, said, certificates });
                 let _ = done_sender.send(log);
             })
-            .context("failed to start the load thread")?;
+            .map_err(LoadThreadError::Start)?;
         Ok(Self { done, progress, stop, planned })
     }
 
     /// Waits for its end; to be called until it has given its records, and not again.
-    pub(super) async fn ended(&mut self) -> Result<ClientLog> {
-        let log = (&mut self.done).await.map_err(|_| anyhow!("the load thread panicked"))?;
+    pub(super) async fn ended(&mut self) -> Result<ClientLog, LoadThreadError> {
+        let log = (&mut self.done).await.map_err(|_| LoadThreadError::Panicked)?;
         Ok(log?)
     }
 

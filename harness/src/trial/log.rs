@@ -5,8 +5,10 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use holdline_model::secrets::Secrets;
 use nix::fcntl::{FallocateFlags, fallocate};
+
+use super::paths::{PathError, to};
 
 /// How much of a log's beginning is kept.
 const HEAD_BYTES: u64 = 4 << 20;
@@ -35,13 +37,13 @@ pub(super) struct BoundedLog {
 
 impl BoundedLog {
     /// Opens a log, behind what is there.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(super) fn open(path: &Path) -> Result<Self, PathError> {
         Ok(Self { file: append(path)?, path: path.to_owned(), hole_end: 0, head: None, cut_bytes: 0 })
     }
 
     /// A handle for a process that writes to it.
-    pub(super) fn writer(&self) -> Result<File> {
-        self.file.try_clone().context("failed to share a log")
+    pub(super) fn writer(&self) -> Result<File, PathError> {
+        self.file.try_clone().map_err(to("share", &self.path))
     }
 
     /// Gives back what is too much. To be called again and again.
@@ -122,16 +124,12 @@ impl Drop for BoundedLog {
 }
 
 /// Opens a file to write behind what is there.
-fn append(path: &Path) -> Result<File> {
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .with_context(|| format!("failed to open {}", path.display()))
+fn append(path: &Path) -> Result<File, PathError> {
+    OpenOptions::new().create(true).append(true).open(path).map_err(to("open", path))
 }
 
 /// The last lines of a log, indented, or a remark that it is empty.
-pub(super) fn quoted_tail(path: &Path) -> String {
+pub(super) fn quoted_tail(path: &Path, secrets: &Secrets) -> String {
     let read = || -> io::Result<Vec<u8>> {
         let mut file = File::open(path)?;
         let length = file.metadata()?.len();
@@ -141,7 +139,8 @@ pub(super) fn quoted_tail(path: &Path) -> String {
         Ok(bytes)
     };
     let bytes = read().unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
+    let hidden = secrets.hidden(&bytes, false);
+    let text = String::from_utf8_lossy(&hidden);
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     if lines.is_empty() {
         return "; it wrote nothing to its log".to_owned();
@@ -201,10 +200,10 @@ mod tests {
     fn the_end_of_a_log_is_quoted() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("log");
-        assert_eq!(quoted_tail(&path), "; it wrote nothing to its log");
+        assert_eq!(quoted_tail(&path, &Secrets::default()), "; it wrote nothing to its log");
         let lines: Vec<String> = (0..1000).map(|number| format!("line {number}\n\n")).collect();
         std::fs::write(&path, lines.concat()).expect("written");
-        let quoted = quoted_tail(&path);
+        let quoted = quoted_tail(&path, &Secrets::default());
         assert!(quoted.starts_with("; the last lines of its log:\n    | line 992\n"), "{quoted}");
         assert!(quoted.ends_with("\n    | line 999"), "{quoted}");
     }

@@ -26,6 +26,7 @@ mod log;
 mod messages;
 mod nested;
 mod orders;
+mod paths;
 mod place;
 mod process;
 mod reach;
@@ -33,10 +34,12 @@ mod ready;
 mod record;
 mod replies;
 mod seen;
+mod settle;
 mod sight;
 mod stage;
 mod stop;
 mod story;
+mod tracing;
 mod user;
 mod watch;
 mod workspace;
@@ -48,9 +51,13 @@ use holdline_model::lack::Lack;
 use holdline_model::result::TrialResult;
 use holdline_model::summary::TrialName;
 use holdline_model::supervisor::WorkerKind;
+use holdline_model::sweep::calls::Place;
+use holdline_model::sweep::life::Follow;
 use serde::{Deserialize, Serialize};
 
 use crate::sandbox::SandboxSpec;
+
+pub use self::tracing::{CALLS_JSON, TraceError};
 
 /// Everything that the inner process must know.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -61,13 +68,13 @@ pub struct TrialSpec {
     pub seed: u64,
     /// The scenario's file.
     pub scenario: FileText,
+    /// The scenario's folder; absolute.
+    #[serde(default)]
+    pub scenario_folder: Option<PathBuf>,
     /// The supervisor's description.
     pub supervisor: FileText,
     /// The description's folder.
     pub source: SourceSpec,
-    /// The scenario's folder; `None`: it is part of the executable.
-    #[serde(default)]
-    pub scenario_folder: Option<PathBuf>,
     /// Which worker it runs.
     pub worker: WorkerKind,
     /// The sandbox.
@@ -76,6 +83,24 @@ pub struct TrialSpec {
     pub folder: PathBuf,
     /// The holdline executable.
     pub executable: PathBuf,
+    /// Whose system calls are followed while the load runs, if anybody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceSpec>,
+}
+
+/// Whose system calls are followed in a trial.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceSpec {
+    /// Whose.
+    pub follow: Follow,
+    /// From when on, in nanoseconds from the load's start.
+    pub begin_ns: u64,
+    /// Until when.
+    pub end_ns: u64,
+    /// Where a process is to be killed; `None`: calls are written down.
+    pub kill: Option<Place>,
+    /// The fault of the scenario that stands for this kill, which nobody else makes.
+    pub fault: usize,
 }
 
 /// A file's text and its name for messages.

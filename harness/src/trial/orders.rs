@@ -3,12 +3,25 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use tokio::io::unix::AsyncFd;
 
 use crate::waitable::readable;
+
+/// Standard input, on which orders come, could not be listened to.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to {doing}")]
+pub(super) struct OrdersError {
+    doing: &'static str,
+    source: io::Error,
+}
+
+impl OrdersError {
+    fn listen(error: impl Into<io::Error>) -> Self {
+        Self { doing: "listen for orders", source: error.into() }
+    }
+}
 
 /// Standard input, as far as it can be waited for: a trial that is repeated by hand has none such.
 #[derive(Debug)]
@@ -18,18 +31,19 @@ pub(super) struct Orders {
 
 impl Orders {
     /// Takes over standard input.
-    pub(super) fn listen() -> Result<Self> {
-        let input = nix::unistd::dup(io::stdin()).context("failed to take over standard input")?;
-        fcntl(&input, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).context("failed to listen for orders")?;
+    pub(super) fn listen() -> Result<Self, OrdersError> {
+        let input = nix::unistd::dup(io::stdin())
+            .map_err(|errno| OrdersError { doing: "take over standard input", source: errno.into() })?;
+        fcntl(&input, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(OrdersError::listen)?;
         Self::on(input)
     }
 
-    fn on(input: OwnedFd) -> Result<Self> {
+    fn on(input: OwnedFd) -> Result<Self, OrdersError> {
         match readable(input) {
             Ok(input) => Ok(Self { input: Some(input) }),
             // What always gives an answer at once cannot be waited for: epoll_ctl(2).
             Err(error) if error.raw_os_error() == Some(libc::EPERM) => Ok(Self { input: None }),
-            Err(error) => Err(error).context("failed to listen for orders"),
+            Err(error) => Err(OrdersError::listen(error)),
         }
     }
 

@@ -1,12 +1,13 @@
 //! The outer side of a trial: starts the process in which it runs, listens to it, and ends it.
 
+use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
 use holdline_model::arrivals::Extent;
+use holdline_model::file::FileError;
 use holdline_model::result::TrialResult;
 use holdline_model::{scenario, supervisor};
 use tokio::process::{Child, Command};
@@ -20,6 +21,39 @@ use crate::sandbox::Lifeline;
 
 /// For everything in a trial that is not bounded by the scenario, on a machine that is very busy.
 const SLACK: Duration = Duration::from_secs(120);
+
+/// A trial's process that could not be started, or not be waited for.
+#[derive(Debug, thiserror::Error)]
+pub enum OuterError {
+    /// A file of the trial is wrong.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// What the trial is to be has no form as JSON.
+    #[error("failed to write the trial's specification as JSON")]
+    Json(#[from] serde_json::Error),
+    /// That could not be written.
+    #[error("failed to write {}", .path.display())]
+    Spec {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Nothing to talk over.
+    #[error("failed to create sockets")]
+    Sockets(#[source] io::Error),
+    /// The kernel refuses a process.
+    #[error("failed to start {}", .executable.display())]
+    Start {
+        /// What was to be started.
+        executable: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It cannot be waited for.
+    #[error("failed to wait for the trial")]
+    Wait(#[source] io::Error),
+}
 
 /// How a trial ended, as the outer process sees it.
 #[derive(Debug)]
@@ -69,13 +103,13 @@ pub async fn run(
     spec: &TrialSpec,
     mut stop: watch::Receiver<bool>,
     mut progress: impl FnMut(LoadProgress),
-) -> Result<Ended> {
+) -> Result<Ended, OuterError> {
     let path = spec.folder.join("spec.json");
     let json = serde_json::to_vec_pretty(spec)?;
-    std::fs::write(&path, json).with_context(|| format!("failed to write {}", path.display()))?;
-    let (mut lifeline, input) = Lifeline::new().context("failed to create sockets")?;
-    let (out, output) = messages::channel().context("failed to create sockets")?;
-    let (errors, error_output) = messages::channel().context("failed to create sockets")?;
+    std::fs::write(&path, json).map_err(|source| OuterError::Spec { path: path.clone(), source })?;
+    let (mut lifeline, input) = Lifeline::new().map_err(OuterError::Sockets)?;
+    let (out, output) = messages::channel().map_err(OuterError::Sockets)?;
+    let (errors, error_output) = messages::channel().map_err(OuterError::Sockets)?;
     let mut child = spawn(spec, &path, [input, output, error_output])?;
     let errors = tokio::spawn(messages::errors(errors));
     let mut messages = Messages::new(out);
@@ -108,7 +142,7 @@ pub async fn run(
             }
         }
     }
-    let status = child.wait().await.context("failed to wait for the trial")?;
+    let status = child.wait().await.map_err(OuterError::Wait)?;
     lifeline.release();
     let _ = std::fs::remove_file(&path);
     Ok(match ended {
@@ -123,7 +157,7 @@ pub async fn run(
 
 /// Longer than a trial can take if all is well: its load at the longest, its faults, the watch, and
 /// stopping.
-fn longest(spec: &TrialSpec) -> Result<Duration> {
+fn longest(spec: &TrialSpec) -> Result<Duration, FileError> {
     let scenario = scenario::parse(&spec.scenario.text, &spec.scenario.origin)?;
     let supervisor = supervisor::parse(&spec.supervisor.text, &spec.supervisor.origin)?;
     let faults = u32::try_from(scenario.faults.len()).unwrap_or(u32::MAX);
@@ -135,7 +169,7 @@ fn longest(spec: &TrialSpec) -> Result<Duration> {
 }
 
 /// In a process group of its own, so that Ctrl-C reaches holdline alone.
-fn spawn(spec: &TrialSpec, path: &Path, streams: [OwnedFd; 3]) -> Result<Child> {
+fn spawn(spec: &TrialSpec, path: &Path, streams: [OwnedFd; 3]) -> Result<Child, OuterError> {
     let [input, output, errors] = streams.map(Stdio::from);
     Command::new(&spec.executable)
         .arg("__trial")
@@ -146,5 +180,5 @@ fn spawn(spec: &TrialSpec, path: &Path, streams: [OwnedFd; 3]) -> Result<Child> 
         .process_group(0)
         .kill_on_drop(true)
         .spawn()
-        .with_context(|| format!("failed to start {}", spec.executable.display()))
+        .map_err(|source| OuterError::Start { executable: spec.executable.clone(), source })
 }

@@ -1,22 +1,107 @@
 //! The supervisor as an owned process: in a process group of its own, killed and reaped on drop.
 
+use std::io;
+use std::num::ParseIntError;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use holdline_model::exit::Exit;
+use holdline_model::secrets::Secrets;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
 use super::log::{BoundedLog, quoted_tail};
+use super::paths::{PathError, to};
 use super::user::Identity;
 use super::workspace::Workspace;
 use crate::proc;
 
 /// How often the log of a control command is looked at.
 const LOG_CUTS: Duration = Duration::from_millis(10);
+
+/// A command that could not be started.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StartError {
+    /// It has no words.
+    #[error("the command is empty")]
+    Empty,
+    /// Its log cannot be written.
+    #[error(transparent)]
+    Log(#[from] PathError),
+    /// The kernel refuses it.
+    #[error("failed to start `{command}`")]
+    Spawn {
+        /// Its words.
+        command: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// It was started, and cannot be told apart from others.
+    #[error("`{command}` has no process id")]
+    NoPid {
+        /// Its words.
+        command: String,
+    },
+}
+
+/// A control command that failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CommandError {
+    /// It could not be started.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// It could not be waited for.
+    #[error("failed to wait for `{command}`")]
+    Wait {
+        /// Its words.
+        command: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// It took too long.
+    #[error("`{command}` did not end within {} s", .limit.as_secs())]
+    Late {
+        /// Its words.
+        command: String,
+        /// How long it may take.
+        limit: Duration,
+    },
+    /// It says that it failed.
+    #[error("`{command}` ended with {status}{tail}")]
+    Failed {
+        /// Its words.
+        command: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// The end of its log, quoted.
+        tail: String,
+    },
+}
+
+/// A file that names no process that could be a supervisor.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PidFileError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Read(#[from] PathError),
+    /// It holds something else.
+    #[error("{} holds no process id", .path.display())]
+    NoNumber {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ParseIntError,
+    },
+    /// It holds the number of no supervisor.
+    #[error("{} holds no process id of a supervisor", .path.display())]
+    NoSupervisor {
+        /// The file.
+        path: PathBuf,
+    },
+}
 
 /// A supervisor that was started.
 #[derive(Debug)]
@@ -38,7 +123,7 @@ impl Supervised {
         log: &Path,
         pid_file: Option<PathBuf>,
         user: Option<Identity>,
-    ) -> Result<Self> {
+    ) -> Result<Self, StartError> {
         let log = BoundedLog::open(log)?;
         let mut command = command(words, env, workspace)?;
         if let Some(user) = user {
@@ -50,9 +135,9 @@ impl Supervised {
             .stderr(log.writer()?)
             .process_group(0)
             .spawn()
-            .with_context(|| format!("failed to start `{}`", words.join(" ")))?;
+            .map_err(|source| StartError::Spawn { command: words.join(" "), source })?;
         let pid = child.id().and_then(proc::numbered);
-        let pid = pid.context("the supervisor has no process id")?;
+        let pid = pid.ok_or_else(|| StartError::NoPid { command: words.join(" ") })?;
         Ok(Self { child, pid, log, pid_file })
     }
 
@@ -123,8 +208,12 @@ impl Drop for Supervised {
 
 /// A command in the trial's environment: its own TMPDIR and HOME, so that nothing is left in the
 /// user's and no trial finds what another one left; the work folder as current directory.
-pub(super) fn command(words: &[String], env: &[(String, String)], workspace: &Workspace) -> Result<Command> {
-    let Some((program, arguments)) = words.split_first() else { bail!("the command is empty") };
+pub(super) fn command(
+    words: &[String],
+    env: &[(String, String)],
+    workspace: &Workspace,
+) -> Result<Command, StartError> {
+    let Some((program, arguments)) = words.split_first() else { return Err(StartError::Empty) };
     let mut command = Command::new(program);
     command
         .args(arguments)
@@ -141,15 +230,17 @@ pub(super) async fn run_command(
     mut command: Command,
     words: &str,
     log: &Path,
+    secrets: &Secrets,
     limit: Duration,
-) -> Result<()> {
-    let mut bounded = BoundedLog::open(log)?;
+) -> Result<(), CommandError> {
+    let mut bounded = BoundedLog::open(log).map_err(StartError::Log)?;
+    let words = || words.to_owned();
     let mut child = command
         .stdin(Stdio::null())
-        .stdout(bounded.writer()?)
-        .stderr(bounded.writer()?)
+        .stdout(bounded.writer().map_err(StartError::Log)?)
+        .stderr(bounded.writer().map_err(StartError::Log)?)
         .spawn()
-        .with_context(|| format!("failed to start `{words}`"))?;
+        .map_err(|source| StartError::Spawn { command: words(), source })?;
     let ended = tokio::time::timeout(limit, async {
         loop {
             tokio::select! {
@@ -159,36 +250,37 @@ pub(super) async fn run_command(
         }
     });
     let status = match ended.await {
-        Ok(status) => status.context("failed to wait for a control command")?,
-        Err(_) => bail!("`{words}` did not end within {} s", limit.as_secs()),
+        Ok(status) => status.map_err(|source| CommandError::Wait { command: words(), source })?,
+        Err(_) => return Err(CommandError::Late { command: words(), limit }),
     };
     if !status.success() {
-        bail!("`{words}` ended with {status}{}", quoted_tail(log));
+        return Err(CommandError::Failed { command: words(), status, tail: quoted_tail(log, secrets) });
     }
     Ok(())
 }
 
-/// How a process ended, in words that fit "ended with …".
-pub(super) fn status_in_words(status: ExitStatus) -> String {
+/// How a process ended.
+pub(super) fn exit_of(status: ExitStatus) -> Exit {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
-        (Some(code), _) => format!("status {code}"),
-        (_, Some(number)) => match Signal::try_from(number) {
-            Ok(signal) => signal.as_str().to_owned(),
-            Err(_) => format!("signal {number}"),
-        },
-        _ => status.to_string(),
+        (Some(code), _) => Exit::Status(code),
+        (_, Some(number)) => named(number).map_or(Exit::Numbered(number), Exit::Signal),
+        // Stopped or resumed, which is no end.
+        _ => Exit::Unknown,
     }
 }
 
+/// The signal of a number, if it has a name.
+fn named(number: i32) -> Option<holdline_model::signals::Signal> {
+    Signal::try_from(number).ok()?.as_str().strip_prefix("SIG")?.parse().ok()
+}
+
 /// The process id in a file.
-pub(super) fn read_pid(path: &Path) -> Result<Pid> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?;
-    let number: u32 =
-        text.trim().parse().with_context(|| format!("{} holds no process id", path.display()))?;
+pub(super) fn read_pid(path: &Path) -> Result<Pid, PidFileError> {
+    let text = std::fs::read_to_string(path).map_err(to("read", path))?;
+    let number = text.trim().parse::<u32>();
+    let number = number.map_err(|source| PidFileError::NoNumber { path: path.to_owned(), source })?;
     // 0 and 1 would be the whole group, or init.
-    match proc::numbered(number).filter(|_| number > 1) {
-        Some(pid) => Ok(pid),
-        None => bail!("{} holds no process id of a supervisor", path.display()),
-    }
+    let pid = proc::numbered(number).filter(|_| number > 1);
+    pid.ok_or_else(|| PidFileError::NoSupervisor { path: path.to_owned() })
 }

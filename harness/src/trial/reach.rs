@@ -19,11 +19,10 @@ pub(super) fn of(spec: &TrialSpec) -> Vec<PathBuf> {
         let folder = path.parent().unwrap_or(&path);
         if folder.file_name() == Some(OsStr::new("bin")) { around_bin(folder).to_owned() } else { path }
     });
-    let beside_scenario = spec.scenario_folder.clone();
-    let named = named.chain(named_in(&spec.scenario.text));
+    let bodies = spec.scenario_folder.clone().into_iter().chain(named_in(&spec.scenario.text));
     source
         .into_iter()
-        .chain(beside_scenario)
+        .chain(bodies)
         .chain([spec.folder.clone(), spec.executable.clone()])
         .chain(on_path)
         .chain(named)

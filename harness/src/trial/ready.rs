@@ -4,17 +4,15 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
 use holdline_contract::clock::now_ns;
 use holdline_model::conductor::Event;
 use holdline_model::reason::Reason;
 use holdline_model::support;
 
-use super::log::quoted_tail;
 use super::place::Place;
 use super::process::Supervised;
 use super::replies::{self, CHORES, Replied};
-use super::stage::Stage;
+use super::stage::{NotReady, Stage};
 
 /// How the wait for a supervisor ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +26,7 @@ pub(super) enum Readiness {
 }
 
 /// Waits for the listener and the workers, and for replies. The error says why it never got ready.
-pub(super) async fn wait(stage: &mut Stage, supervised: &mut Supervised) -> Result<Readiness> {
+pub(super) async fn wait(stage: &mut Stage, supervised: &mut Supervised) -> Result<Readiness, NotReady> {
     // What a worker takes to boot is the scenario's doing.
     let limit_ns = stage.place.supervisor.ready.timeout_ns + stage.place.scenario.workers.boot_ns;
     let deadline_ns = now_ns() + limit_ns;
@@ -50,7 +48,7 @@ async fn wait_for_listener(
     supervised: &mut Supervised,
     limit_ns: u64,
     deadline_ns: u64,
-) -> Result<Readiness> {
+) -> Result<Readiness, NotReady> {
     loop {
         supervised.cut_log();
         stage.look()?;
@@ -90,10 +88,10 @@ fn is_ready(stage: &Stage) -> bool {
     listening && (!ready.workers || stage.sight.workers.ready() >= stage.place.workers_wanted())
 }
 
-fn too_late(stage: &Stage, limit: Duration) -> anyhow::Error {
+fn too_late(stage: &Stage, limit: Duration) -> NotReady {
     let (lack, needs) = (what_is_lacking(stage, &stage.place), stage.place.hint_of_needs());
-    let tail = quoted_tail(&stage.place.supervisor_log());
-    anyhow!("the supervisor was not ready within {limit:?}: {lack}{needs}{tail}")
+    let tail = stage.place.log_quoted();
+    NotReady::Late { limit, lack, hint: format!("{needs}{tail}") }
 }
 
 fn what_is_lacking(stage: &Stage, place: &Place) -> String {

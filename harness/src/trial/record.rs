@@ -72,7 +72,7 @@ impl EventLog {
 
     /// Writes down what was ordered.
     pub(super) fn order(&mut self, at_ns: u64, order: &Order) {
-        self.line(at_ns, Entry::Order(*order));
+        self.line(at_ns, Entry::Order(order.clone()));
     }
 
     /// Sets the instant from which all others count: the load's start.

@@ -4,16 +4,17 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::Result;
 use holdline_contract::clock::now_ns;
 use holdline_model::answer::Answer;
 use holdline_model::reason::Reason;
+use holdline_model::support;
+use holdline_model::wire::Protocol;
 use tokio::time::timeout;
 
 use super::hint::remedy;
-use super::place::Place;
+use super::place::{Place, PlaceError};
 use super::process::Supervised;
-use super::stage::Stage;
+use super::stage::{NotReady, Stage};
 use crate::load::{Asked, Asker};
 
 /// How often what wakes nobody is looked at while a supervisor gets ready: the log's length, a pid-file, workers
@@ -47,7 +48,7 @@ pub(super) async fn wait(
     stage: &mut Stage,
     supervised: &mut Supervised,
     deadline_ns: u64,
-) -> Result<Replied> {
+) -> Result<Replied, NotReady> {
     let mut enquiry = Enquiry::of(&stage.place)?;
     while !enquiry.is_over() {
         let asked = once(&enquiry.asker, stage, supervised, deadline_ns).await?;
@@ -69,7 +70,7 @@ async fn once(
     stage: &mut Stage,
     supervised: &mut Supervised,
     deadline_ns: u64,
-) -> Result<Option<Asked>> {
+) -> Result<Option<Asked>, NotReady> {
     let ask = asker.ask();
     tokio::pin!(ask);
     loop {
@@ -93,6 +94,7 @@ async fn once(
 /// What has come so far.
 struct Enquiry {
     asker: Asker,
+    protocol: Protocol,
     /// How many workers are to answer, where replies name them.
     wanted: usize,
     pids: BTreeSet<u32>,
@@ -107,9 +109,10 @@ struct Enquiry {
 }
 
 impl Enquiry {
-    fn of(place: &Place) -> Result<Self> {
+    fn of(place: &Place) -> Result<Self, PlaceError> {
         Ok(Self {
-            asker: place.asker()?.for_path(place.supervisor.ready.request.clone()),
+            asker: place.asker()?,
+            protocol: support::protocol(&place.supervisor, &place.scenario),
             wanted: place.scenario.workers.count as usize,
             pids: BTreeSet::new(),
             nothing_new: 0,
@@ -164,15 +167,11 @@ impl Enquiry {
             Some(asker) => timeout(OTHERWISE, asker.ask()).await.ok().map(|asked| asked.answer),
             None => None,
         };
-        let came = self.came.as_ref().map_or_else(
-            || "no reply came before the time to get ready was over".to_owned(),
-            Answer::to_string,
-        );
         Replied::Never(Reason::NoRightReply {
             asked: self.asker.in_words(),
             times: self.times.max(1),
-            remedy: remedy(self.asker.is_over_tls(), self.came.as_ref(), otherwise.as_ref()),
-            came,
+            remedy: remedy(self.asker.is_over_tls(), self.came.as_ref(), otherwise.as_ref(), self.protocol),
+            answer: self.came,
         })
     }
 }

@@ -1,12 +1,35 @@
 //! The process in which a trial runs: it goes into the sandbox, plays the trial, and says how it went.
 
+use std::error::Error;
+use std::io;
 use std::path::Path;
 
-use anyhow::{Context, Result};
-
-use super::{Message, TrialSpec, reach, story};
+use super::paths::{PathError, to};
+use super::story::StoryError;
+use super::{Message, TraceError, TrialSpec, reach, story};
+use crate::causes::{causes, in_full};
 use crate::load::LoadError;
-use crate::sandbox;
+use crate::sandbox::{self, SandboxError};
+
+/// A trial that could not be run.
+#[derive(Debug, thiserror::Error)]
+enum RunnerError {
+    /// Its specification could not be read.
+    #[error(transparent)]
+    Spec(#[from] PathError),
+    /// Or is none.
+    #[error("failed to understand the trial's specification")]
+    Syntax(#[from] serde_json::Error),
+    /// The sandbox cannot be had.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// The runtime cannot be had.
+    #[error("failed to start the trial's runtime")]
+    Runtime(#[source] io::Error),
+    /// The trial could not be played to its end.
+    #[error(transparent)]
+    Story(#[from] Box<StoryError>),
+}
 
 /// Runs the trial of a specification, and says on standard output how it went.
 ///
@@ -14,48 +37,46 @@ use crate::sandbox;
 pub fn main(spec: &Path) -> u8 {
     let message = match run(spec) {
         Ok(message) => message,
-        Err(error) => Message::Failed { fatal: is_fatal(&error), reason: format!("{error:#}") },
+        Err(error) => Message::Failed { fatal: is_fatal(&error), reason: in_full(&error) },
     };
     u8::from(!message.tell())
 }
 
 /// Whether every other trial would fail in the same way.
-fn is_fatal(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
+fn is_fatal(error: &(dyn Error + 'static)) -> bool {
+    causes(error).any(|cause| {
         let is_limit = cause
             .downcast_ref::<LoadError>()
             .is_some_and(|error| matches!(error, LoadError::TooFewDescriptors(_)));
         is_limit
-            || cause.downcast_ref::<std::io::Error>().is_some_and(|error| {
+            || cause.downcast_ref::<TraceError>().is_some_and(TraceError::is_fatal)
+            || cause.downcast_ref::<io::Error>().is_some_and(|error| {
                 matches!(
                     error.kind(),
-                    std::io::ErrorKind::StorageFull
-                        | std::io::ErrorKind::QuotaExceeded
-                        | std::io::ErrorKind::FileTooLarge
-                        | std::io::ErrorKind::ReadOnlyFilesystem
+                    io::ErrorKind::StorageFull
+                        | io::ErrorKind::QuotaExceeded
+                        | io::ErrorKind::FileTooLarge
+                        | io::ErrorKind::ReadOnlyFilesystem
                 )
             })
     })
 }
 
-fn run(spec: &Path) -> Result<Message> {
-    let text = std::fs::read_to_string(spec).with_context(|| format!("failed to read {}", spec.display()))?;
-    let mut spec: TrialSpec =
-        serde_json::from_str(&text).context("failed to understand the trial's specification")?;
+fn run(spec: &Path) -> Result<Message, RunnerError> {
+    let text = std::fs::read_to_string(spec).map_err(to("read", spec))?;
+    let mut spec: TrialSpec = serde_json::from_str(&text)?;
     keep_inherited_descriptors_from_children();
     spec.sandbox.reach.extend(reach::of(&spec));
     let inside = sandbox::enter(&spec.sandbox)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("failed to start the trial's runtime")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunnerError::Runtime)?;
     let work = spec.sandbox.work.clone();
     let level = inside.level;
     let told = runtime.block_on(story::play(spec, inside));
-    let Some(shortage) = sandbox::shortage(level, &work) else { return told };
+    let Some(shortage) = sandbox::shortage(level, &work) else { return Ok(told.map_err(Box::new)?) };
     Ok(match told {
         Ok(message) => with_shortage(message, shortage),
-        Err(error) => Message::Failed { reason: format!("{error:#}; {shortage}"), fatal: false },
+        Err(error) => Message::Failed { reason: format!("{}; {shortage}", in_full(&error)), fatal: false },
     })
 }
 

@@ -2,11 +2,12 @@
 //! that keep a ledger and those that are only seen below the supervisor have one face here.
 
 use std::collections::BTreeSet;
+use std::io;
 
-use anyhow::{Context, Result, bail};
 use holdline_contract::clock::now_ns;
-use holdline_contract::ledger;
-use holdline_model::conductor::Event;
+use holdline_contract::ledger::{self, LedgerError};
+use holdline_model::conductor::{Event, KnownBy, SeenWorker, Sighting, Standing};
+use holdline_model::scenario::Target;
 use holdline_model::shm::{RecordKind, WorkerRecord};
 use holdline_model::support;
 use holdline_model::words::Isolation;
@@ -18,15 +19,35 @@ use super::ledgered::Ledgered;
 use super::place::Place;
 use super::record::Told;
 use super::seen;
-use super::watch::LedgerWatch;
+use super::watch::{LedgerWatch, WatchError};
 use crate::kernel::accepts::AcceptSampler;
 use crate::kernel::custody::CustodyWatch;
-use crate::kernel::observer::{INTERVAL, Observer};
+use crate::kernel::observer::{INTERVAL, Observer, ObserverError};
 use crate::kernel::pace::Pace;
 use crate::kernel::tested::Processes;
 use crate::kernel::timeline::ListenerEvent;
 use crate::proc;
 use crate::sandbox::{Adopted, Inside};
+
+/// A trial could not be watched.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SightError {
+    /// The kernel could not be observed.
+    #[error(transparent)]
+    Observer(#[from] ObserverError),
+    /// What workers record could not be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// Their folder could not be watched.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
+    /// A process is not known to be the trial's.
+    #[error("process {0} is not a descendant of holdline")]
+    Foreign(Pid),
+    /// What init has to say could not be read.
+    #[error("failed to ask what init has adopted")]
+    Adopted(#[source] io::Error),
+}
 
 /// What watches a trial.
 pub(super) struct Sight {
@@ -54,7 +75,7 @@ impl Sight {
         place: &Place,
         inside: Inside,
         sender: UnboundedSender<Told>,
-    ) -> Result<(Self, LedgerWatch)> {
+    ) -> Result<(Self, LedgerWatch), SightError> {
         let address = &place.workspace.values.address;
         let told = sender.clone();
         let observer = Observer::start(address.clone(), INTERVAL, move |event| {
@@ -81,9 +102,13 @@ impl Sight {
     }
 
     /// Begins to watch in whose hands connections are whose time runs out.
-    pub(super) fn watch_custody(&self, place: &Place, supervisor: Pid) -> Result<CustodyWatch> {
-        let tested = Tested { init: self.inside.init(), is_alone: self.is_exclusive(), supervisor };
-        Ok(CustodyWatch::start(place.workspace.values.address.clone(), tested)?)
+    pub(super) fn watch_custody(&self, place: &Place, supervisor: Pid) -> Result<CustodyWatch, SightError> {
+        Ok(CustodyWatch::start(place.workspace.values.address.clone(), self.tested(supervisor))?)
+    }
+
+    /// The processes under test, for those who look at what they hold.
+    pub(super) fn tested(&self, supervisor: Pid) -> impl Processes + use<> {
+        Tested { init: self.inside.init(), is_alone: self.is_exclusive(), supervisor }
     }
 
     /// Whether the namespaces are this trial's own.
@@ -111,7 +136,7 @@ impl Sight {
 
     /// Reads what workers have recorded since the last time, but for single connections, and follows new
     /// ones to their ends.
-    pub(super) fn look(&mut self) -> Result<Vec<Told>> {
+    pub(super) fn look(&mut self) -> Result<Vec<Told>, SightError> {
         let told: Vec<Told> = self.workers.poll()?.iter().map(told_by).collect();
         for (_, event) in &told {
             self.is_denied |= self.has_user && is_denial(event);
@@ -128,7 +153,24 @@ impl Sight {
         Ok(told)
     }
 
-    /// The workers that live, those that accept first, of these the oldest first.
+    /// Who there is to be hit by a fault that means this. Workers are looked for only where they are meant.
+    pub(super) fn seen(&self, whom: Target, supervisor: Pid) -> Sighting {
+        let ready = |pid| SeenWorker { pid: proc::number(pid), standing: Standing::Ready };
+        let workers = match (whom, self.keeps_ledger) {
+            (Target::Supervisor, _) => Vec::new(),
+            (Target::Worker | Target::Workers, true) => self.workers.seen(),
+            (Target::Worker | Target::Workers, false) => {
+                self.worker_pids(supervisor).into_iter().map(ready).collect()
+            }
+        };
+        Sighting {
+            supervisor: proc::is_alive(supervisor).then(|| proc::number(supervisor)),
+            workers,
+            known_by: if self.keeps_ledger { KnownBy::Ledger } else { KnownBy::Listener },
+        }
+    }
+
+    /// The workers that live, the oldest first.
     ///
     /// Workers that keep no ledger are known by what makes a worker: they descend from the supervisor and
     /// hold the service's listener.
@@ -155,12 +197,12 @@ impl Sight {
     }
 
     /// Without a PID namespace, a process id may belong to anybody: only descendants are signalled.
-    pub(super) fn prove_own(&self, pids: &[Pid]) -> Result<()> {
+    pub(super) fn prove_own(&self, pids: &[Pid]) -> Result<(), SightError> {
         if self.is_exclusive() {
             return Ok(());
         }
         match pids.iter().find(|pid| !self.inside.owns(**pid)) {
-            Some(pid) => bail!("process {pid} is not a descendant of holdline"),
+            Some(pid) => Err(SightError::Foreign(*pid)),
             None => Ok(()),
         }
     }
@@ -180,21 +222,21 @@ impl Sight {
 
     /// Workers that init had to adopt, dead or alive. Where they keep no ledger: processes that hold the
     /// listener, and are neither the supervisor nor below it.
-    pub(super) fn orphaned_workers(&mut self, supervisor: Pid) -> Result<Option<Vec<Pid>>> {
+    pub(super) fn orphaned_workers(&mut self, supervisor: Pid) -> Result<Option<Vec<Pid>>, SightError> {
         if self.is_blind() {
             let is_lost = |pid: &Pid| *pid != supervisor && !proc::descends_from(*pid, supervisor);
             return Ok(self.holders().map(|holders| holders.into_iter().filter(is_lost).collect()));
         }
         self.note_adoptions()?;
-        let alive = self.inside.adopted_now().context("failed to ask what init has adopted")?;
+        let alive = self.inside.adopted_now().map_err(SightError::Adopted)?;
         let workers: BTreeSet<Pid> = self.workers.all().collect();
         let adopted = self.adopted.iter().map(|adopted| adopted.pid).chain(alive);
         Ok(Some(adopted.filter(|pid| workers.contains(pid)).collect()))
     }
 
     /// Reads which orphans have ended.
-    pub(super) fn note_adoptions(&mut self) -> Result<()> {
-        self.adopted.extend(self.inside.adoptions.drain().context("failed to read what init adopted")?);
+    pub(super) fn note_adoptions(&mut self) -> Result<(), SightError> {
+        self.adopted.extend(self.inside.adoptions.drain().map_err(SightError::Adopted)?);
         Ok(())
     }
 }

@@ -1,24 +1,68 @@
 //! What a trial is played with: the place, what watches it, and its log.
 
+use std::io;
 use std::process::ExitStatus;
+use std::time::Duration;
 
-use anyhow::{Result, anyhow};
 use holdline_contract::clock::now_ns;
 use holdline_model::conductor::Event;
+use holdline_model::exit::Exit;
 use holdline_model::reason::Reason;
 use holdline_model::result::TrialResult;
 use holdline_model::summary;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::TrialSpec;
-use super::log::quoted_tail;
-use super::place::Place;
-use super::process::{Supervised, status_in_words};
+use super::place::{Place, PlaceError};
+use super::process::{Supervised, exit_of};
 use super::record::{EventLog, Told};
-use super::sight::Sight;
+use super::sight::{Sight, SightError};
 use super::watch::LedgerWatch;
 use crate::proc;
 use crate::sandbox::Inside;
+
+/// A trial that could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StageError {
+    /// Its place could not be prepared.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// It could not be watched.
+    #[error(transparent)]
+    Sight(#[from] SightError),
+    /// What happens could not be written down.
+    #[error("failed to create events.jsonl")]
+    Events(#[source] io::Error),
+}
+
+/// Why a supervisor never got ready.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotReady {
+    /// It ended.
+    #[error("the supervisor ended with {status} before it was ready{hint}")]
+    Ended {
+        /// How.
+        status: Exit,
+        /// What to do about it, what it needs, and the end of its log.
+        hint: String,
+    },
+    /// It took too long.
+    #[error("the supervisor was not ready within {limit:?}: {lack}{hint}")]
+    Late {
+        /// How long it may take.
+        limit: Duration,
+        /// What it lacked.
+        lack: String,
+        /// What it needs, and the end of its log.
+        hint: String,
+    },
+    /// Its place could not be prepared for being asked.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// It could not be watched.
+    #[error(transparent)]
+    Sight(#[from] SightError),
+}
 
 /// A trial that is set up.
 pub(super) struct Stage {
@@ -34,11 +78,10 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    pub(super) fn set_up(spec: TrialSpec, inside: Inside) -> Result<Self> {
+    pub(super) fn set_up(spec: TrialSpec, inside: Inside) -> Result<Self, StageError> {
         let began_ns = now_ns();
         let place = Place::prepare(&spec, &inside)?;
-        let mut log = EventLog::create(&spec.folder, began_ns)
-            .map_err(|error| anyhow::Error::from(error).context("failed to create events.jsonl"))?;
+        let mut log = EventLog::create(&spec.folder, began_ns).map_err(StageError::Events)?;
         let (sender, told) = unbounded_channel();
         let (sight, ledgers) = Sight::open(&place, inside, sender.clone())?;
         let address = place.workspace.values.address.clone();
@@ -46,7 +89,7 @@ impl Stage {
         Ok(Self { spec, place, sight, log, ledgers, sender, told, began_ns })
     }
 
-    pub(super) fn start_supervisor(&mut self) -> Result<Supervised> {
+    pub(super) fn start_supervisor(&mut self) -> Result<Supervised, StageError> {
         let (supervised, command) = self.place.start_supervisor()?;
         let pid = proc::number(supervised.pid());
         self.log.event(now_ns(), &Event::SupervisorStarted { pid, command });
@@ -62,11 +105,10 @@ impl Stage {
     }
 
     /// Why there is no supervisor any more that could get ready, and what to do about it.
-    pub(super) fn ended_early(&self, status: ExitStatus) -> anyhow::Error {
-        let how = status_in_words(status);
+    pub(super) fn ended_early(&self, status: ExitStatus) -> NotReady {
         let (hint, needs) = (self.place.hint_of_background(&self.sight.inside), self.place.hint_of_needs());
-        let tail = quoted_tail(&self.place.supervisor_log());
-        anyhow!("the supervisor ended with {how} before it was ready{hint}{needs}{tail}")
+        let tail = self.place.log_quoted();
+        NotReady::Ended { status: exit_of(status), hint: format!("{hint}{needs}{tail}") }
     }
 
     /// Writes down something that happened, and takes note of it.
@@ -76,7 +118,7 @@ impl Stage {
     }
 
     /// Writes down what workers have recorded, and what else was told, since the last time.
-    pub(super) fn look(&mut self) -> Result<()> {
+    pub(super) fn look(&mut self) -> Result<(), SightError> {
         for told in self.sight.look()? {
             self.note(&told);
         }

@@ -1,22 +1,22 @@
 //! After the trial: the supervisor is asked to stop, and what it leaves behind is counted.
 
 use std::collections::BTreeSet;
-use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
 use std::time::Duration;
 
-use anyhow::Result;
 use holdline_contract::clock::now_ns;
 use holdline_model::conductor::Event;
+use holdline_model::exit::Exit;
 use holdline_model::reason::Note;
 use holdline_model::signals::Signal;
 use nix::unistd::Pid;
 use tokio::time::timeout;
 
 use super::ends;
-use super::hands::ask;
-use super::process::{Supervised, status_in_words};
+use super::hands::ask::{self, AskError};
+use super::process::{Supervised, exit_of};
+use super::sight::SightError;
 use super::stage::Stage;
+use crate::causes::in_full;
 use crate::proc;
 
 /// How long a supervisor may take to stop.
@@ -40,7 +40,7 @@ pub(super) struct Stopped {
 
 /// Heals faults that made a worker hang: what the supervisor does about it while the load runs is what is
 /// measured, and after it nobody shall wait for it.
-pub(super) fn end_hung_workers(stage: &mut Stage) -> Result<()> {
+pub(super) fn end_hung_workers(stage: &mut Stage) -> Result<(), SightError> {
     stage.look()?;
     let hung = stage.sight.workers.hung();
     stage.sight.prove_own(&hung)?;
@@ -53,7 +53,7 @@ pub(super) fn end_hung_workers(stage: &mut Stage) -> Result<()> {
 }
 
 /// Asks the supervisor to stop, waits for it, and counts the workers that it left behind.
-pub(super) async fn stop(stage: &mut Stage, mut supervised: Supervised) -> Result<Stopped> {
+pub(super) async fn stop(stage: &mut Stage, mut supervised: Supervised) -> Result<Stopped, SightError> {
     let last = supervised.pid();
     let lost = lost_workers(stage, last).await?;
     let below = if stage.sight.is_blind() { stage.sight.worker_pids(last) } else { Vec::new() };
@@ -71,12 +71,14 @@ pub(super) async fn stop(stage: &mut Stage, mut supervised: Supervised) -> Resul
     stage.look()?;
     let orphans =
         lost.map(|lost| BTreeSet::from_iter(lost.into_iter().chain(left_behind(stage, below, last))));
-    let error = asked.err().map(|error| format!("{error:#}"));
+    let error = asked.err().map(|error| in_full(&error));
     let mut notes = Vec::new();
     if !in_time {
         notes.push(Note::Killed { limit_s: limit.as_secs(), error: error.clone() });
-    } else if let Some(status) = supervised.has_ended().filter(|status| lives && is_unclean(*status)) {
-        notes.push(Note::DiedOfStop { status: status_in_words(status) });
+    } else if let Some(status) =
+        supervised.has_ended().map(exit_of).filter(|status| lives && is_unclean(*status))
+    {
+        notes.push(Note::DiedOfStop { status });
     }
     let left_behind = orphans.iter().flatten().copied().map(proc::number).collect();
     stage.log.event(now_ns(), &Event::Stopped { asked: lives, in_time, error, left_behind });
@@ -86,7 +88,7 @@ pub(super) async fn stop(stage: &mut Stage, mut supervised: Supervised) -> Resul
 
 /// Workers that the supervisor has lost. A listener that closes just now has no holder any more: where nobody
 /// is seen to hold one, it is looked at again.
-async fn lost_workers(stage: &mut Stage, supervisor: Pid) -> Result<Option<Vec<Pid>>> {
+async fn lost_workers(stage: &mut Stage, supervisor: Pid) -> Result<Option<Vec<Pid>>, SightError> {
     stage.look()?;
     if let Some(lost) = stage.sight.orphaned_workers(supervisor)? {
         return Ok(Some(lost));
@@ -107,7 +109,7 @@ fn left_behind(stage: &Stage, below: Vec<Pid>, supervisor: Pid) -> Vec<Pid> {
     all.filter(|pid| !proc::descends_from(*pid, supervisor)).collect()
 }
 
-async fn ask_to_stop(stage: &Stage, supervised: &Supervised) -> Result<()> {
+async fn ask_to_stop(stage: &Stage, supervised: &Supervised) -> Result<(), AskError> {
     ask::prepare(&stage.place.supervisor.stop, &stage.place, &stage.sight, supervised)?.run().await
 }
 
@@ -142,8 +144,9 @@ async fn end_of_workers(stage: &mut Stage, below: &[Pid]) {
 
 /// Whether a supervisor died of being asked to stop: by a signal that means a crash. To end by the signal
 /// that asks, or with a status that names it, is what many do.
-fn is_unclean(status: ExitStatus) -> bool {
-    let signal = status.signal().and_then(|number| nix::sys::signal::Signal::try_from(number).ok());
-    let signal = signal.and_then(|signal| signal.as_str().strip_prefix("SIG")?.parse::<Signal>().ok());
-    signal.is_some_and(Signal::is_crash)
+fn is_unclean(exit: Exit) -> bool {
+    match exit {
+        Exit::Signal(signal) => signal.is_crash(),
+        Exit::Status(_) | Exit::Numbered(_) | Exit::Unknown => false,
+    }
 }

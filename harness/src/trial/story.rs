@@ -2,7 +2,6 @@
 
 use std::time::SystemTime;
 
-use anyhow::Result;
 use holdline_contract::clock::now_ns;
 use holdline_model::arrivals::schedule;
 use holdline_model::conductor::{Conductor, Event, Moments};
@@ -10,58 +9,121 @@ use holdline_model::reason::Reason;
 use holdline_model::record::Outcome;
 use holdline_model::result::TrialResult;
 use holdline_model::scenario::Action;
+use holdline_model::support;
 
-use super::collect::{self, Collected};
+use super::collect::{self, CollectError, Collected};
 use super::cost::Meter;
-use super::hands::Hands;
-use super::lead::Lead;
-use super::load_thread::{ClientLog, RunningLoad, with_attempts};
+use super::hands::{Hands, seize};
+use super::lead::{Lead, LeadError};
+use super::load_thread::{ClientLog, LoadThreadError, RunningLoad, with_attempts};
+use super::paths::PathError;
 use super::place::Place;
 use super::process::Supervised;
 use super::ready::{self, Readiness};
-use super::stage::Stage;
-use super::{Message, TrialSpec, inheritance, stop};
+use super::settle::Before;
+use super::sight::SightError;
+use super::stage::{Stage, StageError};
+use super::tracing::{TraceError, Tracer};
+use super::{Message, TrialSpec, inheritance, settle, stop};
+use crate::causes::in_full;
+use crate::kernel::observer::ObserverError;
 use crate::load;
 use crate::sandbox::Inside;
 
 /// From the decision to begin to the first attempt: time for the load thread to get going.
 const LEAD_NS: u64 = 2_000_000;
 
+/// A trial that could not be played to its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StoryError {
+    /// It could not be set up.
+    #[error(transparent)]
+    Stage(#[from] StageError),
+    /// It could not be watched.
+    #[error(transparent)]
+    Sight(#[from] SightError),
+    /// The load could not be put on the service.
+    #[error(transparent)]
+    Load(#[from] LoadThreadError),
+    /// It could not be led.
+    #[error(transparent)]
+    Lead(#[from] LeadError),
+    /// What was recorded could not be gathered.
+    #[error(transparent)]
+    Collect(#[from] CollectError),
+    /// A log could not be let out of where it is kept.
+    #[error(transparent)]
+    Logs(#[from] PathError),
+    /// System calls cannot be followed.
+    #[error("failed to follow system calls")]
+    Trace(#[from] TraceError),
+    /// The search panicked.
+    #[error("the thread panicked that looks for whoever has an attempt")]
+    SearchPanicked,
+}
+
+impl From<ObserverError> for StoryError {
+    fn from(error: ObserverError) -> Self {
+        Self::Sight(error.into())
+    }
+}
+
 /// Plays a trial inside its sandbox.
-pub(super) async fn play(spec: TrialSpec, inside: Inside) -> Result<Message> {
+pub(super) async fn play(spec: TrialSpec, inside: Inside) -> Result<Message, StoryError> {
     let mut stage = Stage::set_up(spec, inside)?;
     let mut supervised = stage.start_supervisor()?;
+    let logs = stage.place.logs();
     let result = match ready::wait(&mut stage, &mut supervised).await {
         // Denied, it never will be ready; but why is clear, and what clients get can be measured.
         Ok(Readiness::Ready | Readiness::Denied) => measure(stage, supervised).await?,
         Ok(Readiness::Mute(reason)) => stage.give_up(reason),
-        Err(reason) => stage.give_up(Reason::NotRun { what: format!("{reason:#}") }),
+        Err(reason) => stage.give_up(Reason::NotRun { what: in_full(&reason) }),
     };
+    logs.let_out()?;
     Ok(Message::Done(Box::new(result)))
 }
 
 /// Runs load and faults, stops the supervisor, and sums up.
-async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialResult> {
-    load::raise_nofile()?;
+async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialResult, StoryError> {
+    load::raise_nofile().map_err(LoadThreadError::Load)?;
     let schedule = schedule(&stage.place.scenario.load, stage.spec.seed);
+    let tracer = Tracer::attach(&stage, &supervised).await?;
     let alive_at_start = stage.sight.alive(supervised.pid());
+    let before = Before::now(&stage, supervised.pid());
     let meter = Meter::read(&stage.sight.inside).ok();
     let (start_ns, started) = (now_ns() + LEAD_NS, SystemTime::now());
     let moments = Moments::of(&stage.place.scenario, &schedule, start_ns);
     let (pending, instants) = with_attempts(&stage.place.scenario, &moments);
     let mut hands = Hands::new(stage.place.workspace.control.clone(), instants, stage.sender.clone());
     take_charge_of_early_failures(&stage.place, &mut hands);
+    let tracing = match tracer {
+        Some(tracer) => {
+            hands.leave_to_tracer(tracer.fault());
+            Some(tracer.begin(start_ns, &stage).await?)
+        }
+        None => None,
+    };
     let conductor = Conductor::new(&stage.place.scenario, moments);
     stage.log.load_starts(start_ns);
     stage.log.event(start_ns, &Event::LoadStarted);
     stage.sight.observer.begin()?;
     let custody = stage.sight.watch_custody(&stage.place, supervised.pid())?;
     let (sender, handover) = (stage.sender.clone(), custody.handover());
-    let load = RunningLoad::start(&stage.place, schedule, start_ns, pending, sender, handover)?;
+    let (search, killer) = match support::kills_for_poison(&stage.place.supervisor, &stage.place.scenario) {
+        true => {
+            Some(seize::start(&stage.sight, supervised.pid(), &stage.place.scenario, sender.clone())?).unzip()
+        }
+        false => (None, None),
+    };
+    let load = RunningLoad::start(&stage.place, schedule, start_ns, pending, sender, handover, search)?;
 
     let lead = Lead::new(&mut stage, &mut supervised, &mut hands, conductor, load, (meter, start_ns))?;
     let (conductor, client, counted) = lead.until_the_end().await?;
+    drop(tracing);
 
+    if let Some(killer) = killer {
+        killer.join().map_err(|_| StoryError::SearchPanicked)?;
+    }
     let held = custody.finish()?;
     stage.look()?;
     let (mut facts, deaths) = conductor.into_facts(|attempt| was_not_sent(&client, attempt));
@@ -70,6 +132,7 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
     facts.alive_at_end = counted.alive;
     facts.workers_at_end = counted.workers;
     facts.cost = counted.cost;
+    facts.settled = settle::settle(&mut stage, &supervised, before, counted.end_ns).await?;
     stage.log.event(now_ns(), &Event::TrialEnded { still_stopped: stage.sight.stopped() });
     let cgroups = inheritance::cgroups_above(supervised.pid());
     stop::end_hung_workers(&mut stage)?;
@@ -78,7 +141,7 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
     facts.orphans = stopped.orphans;
     facts.notes.extend(stopped.notes);
     let accepts = counted.accepts;
-    collect::collect(stage, Collected { facts, deaths, client, held, accepts, cgroups, started })
+    Ok(collect::collect(stage, Collected { facts, deaths, client, held, accepts, cgroups, started })?)
 }
 
 /// Failures of starts were armed before the supervisor was started: from now on they have a guard.

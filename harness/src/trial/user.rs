@@ -3,10 +3,11 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
 use holdline_model::lack::Lack;
 use holdline_model::scenario::User;
 use nix::unistd::{self, Uid};
+
+use super::paths::{PathError, to};
 
 /// A user and that user's group, by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub(super) fn identity(user: &User) -> Result<Identity, Lack> {
 
 /// A path of the executable that any user can start: the executable itself, or a copy in the work
 /// folder where it lies in a home that is closed to others.
-pub(super) fn executable_for_all(executable: &Path, dir: &Path) -> Result<PathBuf> {
+pub(super) fn executable_for_all(executable: &Path, dir: &Path) -> Result<PathBuf, PathError> {
     let mode = |path: &Path| path.metadata().map_or(0, |meta| meta.permissions().mode());
     let can_be_reached = executable.ancestors().skip(1).all(|folder| mode(folder) & 0o001 != 0);
     if can_be_reached && mode(executable) & 0o005 == 0o005 {
@@ -45,7 +46,7 @@ pub(super) fn executable_for_all(executable: &Path, dir: &Path) -> Result<PathBu
     let copy = dir.join("holdline");
     std::fs::copy(executable, &copy)
         .and_then(|_| std::fs::set_permissions(&copy, PermissionsExt::from_mode(0o755)))
-        .with_context(|| format!("failed to copy {} to {}", executable.display(), copy.display()))?;
+        .map_err(to("copy holdline's executable to", &copy))?;
     Ok(copy)
 }
 

@@ -6,16 +6,28 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 
+use super::paths::{PathError, to};
 use crate::sandbox;
 use crate::waitable::readable;
 
 /// The least time between two looks.
 const DISTANCE: Duration = Duration::from_millis(1);
+
+/// The folder of ledgers could not be watched.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WatchError {
+    /// There is no inotify instance to be had.
+    #[error("failed to watch for files (fs.inotify.max_user_instances may be used up)")]
+    Instance(#[source] Errno),
+    /// The folder could not be watched.
+    #[error(transparent)]
+    Folder(#[from] PathError),
+}
 
 /// A watch on the folder of ledgers.
 #[derive(Debug)]
@@ -27,14 +39,12 @@ pub(super) struct LedgerWatch {
 
 impl LedgerWatch {
     /// Watches a folder.
-    pub(super) fn on(folder: &Path) -> Result<Self> {
-        let notices = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)
-            .context("failed to watch for files (fs.inotify.max_user_instances may be used up)")?;
+    pub(super) fn on(folder: &Path) -> Result<Self, WatchError> {
+        let notices =
+            inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).map_err(WatchError::Instance)?;
         let what = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::MODIFY | WatchFlags::ATTRIB;
-        inotify::add_watch(&notices, folder, what)
-            .with_context(|| format!("failed to watch {}", folder.display()))?;
-        let notices = readable(notices)
-            .with_context(|| format!("failed to wait for changes of {}", folder.display()))?;
+        inotify::add_watch(&notices, folder, what).map_err(|errno| to("watch", folder)(errno.into()))?;
+        let notices = readable(notices).map_err(to("wait for changes of", folder))?;
         Ok(Self { notices: Some(notices), next: Instant::now() })
     }
 

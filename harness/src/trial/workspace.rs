@@ -9,18 +9,20 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow, bail};
-use holdline_contract::config::{WorkerConfig, write_version};
-use holdline_contract::control::ControlPage;
+use holdline_contract::config::{ConfigError, WorkerConfig, write_version};
+use holdline_contract::control::{ControlError, ControlPage};
+use holdline_contract::ledger::{self, LedgerError};
 use holdline_fixtures::embedded;
+use holdline_model::lack::Lack;
 use holdline_model::scenario::Scenario;
 use holdline_model::supervisor::{Passing, Runs, Supervisor, WorkerKind};
 use holdline_model::support;
-use holdline_model::template::{self, Values};
+use holdline_model::template::{self, TemplateError, Values};
 use holdline_model::wire::{Address, SERVER_V4, SERVER_V6};
 use holdline_model::words::{Isolation, Transport, word_of};
 use include_dir::Dir;
 
+use super::paths::{PathError, to};
 use super::user::{Identity, executable_for_all, identity};
 use super::{SourceSpec, TrialSpec};
 
@@ -28,6 +30,60 @@ use super::{SourceSpec, TrialSpec};
 const PORT: u16 = 7000;
 /// The longest path that a Unix socket can have (`sun_path`, less its NUL byte).
 const UNIX_PATH_BYTES_MAX: usize = 107;
+
+/// A work folder that could not be prepared.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WorkspaceError {
+    /// This machine lacks something.
+    #[error("{0}")]
+    Lacks(Lack),
+    /// A file or folder could not be made or read.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// The folder of ledgers could not be made.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The control page could not be made, or a failure not be armed.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// What workers read could not be written.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A template or a command cannot be rendered.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// A path cannot be put into a configuration.
+    #[error("the path {} is not UTF-8, which configuration templates need", .path.display())]
+    NotUtf8 {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The work folder is too deep for a Unix socket.
+    #[error(
+        "the socket path {} is longer than the {UNIX_PATH_BYTES_MAX} bytes that Unix sockets allow; set TMPDIR to a shorter path",
+        .path.display()
+    )]
+    SocketPath {
+        /// The socket's path.
+        path: PathBuf,
+    },
+    /// Without a network namespace, the port is another's.
+    #[error(
+        "{wanted} cannot be had on this host; choose another port in [listen], or run with --isolation full"
+    )]
+    Port {
+        /// Where the service was to listen.
+        wanted: SocketAddr,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The description's folder is not in the executable.
+    #[error("the supervisor `{name}` is not part of this holdline")]
+    NotEmbedded {
+        /// Its name.
+        name: String,
+    },
+}
 
 /// A prepared work folder.
 #[derive(Debug)]
@@ -47,18 +103,22 @@ pub(super) struct Workspace {
 
 impl Workspace {
     /// Fills the work folder, and renders the supervisor's files.
-    pub(super) fn prepare(spec: &TrialSpec, scenario: &Scenario, supervisor: &Supervisor) -> Result<Self> {
+    pub(super) fn prepare(
+        spec: &TrialSpec,
+        scenario: &Scenario,
+        supervisor: &Supervisor,
+    ) -> Result<Self, WorkspaceError> {
         let dir = spec.sandbox.work.clone();
-        let user = scenario.workers.user.as_ref().map(identity).transpose().map_err(|why| anyhow!(why))?;
+        let user = scenario.workers.user.as_ref().map(identity).transpose().map_err(WorkspaceError::Lacks)?;
         let home = dir.join("w");
         for folder in [&home, &dir.join("tmp"), &dir.join("home")] {
-            fs::create_dir_all(folder).with_context(|| format!("failed to create {}", folder.display()))?;
+            fs::create_dir_all(folder).map_err(to("create", folder))?;
         }
-        holdline_contract::ledger::create_folder(&home)?;
+        ledger::create_folder(&home)?;
         // Workers may run as another user than their supervisor: they all write here.
         for folder in [&dir, &home, &dir.join("tmp"), &dir.join("home")] {
             fs::set_permissions(folder, fs::Permissions::from_mode(0o1777))
-                .with_context(|| format!("failed to open {} to all users", folder.display()))?;
+                .map_err(to("open to all users", folder))?;
         }
         let source = extract_source(&spec.source, &dir)?;
         let apps = dir.join("apps");
@@ -89,7 +149,7 @@ impl Workspace {
     }
 
     /// Renders the supervisor's files with the values as they are now.
-    pub(super) fn render(&self) -> Result<()> {
+    pub(super) fn render(&self) -> Result<(), WorkspaceError> {
         for (path, (text, executable)) in &self.templates {
             let rendered = template::render(text, &self.values)?;
             let write = || -> io::Result<()> {
@@ -100,14 +160,17 @@ impl Workspace {
                 let mode = if *executable { 0o755 } else { 0o644 };
                 fs::set_permissions(path, fs::Permissions::from_mode(mode))
             };
-            write().with_context(|| format!("failed to write {}", path.display()))?;
+            write().map_err(to("write", path))?;
         }
         Ok(())
     }
 
     /// The environment variables that the description names, after those by which applications and
     /// their neighbours are found.
-    pub(super) fn environment(&self, supervisor: &Supervisor) -> Result<Vec<(String, String)>> {
+    pub(super) fn environment(
+        &self,
+        supervisor: &Supervisor,
+    ) -> Result<Vec<(String, String)>, WorkspaceError> {
         let mut env = Vec::new();
         if support::is_application(supervisor) {
             env.push(("HOLDLINE_HOME".to_owned(), text(&self.home)?));
@@ -122,7 +185,7 @@ impl Workspace {
     }
 
     /// Makes a new version of the worker the one that starts from now on.
-    pub(super) fn upgrade_worker(&mut self) -> Result<()> {
+    pub(super) fn upgrade_worker(&mut self) -> Result<(), WorkspaceError> {
         self.values.version += 1;
         write_version(&self.home, self.values.version)?;
         self.render()
@@ -139,11 +202,9 @@ const fn search_path(runs: &Runs) -> Option<&'static str> {
     }
 }
 
-fn text(path: &Path) -> Result<String> {
-    match path.to_str() {
-        Some(text) => Ok(text.to_owned()),
-        None => bail!("the path {} is not UTF-8, which configuration templates need", path.display()),
-    }
+fn text(path: &Path) -> Result<String, WorkspaceError> {
+    let text = path.to_str().map(str::to_owned);
+    text.ok_or_else(|| WorkspaceError::NotUtf8 { path: path.to_owned() })
 }
 
 fn worker_config(scenario: &Scenario, supervisor: &Supervisor, address: &Address) -> WorkerConfig {
@@ -156,7 +217,7 @@ fn worker_config(scenario: &Scenario, supervisor: &Supervisor, address: &Address
         nofile: scenario.workers.nofile,
         memory_bytes: scenario.workers.memory_bytes,
         protocol: support::protocol(supervisor, scenario),
-        sessions: scenario.load.connection.is_session(),
+        sessions: scenario.load.connection.keeps_alive(),
     }
 }
 
@@ -164,17 +225,14 @@ fn worker_config(scenario: &Scenario, supervisor: &Supervisor, address: &Address
 ///
 /// Without a network namespace, a port is drawn by binding to port 0, and given back: another
 /// program may take it in between, which the supervisor will then say in its log.
-fn address(scenario: &Scenario, isolation: Isolation, dir: &Path) -> Result<Address> {
+fn address(scenario: &Scenario, isolation: Isolation, dir: &Path) -> Result<Address, WorkspaceError> {
     let host = match scenario.listen.transport {
         Transport::Tcp => SERVER_V4.into(),
         Transport::Tcp6 => SERVER_V6.into(),
         Transport::Unix => {
             let path = dir.join("s");
             if path.as_os_str().len() > UNIX_PATH_BYTES_MAX {
-                bail!(
-                    "the socket path {} is longer than the {UNIX_PATH_BYTES_MAX} bytes that Unix sockets allow; set TMPDIR to a shorter path",
-                    path.display()
-                );
+                return Err(WorkspaceError::SocketPath { path });
             }
             return Ok(Address::Unix(path));
         }
@@ -184,10 +242,8 @@ fn address(scenario: &Scenario, isolation: Isolation, dir: &Path) -> Result<Addr
         (None, Isolation::Full) => PORT,
         (port, Isolation::None) => {
             let wanted = SocketAddr::new(host, port.unwrap_or(0));
-            let listener = TcpListener::bind(wanted).with_context(|| {
-                format!("{wanted} cannot be had on this host; choose another port in [listen], or run with --isolation full")
-            })?;
-            listener.local_addr().context("failed to ask for the port that was drawn")?.port()
+            let drawn = TcpListener::bind(wanted).and_then(|listener| listener.local_addr());
+            drawn.map_err(|source| WorkspaceError::Port { wanted, source })?.port()
         }
     };
     Ok(Address::Tcp(SocketAddr::new(host, port)))
@@ -200,8 +256,8 @@ fn worker_command(
     supervisor: &Supervisor,
     home: &Path,
     apps: &Path,
-) -> Result<Vec<String>> {
-    let python = |file: &str| -> Result<Vec<String>> {
+) -> Result<Vec<String>, WorkspaceError> {
+    let python = |file: &str| -> Result<Vec<String>, WorkspaceError> {
         Ok(vec!["python3".to_owned(), "-S".to_owned(), text(&apps.join(file))?])
     };
     let mut command = match worker {
@@ -216,12 +272,12 @@ fn worker_command(
     Ok(command)
 }
 
-fn extract_source(source: &SourceSpec, dir: &Path) -> Result<PathBuf> {
+fn extract_source(source: &SourceSpec, dir: &Path) -> Result<PathBuf, WorkspaceError> {
     match source {
         SourceSpec::Folder(path) => Ok(path.clone()),
         SourceSpec::Embedded(name) => {
             let Some(folder) = embedded::SUPERVISORS.get_dir(name) else {
-                bail!("the supervisor `{name}` is not part of this holdline");
+                return Err(WorkspaceError::NotEmbedded { name: name.clone() });
             };
             let path = dir.join("source");
             extract(folder, &path)?;
@@ -231,21 +287,21 @@ fn extract_source(source: &SourceSpec, dir: &Path) -> Result<PathBuf> {
 }
 
 /// Writes the files of an embedded folder. Scripts, which begin with `#!`, become executable.
-fn extract(folder: &Dir<'_>, to: &Path) -> Result<()> {
+fn extract(folder: &Dir<'_>, into: &Path) -> Result<(), PathError> {
     let write = || -> io::Result<()> {
-        fs::create_dir_all(to)?;
-        fs::set_permissions(to, fs::Permissions::from_mode(0o755))?;
+        fs::create_dir_all(into)?;
+        fs::set_permissions(into, fs::Permissions::from_mode(0o755))?;
         for file in folder.files() {
-            let path = to.join(file.path().file_name().unwrap_or_default());
+            let path = into.join(file.path().file_name().unwrap_or_default());
             fs::write(&path, file.contents())?;
             let mode = if file.contents().starts_with(b"#!") { 0o755 } else { 0o644 };
             fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
         }
         Ok(())
     };
-    write().with_context(|| format!("failed to write to {}", to.display()))?;
+    write().map_err(to("write to", into))?;
     for inner in folder.dirs() {
-        extract(inner, &to.join(inner.path().file_name().unwrap_or_default()))?;
+        extract(inner, &into.join(inner.path().file_name().unwrap_or_default()))?;
     }
     Ok(())
 }
@@ -255,12 +311,11 @@ fn read_templates(
     transport: Transport,
     source: &Path,
     dir: &Path,
-) -> Result<BTreeMap<PathBuf, (String, bool)>> {
+) -> Result<BTreeMap<PathBuf, (String, bool)>, PathError> {
     let mut templates = BTreeMap::new();
     for (name, file) in &supervisor.files {
         let path = source.join(file.for_transport(transport));
-        let text = fs::read_to_string(&path)
-            .with_context(|| format!("failed to read the template {}", path.display()))?;
+        let text = fs::read_to_string(&path).map_err(to("read the template", &path))?;
         templates.insert(dir.join(name), (text, file.executable));
     }
     Ok(templates)

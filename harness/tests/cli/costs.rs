@@ -1,5 +1,6 @@
 //! What a crash loop costs, and what long scenarios are spared for.
 
+use holdline_model::exit::Exit;
 use predicates::str::contains;
 
 use crate::support::{Place, conclusive, of, stdout};
@@ -30,7 +31,7 @@ fn a_pause_between_restarts_saves_starts_and_cpu_and_the_report_shows_it() {
 fn a_supervisor_that_ended_is_said_to_have_ended() {
     let place = Place::new();
     let (_, run) = conclusive(&place, &["crash", "-s", "bare", "-s", "held-socket"]);
-    assert_eq!(of(&run, "bare").supervisor_ended.as_deref(), Some("status 101"));
+    assert_eq!(of(&run, "bare").supervisor_ended, Some(Exit::Status(101)));
     assert_eq!(of(&run, "held-socket").supervisor_ended, None);
 }
 

@@ -5,20 +5,25 @@ mod bad_input;
 mod commands;
 #[path = "../common/mod.rs"]
 mod common;
+mod compare;
 mod costs;
 mod deaths;
 mod descriptors;
 mod example;
 mod exports;
+mod gate;
 mod hostile;
 mod ladder;
 #[path = "../common/lag.rs"]
 mod lag;
 mod limits;
+mod merge;
 mod misbehaviour;
 mod paths;
 mod pipes;
+mod pools;
 mod printed;
+mod probe;
 mod queues;
 mod readiness;
 mod require;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use holdline_model::record::{Afterwards, Ending};
 use holdline_model::result::{RunResult, TrialResult};
 use holdline_model::words::{Fate, Grade};
 
@@ -81,6 +82,9 @@ pub(crate) struct Row {
     pub(crate) finished_ns: u64,
     pub(crate) fate: Fate,
     pub(crate) requests_answered: u64,
+    pub(crate) carried_by: Option<u32>,
+    pub(crate) retried: Option<Ending>,
+    pub(crate) afterwards: Option<Afterwards>,
 }
 
 /// A trial's files.

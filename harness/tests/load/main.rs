@@ -3,11 +3,14 @@
 mod allocations;
 mod isolated;
 mod outcomes;
+mod pipelines;
+mod pools;
 mod queues;
 mod quiet;
 mod schedules;
 mod server;
 mod sessions;
+mod visits;
 
 use std::collections::BTreeMap;
 
@@ -36,6 +39,8 @@ fn plan(address: Address, schedule: Schedule) -> LoadPlan {
         spread,
         clients: None,
         protocol: Protocol::Square,
+        script: Default::default(),
+        proxy: None,
         connection: Connection::ONE_SHOT,
         tls: None,
     }
@@ -89,7 +94,7 @@ fn check_stamps(record: &ClientRecord, start_ns: u64) {
             | Outcome::Tls(_)
             | Outcome::Silent(_)
     );
-    assert!(!must_be_connected || record.connected.is_some(), "{record:?}");
+    assert!(!must_be_connected || record.connected.is_some() || record.was_reused(), "{record:?}");
     let cannot_be = matches!(record.outcome, Outcome::Refused | Outcome::NoPath | Outcome::NotSent(_));
     assert!(!cannot_be || record.connected.is_none(), "{record:?}");
 }

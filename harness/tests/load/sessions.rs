@@ -1,178 +1,23 @@
 //! Sessions, HTTP and slow clients, against servers that do exactly what was planted.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::thread::JoinHandle;
+use std::net::Shutdown;
 
 use holdline::load::{Hooks, LoadPlan};
 use holdline_model::arrivals::Schedule;
 use holdline_model::record::{ClientRecord, Outcome, RequestRecord};
 use holdline_model::scenario::{Connection, Timeouts};
 use holdline_model::supervisor::Protocol;
-use holdline_model::wire::{self, Address, Peer, Poison, ReplyFields};
+use holdline_model::wire::{self, Poison};
 use holdline_model::words::{CrashMode, CrashStep, Stage};
-use nix::sys::socket::{setsockopt, sockopt};
 
-use super::{MS, PATIENT, assert_tally, burst, plan, run_with};
+use super::visits::{Server, Then, Visit, reply};
+use super::{MS, PATIENT, assert_tally, run_with};
 use holdline::load::StopFlag;
 
 const BOTH: [Protocol; 2] = [Protocol::Square, Protocol::Http];
 const REQUESTS: u16 = 5;
 const SESSION: Connection = Connection { requests: REQUESTS, gap_ns: 2 * MS, ..Connection::ONE_SHOT };
-
-/// What a server does after so many right replies on a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Then {
-    /// Nothing else: it answers whatever comes.
-    Answer,
-    /// Closes.
-    Close,
-    /// Reads the next request, and closes.
-    ReadAndClose,
-    /// Waits for the next request, and closes without having read it, which makes the kernel reset.
-    CloseUnread,
-    /// Reads the next request, and resets.
-    Reset,
-    /// Answers the next request with half of a reply, and closes.
-    Truncate,
-    /// Answers the next request as if another number had been asked for.
-    AnswerAnother,
-    /// Reads the next request, and does nothing more until the client leaves.
-    Keep,
-    /// Says something before it was asked, and answers whatever comes.
-    Babble,
-    /// Over HTTP, announces in the last right reply that it closes, and closes.
-    Announce,
-}
-
-/// What a server saw: for each connection the attempt, and the numbers that it asked for.
-type Seen = Vec<(u32, Vec<String>)>;
-
-struct Server {
-    listener: TcpListener,
-    protocol: Protocol,
-}
-
-impl Server {
-    fn new(protocol: Protocol) -> Self {
-        Self { listener: TcpListener::bind("127.0.0.1:0").expect("a listener"), protocol }
-    }
-
-    fn plan(&self, count: usize, connection: Connection) -> LoadPlan {
-        let address = Address::Tcp(self.listener.local_addr().expect("an address"));
-        LoadPlan { protocol: self.protocol, connection, ..plan(address, burst(count)) }
-    }
-
-    /// Serves so many connections, each in a thread of its own.
-    fn serve(self, count: usize, deed: impl Fn(u32) -> (u16, Then) + Send + 'static) -> JoinHandle<Seen> {
-        std::thread::spawn(move || {
-            let serve = |_| {
-                let (stream, peer) = self.listener.accept().expect("a connection");
-                let attempt = Peer::Ip(peer.ip(), peer.port()).attempt().expect("an attempt's address");
-                let (answers, then) = deed(attempt);
-                let visit = Visit::new(stream, self.protocol);
-                std::thread::spawn(move || (attempt, visit.serve(answers, then)))
-            };
-            let visits: Vec<_> = (0..count).map(serve).collect();
-            visits.into_iter().map(|visit| visit.join().expect("a server that did as it was told")).collect()
-        })
-    }
-}
-
-/// A connection on the server's side.
-struct Visit {
-    stream: BufReader<TcpStream>,
-    protocol: Protocol,
-}
-
-impl Visit {
-    fn new(stream: TcpStream, protocol: Protocol) -> Self {
-        stream.set_read_timeout(Some(std::time::Duration::from_secs(60))).expect("a time-out");
-        Self { stream: BufReader::new(stream), protocol }
-    }
-
-    fn serve(mut self, answers: u16, then: Then) -> Vec<String> {
-        let mut asked = Vec::new();
-        for answer in 1..=answers {
-            let Some(number) = self.read() else { return asked };
-            let closes = then == Then::Announce && answer == answers;
-            self.say(&reply(self.protocol, &number, closes));
-            asked.push(number);
-        }
-        match then {
-            Then::Close | Then::Announce => return asked,
-            Then::Babble => self.say("ssst\n"),
-            Then::CloseUnread => {
-                // Looked at, but left in the socket.
-                self.stream.get_ref().peek(&mut [0]).expect("a request");
-                return asked;
-            }
-            _ => {}
-        }
-        while let Some(number) = self.read() {
-            let right = reply(self.protocol, &number, false);
-            asked.push(number);
-            match then {
-                Then::ReadAndClose => return asked,
-                Then::Reset => {
-                    let at_once = libc::linger { l_onoff: 1, l_linger: 0 };
-                    setsockopt(self.stream.get_ref(), sockopt::Linger, &at_once).expect("an option");
-                    return asked;
-                }
-                Then::Truncate => {
-                    self.say(&right[..right.len() / 2]);
-                    return asked;
-                }
-                Then::AnswerAnother => self.say(&reply(self.protocol, "99999", false)),
-                Then::Keep => {}
-                _ => self.say(&right),
-            }
-        }
-        asked
-    }
-
-    /// The number of the next request. `None`: the client has left, or half-closed.
-    fn read(&mut self) -> Option<String> {
-        let mut line = String::new();
-        self.stream.read_line(&mut line).ok().filter(|count| *count > 0)?;
-        if self.protocol == Protocol::Square {
-            return Some(line.trim_end().to_owned());
-        }
-        let mut body_bytes = 0;
-        loop {
-            let mut header = String::new();
-            self.stream.read_line(&mut header).ok()?;
-            if header == "\r\n" {
-                break;
-            }
-            if let Some(length) = header.strip_prefix("Content-Length: ") {
-                body_bytes = length.trim().parse().expect("a length");
-            }
-        }
-        let mut body = vec![0; body_bytes];
-        self.stream.read_exact(&mut body).ok()?;
-        let target = line.split(' ').nth(1).expect("a target");
-        Some(target.strip_prefix("/square?n=").expect("a number").to_owned())
-    }
-
-    /// The client may have left already.
-    fn say(&mut self, text: &str) {
-        let _ = self.stream.get_mut().write_all(text.as_bytes());
-    }
-}
-
-fn reply(protocol: Protocol, number: &str, closes: bool) -> String {
-    let number = number.parse().unwrap_or(0);
-    let line = wire::reply_line(number, &ReplyFields { version: Some(3), ..ReplyFields::default() });
-    let connection = if closes { "close" } else { "keep-alive" };
-    match protocol {
-        Protocol::Square => line,
-        Protocol::Http => format!(
-            "HTTP/1.1 200 OK\r\nConnection: {connection}\r\nContent-Length: {}\r\n\r\n{line}",
-            line.len()
-        ),
-    }
-}
 
 /// Keeps the records of requests; the attempt of this number is poison.
 #[derive(Default)]
@@ -193,7 +38,7 @@ impl Hooks for Log {
 
 /// Runs a load, and checks that its two logs agree.
 #[track_caller]
-fn run_logged(plan: &LoadPlan) -> (Vec<ClientRecord>, Vec<RequestRecord>) {
+pub(crate) fn run_logged(plan: &LoadPlan) -> (Vec<ClientRecord>, Vec<RequestRecord>) {
     let mut log = Log::default();
     let records = run_with(plan, &mut log, &StopFlag::new().expect("a descriptor"));
     for record in &records {

@@ -25,6 +25,23 @@ fn early_clients_are_lost_by_a_listener_that_defers_them() {
     // At 50/s, fifteen are quiet at any instant.
     assert!((10..=20).contains(&lossy.lost()), "{:?}", lossy.fates);
     assert_eq!(lossy.fates[&Fate::Served] + lossy.lost(), 100);
+    // The kernel showed that it had handed them to nobody, so that they may ask again.
+    assert_eq!(lossy.fates[&Fate::QueueReset], lossy.lost(), "{:?}", lossy.losses);
+    assert_eq!((lossy.safe_to_retry, lossy.ambiguous), (lossy.lost(), 0));
+}
+
+/// Whoever has asked nothing loses nothing by asking again; whoever has may have been heard.
+#[test]
+fn what_ends_before_anything_was_asked_is_safe_to_retry() {
+    for service in ["impatient-close", "impatient-reset"] {
+        let planted = run("early-and-late", service, &[]);
+        let trial = &planted.trial;
+        assert_eq!((trial.fates[&Fate::Served], trial.lost()), (15, 5), "{service}: {:?}", trial.losses);
+        assert_eq!((trial.safe_to_retry, trial.ambiguous), (5, 0), "{service}: {:?}", trial.losses);
+        planted.said("denied", 4);
+    }
+    let asked = run("poisoned", "drops", &[]).trial;
+    assert_eq!((asked.safe_to_retry, asked.ambiguous), (0, 1), "{:?}", asked.losses);
 }
 
 #[test]
@@ -54,4 +71,22 @@ fn a_service_that_bears_a_silent_client_serves_nobody_else_meanwhile() {
     assert_eq!((silent.planned, silent.open), (5, 5), "{silent:?}");
     // The three before the first silent one are served at once; the next ones wait until it has left.
     assert!(trial.latency.response.max_ns >= 2_000_000_000, "{:?}", trial.latency.response);
+}
+
+#[test]
+fn what_is_sent_at_once_and_not_answered_is_lost_each_request() {
+    let held = run("pipelines", "catches", &[]).trial;
+    let sessions = held.sessions.as_ref().expect("sessions");
+    assert_eq!((held.grade, sessions.completed, sessions.requests_answered), (Grade::Held, 10, 80));
+    assert_eq!(sessions.requests_lost, 0);
+    for (service, safe) in [("cuts-pipelines", 0), ("cuts-pipelines-and-says-so", 5)] {
+        let planted = run("pipelines", service, &[]);
+        let trial = &planted.trial;
+        let sessions = trial.sessions.as_ref().expect("sessions");
+        assert_eq!((sessions.completed, sessions.cut), (5, 5), "{service}: {:?}", trial.losses);
+        assert_eq!((sessions.requests_answered, sessions.requests_lost), (55, 25), "{service}");
+        // Who says that it closes has done nothing of what it did not answer.
+        assert_eq!((trial.safe_to_retry, trial.ambiguous), (safe, 5 - safe), "{service}");
+        planted.said("cut", 4);
+    }
 }

@@ -7,7 +7,10 @@ mod kernel;
 #[path = "../common/lag.rs"]
 mod lag;
 mod marks;
+mod own;
 mod planted;
+mod pools;
+mod proxies;
 mod ready;
 mod replies;
 mod sources;

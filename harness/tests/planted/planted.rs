@@ -40,7 +40,8 @@ pub(crate) fn once(scenario: &str, service: &str, options: &[&str]) -> Planted {
     let [scenario, service] = [&scenario, &service].map(|path| path.to_str().expect("UTF-8"));
     let mut arguments = vec!["run", scenario, "-s", service, "--out", "out", "--show-progress", "none"];
     arguments.extend(options);
-    let output = place.holdline(&arguments).output().expect("holdline runs");
+    let mut command = place.holdline(&arguments);
+    let output = command.env("HOLDLINE_PLANTED_TOKEN", TOKEN).output().expect("holdline runs");
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     let run = place.path("out").join("run.json");
     assert!(run.exists(), "{text}");
@@ -49,7 +50,10 @@ pub(crate) fn once(scenario: &str, service: &str, options: &[&str]) -> Planted {
     Planted { trial, exit: output.status.code().expect("an exit code"), folder, _place: place }
 }
 
-fn fixtures() -> PathBuf {
+/// What `own.py` wants to be told.
+pub(crate) const TOKEN: &str = "s3cret-token";
+
+pub(crate) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/planted")
 }
 
@@ -63,8 +67,13 @@ impl Planted {
     /// nanoseconds.
     #[track_caller]
     pub(crate) fn said(&self, what: &str, n: usize) -> u64 {
+        let said = self.all_said(what);
+        said.get(n).copied().unwrap_or_else(|| panic!("it said `{what}` only {} times", said.len()))
+    }
+
+    /// All of these instants.
+    pub(crate) fn all_said(&self, what: &str) -> Vec<u64> {
         let log = std::fs::read_to_string(self.folder.join("supervisor.log")).expect("what it said");
-        let mut said = log.lines().filter_map(|line| line.strip_prefix(what)?.trim().parse().ok());
-        said.nth(n).unwrap_or_else(|| panic!("it did not say `{what}` {n} times:\n{log}"))
+        log.lines().filter_map(|line| line.strip_prefix(what)?.trim().parse().ok()).collect()
     }
 }

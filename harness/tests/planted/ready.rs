@@ -1,6 +1,7 @@
 //! What was so before anything was done to a service, and whether it is ready at all.
 
-use holdline_model::reason::Reason;
+use holdline_model::answer::Answer;
+use holdline_model::reason::{Reason, Remedy};
 use holdline_model::result::Phase;
 use holdline_model::words::Grade;
 
@@ -33,10 +34,13 @@ fn what_is_late_before_the_fault_is_not_graded_for_it() {
 fn one_that_answers_something_else_is_not_graded_at_all() {
     let planted = once("asked-to-restart", "serves-something-else", &[]);
     assert_eq!((planted.trial.grade, planted.exit), (Grade::Inconclusive, 2), "{:?}", planted.trial.reason);
-    let Some(Reason::NoRightReply { asked, came, .. }) = &planted.trial.why else {
+    let Some(Reason::NoRightReply { asked, answer: Some(Answer::Wrong { said, .. }), remedy, .. }) =
+        &planted.trial.why
+    else {
         panic!("{:?}", planted.trial.why)
     };
-    assert!(asked.contains("/square?n=") && came.contains("404"), "{asked}: {came}");
+    assert!(asked.contains("/square?n=") && said.starts_with("HTTP/1.1 404 "), "{asked}: {said}");
+    assert_eq!(*remedy, Remedy::SayRequest);
     assert_eq!(planted.trial.attempts, 0);
 }
 

@@ -1,9 +1,6 @@
 //! A throw-away authority, and what it signs.
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
-    date_time_ymd,
-};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 
 /// An authority that nobody trusts who is not told to.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);

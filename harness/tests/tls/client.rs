@@ -39,7 +39,7 @@ impl Hooks for Keeps {
 }
 
 /// A server of this certificate that serves with the given protocols (ALPN).
-fn config(signed: &Signed, alpn: &[&str]) -> Arc<ServerConfig> {
+pub(super) fn config(signed: &Signed, alpn: &[&str]) -> Arc<ServerConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let certificate = CertificateDer::from_pem_slice(signed.certificate.as_bytes()).expect("a certificate");
     let key = PrivateKeyDer::from_pem_slice(signed.key.as_bytes()).expect("a key");
@@ -54,7 +54,7 @@ fn config(signed: &Signed, alpn: &[&str]) -> Arc<ServerConfig> {
 }
 
 /// Answers the requests of one connection, to the last; with whether it says that it ends.
-fn serve(mut socket: impl Read + Write, config: &Arc<ServerConfig>, says_end: bool) {
+pub(super) fn serve(mut socket: impl Read + Write, config: &Arc<ServerConfig>, says_end: bool) {
     let mut session = ServerConnection::new(Arc::clone(config)).expect("a session");
     let mut stream = Stream::new(&mut session, &mut socket);
     let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
@@ -81,7 +81,7 @@ fn serve(mut socket: impl Read + Write, config: &Arc<ServerConfig>, says_end: bo
 }
 
 /// What the client trusts, and the folder that the file is in.
-fn client(authority: &Authority, alpn: &[&str]) -> (TlsClient, tempfile::TempDir) {
+pub(super) fn client(authority: &Authority, alpn: &[&str]) -> (TlsClient, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("ca.pem"), authority.certificate()).expect("room");
     let ca = PemFile { path: "ca.pem".to_owned(), beside: Beside::Description };
@@ -91,7 +91,7 @@ fn client(authority: &Authority, alpn: &[&str]) -> (TlsClient, tempfile::TempDir
     (TlsClient::new(&tls, &alpn, &folders).expect("a client"), folder)
 }
 
-fn plan(address: Address, tls: TlsClient, count: usize) -> LoadPlan {
+pub(super) fn plan(address: Address, tls: TlsClient, count: usize) -> LoadPlan {
     LoadPlan {
         spread: matches!(address, Address::Tcp(_)),
         address,
@@ -102,10 +102,12 @@ fn plan(address: Address, tls: TlsClient, count: usize) -> LoadPlan {
         protocol: Protocol::Http,
         connection: Connection::ONE_SHOT,
         tls: Some(tls),
+        proxy: None,
+        script: Arc::default(),
     }
 }
 
-fn run(plan: &LoadPlan) -> (Vec<ClientRecord>, Certificates) {
+pub(super) fn run(plan: &LoadPlan) -> (Vec<ClientRecord>, Certificates) {
     let mut keeps = Keeps::default();
     let (progress, stop) = (Progress::default(), StopFlag::new().expect("a descriptor"));
     let records = load::run(plan, now_ns(), &mut keeps, &progress, &stop).expect("a load");
@@ -113,7 +115,7 @@ fn run(plan: &LoadPlan) -> (Vec<ClientRecord>, Certificates) {
 }
 
 /// Serves so many connections over TCP, one after the other.
-fn listen(count: usize, one: impl Fn(std::net::TcpStream) + Send + 'static) -> Address {
+pub(super) fn listen(count: usize, one: impl Fn(std::net::TcpStream) + Send + 'static) -> Address {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = Address::Tcp(listener.local_addr().expect("an address"));
     std::thread::spawn(move || (0..count).for_each(|_| one(listener.accept().expect("a client").0)));
@@ -138,7 +140,9 @@ fn attempts_are_served_over_tcp_and_unix_and_their_stamps_are_in_order() {
             assert_eq!(record.outcome, Outcome::Replied, "{address}: {record:?}");
             assert!(record.started <= record.connected && record.connected <= record.tls);
             assert!(record.tls.is_some() && record.tls <= record.finished);
-            assert!(record.certificate.is_some() && !record.resumed && record.ended == Some(Ending::Fin));
+            assert!(record.certificate.is_some() && !record.resumed);
+            // The server's close may come when the last attempt is over.
+            assert!(record.ended != Some(Ending::Reset), "{record:?}");
         }
         let said = describe_all(&certificates);
         assert_eq!((said.len(), &said[0].subject[..]), (1, "CN=server"));

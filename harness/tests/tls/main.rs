@@ -1,6 +1,7 @@
 //! What holdline says of services that speak TLS, with certificates that the tests make.
 
 mod authority;
+mod carried;
 mod client;
 #[path = "../common/mod.rs"]
 mod common;

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use holdline_model::reason::Reason;
+use holdline_model::answer::Answer;
+use holdline_model::reason::{Reason, Remedy};
 use holdline_model::result::{LossKind, TlsResult, TrialResult};
+use holdline_model::tls::TlsFailure;
 use holdline_model::words::{Blame, Fate, Grade};
 
 use super::authority::Authority;
@@ -179,36 +181,42 @@ fn a_reload_that_takes_tls_away_is_an_outcome_that_quotes_what_came() {
     assert!(!examples.is_empty(), "{:?}", told.trial.losses);
 }
 
-/// What the check before the load said came, and what to write.
+/// What came of the check before the load, and what to write.
 #[track_caller]
-fn not_graded(service: &str) -> (String, String) {
+fn not_graded(service: &str) -> (Option<Answer>, Remedy) {
     let told = run("steady", service, &[]);
     assert_eq!((told.exit, told.trial.grade, told.trial.attempts), (2, Grade::Inconclusive, 0), "{service}");
     match told.trial.why {
-        Some(Reason::NoRightReply { came, remedy, .. }) => (came, remedy),
+        Some(Reason::NoRightReply { answer, remedy, .. }) => (answer, remedy),
         other => panic!("{service}: {other:?}"),
     }
 }
 
 #[test]
 fn a_certificate_that_will_not_do_is_found_before_the_load() {
-    for (service, came, line) in [
-        ("expired", "CN=expired", "insecure = true"),
-        ("distrusted", "CN=first", "ca = "),
-        ("other-name", "localhost", "server-name = \"localhost\""),
+    for (service, why, subject, line) in [
+        ("expired", TlsFailure::Expired, "CN=expired", Remedy::RenewCertificate),
+        ("distrusted", TlsFailure::Untrusted, "CN=first", Remedy::SayAuthority),
+        ("other-name", TlsFailure::WrongName, "CN=first", Remedy::SayServerName),
     ] {
-        let (said, remedy) = not_graded(service);
-        assert!(said.contains(came) && remedy.contains(line), "{service}: {said}; {remedy}");
+        let (answer, remedy) = not_graded(service);
+        assert_eq!(remedy, line, "{service}: {answer:?}");
+        let Some(Answer::Tls { failure, certificate: Some(shown), .. }) = answer else {
+            panic!("{service}: {answer:?}")
+        };
+        assert_eq!((failure, &shown.subject[..]), (why, subject), "{service}");
     }
 }
 
 #[test]
 fn the_wrong_way_to_ask_gets_a_hint() {
-    for (service, line) in
-        [("plain", "take `[tls]` out"), ("unasked", "write `[tls]`"), ("unknown", "client-cert")]
-    {
-        let (said, remedy) = not_graded(service);
-        assert!(remedy.contains(line), "{service}: {said}; {remedy}");
+    for (service, line) in [
+        ("plain", Remedy::SpeaksNoTls),
+        ("unasked", Remedy::SpeaksTls),
+        ("unknown", Remedy::SayClientCertificate),
+    ] {
+        let (answer, remedy) = not_graded(service);
+        assert_eq!(remedy, line, "{service}: {answer:?}");
     }
 }
 
@@ -249,8 +257,9 @@ fn without_isolation_the_counts_are_the_same() {
 #[test]
 fn the_watch_speaks_tls_too() {
     let told = run("watched", "expires", &[]);
-    let Some(Reason::NotBack { last: Some(last), .. }) = &told.trial.why else {
-        panic!("{:?}", told.trial.why)
+    let why = &told.trial.why;
+    let Some(Reason::NotBack { answer: Some(Answer::Tls { failure, .. }), .. }) = why else {
+        panic!("{why:?}")
     };
-    assert!(last.contains("expired"), "{last}");
+    assert_eq!(*failure, TlsFailure::Expired);
 }

@@ -185,6 +185,7 @@ fn facts(trial: &TrialResult) -> Vec<(&'static str, String)> {
     let retry = format!("{} safe, {} ambiguous", count(trial.safe_to_retry), count(trial.ambiguous));
     let mut facts = vec![("Attempts", prose::fates(trial)), ("Collateral", prose::collateral(trial))];
     facts.extend(prose::sessions(trial).map(|sessions| ("Sessions", sessions)));
+    facts.extend(prose::pool(trial).map(|text| ("Pool", text)));
     facts.extend(prose::silent(trial).map(|silent| ("Silent", silent)));
     facts.extend(prose::addresses(trial).map(|text| ("Addresses", text)));
     if trial.safe_to_retry + trial.ambiguous > 0 {
@@ -199,7 +200,8 @@ fn facts(trial: &TrialResult) -> Vec<(&'static str, String)> {
     facts.extend(prose::starts(trial).map(|text| ("Starts", text)));
     facts.extend(prose::spread(trial).map(|text| ("Spread", text)));
     facts.extend(prose::cost(trial).map(|text| ("Cost", text)));
-    let ended = trial.supervisor_ended.as_ref().map(|how| format!("ended with {}", clipped(how)));
+    let ended =
+        trial.supervisor_ended.as_ref().map(|how| format!("ended with {}", clipped(&how.to_string())));
     facts.extend(ended.map(|text| ("Supervisor", text)));
     facts.extend([("Books", clipped(&trial.books.to_string())), ("Took", duration(trial.elapsed_ns))]);
     if let Some(rate) = trial.throughput_per_second {

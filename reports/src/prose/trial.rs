@@ -162,8 +162,12 @@ pub(crate) fn kernel(trial: &TrialResult) -> String {
 /// What became of sessions, where there were any.
 pub(crate) fn sessions(trial: &TrialResult) -> Option<String> {
     let sessions = trial.sessions.as_ref()?;
+    let lost = match sessions.requests_lost {
+        0 => String::new(),
+        lost => format!(", {} lost", count(lost)),
+    };
     Some(format!(
-        "{} planned, {} completed, {} ended by the server between two requests, {} cut; {} of {} answered",
+        "{} planned, {} completed, {} ended by the server between two requests, {} cut; {} of {} answered{lost}",
         count(sessions.planned),
         count(sessions.completed),
         count(sessions.closed_idle),
@@ -171,6 +175,35 @@ pub(crate) fn sessions(trial: &TrialResult) -> Option<String> {
         count(sessions.requests_answered),
         counted(sessions.requests_planned, "request"),
     ))
+}
+
+/// What became of a pool of connections, where there was one.
+pub(crate) fn pool(trial: &TrialResult) -> Option<String> {
+    let pool = trial.pool.as_ref()?;
+    let mut text = format!(
+        "{} opened; {} sent over one that had carried others, {} of them broken off before a byte of the reply, {} sent once more ({} lost all the same",
+        counted(pool.connections, "connection"),
+        count(pool.reused),
+        count(pool.broken),
+        count(pool.retried),
+        count(pool.retried_lost),
+    );
+    if let Some(twice) = pool.read_twice {
+        text.push_str(&format!(", {} read twice", count(twice)));
+    }
+    text.push(')');
+    let ends = [
+        (pool.closed_idle, "closed by the server while idle"),
+        (pool.reset_idle, "reset while idle"),
+        (pool.told_idle, "told something while idle"),
+        (pool.announced, "announced to be closed"),
+        (pool.expired, "idle for too long"),
+        (pool.surplus, "too many for the pool"),
+    ];
+    for (number, how) in ends.into_iter().filter(|(number, _)| *number > 0) {
+        text.push_str(&format!("; {} {how}", count(number)));
+    }
+    Some(text)
 }
 
 /// What became of silent clients, where there were any.
@@ -303,7 +336,7 @@ pub(crate) fn fates(trial: &TrialResult) -> String {
 
 #[cfg(test)]
 mod tests {
-    use holdline_model::result::SessionsResult;
+    use holdline_model::result::{PoolResult, SessionsResult};
 
     use super::*;
     use crate::sample;
@@ -328,6 +361,29 @@ mod tests {
     }
 
     #[test]
+    fn pools_are_told_by_what_became_of_their_connections() {
+        let mut trial = sample::held("prefork", "deploy");
+        assert_eq!(pool(&trial), None);
+        trial.pool = Some(PoolResult {
+            connections: 10,
+            reused: 49,
+            broken: 9,
+            retried: 9,
+            retried_lost: 1,
+            read_twice: Some(2),
+            closed_idle: 3,
+            expired: 4,
+            ..PoolResult::default()
+        });
+        assert_eq!(
+            pool(&trial).as_deref(),
+            Some(
+                "10 connections opened; 49 sent over one that had carried others, 9 of them broken off before a byte of the reply, 9 sent once more (1 lost all the same, 2 read twice); 3 closed by the server while idle; 4 idle for too long"
+            )
+        );
+    }
+
+    #[test]
     fn sessions_are_counted_by_how_they_ended() {
         let mut trial = sample::held("prefork", "deploy");
         assert_eq!(sessions(&trial), None);
@@ -338,11 +394,12 @@ mod tests {
             cut: 1,
             requests_planned: 800,
             requests_answered: 702,
+            requests_lost: 1,
         });
         assert_eq!(
             sessions(&trial).as_deref(),
             Some(
-                "80 planned, 60 completed, 19 ended by the server between two requests, 1 cut; 702 of 800 requests answered"
+                "80 planned, 60 completed, 19 ended by the server between two requests, 1 cut; 702 of 800 requests answered, 1 lost"
             )
         );
     }

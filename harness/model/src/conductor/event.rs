@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::aim::Sighting;
 use crate::answer::Answer;
+use crate::exit::Exit;
 use crate::scenario::Target;
 use crate::shm::RecordKind;
 use crate::signals::Signal;
@@ -47,6 +49,13 @@ pub enum Event {
         /// The attempt.
         attempt: u32,
     },
+    /// Who there is to be hit by a fault. It fails where nobody can tell who the workers are.
+    Sighted {
+        /// The fault's index in the scenario.
+        fault: usize,
+        /// Who was seen.
+        seen: Sighting,
+    },
     /// An attempt sets out with poison.
     Poisoned {
         /// The fault's index in the scenario.
@@ -61,6 +70,24 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
+    /// An attempt sets out in place of poison: the end of its request is held back, and whoever has it is killed.
+    HeldBack {
+        /// The fault's index in the scenario.
+        fault: usize,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// The process that had that attempt was killed. Where there was none, the answer is [`Event::Fault`].
+    HolderKilled {
+        /// The fault's index in the scenario.
+        fault: usize,
+        /// The attempt.
+        attempt: u32,
+        /// The process.
+        pid: u32,
+        /// Whether it was the supervisor itself, so that nobody starts it again.
+        supervises: bool,
+    },
     /// A signal has reached a process.
     Signalled {
         /// The fault's index in the scenario.
@@ -74,7 +101,7 @@ pub enum Event {
         fault: usize,
         /// Whether it struck.
         hit: Hit,
-        /// The processes that it struck at once.
+        /// The processes that it struck at once, also where it failed with others.
         pids: Vec<u32>,
         /// Why it could not be injected; absent where it could.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -142,7 +169,8 @@ pub enum Event {
         /// Its process id.
         pid: u32,
         /// How, in words that fit "ended with …".
-        status: String,
+        #[schemars(with = "String")]
+        status: Exit,
         /// The process that had taken over; absent: none had.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         successor: Option<u32>,
@@ -202,7 +230,7 @@ pub enum Hit {
 }
 
 /// What the conductor wants done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "order", rename_all = "snake_case")]
 pub enum Order {
     /// Poison goes with the first attempt that sets out at an instant or later.
@@ -211,6 +239,13 @@ pub enum Order {
         fault: usize,
         /// The instant: in CLOCK_MONOTONIC nanoseconds, in the file from the load's start.
         due_ns: u64,
+    },
+    /// Look who there is to be hit. The answer is [`Event::Sighted`].
+    Look {
+        /// The fault's index in the scenario.
+        fault: usize,
+        /// Who is meant.
+        whom: Target,
     },
     /// Send a signal. The answer is [`Event::Fault`].
     Signal {
@@ -221,6 +256,10 @@ pub enum Order {
         /// Which.
         #[schemars(with = "String")]
         signal: Signal,
+        /// The processes, those that are meant first.
+        among: Vec<u32>,
+        /// Whether all of them are meant: else the first that still runs.
+        each: bool,
     },
     /// Stop processes, until it is healed. The answer is [`Event::Fault`].
     Pause {
@@ -228,6 +267,10 @@ pub enum Order {
         fault: usize,
         /// Whom.
         whom: Target,
+        /// The processes, those that are meant first.
+        among: Vec<u32>,
+        /// Whether all of them are meant: else the first that still runs.
+        each: bool,
     },
     /// Tell workers to fail, until it is healed. The answer is [`Event::Fault`].
     Arm {
@@ -239,6 +282,9 @@ pub enum Order {
         mode: CrashMode,
         /// How many starts are to fail.
         times: u32,
+        /// The workers of which the first that still runs is told that it is meant; absent where it may be any.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        among: Vec<u32>,
     },
     /// Ask the supervisor. The answer is [`Event::Fault`] and, where it struck, [`Event::ControlDone`].
     Ask {
@@ -256,6 +302,9 @@ pub enum Order {
         fault: usize,
         /// Why now.
         why: Why,
+        /// The processes that go on: those that it has stopped and that no other fault stops, too.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        resume: Vec<u32>,
     },
     /// End the load early.
     StopLoad,
@@ -273,6 +322,8 @@ pub enum Why {
     TimeOver,
     /// It has struck as often as it should.
     HasStruck,
+    /// It could be injected in part only.
+    Failed,
     /// The trial ends.
     TrialEnds,
 }
@@ -283,6 +334,7 @@ impl Order {
     pub const fn fault(&self) -> Option<usize> {
         match *self {
             Self::HandOut { fault, .. }
+            | Self::Look { fault, .. }
             | Self::Signal { fault, .. }
             | Self::Pause { fault, .. }
             | Self::Arm { fault, .. }

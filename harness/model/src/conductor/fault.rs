@@ -1,8 +1,9 @@
 //! One fault of a trial: one value with one state.
 
-use super::event::{Hit, Order, Why};
+use super::aim::Aim;
+use super::event::{Hit, Order};
 use super::moments::Moment;
-use crate::scenario::Action;
+use crate::scenario::{Action, Target};
 use crate::words::CrashStep;
 
 /// How far a fault is.
@@ -12,9 +13,14 @@ pub enum State {
     Waits(Option<u64>),
     /// The load thread strikes with it, or says when it is due.
     WithLoad,
+    /// Its moment has come, and who there is to be hit is being looked at.
+    Aims {
+        /// When it came.
+        at_ns: u64,
+    },
     /// It is ordered, and what became of it is not known yet.
     Due {
-        /// When it was ordered.
+        /// When its moment came.
         at_ns: u64,
     },
     /// It has struck, and something is to be undone: at this instant, if one is set.
@@ -48,6 +54,10 @@ pub(super) struct Fault {
     pub(super) state: State,
     /// The fault that it waits for, as long as that is not over, and how long after it.
     pub(super) after: Option<(usize, u64)>,
+    /// Whether it was injected in part only, so that what struck is undone.
+    pub(super) has_failed: bool,
+    /// The attempt whose worker is to be killed in place of poison.
+    pub(super) victim: Option<u32>,
 }
 
 impl Fault {
@@ -61,18 +71,39 @@ impl Fault {
             Moment::At(at_ns) => (State::Waits(Some(at_ns)), None),
             Moment::After { fault, delay_ns } => (State::Waits(None), Some((fault, delay_ns))),
         };
-        Self { action: action.clone(), state, after }
+        Self { action: action.clone(), state, after, has_failed: false, victim: None }
+    }
+
+    /// Who is looked at before it is injected; `None`: it is aimed at nobody in particular.
+    pub(super) const fn target(&self) -> Option<Target> {
+        match self.action {
+            Action::Signal { to, .. } => Some(to),
+            Action::Pause { whom, .. } => Some(whom),
+            // An idle worker must be told that it is meant.
+            Action::Crash { step: CrashStep::Idle, .. } => Some(Target::Worker),
+            Action::Poison(_) | Action::Crash { .. } | Action::Control { .. } => None,
+        }
     }
 
     /// The order that injects it; poison goes with an attempt.
-    pub(super) fn order(&self, fault: usize) -> Option<Order> {
+    pub(super) fn order(&self, fault: usize, aim: Aim) -> Option<Order> {
+        let Aim { among, each } = aim;
         Some(match self.action {
             Action::Poison(_) => return None,
-            Action::Crash { step, mode, times } => Order::Arm { fault, step, mode, times },
-            Action::Signal { to, signal } => Order::Signal { fault, to, signal },
-            Action::Pause { whom, .. } => Order::Pause { fault, whom },
+            Action::Crash { step, mode, times } => Order::Arm { fault, step, mode, times, among },
+            Action::Signal { to, signal } => Order::Signal { fault, to, signal, among, each },
+            Action::Pause { whom, .. } => Order::Pause { fault, whom, among, each },
             Action::Control { verb, workers } => Order::Ask { fault, verb, workers },
         })
+    }
+
+    /// Whether it stops processes, which go on when it is undone.
+    pub(super) fn stops(&self) -> bool {
+        match self.action {
+            Action::Signal { signal, .. } => signal.stops(),
+            Action::Pause { .. } => true,
+            Action::Poison(_) | Action::Crash { .. } | Action::Control { .. } => false,
+        }
     }
 
     /// When it next does something by itself.
@@ -80,7 +111,7 @@ impl Fault {
         match self.state {
             State::Waits(at_ns) => at_ns,
             State::Lasts { until_ns } => until_ns,
-            State::WithLoad | State::Due { .. } | State::Heals | State::Final(_) => None,
+            State::WithLoad | State::Aims { .. } | State::Due { .. } | State::Heals | State::Final(_) => None,
         }
     }
 
@@ -118,13 +149,5 @@ impl Fault {
     /// Whether a control verb is under way.
     pub(super) const fn is_asking(&self) -> bool {
         matches!((&self.action, self.state), (Action::Control { .. }, State::Lasts { .. }))
-    }
-
-    /// Orders its undoing, if it lasts.
-    pub(super) fn heal(&mut self, fault: usize, why: Why) -> Option<Order> {
-        matches!(self.state, State::Lasts { .. }).then(|| {
-            self.state = State::Heals;
-            Order::Heal { fault, why }
-        })
     }
 }

@@ -4,27 +4,36 @@
 //! are the log of a trial, `events.jsonl`.
 //!
 //! ```text
-//! Waits ──▶ Due ──▶ Lasts ──▶ Heals ──▶ Final(Over)
-//!   │        ├──▶ Final(Over | Failed | HitNobody)
-//!   ├▶ WithLoad ──▶ Due, or Final(Over) where the attempt carried it
+//! Waits ──▶ Aims ──▶ Due ──▶ Lasts ──▶ Heals ──▶ Final(Over | Failed)
+//!   │        ├──────▶ ├──▶ Final(Over | Failed | HitNobody)
+//!   ├▶ WithLoad ──▶ Aims or Due, or Final(Over) where the attempt carried it
 //!   └──────────▶ Final(NeverStruck), when the trial ends
 //! ```
+//!
+//! Whom a fault hits is chosen here ([`aim`]): it is looked who there is, and the order names them. So is who
+//! goes on when a pause is over ([`pauses`]). Whoever carries out an order chooses nobody.
 //!
 //! Once the load has ended and no fault is due or under way, what is counted is counted; and where it is not
 //! known how the story ends, the service is watched: see [`watch`].
 
 mod account;
+mod aim;
+mod course;
 mod event;
 mod fault;
+mod held;
 mod moments;
+mod pauses;
 mod watch;
 mod words;
 
+pub use aim::{KnownBy, SeenWorker, Sighting, Standing};
 pub use event::{Event, Hit, Order, SCHEMA, Why};
 pub use fault::{End, State};
 pub use moments::{Moment, Moments, strikes_before_start};
 pub use words::{action_in_words, faults_in_words};
 
+use crate::exit::Exit;
 use crate::facts::{FaultFact, ProcessEnd};
 use crate::ledger::InjectedDeath;
 use crate::reason::Note;
@@ -32,12 +41,14 @@ use crate::scenario::{Action, Scenario};
 use crate::watch::{Found, LastRequest};
 
 use self::fault::Fault;
+use self::pauses::Pauses;
 use self::watch::Watch;
 
 /// Decides what happens in a trial while its load runs.
 #[derive(Debug)]
 pub struct Conductor {
     faults: Vec<Fault>,
+    pauses: Pauses,
     moments: Moments,
     facts: Vec<FaultFact>,
     exits: Vec<ProcessEnd>,
@@ -58,6 +69,7 @@ impl Conductor {
         let faults = scenario.faults.iter().zip(&moments.due);
         let mut conductor = Self {
             faults: faults.map(|(fault, moment)| Fault::new(&fault.action, *moment)).collect(),
+            pauses: Pauses::default(),
             facts: Vec::new(),
             exits: Vec::new(),
             deaths: Vec::new(),
@@ -104,7 +116,7 @@ impl Conductor {
         if self.ended {
             return None;
         }
-        let waits = self.faults.iter().filter(|fault| self.may_strike(fault));
+        let waits = self.faults.iter().filter(|fault| self.may_strike(fault) && self.may_heal(fault));
         waits.filter_map(Fault::wake_at).chain(self.watch.wake_at()).min()
     }
 
@@ -112,6 +124,13 @@ impl Conductor {
     /// when the load is over.
     fn may_strike(&self, fault: &Fault) -> bool {
         !((self.stop_asked || !self.watch.is_awaited()) && matches!(fault.state, State::Waits(_)))
+    }
+
+    /// Whether what a fault does may be undone: while another is about to stop processes, it is not known who
+    /// of those that this one stops stays stopped.
+    fn may_heal(&self, fault: &Fault) -> bool {
+        let is_stopping = |other: &Fault| other.stops() && matches!(other.state, State::Due { .. });
+        !(fault.stops() && matches!(fault.state, State::Lasts { .. }) && self.faults.iter().any(is_stopping))
     }
 
     /// Whether the service is watched, which ends when nothing is left that could come back.
@@ -127,13 +146,17 @@ impl Conductor {
         self.watch.is_over()
     }
 
-    /// Whether the load has ended, no control verb is under way, and no fault is due within its length.
+    /// Whether the load has ended, no fault is being injected, no control verb is under way, and no fault is due
+    /// within its length.
     fn is_load_over(&self) -> bool {
         let is_due = |fault: &Fault| {
             matches!(fault.state, State::Waits(Some(at_ns)) if at_ns <= self.moments.last_ns)
                 && self.may_strike(fault)
         };
-        self.load_ended && !self.faults.iter().any(|fault| fault.is_asking() || is_due(fault))
+        let is_under_way = |fault: &Fault| {
+            fault.is_asking() || matches!(fault.state, State::Aims { .. } | State::Due { .. })
+        };
+        self.load_ended && !self.faults.iter().any(|fault| is_under_way(fault) || is_due(fault))
     }
 
     /// Orders what is due by now.
@@ -147,11 +170,15 @@ impl Conductor {
                 State::Waits(Some(at_ns)) if at_ns <= now_ns && self.may_strike(&self.faults[index]) => {
                     orders.extend(self.strike(index, now_ns));
                 }
-                State::Lasts { until_ns: Some(until_ns) } if until_ns <= now_ns => {
-                    orders.extend(self.faults[index].heal(index, Why::TimeOver));
+                State::Lasts { until_ns: Some(until_ns) }
+                    if until_ns <= now_ns && self.may_heal(&self.faults[index]) =>
+                {
+                    let why = if self.faults[index].has_failed { Why::Failed } else { Why::TimeOver };
+                    orders.extend(self.heal(index, why));
                 }
                 State::Waits(_)
                 | State::WithLoad
+                | State::Aims { .. }
                 | State::Due { .. }
                 | State::Lasts { .. }
                 | State::Heals
@@ -191,20 +218,30 @@ impl Conductor {
     pub fn tell(&mut self, at_ns: u64, event: &Event) -> Vec<Order> {
         match event {
             Event::AttemptDue { fault, .. } => self.attempt_due(*fault, at_ns),
+            Event::Sighted { fault, seen } => self.sighted(*fault, seen),
             Event::Poisoned { fault, attempt, step, mode, error } => {
                 let text = format!("attempt {attempt} carries poison ({mode} at step {step})");
                 self.poisoned(*fault, *attempt, at_ns, text, error.clone())
+            }
+            Event::HeldBack { fault, attempt } => {
+                self.held_back(*fault, *attempt, at_ns);
+                Vec::new()
+            }
+            Event::HolderKilled { fault, attempt, pid, supervises } => {
+                self.holder_killed(*fault, *attempt, *pid, *supervises, at_ns)
             }
             Event::Signalled { fault, pid } => {
                 self.signalled(*fault, *pid, at_ns);
                 Vec::new()
             }
-            Event::Fault { fault, hit, error, .. } => self.answered(*fault, *hit, at_ns, error.clone()),
+            Event::Fault { fault, hit, pids, error } => {
+                self.answered(*fault, *hit, pids, at_ns, error.clone())
+            }
             Event::ArmedStruck { fault } => self.armed_struck(*fault),
             Event::ControlDone { fault, error } => self.control_done(*fault, at_ns, error.clone()),
             Event::Healed { fault, unused } => self.healed(*fault, at_ns, *unused),
             Event::SupervisorEnded { pid, status, successor, hint } => {
-                self.supervisor_ended(*pid, at_ns, status, *successor, hint.clone());
+                self.supervisor_ended(*pid, at_ns, *status, *successor, hint.clone());
                 Vec::new()
             }
             Event::StopAsked => self.stop(at_ns),
@@ -248,131 +285,13 @@ impl Conductor {
             self.watch.decide(self.moments.start_ns, false);
             orders.push(Order::Count);
         }
-        for (index, fault) in self.faults.iter_mut().enumerate() {
-            match fault.state {
-                State::Waits(_) | State::WithLoad | State::Due { .. } => {
-                    fault.state = State::Final(End::NeverStruck);
+        for index in 0..self.faults.len() {
+            match self.faults[index].state {
+                State::Waits(_) | State::WithLoad | State::Aims { .. } | State::Due { .. } => {
+                    self.faults[index].state = State::Final(End::NeverStruck);
                 }
-                State::Lasts { .. } => orders.extend(fault.heal(index, Why::TrialEnds)),
+                State::Lasts { .. } => orders.extend(self.heal(index, Why::TrialEnds)),
                 State::Heals | State::Final(_) => {}
-            }
-        }
-        orders
-    }
-
-    fn strike(&mut self, index: usize, now_ns: u64) -> Option<Order> {
-        let fault = &mut self.faults[index];
-        let order = fault.order(index)?;
-        fault.state = State::Due { at_ns: now_ns };
-        Some(order)
-    }
-
-    fn attempt_due(&mut self, index: usize, at_ns: u64) -> Vec<Order> {
-        let is_with_load = self.faults.get(index).is_some_and(|fault| fault.state == State::WithLoad);
-        if self.ended || !is_with_load { Vec::new() } else { self.strike(index, at_ns).into_iter().collect() }
-    }
-
-    fn poisoned(
-        &mut self,
-        index: usize,
-        attempt: u32,
-        at_ns: u64,
-        text: String,
-        error: Option<String>,
-    ) -> Vec<Order> {
-        let Some(fault) = self.faults.get_mut(index).filter(|fault| fault.state == State::WithLoad) else {
-            return Vec::new();
-        };
-        fault.state = State::Final(if error.is_some() { End::Failed } else { End::Over });
-        self.note_fault(index, at_ns, text, error);
-        if let Some(fact) = self.facts.last_mut() {
-            fact.poison = Some(attempt);
-        }
-        self.completed(index, at_ns)
-    }
-
-    fn signalled(&mut self, index: usize, pid: u32, at_ns: u64) {
-        let action = self.faults.get(index).map(|fault| &fault.action);
-        if matches!(action, Some(Action::Signal { signal, .. }) if signal.is_crash()) {
-            self.deaths.push(InjectedDeath { pid, at_ns });
-        }
-    }
-
-    fn answered(&mut self, index: usize, hit: Hit, at_ns: u64, error: Option<String>) -> Vec<Order> {
-        let Some(fault) = self.faults.get_mut(index) else { return Vec::new() };
-        let State::Due { at_ns: ordered_ns } = fault.state else { return Vec::new() };
-        fault.answered(hit, ordered_ns);
-        let is_over_at_once = fault.is_over_at_once();
-        let mut text = action_in_words(&fault.action);
-        if hit == Hit::Nobody {
-            self.notes.push(Note::HitNobody { fault: ordinal(index), action: text.clone() });
-            text.push_str(": hit nobody");
-        }
-        self.note_fault(index, ordered_ns, text, error);
-        match hit {
-            Hit::Struck if is_over_at_once => self.completed(index, at_ns),
-            Hit::Nobody => self.completed(index, at_ns),
-            Hit::Struck | Hit::Failed => Vec::new(),
-        }
-    }
-
-    fn armed_struck(&mut self, index: usize) -> Vec<Order> {
-        match self.faults.get_mut(index) {
-            Some(fault) if !self.ended && matches!(fault.action, Action::Crash { .. }) => {
-                fault.heal(index, Why::HasStruck).into_iter().collect()
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    fn control_done(&mut self, index: usize, at_ns: u64, error: Option<String>) -> Vec<Order> {
-        let Some(fault) = self.faults.get_mut(index).filter(|fault| fault.is_asking()) else {
-            return Vec::new();
-        };
-        fault.state = State::Final(if error.is_some() { End::Failed } else { End::Over });
-        if let Some(fact) = self.facts.iter_mut().find(|fact| fact.fault == index) {
-            fact.done_ns = Some(at_ns);
-            fact.error = error;
-        }
-        self.completed(index, at_ns)
-    }
-
-    fn healed(&mut self, index: usize, at_ns: u64, unused: bool) -> Vec<Order> {
-        let Some(fault) = self.faults.get_mut(index).filter(|fault| fault.state == State::Heals) else {
-            return Vec::new();
-        };
-        fault.state = State::Final(if unused { End::HitNobody } else { End::Over });
-        if let (true, Action::Crash { step, .. }) = (unused, &fault.action) {
-            let action = action_in_words(&fault.action);
-            self.notes.push(Note::NobodyCame { fault: ordinal(index), action, step: *step });
-        }
-        if let Some(fact) = self.facts.iter_mut().find(|fact| fact.fault == index) {
-            fact.done_ns = Some(at_ns);
-        }
-        self.completed(index, at_ns)
-    }
-
-    /// Sets the moments of those that waited for a fault that is over now. Poison is handed out with its
-    /// instant at once, so that it goes with the very first attempt from then on.
-    fn completed(&mut self, index: usize, at_ns: u64) -> Vec<Order> {
-        let mut orders = Vec::new();
-        if self.ended {
-            return orders;
-        }
-        for (follower, fault) in self.faults.iter_mut().enumerate() {
-            let Some((after, delay_ns)) = fault.after.filter(|_| fault.state == State::Waits(None)) else {
-                continue;
-            };
-            if after != index {
-                continue;
-            }
-            fault.after = None;
-            let due_ns = at_ns.saturating_add(delay_ns);
-            if matches!(fault.action, Action::Poison(_)) {
-                fault.state = State::WithLoad;
-                orders.push(Order::HandOut { fault: follower, due_ns });
-            } else {
-                fault.state = State::Waits(Some(due_ns));
             }
         }
         orders
@@ -382,14 +301,14 @@ impl Conductor {
         &mut self,
         pid: u32,
         at_ns: u64,
-        status: &str,
+        status: Exit,
         successor: Option<u32>,
         hint: Option<String>,
     ) {
         if let Some(hint) = hint {
-            self.notes.push(Note::LeftBehind { status: status.to_owned(), hint });
+            self.notes.push(Note::LeftBehind { status, hint });
         }
-        self.exits.push(ProcessEnd { pid, at_ns, status: status.to_owned(), successor });
+        self.exits.push(ProcessEnd { pid, at_ns, status, successor });
     }
 
     fn stop(&mut self, at_ns: u64) -> Vec<Order> {
@@ -401,7 +320,7 @@ impl Conductor {
     }
 
     fn note_fault(&mut self, fault: usize, at_ns: u64, text: String, error: Option<String>) {
-        self.facts.push(FaultFact { fault, at_ns, text, poison: None, done_ns: None, error });
+        self.facts.push(FaultFact { fault, at_ns, text, poison: None, killed: false, done_ns: None, error });
     }
 }
 

@@ -1,10 +1,12 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::answer::Answer;
+use crate::answer::{Answer, NotAsked};
+use crate::exit::Exit;
 use crate::reason::Reason;
+use crate::record::NotSent;
 use crate::scenario::arrivals::Schedule;
 use crate::words::{CrashMode, CrashStep};
 
@@ -27,6 +29,23 @@ fn struck(fault: usize) -> Event {
     Event::Fault { fault, hit: Hit::Struck, pids: vec![7], error: None }
 }
 
+/// A supervisor and one worker that can accept.
+fn sighted(fault: usize) -> Event {
+    let worker = SeenWorker { pid: 7, standing: Standing::Ready };
+    let seen = Sighting { supervisor: Some(4), workers: vec![worker], known_by: KnownBy::Ledger };
+    Event::Sighted { fault, seen }
+}
+
+/// What is ordered at an instant, once it was looked who there is.
+fn wake(c: &mut Conductor, now_ns: u64) -> Vec<Order> {
+    let orders = c.wake(now_ns);
+    let after = |order: Order| match order {
+        Order::Look { fault, .. } => c.tell(now_ns, &sighted(fault)),
+        order => vec![order],
+    };
+    orders.into_iter().flat_map(after).collect()
+}
+
 fn states(conductor: &Conductor) -> Vec<State> {
     conductor.states().collect()
 }
@@ -46,8 +65,8 @@ const PAUSE: &str = "at = \"100ms\"\npause = { whom = \"workers\", for = \"50ms\
 fn a_kill_is_ordered_when_it_is_due_and_is_over_as_soon_as_it_struck() {
     let mut c = conductor(&[KILL]);
     assert_eq!(c.wake_at(), Some(START + 100 * MS));
-    assert!(c.wake(START + 99 * MS).is_empty());
-    let orders = c.wake(START + 101 * MS);
+    assert!(wake(&mut c, START + 99 * MS).is_empty());
+    let orders = wake(&mut c, START + 101 * MS);
     assert!(matches!(orders[..], [Order::Signal { fault: 0, .. }]), "{orders:?}");
     assert_eq!(c.wake_at(), None);
     assert!(c.tell(START + 102 * MS, &Event::Signalled { fault: 0, pid: 7 }).is_empty());
@@ -61,19 +80,47 @@ fn a_kill_is_ordered_when_it_is_due_and_is_over_as_soon_as_it_struck() {
 }
 
 #[test]
+fn whoever_is_killed_in_place_of_poison_is_known_and_those_behind_it_go_on() {
+    let poison = "at = { attempt = 5 }\npoison = { step = \"work\", mode = \"panic\" }";
+    let mut c = conductor(&[poison, "at = { after = 0 }\ncontrol = \"restart\""]);
+    c.tell(START + 50 * MS, &Event::HeldBack { fault: 0, attempt: 5 });
+    assert!(matches!(states(&c)[..], [State::Due { .. }, State::Waits(None)]));
+    let killed = Event::HolderKilled { fault: 0, attempt: 5, pid: 7, supervises: true };
+    c.tell(START + 60 * MS, &killed);
+    assert_eq!(states(&c), [State::Final(End::Over), State::Waits(Some(START + 60 * MS))]);
+    // Once is enough.
+    assert!(c.tell(START + 61 * MS, &killed).is_empty());
+    c.end();
+    let (facts, deaths) = c.into_facts(|_| false);
+    assert_eq!((facts.faults[0].poison, facts.faults[0].killed, facts.faults.len()), (Some(5), true, 1));
+    assert_eq!((deaths.len(), deaths[0].pid, deaths[0].had), (1, 7, Some(5)));
+    assert!(matches!(facts.notes[0], Note::KilledInstead { attempt: 5, pid: 7, supervises: true, .. }));
+}
+
+#[test]
+fn one_that_nobody_had_is_noted() {
+    let mut c = conductor(&["at = { attempt = 5 }\npoison = { step = \"work\", mode = \"panic\" }"]);
+    c.tell(START + 50 * MS, &Event::HeldBack { fault: 0, attempt: 5 });
+    c.tell(START + 60 * MS, &Event::Fault { fault: 0, hit: Hit::Nobody, pids: vec![], error: None });
+    let (facts, deaths) = c.into_facts(|_| false);
+    assert_eq!((facts.faults[0].poison, deaths.len()), (Some(5), 0));
+    assert!(matches!(facts.notes[0], Note::NobodyHadIt { attempt: 5, .. }));
+}
+
+#[test]
 fn a_fault_that_hits_nobody_is_noted_and_those_behind_it_go_on() {
     let mut c = conductor(&[KILL, "at = { after = 0 }\ncontrol = \"restart\""]);
-    c.wake(START + 100 * MS);
+    wake(&mut c, START + 100 * MS);
     let nobody = Event::Fault { fault: 0, hit: Hit::Nobody, pids: vec![], error: None };
     c.tell(START + 100 * MS, &nobody);
     assert_eq!(states(&c), [State::Final(End::HitNobody), State::Waits(Some(START + 100 * MS))]);
-    assert!(matches!(c.wake(START + 100 * MS)[..], [Order::Ask { fault: 1, .. }]));
+    assert!(matches!(wake(&mut c, START + 100 * MS)[..], [Order::Ask { fault: 1, .. }]));
     c.tell(START + 100 * MS, &struck(1));
     c.tell(START + 200 * MS, &SERVED);
-    assert!(c.wake(START + 200 * MS).is_empty());
+    assert!(wake(&mut c, START + 200 * MS).is_empty());
     assert!(!c.is_over());
     c.tell(START + 300 * MS, &Event::ControlDone { fault: 1, error: None });
-    assert_eq!(c.wake(START + 300 * MS), [Order::Count]);
+    assert_eq!(wake(&mut c, START + 300 * MS), [Order::Count]);
     assert!(c.is_over());
     c.end();
     let (facts, _) = c.into_facts(|_| false);
@@ -84,19 +131,62 @@ fn a_fault_that_hits_nobody_is_noted_and_those_behind_it_go_on() {
 #[test]
 fn a_pause_is_undone_when_its_time_is_over_and_else_when_the_trial_ends() {
     let mut c = conductor(&[PAUSE, "at = \"120ms\"\npause = { whom = \"workers\" }"]);
-    c.wake(START + 100 * MS);
+    wake(&mut c, START + 100 * MS);
     c.tell(START + 100 * MS, &struck(0));
     assert_eq!(c.wake_at(), Some(START + 120 * MS));
-    c.wake(START + 120 * MS);
+    wake(&mut c, START + 120 * MS);
     c.tell(START + 120 * MS, &struck(1));
     assert_eq!(c.wake_at(), Some(START + 150 * MS));
-    assert_eq!(c.wake(START + 150 * MS), [Order::Heal { fault: 0, why: Why::TimeOver }]);
+    assert_eq!(
+        wake(&mut c, START + 150 * MS),
+        [Order::Heal { fault: 0, why: Why::TimeOver, resume: vec![] }]
+    );
     c.tell(START + 151 * MS, &Event::Healed { fault: 0, unused: false });
-    assert_eq!(c.end(), [Order::Count, Order::Heal { fault: 1, why: Why::TrialEnds }]);
+    let last = Order::Heal { fault: 1, why: Why::TrialEnds, resume: vec![7] };
+    assert_eq!(c.end(), [Order::Count, last], "who is held twice goes on with the last");
     c.tell(START + 999 * MS, &Event::Healed { fault: 1, unused: false });
     assert_eq!(states(&c), [State::Final(End::Over); 2]);
     let (facts, _) = c.into_facts(|_| false);
     assert_eq!(facts.faults[0].done_ns, Some(START + 151 * MS));
+}
+
+#[test]
+fn who_stays_stopped_is_known_before_anybody_goes_on() {
+    let mut c = conductor(&[PAUSE, "at = \"120ms\"\npause = { whom = \"workers\" }"]);
+    wake(&mut c, START + 100 * MS);
+    c.tell(START + 100 * MS, &struck(0));
+    wake(&mut c, START + 120 * MS);
+    assert!(wake(&mut c, START + 150 * MS).is_empty(), "what became of the other is not known");
+    assert_eq!(c.wake_at(), None);
+    c.tell(START + 151 * MS, &Event::Fault { fault: 1, hit: Hit::Nobody, pids: vec![], error: None });
+    let heal = Order::Heal { fault: 0, why: Why::TimeOver, resume: vec![7] };
+    assert_eq!(wake(&mut c, START + 151 * MS), [heal]);
+}
+
+#[test]
+fn who_was_stopped_by_a_fault_that_failed_with_others_goes_on_at_once() {
+    let mut c = conductor(&[PAUSE]);
+    wake(&mut c, START + 100 * MS);
+    let failed = Event::Fault { fault: 0, hit: Hit::Failed, pids: vec![7], error: Some("no".to_owned()) };
+    let heal = Order::Heal { fault: 0, why: Why::Failed, resume: vec![7] };
+    assert!(c.tell(START + 100 * MS, &failed).is_empty());
+    assert_eq!(c.wake_at(), Some(START + 100 * MS));
+    assert_eq!(wake(&mut c, START + 100 * MS), [heal]);
+    c.tell(START + 101 * MS, &Event::Healed { fault: 0, unused: false });
+    assert_eq!(states(&c), [State::Final(End::Failed)]);
+    c.end();
+    assert!(matches!(c.into_facts(|_| false).0.environment, Some(Reason::FaultFailed { fault: 1, .. })));
+}
+
+#[test]
+fn a_fault_fails_where_it_is_not_known_who_the_workers_are() {
+    let mut c = conductor(&[KILL]);
+    assert!(matches!(c.wake(START + 100 * MS)[..], [Order::Look { fault: 0, .. }]));
+    let seen = Sighting { supervisor: Some(4), workers: vec![], known_by: KnownBy::Listener };
+    assert!(c.tell(START + 100 * MS, &Event::Sighted { fault: 0, seen }).is_empty());
+    assert_eq!(states(&c), [State::Final(End::Failed)]);
+    c.end();
+    assert!(matches!(c.into_facts(|_| false).0.environment, Some(Reason::FaultFailed { fault: 1, .. })));
 }
 
 #[test]
@@ -105,9 +195,9 @@ fn poison_behind_a_fault_is_handed_out_with_its_instant_as_soon_as_that_is_over(
         PAUSE,
         "at = { after = 0, delay = \"20ms\" }\npoison = { step = \"work\", mode = \"panic\" }",
     ]);
-    c.wake(START + 100 * MS);
+    wake(&mut c, START + 100 * MS);
     c.tell(START + 100 * MS, &struck(0));
-    c.wake(START + 150 * MS);
+    wake(&mut c, START + 150 * MS);
     let orders = c.tell(START + 151 * MS, &Event::Healed { fault: 0, unused: false });
     assert_eq!(orders, [Order::HandOut { fault: 1, due_ns: START + 171 * MS }]);
     let poisoned =
@@ -124,9 +214,9 @@ fn failing_starts_are_armed_beforehand_and_noted_where_no_worker_comes_to_them()
     let mut c = conductor(&["at = \"0s\"\ncrash = { step = \"boot\", mode = \"exit\", times = 2 }"]);
     assert_eq!(c.armed().collect::<Vec<_>>(), [0]);
     c.tell(START + 900 * MS, &SERVED);
-    assert_eq!(c.wake(START + 900 * MS), [Order::Count]);
+    assert_eq!(wake(&mut c, START + 900 * MS), [Order::Count]);
     assert!(c.is_over());
-    assert_eq!(c.end(), [Order::Heal { fault: 0, why: Why::TrialEnds }]);
+    assert_eq!(c.end(), [Order::Heal { fault: 0, why: Why::TrialEnds, resume: vec![] }]);
     c.tell(START + 900 * MS, &Event::Healed { fault: 0, unused: true });
     assert_eq!(states(&c), [State::Final(End::HitNobody)]);
     let (facts, _) = c.into_facts(|_| false);
@@ -137,7 +227,7 @@ fn failing_starts_are_armed_beforehand_and_noted_where_no_worker_comes_to_them()
 fn what_waits_for_a_fault_that_is_not_over_is_noted_and_what_was_never_due_decides() {
     let follower = "at = { after = 0 }\ncontrol = \"restart\"";
     let mut c = conductor(&["at = \"100ms\"\ncrash = { step = \"drain\", mode = \"kill\" }", follower]);
-    c.wake(START + 100 * MS);
+    wake(&mut c, START + 100 * MS);
     c.tell(START + 100 * MS, &struck(0));
     c.tell(START + 999 * MS, &SERVED);
     for fault in c.end().iter().filter_map(Order::fault) {
@@ -148,7 +238,7 @@ fn what_waits_for_a_fault_that_is_not_over_is_noted_and_what_was_never_due_decid
     assert_eq!(facts.environment, None);
     let mut c = conductor(&[KILL]);
     c.tell(START + 50 * MS, &SERVED);
-    c.wake(START + 50 * MS);
+    wake(&mut c, START + 50 * MS);
     assert!(!c.is_over(), "it is due within the load's length");
     c.end();
     let (facts, _) = c.into_facts(|_| false);
@@ -161,9 +251,9 @@ fn an_early_stop_ends_the_load_once_and_strikes_nothing_more() {
     assert_eq!(c.tell(START + 10 * MS, &Event::StopAsked), [Order::StopLoad]);
     assert!(c.tell(START + 11 * MS, &Event::StopAsked).is_empty());
     assert_eq!(c.wake_at(), None);
-    assert!(c.wake(START + 500 * MS).is_empty());
+    assert!(wake(&mut c, START + 500 * MS).is_empty());
     c.tell(START + 20 * MS, &LOST);
-    assert_eq!(c.wake(START + 20 * MS), [Order::Count]);
+    assert_eq!(wake(&mut c, START + 20 * MS), [Order::Count]);
     assert!(c.is_over(), "what is interrupted is not watched");
     c.end();
     assert_eq!(c.into_facts(|_| false).0.environment, Some(Reason::Interrupted));
@@ -172,7 +262,7 @@ fn an_early_stop_ends_the_load_once_and_strikes_nothing_more() {
 #[test]
 fn what_could_not_be_injected_or_failed_makes_the_trial_inconclusive() {
     let mut c = conductor(&[KILL]);
-    c.wake(START + 100 * MS);
+    wake(&mut c, START + 100 * MS);
     let failed = Event::Fault { fault: 0, hit: Hit::Failed, pids: vec![], error: Some("no".to_owned()) };
     c.tell(START + 100 * MS, &failed);
     c.end();
@@ -182,13 +272,13 @@ fn what_could_not_be_injected_or_failed_makes_the_trial_inconclusive() {
 /// A watch that began at the end of a load of 1 s, and has asked for the first time.
 fn watched(faults: &[&str]) -> Conductor {
     let mut c = conductor(faults);
-    c.wake(START + 100 * MS);
+    wake(&mut c, START + 100 * MS);
     c.tell(START + 100 * MS, &struck(0));
     c.tell(START + 1_000 * MS, &LOST);
-    assert_eq!(c.wake(START + 1_000 * MS), [Order::Count]);
+    assert_eq!(wake(&mut c, START + 1_000 * MS), [Order::Count]);
     assert!(c.is_watching() && !c.is_over());
     assert_eq!(c.wake_at(), Some(START + 1_000 * MS + 1), "as soon as what is counted was counted");
-    assert_eq!(c.wake(START + 1_000 * MS + 1), [Order::Request]);
+    assert_eq!(wake(&mut c, START + 1_000 * MS + 1), [Order::Request]);
     c
 }
 
@@ -206,9 +296,9 @@ fn a_service_that_is_not_back_is_asked_now_and_then_until_it_is() {
     let mut c = watched(&[KILL]);
     c.tell(START + 1_001 * MS, &Event::Answered { answer: Answer::Refused });
     assert_eq!(c.wake_at(), Some(START + 1_101 * MS));
-    assert!(c.wake(START + 1_100 * MS).is_empty());
-    assert_eq!(c.wake(START + 1_101 * MS), [Order::Request]);
-    assert!(c.wake(START + 1_300 * MS).is_empty(), "one after the other");
+    assert!(wake(&mut c, START + 1_100 * MS).is_empty());
+    assert_eq!(wake(&mut c, START + 1_101 * MS), [Order::Request]);
+    assert!(wake(&mut c, START + 1_300 * MS).is_empty(), "one after the other");
     c.tell(START + 1_400 * MS, &Event::Answered { answer: Answer::Served { waited_ns: 3 * MS } });
     assert_eq!(found(c), (Some(Found::Back { at_ns: START + 1_397 * MS }), Some(400)));
 }
@@ -224,9 +314,9 @@ fn a_service_that_answers_late_is_back_once_it_has_answered() {
 fn patience_counts_from_the_loads_end_and_is_not_prolonged_by_a_request_under_way() {
     let mut c = watched(&[KILL]);
     c.tell(START + 1_001 * MS, &Event::Answered { answer: Answer::Refused });
-    assert_eq!(c.wake(START + 6_000 * MS), [Order::Request]);
+    assert_eq!(wake(&mut c, START + 6_000 * MS), [Order::Request]);
     assert_eq!(c.wake_at(), Some(START + 11_000 * MS));
-    assert!(c.wake(START + 11_000 * MS).is_empty());
+    assert!(wake(&mut c, START + 11_000 * MS).is_empty());
     assert_eq!(found(c), (Some(Found::NotBack { last: Some(Answer::Refused) }), Some(10_000)));
 }
 
@@ -245,19 +335,22 @@ fn a_watch_ends_at_once_where_nothing_is_left_or_the_user_asks_for_it() {
 #[test]
 fn who_cannot_ask_cannot_tell() {
     let mut c = watched(&[KILL]);
-    c.tell(START + 1_001 * MS, &Event::Answered { answer: Answer::NotAsked { errno: 24 } });
-    c.wake(START + 12_000 * MS);
-    assert_eq!(found(c).0, Some(Found::Unasked { errno: 24 }));
+    c.tell(
+        START + 1_001 * MS,
+        &Event::Answered { answer: Answer::NotAsked { cause: NotAsked::Lacks(NotSent::Descriptors) } },
+    );
+    wake(&mut c, START + 12_000 * MS);
+    assert_eq!(found(c).0, Some(Found::Unasked { cause: NotAsked::Lacks(NotSent::Descriptors) }));
 }
 
 #[test]
 fn where_the_load_has_shown_the_end_there_is_no_watch() {
     let end = |faults: &[&str], event: &Event| {
         let mut c = conductor(faults);
-        c.wake(START + 100 * MS);
+        wake(&mut c, START + 100 * MS);
         c.tell(START + 100 * MS, &struck(0));
         c.tell(START + 1_000 * MS, event);
-        assert_eq!(c.wake(START + 1_000 * MS), [Order::Count]);
+        assert_eq!(wake(&mut c, START + 1_000 * MS), [Order::Count]);
         c.is_watching()
     };
     assert!(!end(&[KILL], &SERVED));
@@ -281,8 +374,9 @@ fn a_fault_that_lasts_is_undone_at_its_time_also_during_the_watch() {
     let pause = "at = \"100ms\"\npause = { whom = \"workers\", for = \"2s\" }";
     let mut c = watched(&[pause]);
     c.tell(START + 1_001 * MS, &Event::Answered { answer: Answer::Refused });
-    let orders = c.wake(START + 2_100 * MS);
-    assert_eq!(orders, [Order::Heal { fault: 0, why: Why::TimeOver }, Order::Request]);
+    let orders = wake(&mut c, START + 2_100 * MS);
+    let heal = Order::Heal { fault: 0, why: Why::TimeOver, resume: vec![7] };
+    assert_eq!(orders, [heal, Order::Request]);
     c.tell(START + 2_100 * MS, &Event::Healed { fault: 0, unused: false });
     assert_eq!(states(&c), [State::Final(End::Over)]);
 }
@@ -330,12 +424,13 @@ fn answer_of(outcome: u8) -> Answer {
     match outcome % 8 {
         0 => Answer::Served { waited_ns: MS },
         1 => Answer::Late { waited_ns: 99 * MS },
-        2 => Answer::NotAsked { errno: 24 },
+        2 => Answer::NotAsked { cause: NotAsked::Lacks(NotSent::Descriptors) },
         _ => Answer::Refused,
     }
 }
 
-/// Plays the harness: answers orders sometime, in any order, and says what nobody asked for.
+/// Plays the harness: carries out orders as they come, answers them sometime, in any order, and says what
+/// nobody asked for.
 struct Play {
     conductor: Conductor,
     now_ns: u64,
@@ -343,16 +438,45 @@ struct Play {
     heals: BTreeMap<usize, u32>,
     counts: u32,
     finals: BTreeMap<usize, End>,
+    dice: u64,
+    /// What came of each pause.
+    paused: BTreeMap<usize, (Hit, Vec<u32>)>,
+    /// Whom each pause has stopped, until it is undone.
+    held: BTreeMap<usize, Vec<u32>>,
+    /// The pauses of which the conductor knows what came of them.
+    known: BTreeSet<usize>,
+    ended: bool,
 }
 
 impl Play {
+    fn of(conductor: Conductor, dice: u64) -> Self {
+        Self {
+            conductor,
+            now_ns: START,
+            orders: Vec::new(),
+            heals: BTreeMap::new(),
+            counts: 0,
+            finals: BTreeMap::new(),
+            dice,
+            paused: BTreeMap::new(),
+            held: BTreeMap::new(),
+            known: BTreeSet::new(),
+            ended: false,
+        }
+    }
+
     fn take(&mut self, orders: Vec<Order>) {
         for order in &orders {
-            if let Order::Heal { fault, .. } = order {
-                *self.heals.entry(*fault).or_default() += 1;
-            }
             self.counts += u32::from(*order == Order::Count);
             assert!(*order != Order::Request || self.counts == 1, "asked before what is counted was counted");
+            match order {
+                Order::Pause { fault, among, each, .. } => self.pause(*fault, among, *each),
+                Order::Signal { fault, signal, among, each, .. } if signal.stops() => {
+                    self.pause(*fault, among, *each);
+                }
+                Order::Heal { fault, resume, .. } => self.heal(*fault, resume),
+                _ => {}
+            }
         }
         self.orders.extend(orders);
         for (fault, state) in self.conductor.states().enumerate() {
@@ -360,6 +484,37 @@ impl Play {
                 let first = *self.finals.entry(fault).or_insert(end);
                 assert_eq!(first, end, "fault {fault} ended twice");
             }
+        }
+    }
+
+    /// Stops all, the first, one before another could not be stopped, or nobody.
+    fn pause(&mut self, fault: usize, among: &[u32], each: bool) {
+        self.dice = self.dice.rotate_left(2);
+        let first = || among.iter().copied().take(1).collect();
+        let (hit, reached) = match self.dice % 4 {
+            _ if among.is_empty() => (Hit::Nobody, Vec::new()),
+            0 => (Hit::Nobody, Vec::new()),
+            1 => (Hit::Failed, first()),
+            _ if each => (Hit::Struck, among.to_vec()),
+            _ => (Hit::Struck, first()),
+        };
+        self.held.insert(fault, reached.clone());
+        assert!(self.paused.insert(fault, (hit, reached)).is_none(), "fault {fault} was injected twice");
+    }
+
+    /// Who goes on is stopped by nobody else any more, and who does not is.
+    fn heal(&mut self, fault: usize, resume: &[u32]) {
+        *self.heals.entry(fault).or_default() += 1;
+        let Some(held) = self.held.remove(&fault) else {
+            assert!(resume.is_empty(), "fault {fault} stopped nobody");
+            return;
+        };
+        // A pause that is ordered as the trial ends is undone by its guard.
+        let counts = |other: &usize| !self.ended || self.known.contains(other);
+        for pid in held {
+            let others = self.held.iter().filter(|(other, _)| counts(other));
+            let stays = others.into_iter().any(|(_, pids)| pids.contains(&pid));
+            assert_eq!(resume.contains(&pid), !stays, "process {pid}, as fault {fault} is over");
         }
     }
 
@@ -375,6 +530,12 @@ impl Play {
         assert!(next.is_none_or(|at_ns| at_ns > self.now_ns), "{next:?} is past at {}", self.now_ns);
     }
 
+    fn end(&mut self) {
+        self.ended = true;
+        let orders = self.conductor.end();
+        self.take(orders);
+    }
+
     /// Answers one of the orders that are open.
     fn answer(&mut self, choice: usize, outcome: u8) {
         if self.orders.is_empty() {
@@ -382,37 +543,65 @@ impl Play {
         }
         let order = self.orders.swap_remove(choice % self.orders.len());
         let fault = order.fault().unwrap_or_default();
-        let hit = [Hit::Struck, Hit::Struck, Hit::Nobody, Hit::Failed][usize::from(outcome % 4)];
-        let error = (hit == Hit::Failed).then(|| "no".to_owned());
         match order {
             Order::Heal { .. } => self.tell(&Event::Healed { fault, unused: outcome % 2 == 1 }),
             Order::HandOut { .. } => self.poison(fault, outcome),
+            Order::Look { .. } => self.look(fault, outcome),
             Order::Signal { .. } | Order::Pause { .. } | Order::Arm { .. } | Order::Ask { .. } => {
-                self.tell(&Event::Fault { fault, hit, pids: vec![], error });
+                self.injected(fault, outcome);
             }
             Order::StopLoad | Order::Count => {}
             Order::Request => self.tell(&Event::Answered { answer: answer_of(outcome) }),
         }
     }
 
+    fn look(&mut self, fault: usize, outcome: u8) {
+        let is_seen = |pid: &u32| outcome >> (pid - 7) & 1 == 1;
+        let workers = (7..10).filter(is_seen).map(|pid| SeenWorker { pid, standing: Standing::Ready });
+        let known_by = if outcome > 127 { KnownBy::Listener } else { KnownBy::Ledger };
+        let seen = Sighting { supervisor: Some(4), workers: workers.collect(), known_by };
+        self.tell(&Event::Sighted { fault, seen });
+    }
+
+    /// Says what came of a fault: of a pause what did, of others anything.
+    fn injected(&mut self, fault: usize, outcome: u8) {
+        let hit = [Hit::Struck, Hit::Struck, Hit::Nobody, Hit::Failed][usize::from(outcome % 4)];
+        let (hit, pids) = self.paused.get(&fault).cloned().unwrap_or((hit, Vec::new()));
+        let error = (hit == Hit::Failed).then(|| "no".to_owned());
+        if !self.ended && self.paused.contains_key(&fault) {
+            self.known.insert(fault);
+        }
+        self.tell(&Event::Fault { fault, hit, pids, error });
+    }
+
     fn poison(&mut self, fault: usize, outcome: u8) {
         let error = (outcome % 4 == 3).then(|| "no".to_owned());
+        // What came of a pause is told as it was, and only so.
+        if outcome & 4 > 0 && !self.paused.contains_key(&fault) {
+            // Whoever has it is killed, or nobody has it.
+            self.tell(&Event::HeldBack { fault, attempt: 1 });
+            return self.tell(&match outcome & 8 {
+                0 => Event::HolderKilled { fault, attempt: 1, pid: 9, supervises: false },
+                _ => Event::Fault { fault, hit: Hit::Nobody, pids: vec![], error: None },
+            });
+        }
         let (step, mode) = (CrashStep::Work, CrashMode::Panic);
         self.tell(&Event::Poisoned { fault, attempt: 1, step, mode, error });
     }
 
     fn say(&mut self, kind: u8, fault: usize, outcome: u8) {
-        match kind % 10 {
+        match kind % 11 {
             0 => self.tell(&Event::AttemptDue { fault, attempt: 3 }),
             1 => self.poison(fault, outcome),
             2 => self.tell(&Event::ArmedStruck { fault }),
             3 => self.tell(&Event::ControlDone { fault, error: None }),
             4 => self.tell(&Event::Healed { fault, unused: false }),
             5 if outcome > 250 => self.tell(&Event::StopAsked),
-            6 => self.tell(&struck(fault)),
+            6 => self.injected(fault, 0),
             7 => self.tell(&Event::Signalled { fault, pid: 9 }),
             8 => self.tell(&Event::Answered { answer: answer_of(outcome) }),
             9 if outcome > 250 => self.tell(&Event::NothingLeft),
+            10 => self.look(fault, outcome),
             _ => self.tell(&Event::WorkerEnded { pid: 9 }),
         }
     }
@@ -425,14 +614,12 @@ proptest! {
         steps in proptest::collection::vec((0..4_u8, any::<u8>(), 0..9_usize, any::<u8>(), 0..40_u64), 0..120),
         is_served: bool,
         watched in proptest::collection::vec((0..5_u8, any::<u8>(), any::<u8>(), 0..2_000_u64), 0..40),
+        dice: u64,
     ) {
         let lines: Vec<&str> = faults.iter().map(String::as_str).collect();
         let conductor = conductor(&lines);
         let count = conductor.states().count();
-        let mut play = Play {
-            conductor, now_ns: START, orders: Vec::new(), heals: BTreeMap::new(), counts: 0,
-            finals: BTreeMap::new(),
-        };
+        let mut play = Play::of(conductor, dice);
         for (what, kind, fault, outcome, ms) in steps {
             play.now_ns += ms * MS;
             match what {
@@ -450,8 +637,7 @@ proptest! {
                 _ => play.wake(),
             }
         }
-        let orders = play.conductor.end();
-        play.take(orders);
+        play.end();
         prop_assert_eq!(play.conductor.wake_at(), None);
         let before = play.heals.clone();
         // Answers that come late, and whatever else happens.
@@ -459,7 +645,7 @@ proptest! {
             play.answer(0, 0);
         }
         for fault in 0..count {
-            (0..10).for_each(|kind| play.say(kind, fault, 255));
+            (0..11).for_each(|kind| play.say(kind, fault, 255));
         }
         let late = play.conductor.wake(u64::MAX);
         play.take(late);
@@ -467,6 +653,8 @@ proptest! {
         prop_assert!(play.orders.is_empty(), "{:?}", play.orders);
         prop_assert!(play.conductor.end().is_empty());
         prop_assert!(play.heals.values().all(|times| *times == 1), "{:?}", play.heals);
+        let stopped = play.held.iter().filter(|(fault, pids)| play.known.contains(fault) && !pids.is_empty());
+        prop_assert_eq!(stopped.count(), 0, "{:?} stay stopped", play.held);
         prop_assert_eq!(play.counts, 1);
         prop_assert_eq!(play.finals.len(), count, "{:?}", states(&play.conductor));
     }
@@ -479,13 +667,13 @@ proptest! {
             Event::LoadEnded { last: None },
             Event::Answered { answer: Answer::Wrong { status: Some(503), said: "x".to_owned() } },
             Event::Fault { fault, hit: Hit::Nobody, pids: vec![pid], error: Some("x".to_owned()) },
-            Event::SupervisorEnded { pid, status: "status 0".to_owned(), successor: None, hint: None },
+            Event::SupervisorEnded { pid, status: Exit::Status(0), successor: None, hint: None },
         ];
         for event in events {
             let text = serde_json::to_string(&event).expect("JSON");
             prop_assert_eq!(serde_json::from_str::<Event>(&text).expect("an event"), event);
         }
-        let orders = [Order::HandOut { fault, due_ns }, Order::Heal { fault, why: Why::TimeOver }, Order::StopLoad];
+        let orders = [Order::HandOut { fault, due_ns }, Order::Heal { fault, why: Why::TimeOver, resume: vec![pid] }, Order::StopLoad];
         for order in orders {
             let text = serde_json::to_string(&order).expect("JSON");
             prop_assert_eq!(serde_json::from_str::<Order>(&text).expect("an order"), order);

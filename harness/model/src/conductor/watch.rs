@@ -82,7 +82,7 @@ impl Watch {
         if began_ns.saturating_add(self.patience_ns) <= now_ns {
             let last = self.last.take();
             let found = match last {
-                Some(Answer::NotAsked { errno }) => Found::Unasked { errno },
+                Some(Answer::NotAsked { cause }) => Found::Unasked { cause },
                 last => Found::NotBack { last },
             };
             self.end(now_ns, found);
@@ -108,6 +108,7 @@ impl Watch {
             }
             Answer::Late { .. } => self.end(at_ns, Found::Back { at_ns }),
             Answer::Refused
+            | Answer::NoPath
             | Answer::Wrong { .. }
             | Answer::Cut { .. }
             | Answer::Tls { .. }

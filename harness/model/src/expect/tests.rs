@@ -5,7 +5,7 @@ use crate::metric::{metric, metrics};
 use crate::recovery::Recovery;
 use crate::result::{
     BooksResult, Check, CostResult, InheritanceCheck, KernelResult, LatencySet, ListenerResult, Outage,
-    Quantiles, Served, SessionsResult, SilentResult, TlsResult, WorkersResult,
+    PoolResult, Quantiles, Served, SessionsResult, SettledResult, SilentResult, TlsResult, WorkersResult,
 };
 use crate::violation::Unmeasured;
 use crate::words::{Blame, Fate, Finding, Grade, Verdict};
@@ -43,6 +43,7 @@ fn trial() -> TrialResult {
         latency: LatencySet { accept, ..LatencySet::default() },
         sessions: None,
         silent: None,
+        pool: None,
         endings: Default::default(),
         kernel: KernelResult {
             listen_overflows: 3,
@@ -245,6 +246,19 @@ fn only_failed_checks_of_what_was_inherited_count() {
 }
 
 #[test]
+fn what_is_left_is_known_where_it_was_looked_at_and_descriptors_where_they_could_be_read() {
+    let mut trial = trial();
+    let gained = metric("supervisor.descriptors-gained").expect("a metric");
+    assert_eq!(gained.measure(&trial), Err(Unmeasured::NotSettled));
+    let settled =
+        SettledResult { descriptors_before: None, descriptors: Some(9), ..SettledResult::default() };
+    trial.workers.settled = Some(settled);
+    assert_eq!(gained.measure(&trial), Err(Unmeasured::NoProc));
+    trial.workers.settled = Some(SettledResult { descriptors_before: Some(7), ..settled });
+    assert_eq!(gained.measure(&trial), Ok(2));
+}
+
+#[test]
 fn a_new_version_that_never_answered_is_not_the_newest() {
     let mut trial = trial();
     trial.versions.pop();
@@ -267,7 +281,10 @@ fn every_metric_can_be_measured() {
         response: quantiles,
     };
     let inheritance = vec![found(Finding::Ok)];
-    let workers = WorkersResult { inheritance, sharing_cgroup: Some(0), ..trial().workers };
+    let descriptors = Some(7);
+    let settled = SettledResult { descriptors_before: descriptors, descriptors, ..SettledResult::default() };
+    let settled = Some(settled);
+    let workers = WorkersResult { inheritance, sharing_cgroup: Some(0), settled, ..trial().workers };
     let sessions = Some(SessionsResult::default());
     let silent = Some(SilentResult::default());
     let trial = TrialResult {
@@ -276,6 +293,7 @@ fn every_metric_can_be_measured() {
         sessions,
         silent,
         tls: Some(TlsResult::default()),
+        pool: Some(PoolResult::default()),
         recoveries: vec![Recovery::Back { after_ns: 1 }],
         back_after_ns: Some(1),
         ..trial()

@@ -78,7 +78,10 @@ fn line(story: &Story<'_>, place: &Whereabouts, lost: &[Lost<'_>]) -> Said {
             said(" timed out: no reply came in time, and the server had closed its end").then(partly).into()
         }
         Whereabouts::Accepted => said(" timed out: accepted, but no reply came in time").then(partly).into(),
-        Whereabouts::Unknown => said(" timed out: no reply came in time").then(partly).into(),
+        Whereabouts::Unknown => {
+            let text = " timed out: no reply came in time; in whose hands they were is not known";
+            said(text).then(partly).into()
+        }
     }
 }
 

@@ -63,6 +63,29 @@ pub(super) fn send_failed(story: &Story<'_>) -> Option<Phrase> {
 }
 
 /// Servers that ended their side early, and read on.
+/// Of requests that were sent at once, how many got no answer.
+pub(super) fn unanswered(lost: &[&ClientRecord]) -> Phrase {
+    let sum = |of: fn(&ClientRecord) -> u16| lost.iter().map(|record| u64::from(of(record))).sum::<u64>();
+    let sent = sum(|record| record.requests_pipelined);
+    let answered = sum(|record| record.requests_answered.min(record.requests_pipelined));
+    match sent {
+        0 => Phrase::default(),
+        _ => {
+            let head = Phrase::new("; ").count(sent - answered).text(" of ").count(sent);
+            head.text(" requests that were sent at once got no answer")
+        }
+    }
+}
+
+/// What a pool sent once more: no loss, unless it was lost the second time, but perhaps done twice.
+pub(super) fn sent_twice(story: &Story<'_>) -> Option<Phrase> {
+    let retried = |record: &&ClientRecord| record.was_retried();
+    let twice = story.records.client.iter().filter(retried).count() as u64;
+    let text =
+        " sent once more over a fresh connection, since one that others had used before ended under way";
+    (twice > 0).then(|| count(twice, text))
+}
+
 pub(super) fn half_closed(story: &Story<'_>) -> Option<Phrase> {
     let halves = story.records.client.iter().filter(|record| record.half_closed).count() as u64;
     let text = " saw the server end its side before it had all of the request, which it went on to read: nothing was lost";

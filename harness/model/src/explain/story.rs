@@ -79,7 +79,7 @@ impl<'a> Story<'a> {
         let is_worker = |pid| self.records.workers.unwrap_or_default().iter().any(|log| log.pid == pid);
         let exits =
             self.facts.supervisor_exits.iter().filter(|end| end.successor.is_none() && !is_worker(end.pid));
-        let supervisor = exits.map(|end| (end.at_ns, Cause::SupervisorEnded { status: end.status.clone() }));
+        let supervisor = exits.map(|end| (end.at_ns, Cause::SupervisorEnded { status: end.status }));
         let workers = self.records.workers.unwrap_or_default().iter().filter_map(end_of_worker);
         let deaths = self.records.deaths.iter();
         let killed = deaths.map(|death| (death.at_ns, Cause::WorkerKilled { pid: death.pid }));

@@ -201,11 +201,11 @@ fn each_poison_that_one_worker_caught_is_told_from_the_one_that_ended_it() {
 fn in_flight_names_the_worker_that_died() {
     let case = || Case::new().attempt(Reset, 1).attempt(Reset, 1);
     let mut killed = case().worker(7, &[(0, Accepted, 0), (10, Accepted, 1)]);
-    killed.deaths.push(InjectedDeath { pid: 7, at_ns: START_NS + MS });
+    killed.deaths.push(InjectedDeath { pid: 7, at_ns: START_NS + MS, had: None });
     killed.says(&["2 in flight: accepted by worker 7, which died before it replied"]);
     let mut unknown = case();
     unknown.keeps_ledger = false;
-    unknown.deaths.push(InjectedDeath { pid: 7, at_ns: START_NS + 10 * MS + MS / 2 });
+    unknown.deaths.push(InjectedDeath { pid: 7, at_ns: START_NS + 10 * MS + MS / 2, had: None });
     unknown.says(&["1 in flight: open when a worker died", "1 closed without a complete reply"]);
 }
 
@@ -222,8 +222,12 @@ fn refusals_name_the_gap_its_cause_and_the_starts_that_failed_in_it() {
         "2 refused: nobody listened for 300 ms after worker 7 died (panic at step work); 2 starts failed meanwhile",
     ]);
     let mut ended = Case::new().attempt(Refused, 1).listeners(vec![listener(40, 0, Some(2))]);
-    let end =
-        ProcessEnd { pid: 4, at_ns: START_NS + 2 * MS, status: "status 101".to_owned(), successor: None };
+    let end = ProcessEnd {
+        pid: 4,
+        at_ns: START_NS + 2 * MS,
+        status: crate::exit::Exit::Status(101),
+        successor: None,
+    };
     ended.facts.supervisor_exits.push(end);
     ended.says(&[
         "1 refused: nobody listened from 2.00 ms to the end after the supervisor ended with status 101",
@@ -311,7 +315,7 @@ fn waits_after_accept_say_how_far_the_reply_came() {
         .says(&["2 timed out: accepted, but no reply came in time (1 with part of the reply)"]);
     let mut unknown = Case::new().attempt(TimedOut(Stage::FirstByte), 900);
     unknown.keeps_ledger = false;
-    unknown.says(&["1 timed out: no reply came in time"]);
+    unknown.says(&["1 timed out: no reply came in time; in whose hands they were is not known"]);
 }
 
 #[test]
@@ -356,7 +360,7 @@ fn each_place_in_which_attempts_were_has_a_line() {
     case.says(&[
         "1 timed out in the queue: connected, but nobody accepted them",
         "2 timed out: accepted by node (process 12), request read in part, no answer (2 with part of the reply)",
-        "1 timed out: no reply came in time (1 with part of the reply)",
+        "1 timed out: no reply came in time; in whose hands they were is not known (1 with part of the reply)",
     ]);
 }
 

@@ -13,6 +13,7 @@ pub(crate) struct OneOf<T, M = Never> {
     expected: &'static str,
     text: Option<ReadText<T>>,
     number: Option<fn(i64) -> T>,
+    boolean: Option<fn(bool) -> T>,
     list: Option<fn(Vec<String>) -> T>,
     table: Option<fn(M) -> T>,
 }
@@ -27,7 +28,7 @@ pub(crate) enum Never {}
 impl<T, M> OneOf<T, M> {
     /// `expected` names all ways that are added, and fits "expected …".
     pub(crate) const fn new(expected: &'static str) -> Self {
-        Self { expected, text: None, number: None, list: None, table: None }
+        Self { expected, text: None, number: None, boolean: None, list: None, table: None }
     }
 
     /// A string.
@@ -38,6 +39,11 @@ impl<T, M> OneOf<T, M> {
     /// An integer.
     pub(crate) const fn number(self, make: fn(i64) -> T) -> Self {
         Self { number: Some(make), ..self }
+    }
+
+    /// `true` or `false`.
+    pub(crate) const fn boolean(self, make: fn(bool) -> T) -> Self {
+        Self { boolean: Some(make), ..self }
     }
 
     /// A list of strings.
@@ -72,6 +78,11 @@ impl<'de, T, M: Deserialize<'de>> Visitor<'de> for OneOf<T, M> {
     fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
         let make = self.number.ok_or_else(|| E::invalid_type(Unexpected::Signed(number), &self))?;
         Ok(make(number))
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<T, E> {
+        let make = self.boolean.ok_or_else(|| E::invalid_type(Unexpected::Bool(value), &self))?;
+        Ok(make(value))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<T, A::Error> {

@@ -68,14 +68,20 @@ fn worker_crashed(
         || records.deaths.iter().any(|death| death.pid == log.pid)
 }
 
-/// Safe is what nobody accepted, what was over before the request could be sent, and what a server that was there turned away: 503 says that it could not
+/// Safe is what nobody accepted, what ended before anything was asked, what was sent behind a request with the reply
+/// to which the server said that it closes (RFC 9112, section 9.6), and what a server that was there turned away: 503 says that it could not
 /// handle the request (RFC 9110, section 15.6.4). Behind any other status something may have been done.
 pub(super) fn retry_of(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt) -> Retry {
     let is_safe = match attempt.fate {
         Fate::Refused | Fate::SynDropped | Fate::QueueReset | Fate::NotSent => true,
         Fate::ErrorReply if record.outcome == Outcome::ErrorReply(503) => true,
-        _ if record.ended_in_tls() => true,
-        _ => records.tell_accepts() && attempt.worker == NO_WORKER,
+        _ => {
+            record.ended_in_tls()
+                || record.unasked
+                || record.announced
+                || records.tell_accepts() && attempt.worker == NO_WORKER
+        }
     };
-    if is_safe { Retry::Safe } else { Retry::Ambiguous }
+    // What was sent twice may have been done the first time.
+    if is_safe && !record.was_retried() { Retry::Safe } else { Retry::Ambiguous }
 }

@@ -7,6 +7,7 @@ use std::ops::Add;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::carriage::Carriage;
 use super::log::{self, Misfits};
 use super::{Attempt, NO_WORKER, TrialRecords, reads};
 use crate::record::{ClientRecord, Outcome, SilentEnd};
@@ -170,7 +171,7 @@ pub(super) fn check_workers(records: &TrialRecords<'_>, attempts: &[Attempt], bo
     let mut accepted_unsent = 0;
     for attempt in attempts {
         let Some(record) = client(attempt) else { continue };
-        served_by_nobody += u64::from(attempt.fate == Fate::Served && attempt.accepted.is_none());
+        served_by_nobody += u64::from(attempt.fate == Fate::Served && attempt.worker == NO_WORKER);
         accepted_unsent += u64::from(attempt.worker != NO_WORKER && never_left(record));
     }
     books.expect(Line::ServedByNobody, 0, served_by_nobody);
@@ -183,8 +184,11 @@ pub(super) fn check_workers(records: &TrialRecords<'_>, attempts: &[Attempt], bo
         .count() as u64;
     let overflow_resets = records.kernel.counters.listen_overflows;
     books.expect_between(Line::UnexplainedResets, 0, overflow_resets, unexplained);
-    let misfits =
-        workers.iter().map(|log| log::check(records, log, attempts)).fold(Misfits::default(), Misfits::add);
+    let carriage = Carriage::of(records.client);
+    let misfits = workers
+        .iter()
+        .map(|log| log::check(records, &carriage, log, attempts))
+        .fold(Misfits::default(), Misfits::add);
     books.expect(Line::MisreadRequests, 0, misfits.misread);
     books.expect(Line::UnrecordedReplies, 0, misfits.unanswered);
     books.expect(Line::RecordsAstray, 0, misfits.astray);
@@ -225,8 +229,9 @@ fn check_requests(records: &TrialRecords<'_>, books: &mut Books) {
 }
 
 /// Whether nothing of this attempt can have reached a server.
-const fn never_left(record: &ClientRecord) -> bool {
-    matches!(record.outcome, Outcome::NotSent(_) | Outcome::Refused | Outcome::NoPath)
+fn never_left(record: &ClientRecord) -> bool {
+    let was_turned_away = matches!(record.outcome, Outcome::NotSent(_) | Outcome::Refused | Outcome::NoPath);
+    was_turned_away && !record.was_retried()
 }
 
 const fn was_reset(record: &ClientRecord) -> bool {
@@ -245,7 +250,7 @@ pub(super) fn check_kernel(records: &TrialRecords<'_>, attempts: &[Attempt], boo
     let counters = &records.kernel.counters;
     let count =
         |test: &dyn Fn(&ClientRecord) -> bool| records.client.iter().filter(|r| test(r)).count() as u64;
-    let sent = count(&|r| r.started.is_some() && !matches!(r.outcome, Outcome::NotSent(_)));
+    let sent = count(&ClientRecord::opened);
     let foreign_max = if records.foreign_connects_expected { u64::MAX - sent } else { 0 };
     books.expect_between(Line::ActiveOpens, sent, sent + foreign_max, counters.active_opens);
     let foreign = counters.active_opens.saturating_sub(sent);
@@ -265,7 +270,11 @@ pub(super) fn check_kernel(records: &TrialRecords<'_>, attempts: &[Attempt], boo
         (connected + given_up).saturating_add(foreign).saturating_mul(2),
         counters.passive_opens,
     );
-    let accepted = attempts.iter().filter(|attempt| attempt.worker != NO_WORKER).count() as u64;
+    // Of an attempt that was sent twice, the second time may have met nobody.
+    let has_own = |r: &ClientRecord| r.opened() && (r.connected.is_some() || !r.was_retried());
+    let own = |attempt: &Attempt| records.client.get(attempt.record as usize).is_none_or(has_own);
+    let is_accepted = |attempt: &&Attempt| attempt.worker != NO_WORKER && own(attempt);
+    let accepted = attempts.iter().filter(is_accepted).count() as u64;
     books.expect_between(Line::Accepts, 0, counters.passive_opens, accepted);
     let dropped = attempts.iter().filter(|attempt| attempt.fate == Fate::SynDropped).count() as u64;
     let drops = counters.listen_drops + counters.req_q_full_drop;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::Add;
 
+use super::carriage::Carriage;
 use super::{Attempt, TrialRecords, WorkerLog};
 use crate::record::{ClientRecord, Outcome};
 use crate::shm::{RecordKind, WorkerRecord};
@@ -41,13 +42,18 @@ struct Open {
 }
 
 /// Counts what does not fit in one worker's log.
-pub(super) fn check(records: &TrialRecords<'_>, log: &WorkerLog, attempts: &[Attempt]) -> Misfits {
+pub(super) fn check(
+    records: &TrialRecords<'_>,
+    carriage: &Carriage<'_>,
+    log: &WorkerLog,
+    attempts: &[Attempt],
+) -> Misfits {
     let client = |attempt: u32| -> Option<&ClientRecord> {
         records.client.get(attempts.get(attempt as usize)?.record as usize)
     };
     let missing = |open: Open| {
-        let got = client(open.attempt).map_or(0, |record| u32::from(record.requests_answered));
-        u64::from(got.saturating_sub(open.replies))
+        let own = || client(open.attempt).map_or(0, |record| u64::from(record.requests_answered));
+        carriage.answered(open.attempt).unwrap_or_else(own).saturating_sub(open.replies.into())
     };
     let mut misfits = Misfits::default();
     let mut all_open: BTreeMap<u32, Open> = BTreeMap::new();
@@ -67,8 +73,12 @@ pub(super) fn check(records: &TrialRecords<'_>, log: &WorkerLog, attempts: &[Att
                 };
                 match record.kind {
                     RecordKind::Read => {
-                        let is_right =
-                            client(open.attempt).is_none_or(|sent| was_sent(sent, open.reads, record));
+                        let is_right = client(open.attempt).is_none_or(|opener| match opener.carried {
+                            Some(_) => carriage
+                                .nth(open.attempt, open.reads)
+                                .is_some_and(|sent| was_sent(sent.record, 0, record)),
+                            None => was_sent(opener, open.reads, record),
+                        });
                         misfits.misread += u64::from(!is_right);
                         open.reads += 1;
                     }

@@ -7,6 +7,7 @@
 mod askers;
 mod blame;
 pub mod books;
+mod carriage;
 mod log;
 mod reads;
 
@@ -14,10 +15,11 @@ use std::collections::BTreeMap;
 
 pub use books::{Books, Entry, Line};
 
-use crate::record::{ClientRecord, KernelRecord, Listener, NotSent, Outcome, RequestRecord, Stamp};
+use crate::record::{ClientRecord, Ending, KernelRecord, Listener, NotSent, Outcome, RequestRecord, Stamp};
 use crate::said::Said;
-use crate::sampling::left_queue_by;
+use crate::sampling::{left_queue_by, was_kept_back};
 use crate::shm::{RecordKind, WorkerRecord, parse_crash_detail};
+use crate::tls::TlsFailure;
 use crate::words::{Blame, Fate, Retry, Stage, Transport};
 
 /// What one worker process wrote down.
@@ -69,6 +71,8 @@ pub struct InjectedDeath {
     pub pid: u32,
     /// When, in CLOCK_MONOTONIC nanoseconds.
     pub at_ns: u64,
+    /// The attempt that it had accepted, as the kernel saw, if it died for that.
+    pub had: Option<u32>,
 }
 
 /// Everything that was written down in a trial.
@@ -104,6 +108,12 @@ impl TrialRecords<'_> {
     #[must_use]
     pub const fn tell_accepts(&self) -> bool {
         self.workers.is_some() && self.accepts_stamped
+    }
+
+    /// Whether attempts use connections that others have opened, so that a client's address does not name who asks.
+    #[must_use]
+    pub fn are_pooled(&self) -> bool {
+        self.client.iter().any(|record| record.carried.is_some())
     }
 }
 
@@ -165,7 +175,7 @@ pub fn reconcile(records: &TrialRecords<'_>) -> Reconciled {
     let mut books = Books::default();
     let by_attempt = index_client(records, &mut books);
     let taken = if records.tell_accepts() {
-        index_accepts(records, &mut books)
+        carriage::with_carriers(records, index_accepts(records, &mut books))
     } else {
         reads::index(records, &mut books)
     };
@@ -274,9 +284,9 @@ fn one_shot_wait_ns(record: &ClientRecord) -> u64 {
 /// A worker that died between `accept` and its record took at most one connection unseen.
 ///
 /// Such a connection looks like one that was reset in the queue. It is told apart by this: while a
-/// listener stays open, the kernel resets nothing that waits in its queue. So where a worker died
-/// in the accept window, and an attempt ended without a byte, unaccepted, while no listener
-/// closed, that worker had taken it. Only attempts that ended within the worker's lifetime or at
+/// listener stays open, the kernel resets nothing that waits in its queue, and never does it close what waits there in
+/// order. So where a worker died in the accept window, and an attempt ended without a byte, unaccepted, while no
+/// listener closed, or in order, that worker had taken it. Only attempts that ended within the worker's lifetime or at
 /// its death qualify; of several, the one that ended first after the worker's last record does.
 fn attribute_unrecorded_accepts(records: &TrialRecords<'_>, attempts: &mut [Attempt]) {
     for (log, worker) in records.workers.unwrap_or_default().iter().zip(0_u32..) {
@@ -289,13 +299,24 @@ fn attribute_unrecorded_accepts(records: &TrialRecords<'_>, attempts: &mut [Atte
             .filter(|attempt| attempt.worker == NO_WORKER)
             .filter_map(|attempt| Some((ended_empty_ns(records, attempt)?, attempt)))
             .filter(|(ended_ns, attempt)| {
-                *ended_ns >= last_ns && closed_listener(records, attempt, *ended_ns).is_none()
+                let record = records.client.get(attempt.record as usize);
+                let was_taken = record.is_some_and(was_closed_in_order)
+                    || closed_listener(records, attempt, *ended_ns).is_none();
+                *ended_ns >= last_ns && was_taken
             })
             .min_by_key(|(ended_ns, _)| *ended_ns);
         if let Some((_, attempt)) = taken {
             attempt.worker = worker;
         }
     }
+}
+
+/// Whether whoever had accepted it closed it: what waits in a listener's queue is reset when that closes
+/// (`inet_csk_listen_stop`, by `tcp_disconnect`; `unix_release_sock`), and sees no end of the stream. Only where a
+/// reset was told to a `send` already, the client may read the end afterwards.
+fn was_closed_in_order(record: &ClientRecord) -> bool {
+    let is_cut = matches!(record.outcome, Outcome::Closed | Outcome::Tls(TlsFailure::Cut));
+    is_cut && record.ended == Some(Ending::Fin) && !record.send_failed
 }
 
 fn ended_empty_ns(records: &TrialRecords<'_>, attempt: &Attempt) -> Option<u64> {
@@ -317,7 +338,8 @@ fn ended_empty_ns(records: &TrialRecords<'_>, attempt: &Attempt) -> Option<u64> 
 /// supervisor then: between the last attempt and that, the observer has looked.
 ///
 /// Where a ledger proves that nobody had accepted it, the client may have heard of the close as late
-/// as it will: a busy machine lets it wait. Otherwise no later than a thread was ever kept waiting.
+/// as it will: a busy machine lets it wait. So may one that was half-open for the server's kernel until then,
+/// since only what it sends meets a reset. Otherwise no later than a thread was ever kept waiting.
 pub(crate) fn closed_listener<'a>(
     records: &TrialRecords<'a>,
     attempt: &Attempt,
@@ -327,7 +349,12 @@ pub(crate) fn closed_listener<'a>(
     let connected_ns = record.connected.or(record.started)?.get();
     // The observer looks once per interval; a close is known only to within two looks.
     let slack_ns = records.kernel.interval_ns.saturating_mul(2) + 1_000_000;
-    let late_ns = if records.tell_accepts() { u64::MAX } else { slack_ns + records.kernel.interval_ns_max };
+    let samples = records.kernel.accepts.as_ref();
+    let late_ns = |closed_ns: u64| {
+        let was_kept_back = samples.is_some_and(|samples| was_kept_back(record.attempt, samples, closed_ns));
+        let may_hear_late = records.tell_accepts() || was_kept_back;
+        if may_hear_late { u64::MAX } else { slack_ns + records.kernel.interval_ns_max }
+    };
     let explains = |listener: &&Listener| {
         let (Some(last_seen_ns), Some(gone_ns)) = (listener.last_seen_ns, listener.gone_ns) else {
             return false;
@@ -338,7 +365,7 @@ pub(crate) fn closed_listener<'a>(
             && listener.opened_ns <= connected_ns + slack_ns
             && connected_ns <= gone_ns + slack_ns
             && last_seen_ns <= ended_ns + seen_slack_ns
-            && ended_ns <= gone_ns.saturating_add(late_ns)
+            && ended_ns <= gone_ns.saturating_add(late_ns(last_seen_ns))
     };
     records.kernel.listeners.iter().filter(explains).max_by_key(|listener| listener.last_seen_ns)
 }
@@ -366,16 +393,21 @@ fn fate_of(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt)
 }
 
 /// Closed or reset without a byte: `no_reply` if a worker had accepted it, else `queue_reset`.
-/// Where workers do not record accepts, a request that one read tells, an earlier reply in the same
+/// Where workers do not record accepts, a close in order tells, an earlier reply in the same
 /// session, or a listener that closed just then: unless samples show that the connection had left its
 /// queue while it was still open.
 fn fate_without_reply(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt) -> Fate {
+    // Over a connection that was used again, others had got their replies.
+    let was_answered = record.requests_answered > 0 || record.was_reused() && !record.was_retried();
     let accepted = attempt.worker != NO_WORKER
-        || !records.tell_accepts() && (record.requests_answered > 0 || was_taken(records, record, attempt));
+        || !records.tell_accepts() && (was_answered || was_taken(records, record, attempt));
     if accepted { Fate::NoReply } else { Fate::QueueReset }
 }
 
 fn was_taken(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt) -> bool {
+    if was_closed_in_order(record) || records.deaths.iter().any(|death| death.had == Some(record.attempt)) {
+        return true;
+    }
     let closed = record.finished.and_then(|at| closed_listener(records, attempt, at.get()));
     let Some(open_ns) = closed.map(|listener| listener.last_seen_ns) else { return true };
     let samples = records.kernel.accepts.as_ref();

@@ -13,6 +13,7 @@ use crate::wire::{number_of, sender_of};
 /// For each attempt, the worker that read its first request. Nothing where workers keep no ledger.
 pub(super) fn index(records: &TrialRecords<'_>, books: &mut Books) -> Vec<Option<Taken>> {
     let mut taken: Vec<Option<Taken>> = vec![None; records.attempts as usize];
+    let are_pooled = records.are_pooled();
     let mut strangers = 0;
     let mut nameless = Vec::new();
     for (worker, record) in reads(records) {
@@ -20,7 +21,9 @@ pub(super) fn index(records: &TrialRecords<'_>, books: &mut Books) -> Vec<Option
             nameless.push((record.at_ns, worker));
             continue;
         }
-        match attempt_of(record, records.attempts).and_then(|attempt| taken.get_mut(attempt as usize)) {
+        match attempt_of(record, records.attempts, are_pooled)
+            .and_then(|attempt| taken.get_mut(attempt as usize))
+        {
             Some(slot @ None) => *slot = Some(Taken { accepted: None, worker }),
             Some(Some(_)) => {}
             None => strangers += 1,
@@ -58,12 +61,16 @@ fn poison_under_way(records: &TrialRecords<'_>, taken: &[Option<Taken>], at_ns: 
 /// How many requests were read otherwise than they were sent, or more often.
 pub(super) fn misread(records: &TrialRecords<'_>, client: impl Fn(u32) -> Option<ClientRecord>) -> u64 {
     let mut unread: BTreeMap<u32, BTreeSet<u64>> = BTreeMap::new();
-    let mut misread = 0;
+    let mut read_again: BTreeSet<u32> = BTreeSet::new();
+    let (are_pooled, mut misread) = (records.are_pooled(), 0);
     for (_, record) in reads(records) {
-        let Some(attempt) = attempt_of(record, records.attempts) else { continue };
+        let Some(attempt) = attempt_of(record, records.attempts, are_pooled) else { continue };
         let Some(sent) = client(attempt) else { continue };
-        let sent = unread.entry(attempt).or_insert_with(|| numbers_of(&sent));
-        misread += u64::from(!sent.remove(&record.detail));
+        let numbers = unread.entry(attempt).or_insert_with(|| numbers_of(&sent));
+        // What was sent twice may be read twice.
+        let may_again = sent.was_retried() && record.detail == number_of(attempt, 0);
+        let is_right = numbers.remove(&record.detail) || may_again && read_again.insert(attempt);
+        misread += u64::from(!is_right);
     }
     misread
 }
@@ -73,15 +80,16 @@ fn numbers_of(sent: &ClientRecord) -> BTreeSet<u64> {
     if sent.poison {
         return BTreeSet::from([u64::MAX]);
     }
-    (0..=u32::from(sent.requests_answered)).map(|request| number_of(sent.attempt, request)).collect()
+    let under_way = sent.requests_pipelined.saturating_sub(1).max(sent.requests_answered);
+    (0..=u32::from(under_way)).map(|request| number_of(sent.attempt, request)).collect()
 }
 
 /// Whose request it was: as the client's address tells, or the number, where the server does not say
-/// who the client is. Of poison only the address does.
-pub(crate) fn attempt_of(record: &WorkerRecord, attempts: u32) -> Option<u32> {
+/// who the client is, or clients use the connections of others. Of poison only the address does.
+fn attempt_of(record: &WorkerRecord, attempts: u32, are_pooled: bool) -> Option<u32> {
     match record.peer {
-        Some(peer) => peer.attempt(),
-        None => sender_of(record.detail, attempts),
+        Some(peer) if !are_pooled || is_poison(record) => peer.attempt(),
+        _ => sender_of(record.detail, attempts),
     }
 }
 

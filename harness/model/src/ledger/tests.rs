@@ -392,7 +392,7 @@ fn a_connection_taken_by_a_worker_that_died_before_recording_it_was_in_flight() 
     let mut trial = trial(&[Story::Served, Story::QueueReset]);
     trial.kernel.listeners.clear();
     trial.workers[0].window_open = true;
-    let deaths = [InjectedDeath { pid: trial.workers[0].pid, at_ns: 2 * SECOND_NS }];
+    let deaths = [InjectedDeath { pid: trial.workers[0].pid, at_ns: 2 * SECOND_NS, had: None }];
     let reconciled = reconcile(&TrialRecords { deaths: &deaths, ..records(&trial, 2) });
     assert!(reconciled.books.is_balanced(), "{}", reconciled.books);
     let attempt = reconciled.attempts[1];
@@ -454,6 +454,24 @@ fn a_listener_that_holdline_closed_by_stopping_the_supervisor_reset_nobody() {
 fn a_listener_that_was_seen_after_an_attempt_did_not_end_it() {
     check_close(1, 1_000_000, 1_000_000_000, Fate::NoReply);
     check_close(-1, 1_000_000, 1_000_000_000, Fate::QueueReset);
+}
+
+#[test]
+fn what_was_closed_in_order_was_accepted_whatever_closed_then() {
+    for (ended, send_failed, expected) in [
+        (Some(Ending::Fin), false, Fate::NoReply),
+        // The reset was told to the send.
+        (Some(Ending::Fin), true, Fate::QueueReset),
+        (Some(Ending::Reset), false, Fate::QueueReset),
+        (None, false, Fate::QueueReset),
+    ] {
+        let mut trial = trial(&[Story::Served, Story::QueueReset]);
+        let client = &mut trial.client[1];
+        client.outcome = if ended == Some(Ending::Fin) { Outcome::Closed } else { Outcome::Reset };
+        (client.ended, client.send_failed) = (ended, send_failed);
+        let records = TrialRecords { workers: None, ..records(&trial, 2) };
+        assert_eq!(reconcile(&records).attempts[1].fate, expected, "{ended:?} {send_failed}");
+    }
 }
 
 proptest! {

@@ -100,6 +100,7 @@ fn check(told: &Told, mark: Option<Mark>, note: Option<fn(&Note) -> bool>) {
         end_ns: END,
     };
     let fault = FaultFact {
+        killed: false,
         fault: 0,
         at_ns: STRUCK,
         text: "poison".into(),

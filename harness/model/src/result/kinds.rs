@@ -35,6 +35,8 @@ words! {
         SendFailed = "send_failed",
         /// A server that ended its side before it had all of a request, which is none.
         HalfClosed = "half_closed",
+        /// A request that was sent once more over a fresh connection, which is none.
+        SentTwice = "sent_twice",
         /// A SYN that was sent again, which is none.
         SentAgain = "sent_again",
         /// A queue that was full.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::LossKind;
 use crate::errno::errno_in_words;
+use crate::exit::Exit;
 use crate::told::{Phrase, Told};
 use crate::words::{CrashMode, CrashStep};
 
@@ -33,7 +34,8 @@ pub enum Cause {
     /// The supervisor ended.
     SupervisorEnded {
         /// How, in words that fit "ended with …".
-        status: String,
+        #[schemars(with = "String")]
+        status: Exit,
     },
     /// A fault killed a worker.
     WorkerKilled {

@@ -43,6 +43,9 @@ pub struct WorkersResult {
     /// record it.
     #[serde(default)]
     pub inheritance: Vec<InheritanceCheck>,
+    /// What was left once the service had settled after the load; absent where that was not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled: Option<SettledResult>,
 }
 
 impl WorkersResult {
@@ -53,6 +56,32 @@ impl WorkersResult {
         let total: u64 = self.accepted.iter().sum();
         let busiest = self.accepted.iter().max().filter(|_| total > 0)?;
         Some((busiest * 100 + total / 2) / total)
+    }
+}
+
+/// What a supervisor had come to once its service had settled after the load, or the time for that was over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SettledResult {
+    /// Workers that could accept, spares included.
+    pub workers: u32,
+    /// As many as there should have been: as the scenario says, or as it was last scaled to; where workers keep
+    /// no ledger, as many as there were when the load began. `null`: not known.
+    pub wanted: Option<u32>,
+    /// Children of the supervisor that had ended and that it had not waited for.
+    pub zombies: u32,
+    /// Descriptors that the supervisor's process had open when the load began; `null`: not known.
+    pub descriptors_before: Option<u64>,
+    /// Those that it had open now; `null`: not known.
+    pub descriptors: Option<u64>,
+    /// How long it took, from the end of the load, in nanoseconds.
+    pub waited_ns: u64,
+}
+
+impl SettledResult {
+    /// Descriptors that the supervisor has open beyond those that it had when the load began; `None`: not known.
+    #[must_use]
+    pub fn descriptors_gained(&self) -> Option<u64> {
+        Some(self.descriptors?.saturating_sub(self.descriptors_before?))
     }
 }
 

@@ -210,6 +210,7 @@ mod tests {
             in_flight_max: 1,
             send_lag_max_ns: 1,
             protocol: None,
+            proxy: None,
             connection: Connection::ONE_SHOT,
         }
     }

@@ -2,7 +2,7 @@
 //! and how slowly.
 
 use super::file::{ConnectionFile, ConnectionTableFile, LoadFile};
-use super::{Connection, Timeouts};
+use super::{Connection, Pool, Timeouts};
 use crate::bounds;
 use crate::duration;
 use crate::file::{At, Problem, integer, time};
@@ -11,6 +11,7 @@ impl Connection {
     /// One request, sent and read at once.
     pub const ONE_SHOT: Self = Self {
         requests: 1,
+        pipeline: false,
         gap_ns: 0,
         connect_pause_ns: 0,
         silent: false,
@@ -18,6 +19,7 @@ impl Connection {
         read_pause_ns: 0,
         body_bytes: 0,
         half_close: false,
+        pool: None,
         every: 1,
     };
 
@@ -25,6 +27,12 @@ impl Connection {
     #[must_use]
     pub const fn is_session(&self) -> bool {
         self.requests > 1
+    }
+
+    /// Whether the server is to expect more requests on a connection than one, and to have many open at once.
+    #[must_use]
+    pub const fn keeps_alive(&self) -> bool {
+        self.is_session() || self.pool.is_some()
     }
 
     /// What this attempt does with its connection: all but every n-th are one-shot.
@@ -55,7 +63,8 @@ impl Connection {
     /// How long a connection lasts at most, if each request may take `total_ns`.
     #[must_use]
     pub const fn longest_ns(&self, total_ns: u64) -> u64 {
-        let requests = self.requests as u64;
+        // Those that are sent at once have begun at once.
+        let requests = if self.pipeline { 1 } else { self.requests as u64 };
         requests * total_ns + (requests - 1) * self.gap_ns
     }
 }
@@ -74,6 +83,7 @@ pub(super) fn connection(file: &LoadFile, timeouts: Timeouts) -> Result<Connecti
     let pause = |key, value| time(key, value, 0..=bounds::TIMEOUT_NS_MAX).map(Option::unwrap_or_default);
     let connection = Connection {
         requests: integer("requests", table.requests.as_ref(), bounds::REQUESTS)?.unwrap_or(1),
+        pipeline: pipeline(table)?,
         gap_ns: pause("gap", table.gap.as_ref())?,
         connect_pause_ns: pause("connect-pause", table.connect_pause.as_ref())?,
         silent: silent(table)?,
@@ -81,6 +91,7 @@ pub(super) fn connection(file: &LoadFile, timeouts: Timeouts) -> Result<Connecti
         read_pause_ns: pause("read-pause", table.read_pause.as_ref())?,
         body_bytes: body(table, file)?,
         half_close: table.half_close.unwrap_or(false),
+        pool: pool(table)?,
         every: integer("every", table.every.as_ref(), bounds::EVERY)?.unwrap_or(1),
     };
     check_gap(table, &connection)?;
@@ -107,12 +118,14 @@ fn silent(table: &ConnectionTableFile) -> Result<bool, Problem> {
     let Some(silent) = table.silent.as_ref().filter(|silent| silent.value) else { return Ok(false) };
     let asks = [
         ("requests", table.requests.is_some()),
+        ("pipeline", table.pipeline.is_some()),
         ("gap", table.gap.is_some()),
         ("connect-pause", table.connect_pause.is_some()),
         ("send-pause", table.send_pause.is_some()),
         ("read-pause", table.read_pause.is_some()),
         ("body", table.body.is_some()),
         ("half-close", table.half_close.is_some()),
+        ("pool", table.pool.is_some()),
     ];
     match asks.into_iter().find(|(_, is_there)| *is_there) {
         Some((key, _)) => Err(silent
@@ -120,6 +133,63 @@ fn silent(table: &ConnectionTableFile) -> Result<bool, Problem> {
             .expecting("`silent` alone, or with `every`")),
         None => Ok(true),
     }
+}
+
+/// Whoever sends all requests at once does nothing between them.
+fn pipeline(table: &ConnectionTableFile) -> Result<bool, Problem> {
+    let Some(pipeline) = table.pipeline.as_ref().filter(|pipeline| pipeline.value) else { return Ok(false) };
+    let between = [
+        ("gap", table.gap.is_some()),
+        ("send-pause", table.send_pause.is_some()),
+        ("read-pause", table.read_pause.is_some()),
+        ("body", table.body.is_some()),
+    ];
+    if let Some((key, _)) = between.into_iter().find(|(_, is_there)| *is_there) {
+        return Err(pipeline
+            .problem(format!("all requests are sent at once, so that `{key}` means nothing"))
+            .expecting("`pipeline` with `requests`, `connect-pause`, `half-close` and `every` at most"));
+    }
+    match &table.requests {
+        None => Err(pipeline
+            .problem("one request alone is no pipeline")
+            .expecting("`requests` of 2 to 1000 beside it")),
+        Some(requests) => integer::<u16>("requests", Some(requests), bounds::PIPELINED).map(|_| true),
+    }
+}
+
+/// Attempts of a pool send one request each, at once, over whichever connection is free.
+fn pool(table: &ConnectionTableFile) -> Result<Option<Pool>, Problem> {
+    let idle_timeout_ns = time("idle-timeout", table.idle_timeout.as_ref(), 1..=bounds::TIMEOUT_NS_MAX)?;
+    let Some(pool) = &table.pool else {
+        let timeout = table.idle_timeout.as_ref().map(|given| (given.span.clone(), "idle-timeout"));
+        let retry = table.retry.as_ref().map(|given| (given.span.clone(), "retry"));
+        return match timeout.or(retry) {
+            Some((span, key)) => Err(At { value: (), span }
+                .problem(format!("`{key}` is about connections that are used again, and none is"))
+                .expecting("`pool` beside it")),
+            None => Ok(None),
+        };
+    };
+    let others = [
+        ("requests", table.requests.is_some()),
+        ("pipeline", table.pipeline.is_some()),
+        ("gap", table.gap.is_some()),
+        ("connect-pause", table.connect_pause.is_some()),
+        ("silent", table.silent.is_some()),
+        ("send-pause", table.send_pause.is_some()),
+        ("read-pause", table.read_pause.is_some()),
+        ("half-close", table.half_close.is_some()),
+    ];
+    if let Some((key, _)) = others.into_iter().find(|(_, is_there)| *is_there) {
+        return Err(pool
+            .problem(format!(
+                "attempts of a pool send one request each, at once, so that `{key}` means nothing"
+            ))
+            .expecting("`pool` with `idle-timeout`, `retry`, `body` and `every` at most"));
+    }
+    let idle_max = integer("pool", Some(pool), bounds::POOL)?.unwrap_or(1);
+    let retry = table.retry.as_ref().is_none_or(|retry| retry.value);
+    Ok(Some(Pool { idle_max, idle_timeout_ns, retry }))
 }
 
 fn check_gap(table: &ConnectionTableFile, connection: &Connection) -> Result<(), Problem> {

@@ -1,12 +1,15 @@
 //! Scenario files as they are written. `scenarios/FORMAT.md` describes them for people, the JSON
 //! Schema of these types describes them for editors; what they mean is checked in `validate`.
 
+mod read;
+
 use schemars::JsonSchema;
 
 use super::{Drain, Target};
-use crate::file::{At, Bytes, Never, OneOf, Rate, Table, Time, read_one_of, unknown_word};
+use crate::file::{At, Bytes, Rate, Table, Time};
+use crate::service::file::{CloseFile, ExchangeFile, PoisonChoiceFile, ReplyFile, RequestFile};
 use crate::tls::file::TlsFile;
-use crate::wire::Protocol;
+use crate::wire::{Protocol, ProxyVersion};
 use crate::words::{CrashMode, CrashStep, Transport, Verb};
 
 /// A scenario: what happens to a supervisor.
@@ -40,6 +43,17 @@ pub struct ScenarioFile {
     pub load: At<LoadFile>,
     /// How the load client speaks TLS, in place of what the supervisor's description says.
     pub tls: Option<TlsFile>,
+    /// What attempts ask for, over HTTP. Default: what the description says.
+    pub request: Option<At<RequestFile>>,
+    /// What counts as served, over HTTP. Default: what the description says.
+    pub reply: Option<At<ReplyFile>>,
+    /// A request that crashes a worker. Default: what the description says.
+    pub poison: Option<At<PoisonChoiceFile>>,
+    /// What is said on a connection, in order, over bytes. Default: what the description says.
+    #[serde(default)]
+    pub exchange: Vec<At<ExchangeFile>>,
+    /// Who ends the connection behind the last exchange. Default: client.
+    pub close: Option<At<CloseFile>>,
     /// What is done to the system.
     #[serde(default)]
     pub fault: Vec<At<FaultFile>>,
@@ -88,6 +102,9 @@ pub struct WorkersFile {
     pub work: Option<At<Time>>,
     /// What a worker does on TERM. Default: graceful.
     pub drain: Option<Drain>,
+    /// For how long it is waited after the load until there are as many workers as there should be, up to
+    /// 2min; then it is looked at what the supervisor has left open or unreaped. Default: neither.
+    pub settle: Option<At<Time>>,
     /// Limit of open descriptors of a worker, from 16. Default: inherited.
     pub nofile: Option<At<i64>>,
     /// Limit of a worker's address space, 64MiB to 4GiB. Default: inherited.
@@ -126,6 +143,8 @@ pub struct LoadFile {
     /// What is spoken. Default: what the supervisor's workers speak, which is square where they are
     /// ours.
     pub protocol: Option<Protocol>,
+    /// The PROXY protocol, v1 or v2: a header with both ends' addresses in front of the first byte. Default: none.
+    pub proxy: Option<ProxyVersion>,
     /// What an attempt does with its connection. Default: one-shot.
     pub connection: Option<At<ConnectionFile>>,
     /// How many client addresses attempts share, 1 to 254, each for up to 31744 attempts; not with unix.
@@ -222,6 +241,8 @@ pub enum ConnectionWord {
 pub struct ConnectionTableFile {
     /// Requests on a connection, one after the other, 1 to 10000. Default: 1.
     pub requests: Option<At<i64>>,
+    /// Whether all requests are sent at once, before any reply came; with `requests` of 2 to 1000. Default: false.
+    pub pipeline: Option<At<bool>>,
     /// From a reply to the next request. Default: 0.
     pub gap: Option<At<Time>>,
     /// Pause between the end of the handshake and the first byte. Default: 0.
@@ -236,6 +257,13 @@ pub struct ConnectionTableFile {
     pub body: Option<At<Bytes>>,
     /// Whether the client ends its side behind the last request. Default: false.
     pub half_close: Option<bool>,
+    /// Attempts use idle connections of others again, and keep so many of them, 1 to 10000. Default: no pool.
+    pub pool: Option<At<i64>>,
+    /// With `pool`: after how long an idle connection is not used again. Default: as the server says, or never.
+    pub idle_timeout: Option<At<Time>>,
+    /// With `pool`: whether what fails on a connection that was used before, and before a byte of its reply came, is
+    /// sent once more over a fresh one. Default: true.
+    pub retry: Option<At<bool>>,
     /// Only every n-th attempt is like this, counted from 1; all others are one-shot. Default: 1.
     pub every: Option<At<i64>>,
 }
@@ -374,62 +402,4 @@ pub enum ExpectFile {
     Number(i64),
     /// A sign (`<`, `<=`, `=`, `!=`, `>=`, `>`) and a number or time, for example `< 250ms`.
     Text(String),
-}
-
-read_one_of!(
-    TimeoutFile,
-    OneOf::<Self, TimeoutsFile>::new("a time, or a table of connect, first-byte and total")
-        .text(|text| text.parse().map(Self::Total))
-        .table(Self::Each)
-);
-
-read_one_of!(
-    ConnectionFile,
-    OneOf::<Self, Box<ConnectionTableFile>>::new(CONNECTION_EXPECTED).text(connection).table(Self::Table)
-);
-read_one_of!(
-    AtFile,
-    OneOf::<Self, MomentFile>::new("a time, or a table of attempt, fraction, or after and delay")
-        .text(|text| text.parse().map(Self::Time))
-        .table(Self::Moment)
-);
-read_one_of!(
-    FaultRef,
-    OneOf::<Self, Never>::new("the name of an earlier fault, or its index from 0")
-        .text(|text| Ok(Self::Name(text.to_owned())))
-        .number(Self::Index)
-);
-read_one_of!(
-    ControlFile,
-    OneOf::<Self, ControlTableFile>::new("a control verb, or a table of verb and workers")
-        .text(|text| text.parse().map(Self::Verb).map_err(|word| unknown_word(&word)))
-        .table(Self::Table)
-);
-read_one_of!(
-    UserFile,
-    OneOf::<Self, Never>::new("the name of a user, or its id")
-        .text(|text| Ok(Self::Name(text.to_owned())))
-        .number(Self::Id)
-);
-read_one_of!(
-    SysctlFile,
-    OneOf::<Self, Never>::new("a number or a string")
-        .text(|text| Ok(Self::Text(text.to_owned())))
-        .number(Self::Number)
-);
-read_one_of!(
-    ExpectFile,
-    OneOf::<Self, Never>::new("a number, or a string such as \"< 250ms\"; names with a dot stand in quotes")
-        .text(|text| Ok(Self::Text(text.to_owned())))
-        .number(Self::Number)
-);
-
-const CONNECTION_EXPECTED: &str =
-    "\"one-shot\", or a table of requests, gap, send-pause, read-pause, body, half-close and every";
-
-fn connection(text: &str) -> Result<ConnectionFile, String> {
-    match text {
-        "one-shot" => Ok(ConnectionFile::Word(ConnectionWord::OneShot)),
-        other => Err(format!("there is no connection `{other}`, expected {CONNECTION_EXPECTED}")),
-    }
 }

@@ -35,6 +35,7 @@ pub(super) fn load(file: &At<LoadFile>) -> Result<Load, Problem> {
         send_lag_max_ns: time("send-lag", file.send_lag.as_ref(), 1..=bounds::SEND_LAG_NS_MAX)?
             .unwrap_or(bounds::SEND_LAG_NS_DEFAULT),
         protocol: file.protocol,
+        proxy: file.proxy,
         connection: connection(file, timeouts)?,
     };
     check_extent(file, &load)?;

@@ -16,9 +16,10 @@ pub use validate::parse;
 use std::collections::BTreeMap;
 
 use crate::metric::Expectation;
+use crate::service::Service;
 use crate::signals::Signal;
 use crate::tls::Tls;
-use crate::wire::{Clients, Poison, Protocol};
+use crate::wire::{Clients, Poison, Protocol, ProxyVersion};
 use crate::words::{CrashMode, CrashStep, Grade, Transport, Verb};
 
 /// What happens in a trial: listener, workers, load, faults, expectations.
@@ -44,6 +45,8 @@ pub struct Scenario {
     pub load: Load,
     /// How the load client speaks TLS, in place of what the supervisor's description says.
     pub tls: Option<Tls>,
+    /// What services understand, where it is not what their descriptions say.
+    pub service: Service,
     /// What is done to the system.
     pub faults: Vec<Fault>,
     /// What must hold at the end.
@@ -86,6 +89,9 @@ pub struct Workers {
     pub work_ns: u64,
     /// What a worker does on TERM.
     pub drain: Drain,
+    /// For how long it is waited after the load until there are as many workers as there should be, in
+    /// nanoseconds; `None`: not at all, and it is not looked at.
+    pub settle_ns: Option<u64>,
     /// Limit of open descriptors of a worker; `None`: inherited.
     pub nofile: Option<u64>,
     /// Limit of a worker's address space, in bytes; `None`: inherited.
@@ -137,6 +143,8 @@ pub struct Load {
     pub send_lag_max_ns: u64,
     /// What is spoken; `None`: whatever the supervisor's workers speak.
     pub protocol: Option<Protocol>,
+    /// The header of the PROXY protocol in front of the first byte.
+    pub proxy: Option<ProxyVersion>,
     /// What an attempt does with its connection.
     pub connection: Connection,
 }
@@ -146,6 +154,8 @@ pub struct Load {
 pub struct Connection {
     /// Requests on a connection, one after the other, at least 1.
     pub requests: u16,
+    /// Whether they are all sent at once, before any reply came.
+    pub pipeline: bool,
     /// From a reply to the next request, in nanoseconds; the connection is idle in between.
     pub gap_ns: u64,
     /// Pause between the end of the handshake and the first byte, in nanoseconds: a client that
@@ -162,8 +172,21 @@ pub struct Connection {
     pub body_bytes: u32,
     /// Whether the client ends its side of the connection behind the last request (`shutdown`).
     pub half_close: bool,
+    /// The pool from which attempts take connections that others have opened, and to which they give them.
+    pub pool: Option<Pool>,
     /// Only every n-th attempt is like this, counted from 1, and all others are one-shot; at least 1.
     pub every: u32,
+}
+
+/// A pool of connections, as keep-alive clients have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    /// The most idle connections that it keeps, at least 1.
+    pub idle_max: u32,
+    /// After how many nanoseconds of idleness the client itself does not use a connection again; `None`: it does.
+    pub idle_timeout_ns: Option<u64>,
+    /// Whether what fails on a connection that was used before is sent once more, over a fresh one.
+    pub retry: bool,
 }
 
 /// When attempts are due.

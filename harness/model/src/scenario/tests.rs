@@ -92,6 +92,7 @@ fn defaults_are_as_documented() {
         boot_ns: 0,
         work_ns: 0,
         drain: Drain::Graceful,
+        settle_ns: None,
         nofile: None,
         memory_bytes: None,
         user: None,
@@ -108,6 +109,7 @@ fn defaults_are_as_documented() {
         clients: None,
         in_flight_max: 10_000,
         send_lag_max_ns: second / 20,
+        proxy: None,
         protocol: None,
         connection: Connection::ONE_SHOT,
     };
@@ -452,6 +454,24 @@ fn every_kind_of_connection_is_read() {
         ("{ silent = false, requests = 2 }", Connection { requests: 2, ..one_shot }),
         ("{ half-close = true }", Connection { half_close: true, ..one_shot }),
         ("{ body = \"64KiB\" }", Connection { body_bytes: 1 << 16, ..one_shot }),
+        (
+            "{ requests = 1000, pipeline = true, half-close = true }",
+            Connection { requests: 1000, pipeline: true, half_close: true, ..one_shot },
+        ),
+        ("{ requests = 2, pipeline = false }", Connection { requests: 2, ..one_shot }),
+        (
+            "{ pool = 8 }",
+            Connection { pool: Some(Pool { idle_max: 8, idle_timeout_ns: None, retry: true }), ..one_shot },
+        ),
+        (
+            "{ pool = 1, idle-timeout = \"4s\", retry = false, body = \"1KiB\", every = 2 }",
+            Connection {
+                pool: Some(Pool { idle_max: 1, idle_timeout_ns: Some(4000 * ms), retry: false }),
+                body_bytes: 1024,
+                every: 2,
+                ..one_shot
+            },
+        ),
     ] {
         let load =
             format!("arrivals = {{ closed = 1 }}\nattempts = 3\nprotocol = \"http\"\nconnection = {text}");
@@ -489,6 +509,17 @@ fn wrong_connections() {
         ("{ silent = true, requests = 2 }", 25, "so that `requests` means nothing"),
         ("{ silent = true, connect-pause = \"1s\" }", 25, "expected `silent` alone, or with `every`"),
         ("{ half-close = \"yes\" }", 29, "expected a boolean"),
+        ("{ pipeline = true }", 27, "expected `requests` of 2 to 1000 beside it"),
+        ("{ requests = 1001, pipeline = true }", 27, "expected 2 to 1000"),
+        ("{ requests = 2, pipeline = true, gap = \"1ms\" }", 41, "so that `gap` means nothing"),
+        ("{ pipeline = true, pool = 2 }", 27, "expected"),
+        ("{ pool = 0 }", 23, "expected 1 to 10000"),
+        ("{ pool = true }", 23, "expected"),
+        ("{ retry = true }", 24, "expected `pool` beside it"),
+        ("{ idle-timeout = \"1s\" }", 31, "expected `pool` beside it"),
+        ("{ pool = 8, idle-timeout = \"3min\" }", 41, "at most 120s"),
+        ("{ pool = 8, requests = 2 }", 23, "so that `requests` means nothing"),
+        ("{ silent = true, pool = 2 }", 25, "so that `pool` means nothing"),
     ] {
         let load = format!("arrivals = {{ closed = 1 }}\nattempts = 3\nconnection = {connection}");
         wrong(&with_load(&load), 6, column, fragment);

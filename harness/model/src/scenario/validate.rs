@@ -11,6 +11,8 @@ use crate::duration;
 use crate::expect;
 use crate::file::{At, Bytes, FileError, Problem, Source, Table, check_scenario_name, integer, time, word};
 use crate::metric::{self, Expectation};
+use crate::service::file::ServiceFile;
+use crate::service::{self, Origin, Service};
 use crate::tls;
 use crate::words::{CrashMode, Grade, Transport, UnknownWord, nearest};
 
@@ -46,6 +48,7 @@ fn scenario(file: ScenarioFile) -> Result<Scenario, Problem> {
     check_addresses(listen.transport, file.load.value.clients.as_ref())?;
     check_measured(listen.transport, &file.expect)?;
     check_sysctls(listen.transport, &file.sysctl)?;
+    let service = understood(&file)?;
     Ok(Scenario {
         name: file.name.value,
         asks: file.asks.value,
@@ -55,6 +58,7 @@ fn scenario(file: ScenarioFile) -> Result<Scenario, Problem> {
         reference: reference(file.reference)?,
         listen,
         workers,
+        service,
         load,
         tls: file.tls.as_ref().map(|file| tls::file::tls(file, tls::Beside::Scenario)).transpose()?,
         faults,
@@ -62,6 +66,18 @@ fn scenario(file: ScenarioFile) -> Result<Scenario, Problem> {
         sysctls: sysctls(file.sysctl)?,
         sample_accepts: file.kernel.sample_accepts,
     })
+}
+
+/// What services understand, where the scenario says so.
+fn understood(file: &ScenarioFile) -> Result<Service, Problem> {
+    let said = ServiceFile {
+        request: file.request.as_ref(),
+        reply: file.reply.as_ref(),
+        poison: file.poison.as_ref(),
+        exchange: &file.exchange,
+        close: file.close.as_ref(),
+    };
+    service::service(said, file.load.value.protocol, Origin::Scenario)
 }
 
 fn means(table: Table<String>) -> Result<BTreeMap<Grade, String>, Problem> {
@@ -108,6 +124,7 @@ fn workers(file: &WorkersFile) -> Result<Workers, Problem> {
         boot_ns: time("boot", file.boot.as_ref(), 0..=bounds::BOOT_NS_MAX)?.unwrap_or(0),
         work_ns: time("work", file.work.as_ref(), 0..=bounds::BOOT_NS_MAX)?.unwrap_or(0),
         drain: file.drain.unwrap_or(Drain::Graceful),
+        settle_ns: time("settle", file.settle.as_ref(), 1..=bounds::BOOT_NS_MAX)?,
         nofile: integer("nofile", file.nofile.as_ref(), bounds::NOFILE)?,
         memory_bytes: file.memory.as_ref().map(memory).transpose()?,
         user: file.user.as_ref().map(user).transpose()?,

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::{Holder, Passing, Protocol, Runs, WorkerKind};
 use crate::file::{At, OneOf, Table, Time, read_one_of, unknown_word};
+use crate::service::file::{CloseFile, ExchangeFile, PoisonChoiceFile, ReplyFile, RequestFile};
 use crate::tls::file::TlsFile;
 use crate::words::{Transport, UnknownWord, nearest};
 
@@ -34,11 +35,21 @@ pub struct SupervisorFile {
     /// The kind of worker it runs where `--worker` names none. Default: rust.
     pub worker: Option<WorkerKind>,
     /// What its workers speak. Default: square.
-    pub protocol: Option<Protocol>,
+    pub protocol: Option<At<Protocol>>,
     /// How the load client speaks TLS to it. Default: it does not.
     pub tls: Option<TlsFile>,
-    /// Whether a request that makes no sense can make its workers fail. Default: true.
-    pub poison: Option<bool>,
+    /// What attempts ask for, over HTTP. Default: GET /square?n={n}, with a square as the reply.
+    pub request: Option<At<RequestFile>>,
+    /// What counts as served, over HTTP. Default: a complete reply with a status of 2xx.
+    pub reply: Option<At<ReplyFile>>,
+    /// A request that crashes a worker, or whether one that makes no sense does. Default: true; where the service has
+    /// requests of its own, the worker that has the request is killed instead.
+    pub poison: Option<At<PoisonChoiceFile>>,
+    /// What is said on a connection, in order, over bytes.
+    #[serde(default)]
+    pub exchange: Vec<At<ExchangeFile>>,
+    /// Who ends the connection behind the last exchange. Default: client.
+    pub close: Option<At<CloseFile>>,
     /// Who holds the listener, and how workers get it.
     pub socket: SocketFile,
     /// Transports that it can listen on. Default: all.

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::service::Service;
 use crate::signals::Signal;
 use crate::tls::Tls;
 pub use crate::wire::Protocol;
@@ -41,6 +42,8 @@ pub struct Supervisor {
     pub tls: Option<Tls>,
     /// Whether a request that makes no sense can make its workers fail.
     pub poison: bool,
+    /// What it understands, where that is no squares.
+    pub service: Service,
     /// Who holds the listener, and how workers get it.
     pub socket: Socket,
     /// Transports that it can listen on.

@@ -14,6 +14,8 @@ use crate::bounds;
 use crate::file::{
     At, FileError, Problem, Source, Table, check_name, check_scenario_name, integer, time, word,
 };
+use crate::service::file::{PoisonChoiceFile, ServiceFile};
+use crate::service::{self, Origin, Service};
 use crate::signals::Signal;
 use crate::template::{self, PLACEHOLDERS, TemplateError};
 use crate::tls;
@@ -37,13 +39,14 @@ pub fn parse(text: &str, origin: &str) -> Result<Supervisor, FileError> {
     supervisor(file).map_err(|problem| source.locate(problem))
 }
 
-fn supervisor(file: SupervisorFile) -> Result<Supervisor, Problem> {
+fn supervisor(mut file: SupervisorFile) -> Result<Supervisor, Problem> {
     check_name(&file.name)?;
     if file.about.value.trim().is_empty() {
         return Err(file.about.problem("about is empty").expecting("what the supervisor is, in a line"));
     }
-    let runs = non_empty("runs", file.runs, vec![Runs::Command])?;
-    let protocol = file.protocol.unwrap_or(default_protocol(&runs));
+    let runs = non_empty("runs", file.runs.take(), vec![Runs::Command])?;
+    let protocol = file.protocol.as_ref().map_or(default_protocol(&runs), |protocol| protocol.value);
+    let service = understood(&file, protocol)?;
     let ready = ready(file.ready.as_ref(), &runs, file.socket.passing.value, protocol)?;
     Ok(Supervisor {
         name: file.name.value,
@@ -54,7 +57,8 @@ fn supervisor(file: SupervisorFile) -> Result<Supervisor, Problem> {
         worker: file.worker.unwrap_or(WorkerKind::Rust),
         protocol,
         tls: file.tls.as_ref().map(|file| tls::file::tls(file, tls::Beside::Description)).transpose()?,
-        poison: file.poison.unwrap_or(true),
+        poison: !matches!(file.poison, Some(At { value: PoisonChoiceFile::Whether(false), .. })),
+        service,
         socket: Socket { holder: file.socket.holder, passing: file.socket.passing.value },
         transports: non_empty("transports", file.transports, Transport::ALL.to_vec())?,
         workers_min: integer("workers-min", file.workers_min.as_ref(), bounds::WORKERS)?.unwrap_or(1),
@@ -78,6 +82,27 @@ fn supervisor(file: SupervisorFile) -> Result<Supervisor, Problem> {
         single_process: file.single_process,
         runs,
     })
+}
+
+/// What it understands. Bytes mean nothing by themselves.
+fn understood(file: &SupervisorFile, protocol: Protocol) -> Result<Service, Problem> {
+    let service = service::service(
+        ServiceFile {
+            request: file.request.as_ref(),
+            reply: file.reply.as_ref(),
+            poison: file.poison.as_ref(),
+            exchange: &file.exchange,
+            close: file.close.as_ref(),
+        },
+        Some(protocol),
+        Origin::Description,
+    )?;
+    match &file.protocol {
+        Some(place) if protocol == Protocol::Bytes && service.exchanges.is_none() => Err(place
+            .problem("nothing says which bytes are sent")
+            .expecting("[[exchange]], with what is sent and what is expected")),
+        _ => Ok(service),
+    }
 }
 
 fn default_protocol(runs: &[Runs]) -> Protocol {

@@ -93,6 +93,11 @@ impl Body {
         matches!(self.next, Next::Content(Content::Close))
     }
 
+    /// How much of its content has been read, in bytes.
+    pub(super) const fn content_bytes(&self) -> u64 {
+        self.content_bytes
+    }
+
     /// Takes the next piece, and hands out its content.
     pub(super) fn take(&mut self, bytes: &[u8], mut each: impl FnMut(&[u8])) -> Taken {
         let mut from = 0;

@@ -1,5 +1,7 @@
 //! The square protocol over HTTP/1.1, as far as holdline needs it: `/square?n=7`, and the line as the body.
 //!
+//! A service that has requests of its own is asked those: see `own.rs`.
+//!
 //! What a server may send is bounded and never trusted: a reply that is malformed, too long, or not
 //! what was asked for is not the right one, and one that ends too early is truncated.
 
@@ -10,8 +12,12 @@ use percent_encoding::percent_decode;
 
 use super::body::Framing;
 use super::request::Request;
-use super::rest::{Excerpt, Framed, Heard, Wrong};
+use super::rest::{Excerpt, Framed, Heard, Keeps, Wrong};
+use super::script::{HttpScript, Script, version_of};
 use super::speak::{Ask, Asked, Can, Head, Speak};
+use super::text::Text;
+
+mod own;
 
 /// The longest head of a request that a worker reads, in bytes.
 const REQUEST_BYTES_MAX: usize = 8192;
@@ -30,11 +36,17 @@ pub(super) struct Http;
 
 impl Speak for Http {
     const CAN: Can = Can { poison: true, body: true, say_last: true };
-    // Behind the head, what holds an answer: the framing of chunks is bounded, too.
-    const REPLY_BYTES_MAX: usize = 3 * HEAD_BYTES_MAX;
     const REQUEST_BYTES_MAX: usize = REQUEST_BYTES_MAX;
 
-    fn encode(ask: &Ask, into: &mut Vec<u8>) {
+    /// Behind the head, what holds an answer: the framing of chunks is bounded, too.
+    fn reply_bytes_max(script: &Script) -> usize {
+        own(script).map_or(3 * HEAD_BYTES_MAX, own::reply_bytes_max)
+    }
+
+    fn encode(ask: &Ask, script: &Script, into: &mut Vec<u8>) {
+        if let Some(script) = own(script) {
+            return own::encode(ask, script, into);
+        }
         let mut put = |text: &str| into.extend_from_slice(text.as_bytes());
         put(if ask.body_bytes > 0 { "POST " } else { "GET " });
         put(TARGET);
@@ -49,8 +61,15 @@ impl Speak for Http {
         put("\r\n\r\n");
     }
 
-    fn judge(ask: &Ask, reply: &[u8], at_end: bool) -> Heard {
-        match parse(reply) {
+    fn body<'a>(ask: &Ask, script: &'a Script) -> Option<&'a Text> {
+        own(script).and_then(|script| own::body(ask, script))
+    }
+
+    fn judge(ask: &Ask, script: &Script, reply: &[u8], at_end: bool) -> Heard {
+        if let Some(script) = own(script) {
+            return own::judge(ask, script, reply, at_end);
+        }
+        match parse(reply, Asks::default()) {
             Reply::Part => Heard::Part,
             Reply::Wrong(why) => Heard::Wrong(why),
             Reply::Headed(headed) => headed.framed().judge(ask.request(), at_end),
@@ -58,7 +77,7 @@ impl Speak for Http {
     }
 
     fn excerpt(reply: &[u8]) -> Excerpt {
-        let content = match parse(reply) {
+        let content = match parse(reply, Asks::default()) {
             Reply::Headed(headed) => headed.framed().excerpt(),
             Reply::Part | Reply::Wrong(_) => Excerpt::of(reply),
         };
@@ -90,6 +109,14 @@ impl Speak for Http {
 
     fn refuse(keeps: bool) -> Vec<u8> {
         response("404 Not Found", "only /square?n=NUMBER is served\n", keeps)
+    }
+}
+
+/// What is said to a service that has requests of its own.
+const fn own(script: &Script) -> Option<&HttpScript> {
+    match script {
+        Script::Http(script) => Some(script),
+        Script::Squares | Script::Bytes(_) => None,
     }
 }
 
@@ -144,19 +171,30 @@ struct Headed<'a> {
     /// How many bytes the head takes, those of interim replies included.
     head_bytes: usize,
     /// Whether the server would go on over the same connection.
-    keeps: bool,
+    keeps: Keeps,
+    /// The version that the head names, 0 if none.
+    version: u16,
+}
+
+/// What was asked for, as far as it decides how a reply is to be read.
+#[derive(Debug, Clone, Copy, Default)]
+struct Asks<'a> {
+    /// Whether for a head alone, to which no body belongs, whatever it says (RFC 9112, section 6.3).
+    head_alone: bool,
+    /// The header that names the version.
+    version: Option<&'a str>,
 }
 
 impl<'a> Headed<'a> {
     fn framed(&self) -> Framed<'a> {
-        let Self { framing, behind: bytes, head_bytes, keeps, status } = *self;
+        let Self { framing, behind: bytes, head_bytes, keeps, status, version: _ } = *self;
         let wrong = (!(200..300).contains(&status)).then_some(Wrong::Status(status));
         Framed { framing, bytes, head_bytes, wrong, keeps }
     }
 }
 
 /// Reads the head of a reply.
-fn parse(bytes: &[u8]) -> Reply<'_> {
+fn parse<'a>(bytes: &'a [u8], asks: Asks<'_>) -> Reply<'a> {
     let mut from = 0;
     loop {
         let mut headers = [EMPTY_HEADER; HEADERS_MAX];
@@ -174,12 +212,22 @@ fn parse(bytes: &[u8]) -> Reply<'_> {
             // to switch protocols.
             100..200 if status != 101 && body_from <= HEAD_BYTES_MAX => from = body_from,
             200..1000 => {
-                let keeps = keeps(response.version, response.headers);
+                let keeps = keeping(response.version, response.headers);
                 let Some(framing) = framing(status, response.headers) else {
                     return Reply::Wrong(Wrong::Malformed);
                 };
+                let framing = if asks.head_alone { Framing::Length(0) } else { framing };
+                let name = asks.version.and_then(|name| named(response.headers, name).last());
+                let version = name.map_or(0, |header| version_of(header.value));
                 let behind = &bytes[body_from..];
-                return Reply::Headed(Headed { status, framing, behind, head_bytes: body_from, keeps });
+                return Reply::Headed(Headed {
+                    status,
+                    framing,
+                    behind,
+                    head_bytes: body_from,
+                    keeps,
+                    version,
+                });
             }
             100..200 if status != 101 => return Reply::Wrong(Wrong::TooLong),
             _ => return Reply::Wrong(Wrong::Malformed),
@@ -206,6 +254,21 @@ fn framing(status: u16, headers: &[Header<'_>]) -> Option<Framing> {
     is_sound.then_some(Framing::Length(length))
 }
 
+/// Whether a server would go on, and for how long. `Keep-Alive` has parameters of which two are in use (RFC 2068,
+/// section 19.7.1.1): `timeout`, in seconds of idleness, and `max`, how many requests more it would take.
+fn keeping(version: Option<u8>, headers: &[Header<'_>]) -> Keeps {
+    let parameter = |name: &str| -> Option<u32> {
+        let parameters = named(headers, "keep-alive").flat_map(|header| tokens(header.value));
+        let mut values = parameters.filter_map(|token| {
+            let (key, value) = std::str::from_utf8(token).ok()?.split_once('=')?;
+            let is_named = key.trim().eq_ignore_ascii_case(name);
+            is_named.then(|| value.trim().trim_matches('"').parse().ok()).flatten()
+        });
+        values.next()
+    };
+    Keeps { keeps: keeps(version, headers) && parameter("max") != Some(0), idle_s_max: parameter("timeout") }
+}
+
 fn keeps(version: Option<u8>, headers: &[Header<'_>]) -> bool {
     let says = |word: &[u8]| {
         named(headers, "connection")
@@ -215,7 +278,7 @@ fn keeps(version: Option<u8>, headers: &[Header<'_>]) -> bool {
     !says(b"close") && (version == Some(1) || says(b"keep-alive"))
 }
 
-fn named<'a>(headers: &'a [Header<'a>], name: &'a str) -> impl Iterator<Item = &'a Header<'a>> {
+fn named<'h, 'b>(headers: &'h [Header<'b>], name: &'h str) -> impl Iterator<Item = &'h Header<'b>> {
     headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name))
 }
 

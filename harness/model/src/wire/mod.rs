@@ -8,14 +8,19 @@
 
 mod address;
 mod body;
+mod bytes;
 mod http;
 mod protocol;
+mod proxy;
 mod reply;
 mod request;
 mod rest;
+mod script;
+mod search;
 mod shared;
 mod speak;
 mod square;
+mod text;
 
 pub use self::address::{
     Address, CLIENT_V6_PREFIX, CLIENT_V6_PREFIX_LEN, NotAnAddress, Peer, SERVER_V4, SERVER_V6, asker,
@@ -24,11 +29,18 @@ pub use self::address::{
 pub use self::body::CONTENT_BYTES_MAX;
 pub use self::http::{HEAD_BYTES_MAX, HEADERS_MAX};
 pub use self::protocol::Protocol;
+pub use self::proxy::{Ends, PROXY_HEADER_BYTES_MAX, ProxyHeader, ProxyVersion};
 pub use self::reply::{ReplyFields, WrongReply, parse_reply, reply_line};
 pub use self::request::{Poison, Request};
 pub use self::rest::{EXCERPT_BYTES_MAX, Excerpt, Heard, Rest, Right, Wrong};
+pub use self::script::{
+    AnswerEnd, BytesScript, Content, Exchange, Expect, HttpReply, HttpRequest, HttpScript, LOOKED_BYTES_MAX,
+    Script, Statuses, VersionIn,
+};
+pub use self::search::{NotAnExpression, Search};
 pub use self::shared::Clients;
 pub use self::speak::{Ask, Asked, Can, Head};
+pub use self::text::{Number, Text};
 
 /// The longest request line that a worker reads, newline included, in bytes.
 pub const REQUEST_BYTES_MAX: usize = 64;

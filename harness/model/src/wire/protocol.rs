@@ -4,8 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rest::{Excerpt, Heard, Wrong};
+use super::script::Script;
 use super::speak::{Ask, Can, Head, Speak};
-use super::{http, square};
+use super::text::Text;
+use super::{bytes, http, square};
 
 /// Makes the list of protocols, and hands each call to the one that is spoken.
 macro_rules! protocols {
@@ -34,8 +36,8 @@ macro_rules! protocols {
 
             /// The most bytes of a reply that are kept until it can be judged.
             #[must_use]
-            pub const fn reply_bytes_max(self) -> usize {
-                match self { $(Self::$name => <$speaker as Speak>::REPLY_BYTES_MAX,)+ }
+            pub fn reply_bytes_max(self, script: &Script) -> usize {
+                match self { $(Self::$name => <$speaker as Speak>::reply_bytes_max(script),)+ }
             }
 
             /// The most bytes of a request that a worker reads, but for its body.
@@ -45,16 +47,22 @@ macro_rules! protocols {
             }
 
             /// Appends a request, but for its body.
-            pub fn encode(self, ask: &Ask, into: &mut Vec<u8>) {
-                match self { $(Self::$name => <$speaker>::encode(ask, into),)+ }
+            pub fn encode(self, ask: &Ask, script: &Script, into: &mut Vec<u8>) {
+                match self { $(Self::$name => <$speaker>::encode(ask, script, into),)+ }
+            }
+
+            /// The body of a request that stands in the script and was not appended with it, as it is long.
+            #[must_use]
+            pub fn body<'a>(self, ask: &Ask, script: &'a Script) -> Option<&'a Text> {
+                match self { $(Self::$name => <$speaker as Speak>::body(ask, script),)+ }
             }
 
             /// Judges all that has come of a reply. `at_end`: nothing more will come.
             #[must_use]
-            pub fn judge(self, ask: &Ask, reply: &[u8], at_end: bool) -> Heard {
-                let heard = match self { $(Self::$name => <$speaker>::judge(ask, reply, at_end),)+ };
+            pub fn judge(self, ask: &Ask, script: &Script, reply: &[u8], at_end: bool) -> Heard {
+                let heard = match self { $(Self::$name => <$speaker>::judge(ask, script, reply, at_end),)+ };
                 match heard {
-                    Heard::Part if reply.len() > self.reply_bytes_max() => Heard::Wrong(Wrong::TooLong),
+                    Heard::Part if reply.len() > self.reply_bytes_max(script) => Heard::Wrong(Wrong::TooLong),
                     heard => heard,
                 }
             }
@@ -92,6 +100,8 @@ protocols! {
     Square("square") => square::Square,
     /// The square protocol over HTTP/1.1.
     Http("http") => http::Http,
+    /// Bytes, in exchanges that a description or a scenario lists.
+    Bytes("bytes") => bytes::Bytes,
 }
 
 #[cfg(test)]

@@ -41,6 +41,8 @@ pub struct Right {
     pub version: u16,
     /// Whether the server would go on over the same connection.
     pub keeps: bool,
+    /// For how many seconds the server leaves the connection open once it is idle, where it says so.
+    pub idle_s_max: Option<u32>,
 }
 
 /// How many first bytes of a reply that is not the answer are kept.
@@ -61,7 +63,14 @@ pub type Excerpt = Start<EXCERPT_BYTES_MAX>;
 pub struct Rest {
     body: Body,
     verdict: Result<u16, Wrong>,
-    keeps: bool,
+    keeps: Keeps,
+}
+
+/// Whether a server would go on over the same connection, and for how many seconds of idleness, if it says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Keeps {
+    pub(super) keeps: bool,
+    pub(super) idle_s_max: Option<u32>,
 }
 
 /// Content that is to be judged, with its framing, behind a head that has been read.
@@ -74,7 +83,14 @@ pub(super) struct Framed<'a> {
     /// Why the head alone makes the reply wrong.
     pub(super) wrong: Option<Wrong>,
     /// Whether the server would go on over the same connection.
-    pub(super) keeps: bool,
+    pub(super) keeps: Keeps,
+}
+
+impl Keeps {
+    /// For as long as anybody likes.
+    pub(super) const ALWAYS: Self = Self { keeps: true, idle_s_max: None };
+    /// Not at all.
+    pub(super) const NEVER: Self = Self { keeps: false, idle_s_max: None };
 }
 
 impl<const MAX: usize> Start<MAX> {
@@ -99,7 +115,7 @@ impl<const MAX: usize> Start<MAX> {
         self.length += count;
     }
 
-    const fn is_full(&self) -> bool {
+    pub(super) const fn is_full(&self) -> bool {
         self.length == MAX
     }
 }
@@ -119,7 +135,7 @@ impl Framed<'_> {
             Taken::All if at_end && body.ends_by_close() => match verdict() {
                 // Where the close ends the body, half of an answer is no wrong one.
                 Err(Wrong::Answer) if begins_answer(start.as_bytes(), request) => Heard::Part,
-                verdict => heard(verdict, self.head_bytes + self.bytes.len(), false),
+                verdict => heard(verdict, self.head_bytes + self.bytes.len(), Keeps::NEVER),
             },
             Taken::All if start.is_full() && !at_end => {
                 Heard::Long(Rest { body, verdict: verdict(), keeps: self.keeps })
@@ -143,6 +159,11 @@ impl Framed<'_> {
 }
 
 impl Rest {
+    /// The rest of a reply with this body, whose beginning was judged.
+    pub(super) const fn new(body: Body, verdict: Result<u16, Wrong>, keeps: Keeps) -> Self {
+        Self { body, verdict, keeps }
+    }
+
     /// Goes on with the next piece. Of the right reply, the number of bytes is of this piece. `at_end`:
     /// nothing more will come.
     #[must_use]
@@ -151,15 +172,17 @@ impl Rest {
             Taken::Malformed => Heard::Wrong(Wrong::Malformed),
             Taken::TooLong => Heard::Wrong(Wrong::TooLong),
             Taken::End(count) => heard(self.verdict, count, self.keeps),
-            Taken::All if at_end && self.body.ends_by_close() => heard(self.verdict, bytes.len(), false),
+            Taken::All if at_end && self.body.ends_by_close() => {
+                heard(self.verdict, bytes.len(), Keeps::NEVER)
+            }
             Taken::All => Heard::Part,
         }
     }
 }
 
-fn heard(verdict: Result<u16, Wrong>, bytes: usize, keeps: bool) -> Heard {
+pub(super) fn heard(verdict: Result<u16, Wrong>, bytes: usize, Keeps { keeps, idle_s_max }: Keeps) -> Heard {
     match verdict {
-        Ok(version) => Heard::Right(Right { bytes, version, keeps }),
+        Ok(version) => Heard::Right(Right { bytes, version, keeps, idle_s_max }),
         Err(why) => Heard::Wrong(why),
     }
 }

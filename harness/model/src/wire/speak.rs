@@ -7,6 +7,8 @@
 use super::number_of;
 use super::request::{Poison, Request};
 use super::rest::{Excerpt, Heard};
+use super::script::Script;
+use super::text::{Number, Text};
 
 /// A request of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub struct Ask {
     pub attempt: u32,
     /// Which request on its connection it is, from 0.
     pub exchange: u16,
+    /// Which turn of the request is meant, of those that its [`Script`] has.
+    pub turn: u16,
     /// The fault that it carries.
     pub poison: Option<Poison>,
     /// Whether the client would go on over the same connection.
@@ -31,6 +35,12 @@ impl Ask {
             Some(poison) => Request::Poison(poison),
             None => Request::Square(number_of(self.attempt, self.exchange.into())),
         }
+    }
+
+    /// The number that stands for it where a service has requests of its own.
+    #[must_use]
+    pub fn number(&self) -> Number {
+        Number::new(number_of(self.attempt, self.exchange.into()))
     }
 }
 
@@ -72,16 +82,22 @@ pub struct Head {
 pub(super) trait Speak {
     const CAN: Can;
     /// The most bytes of a reply that are kept until it can be judged.
-    const REPLY_BYTES_MAX: usize;
+    fn reply_bytes_max(script: &Script) -> usize;
     /// The most bytes of a request that a worker reads, but for its body.
     const REQUEST_BYTES_MAX: usize;
 
     /// Appends a request, but for its body. To allocate nothing is up to whoever keeps room.
-    fn encode(ask: &Ask, into: &mut Vec<u8>);
+    fn encode(ask: &Ask, script: &Script, into: &mut Vec<u8>);
+
+    /// The body that stands in the script and was not appended with the request, as it is long.
+    fn body<'a>(ask: &Ask, script: &'a Script) -> Option<&'a Text> {
+        let _ = (ask, script);
+        None
+    }
 
     /// Judges all that has come since the request was due. `at_end`: nothing more will come, which may
     /// be what ends the reply. Allocates nothing.
-    fn judge(ask: &Ask, reply: &[u8], at_end: bool) -> Heard;
+    fn judge(ask: &Ask, script: &Script, reply: &[u8], at_end: bool) -> Heard;
 
     /// The first bytes of what a reply says, or of all of it where it says nothing that can be told apart.
     /// Allocates nothing.

@@ -4,7 +4,8 @@
 use super::body::Framing;
 use super::reply::judge_line;
 use super::request::Request;
-use super::rest::{Excerpt, Framed, Heard, Right, Wrong};
+use super::rest::{Excerpt, Framed, Heard, Keeps, Right, Wrong};
+use super::script::Script;
 use super::speak::{Ask, Asked, Can, Head, Speak};
 use super::{REPLY_BYTES_MAX, REQUEST_BYTES_MAX};
 
@@ -13,18 +14,21 @@ pub(super) struct Square;
 
 impl Speak for Square {
     const CAN: Can = Can { poison: true, body: false, say_last: false };
-    const REPLY_BYTES_MAX: usize = REPLY_BYTES_MAX;
     const REQUEST_BYTES_MAX: usize = REQUEST_BYTES_MAX;
 
-    fn encode(ask: &Ask, into: &mut Vec<u8>) {
+    fn reply_bytes_max(_script: &Script) -> usize {
+        REPLY_BYTES_MAX
+    }
+
+    fn encode(ask: &Ask, _script: &Script, into: &mut Vec<u8>) {
         ask.request().encode(into);
         into.push(b'\n');
     }
 
-    fn judge(ask: &Ask, reply: &[u8], _at_end: bool) -> Heard {
+    fn judge(ask: &Ask, _script: &Script, reply: &[u8], _at_end: bool) -> Heard {
         match line_bytes(reply) {
             Some(bytes) if bytes <= REPLY_BYTES_MAX => match judge_line(&reply[..bytes], ask.request()) {
-                Some(version) => Heard::Right(Right { bytes, version, keeps: true }),
+                Some(version) => Heard::Right(Right { bytes, version, keeps: true, idle_s_max: None }),
                 None => Heard::Wrong(Wrong::Answer),
             },
             None if reply.len() < REPLY_BYTES_MAX => Heard::Part,
@@ -53,7 +57,7 @@ impl Speak for Square {
 }
 
 fn framed(bytes: &[u8]) -> Framed<'_> {
-    Framed { framing: Framing::Line, bytes, head_bytes: 0, wrong: None, keeps: true }
+    Framed { framing: Framing::Line, bytes, head_bytes: 0, wrong: None, keeps: Keeps::ALWAYS }
 }
 
 /// Length of the first line, newline included, once all of it is there.

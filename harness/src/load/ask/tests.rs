@@ -14,7 +14,7 @@ fn load(text: &str) -> Load {
 }
 
 fn asker_of(address: &Address, protocol: Protocol, text: &str) -> Asker {
-    Asker::new(address, protocol, &load(text)).expect("an address")
+    Asker::new(address, protocol, &Arc::default(), &load(text)).expect("an address")
 }
 
 /// What a server says to one request, of which it is told the first line, and where it came from.
@@ -86,7 +86,7 @@ async fn where_nobody_listens_it_is_refused() {
     drop(listener);
     assert_eq!(asker_of(&address, Protocol::Square, "").ask().await.answer, Answer::Refused);
     let nowhere = Address::Unix("/nowhere/at/all".into());
-    assert_eq!(asker_of(&nowhere, Protocol::Square, "").ask().await.answer, Answer::Refused);
+    assert_eq!(asker_of(&nowhere, Protocol::Square, "").ask().await.answer, Answer::NoPath);
 }
 
 #[tokio::test]

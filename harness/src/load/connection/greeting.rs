@@ -1,5 +1,5 @@
-//! What comes between an attempt's `connect` and its first request: the handshake of a transport that has one, and
-//! what a client does that says nothing yet.
+//! What comes between an attempt's `connect` and its first request: what a transport has to say before, such as a
+//! handshake, and what a client does that says nothing yet.
 
 use std::ops::ControlFlow;
 
@@ -15,7 +15,7 @@ use super::super::transport::{Broken, Greeting, Transport};
 use super::{Connection, Phase, Step};
 
 impl<T: Transport> Connection<T> {
-    /// Makes the handshake of a layered transport, as far as it goes. To break off is to send nothing now: with a
+    /// Makes the greeting of a transport that has one, as far as it goes. To break off is to send nothing now: with a
     /// step, or to wait.
     ///
     /// That the transport could send shows that the socket is connected, as of just before.
@@ -27,8 +27,17 @@ impl<T: Transport> Connection<T> {
             self.phase = Phase::Greeting;
         }
         match greeted {
-            Ok(Greeting::Over) => record.tls = stamp(now_ns()),
+            Ok(Greeting::Over) if T::LAYERED => record.tls = stamp(now_ns()),
+            Ok(Greeting::Over) => {}
             Ok(Greeting::UnderWay) | Err(Errno::EAGAIN) => return ControlFlow::Break(None),
+            // The handshake was over, and the server has reset since. It may have said something before, so that
+            // reading decides.
+            Err(errno @ (Errno::ECONNRESET | Errno::EPIPE)) => {
+                record.connected = stamp(before_ns);
+                self.send_error = Some(errno);
+                self.phase = Phase::Reply;
+                return ControlFlow::Break(self.talk.silence().and_then(|silence| self.keep_silent(silence)));
+            }
             Err(errno) => return ControlFlow::Break(Some(self.end_by(errno))),
         }
         match self.talk.silence() {
@@ -67,6 +76,10 @@ impl<T: Transport> Connection<T> {
     fn keep_silent(&mut self, silence: Silence) -> Option<Step> {
         match silence {
             Silence::ToTheEnd => self.phase = Phase::Silence,
+            Silence::ToListen => {
+                self.phase = Phase::Reply;
+                self.is_sent = true;
+            }
             Silence::For(_) if self.send_error.is_some() => self.phase = Phase::Reply,
             Silence::For(length_ns) => {
                 self.phase = Phase::Pause(Pause::Connecting);

@@ -1,7 +1,7 @@
 //! The reading half of an attempt: replies, the server's close, and how the attempt ended by them.
 
 use holdline_contract::clock::now_ns;
-use holdline_model::record::{Ending, Outcome, SilentEnd};
+use holdline_model::record::{Afterwards, Ending, Outcome, SilentEnd};
 use holdline_model::tls::TlsFailure;
 use holdline_model::wire::{Heard, Right, Wrong};
 use nix::errno::Errno;
@@ -27,7 +27,7 @@ impl<T: Transport> Connection<T> {
             let arrived = match pause {
                 Pause::Reading => return Step::Wait,
                 Pause::Rest => return self.owed.map_or(Step::Wait, |end| self.send_rest(end, scratch)),
-                Pause::Connecting | Pause::Sending => self.transport.peek(),
+                Pause::Connecting | Pause::Sending | Pause::Holding => self.transport.peek(),
                 Pause::Gap => self.transport.receive(scratch),
             };
             match arrived {
@@ -47,6 +47,11 @@ impl<T: Transport> Connection<T> {
 
     /// Reads until the reply is complete or nothing is left, for some time.
     pub(super) fn receive(&mut self, scratch: &mut [u8]) -> Step {
+        if std::mem::take(&mut self.has_unheard)
+            && let Some(step) = self.hear(&[], false)
+        {
+            return step;
+        }
         for _ in 0..READS_MAX {
             match self.transport.receive(scratch) {
                 Ok(0) => return self.end_by_eof(),
@@ -86,6 +91,9 @@ impl<T: Transport> Connection<T> {
                 self.reply.clear();
                 self.reply.extend_from_slice(&bytes[right.bytes..]);
             }
+            if self.talk.turn() {
+                return self.take_turn(at_end);
+            }
             return Some(self.go_on_from(right, at_ns, at_end));
         }
         if self.rest.is_none() && !is_kept {
@@ -104,6 +112,28 @@ impl<T: Transport> Connection<T> {
         }
     }
 
+    /// Goes on with the next turn of the request: says what is to be said, and judges what has come already.
+    /// `None`: its answer is still to come.
+    fn take_turn(&mut self, at_end: bool) -> Option<Step> {
+        if at_end {
+            return Some(Step::Ended(End::now(Outcome::Truncated)));
+        }
+        self.sent_bytes = 0;
+        match send_of(&self.talk, &mut self.transport, 0) {
+            Ok((bytes, is_all)) => {
+                self.sent_bytes = bytes;
+                self.is_sent = is_all;
+            }
+            Err(Errno::EAGAIN) => self.is_sent = false,
+            Err(errno @ (Errno::ECONNRESET | Errno::EPIPE)) => self.send_error = Some(errno),
+            Err(errno) => return Some(self.end_by(errno)),
+        }
+        if let Some(step) = self.after_sending(now_ns()) {
+            return Some(step);
+        }
+        if self.reply.is_empty() { None } else { self.hear(&[], false) }
+    }
+
     /// A server that has answered in full, if wrongly, closes as if it had answered rightly.
     fn end_by_wrong(&mut self, why: Wrong, at_ns: u64, at_end: bool) -> Step {
         let (outcome, is_complete) = match why {
@@ -117,7 +147,7 @@ impl<T: Transport> Connection<T> {
             self.phase = Phase::Close;
         }
         let is_sent = self.is_sent || !is_complete;
-        self.end_when_sent(End { at_ns, outcome, version: 0, lingers }, is_sent)
+        self.end_when_sent(End { at_ns, outcome, version: 0, lingers, reusable_ns: None }, is_sent)
     }
 
     /// A client as most are reads only once it has sent all. So where the reply came before that, the rest is
@@ -167,7 +197,7 @@ impl<T: Transport> Connection<T> {
     pub(super) fn settle_owed(&mut self, end: End) -> Step {
         let lingers = end.lingers && self.is_sent && self.ended.is_none();
         self.phase = Phase::Close;
-        Step::Ended(End { lingers, ..end })
+        Step::Ended(End { lingers, reusable_ns: None, ..end })
     }
 
     /// The end that was owed, of a connection that takes no more of its request.
@@ -178,21 +208,49 @@ impl<T: Transport> Connection<T> {
     }
 
     /// What follows the right reply: the next request, or the end.
-    fn go_on_from(&mut self, Right { version, keeps, .. }: Right, at_ns: u64, at_end: bool) -> Step {
+    fn go_on_from(&mut self, right: Right, at_ns: u64, at_end: bool) -> Step {
+        let Right { version, keeps, .. } = right;
         let Some(next_ns) = self.talk.answer(at_ns) else {
             self.phase = Phase::Close;
-            let lingers = self.talk.server_closes() && !at_end;
-            let end = End { at_ns, outcome: Outcome::Replied, version, lingers };
+            let reusable_ns = self.reusable_ns(right, at_ns).filter(|_| !at_end);
+            let is_announced = self.talk.pool().is_some() && !keeps;
+            if is_announced {
+                self.not_used_again(Afterwards::Announced);
+            }
+            let lingers = (self.talk.server_closes() || is_announced) && !at_end;
+            let end = End { at_ns, outcome: Outcome::Replied, version, lingers, reusable_ns };
             return self.end_when_sent(end, self.is_sent);
         };
+        if self.talk.is_pipelined() {
+            self.announced |= !keeps;
+            self.has_unheard = !self.reply.is_empty();
+            // Others have their turn before the next reply is looked at, or waited for.
+            return if at_end { Step::Ended(End::now(Outcome::Closed)) } else { Step::Yield };
+        }
         let was_sent = std::mem::take(&mut self.is_sent);
         self.sent_bytes = 0;
         // A server that answers before it has read everything cannot find the next request.
         if !keeps || !was_sent {
-            return Step::Ended(End { at_ns, outcome: Outcome::ClosedIdle, version, lingers: false });
+            return Step::Ended(End {
+                at_ns,
+                outcome: Outcome::ClosedIdle,
+                version,
+                lingers: false,
+                reusable_ns: None,
+            });
         }
         self.phase = Phase::Pause(Pause::Gap);
         Step::Pause(Pause::Gap, next_ns)
+    }
+
+    /// Until when another attempt may use the connection behind the right reply; `None`: none may.
+    fn reusable_ns(&self, right: Right, at_ns: u64) -> Option<u64> {
+        let pool = self.talk.pool()?;
+        let by_server_ns = right.idle_s_max.map(|seconds| u64::from(seconds) * 1_000_000_000);
+        let idle_ns = [pool.idle_timeout_ns, by_server_ns].into_iter().flatten().min();
+        let until_ns = idle_ns.map_or(u64::MAX, |idle_ns| at_ns.saturating_add(idle_ns));
+        // What comes behind a reply that nobody had asked for makes the next one unreadable.
+        (right.keeps && self.is_sent && self.reply.is_empty()).then_some(until_ns)
     }
 
     /// Hears what the server does to a client that says nothing. What it says itself is not kept.
@@ -248,7 +306,8 @@ impl<T: Transport> Connection<T> {
             return Step::Ended(End::now(Outcome::ClosedIdle));
         }
         if self.reply.is_empty() {
-            return Step::Ended(End::now(Outcome::Closed));
+            let has_heard = self.talk.has_turned();
+            return Step::Ended(End::now(if has_heard { Outcome::Truncated } else { Outcome::Closed }));
         }
         if !self.transport.ended_in_full() {
             return Step::Ended(End::now(Outcome::Truncated));
@@ -282,6 +341,6 @@ impl<T: Transport> Connection<T> {
     /// Whether nothing is under way: the last request was answered, and of the next one the kernel has
     /// taken nothing.
     fn is_idle(&self) -> bool {
-        self.talk.answered() > 0 && self.sent_bytes == 0
+        self.talk.answered() > 0 && self.sent_bytes == 0 && !self.talk.has_turned()
     }
 }

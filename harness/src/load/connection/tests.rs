@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use holdline_model::scenario;
 use holdline_model::wire::{Address, Protocol, REPLY_BYTES_MAX};
@@ -32,7 +33,12 @@ fn unaware_over<T: Transport>(over: impl Fn(OwnedFd) -> T) -> (TcpListener, Rout
     let address = Address::Tcp(listener.local_addr().expect("an address"));
     let route = Route::new(&address, true).expect("a route");
     let socket = route.open(0).expect("a socket");
-    let talk = Manner::new(Protocol::Square, scenario::Connection::ONE_SHOT).talk(0, 0, None, Vec::new());
+    let talk = Manner::new(Protocol::Square, &Arc::default(), scenario::Connection::ONE_SHOT).talk(
+        0,
+        0,
+        None,
+        Vec::new(),
+    );
     let mut connection = Connection::new(over(socket), 0, talk, Vec::new());
     assert_eq!(route.connect(&connection.transport), Err(Errno::EINPROGRESS));
     connection.phase = Phase::Handshake;
@@ -131,6 +137,7 @@ impl AsFd for Stutter {
 }
 
 impl Transport for Stutter {
+    const GREETS: bool = true;
     const LAYERED: bool = true;
 
     fn greet(&mut self) -> Result<Greeting, Errno> {

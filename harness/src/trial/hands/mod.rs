@@ -4,16 +4,16 @@
 mod arm;
 pub(super) mod ask;
 mod pause;
+pub(super) mod seize;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Release};
 
-use anyhow::{Result, bail};
 use holdline_contract::clock::now_ns;
-use holdline_contract::control::{ControlPage, send_idle_signal};
+use holdline_contract::control::{ControlError, ControlPage, send_idle_signal};
 use holdline_model::conductor::{Event, Hit, Order};
-use holdline_model::scenario::Target;
 use holdline_model::signals::Signal;
 use holdline_model::words::CrashStep;
 use nix::errno::Errno;
@@ -24,11 +24,44 @@ use super::ends::{self, Reached};
 use super::place::Place;
 use super::process::Supervised;
 use super::record::Told;
-use super::sight::Sight;
+use super::sight::{Sight, SightError};
+use crate::causes::in_full;
 use crate::proc;
 use arm::Armed;
-use ask::Asked;
+use ask::{AskError, Asked};
 use pause::Paused;
+
+/// A fault that could not be injected.
+#[derive(Debug, thiserror::Error)]
+enum DeedError {
+    /// A process is not known to be the trial's.
+    #[error(transparent)]
+    Sight(#[from] SightError),
+    /// A process could not be signalled.
+    #[error("failed to send SIG{signal} to process {pid}")]
+    Signal {
+        /// The signal.
+        signal: Signal,
+        /// The process.
+        pid: Pid,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A worker could not be told that it is meant.
+    #[error("failed to signal worker {pid}")]
+    Worker {
+        /// The worker.
+        pid: Pid,
+        /// What the kernel said.
+        source: Errno,
+    },
+    /// Workers could not be armed.
+    #[error(transparent)]
+    Arm(#[from] ControlError),
+    /// The supervisor could not be asked.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+}
 
 /// The hands of a trial.
 pub(super) struct Hands {
@@ -37,6 +70,8 @@ pub(super) struct Hands {
     instants: BTreeMap<usize, Arc<AtomicU64>>,
     control: Arc<ControlPage>,
     sender: UnboundedSender<Told>,
+    /// The fault that whoever traces makes.
+    left_to_tracer: Option<usize>,
 }
 
 /// What undoes a fault.
@@ -47,9 +82,31 @@ enum Undo {
     Asked(Asked),
 }
 
-/// A deed: the processes that it struck at once, and its undoing if it lasts. `None`: all whom it was
-/// aimed at had ended.
-type Deed = Option<(Vec<Pid>, Option<Undo>)>;
+/// What came of a deed.
+struct Deed {
+    hit: Hit,
+    /// The processes that it struck at once.
+    pids: Vec<Pid>,
+    /// Its undoing, if something of it lasts.
+    undo: Option<Undo>,
+    /// Why it could not be done, or not to its end.
+    error: Option<DeedError>,
+}
+
+impl Deed {
+    fn struck(pids: Vec<Pid>, undo: Option<Undo>) -> Self {
+        Self { hit: Hit::Struck, pids, undo, error: None }
+    }
+
+    /// All whom it was aimed at had ended.
+    const fn of_nobody() -> Self {
+        Self { hit: Hit::Nobody, pids: Vec::new(), undo: None, error: None }
+    }
+
+    fn failed(error: impl Into<DeedError>) -> Self {
+        Self { hit: Hit::Failed, pids: Vec::new(), undo: None, error: Some(error.into()) }
+    }
+}
 
 impl Hands {
     pub(super) fn new(
@@ -57,7 +114,12 @@ impl Hands {
         instants: BTreeMap<usize, Arc<AtomicU64>>,
         sender: UnboundedSender<Told>,
     ) -> Self {
-        Self { undos: BTreeMap::new(), instants, control, sender }
+        Self { undos: BTreeMap::new(), instants, control, sender, left_to_tracer: None }
+    }
+
+    /// Leaves a fault to whoever traces, and says what came of it.
+    pub(super) fn leave_to_tracer(&mut self, fault: usize) {
+        self.left_to_tracer = Some(fault);
     }
 
     /// Takes charge of a failure of starts that was armed before the supervisor was started.
@@ -83,28 +145,27 @@ impl Hands {
                 }
                 Vec::new()
             }
-            Order::Heal { fault, .. } => vec![self.heal(fault)],
-            Order::Signal { fault, to, signal } => {
-                let mut told = Vec::new();
-                let deed = self.signal(fault, to, signal, sight, supervised, &mut told);
-                told.push(self.answer(fault, deed));
-                told
+            Order::Look { fault, whom } => {
+                let seen = sight.seen(whom, supervised.pid());
+                vec![(now_ns(), Event::Sighted { fault, seen })]
             }
-            Order::Pause { fault, whom } => {
-                let mut told = Vec::new();
-                let deed = self.signal(fault, whom, Signal::STOP, sight, supervised, &mut told);
-                told.push(self.answer(fault, deed));
-                told
+            Order::Heal { fault, resume, .. } => vec![self.heal(fault, &resume)],
+            Order::Signal { fault, .. } if self.left_to_tracer == Some(fault) => Vec::new(),
+            Order::Signal { fault, signal, among, each, .. } => {
+                self.signal(fault, signal, (&among, each), sight)
             }
-            Order::Arm { fault, step, mode, times } => {
-                let arm = || self.control.arm(step, mode, times).map_err(anyhow::Error::from);
-                let deed = self.arm(step, times, arm, sight, supervised);
-                vec![self.answer(fault, deed)]
+            Order::Pause { fault, among, each, .. } => {
+                self.signal(fault, Signal::STOP, (&among, each), sight)
+            }
+            Order::Arm { fault, step, mode, times, among } => {
+                let arm = || self.control.arm(step, mode, times);
+                let deed = self.arm(step, times, arm, &among, sight);
+                vec![self.answer(fault, deed.unwrap_or_else(Deed::failed))]
             }
             Order::Ask { fault, verb, workers } => {
                 let asked = Asked::begin(fault, verb, workers, place, sight, supervised, self.sender.clone());
-                let deed = asked.map(|asked| Some((Vec::new(), Some(Undo::Asked(asked)))));
-                vec![self.answer(fault, deed)]
+                let deed = asked.map(|asked| Deed::struck(Vec::new(), Some(Undo::Asked(asked))));
+                vec![self.answer(fault, deed.unwrap_or_else(Deed::failed))]
             }
         }
     }
@@ -119,36 +180,26 @@ impl Hands {
         self.undos.remove(&fault);
     }
 
-    fn answer(&mut self, fault: usize, deed: Result<Deed>) -> Told {
-        let (hit, pids, error) = match deed {
-            Ok(Some((pids, undo))) => {
-                if let Some(undo) = undo {
-                    self.undos.insert(fault, undo);
-                }
-                (Hit::Struck, pids, None)
-            }
-            Ok(None) => (Hit::Nobody, Vec::new(), None),
-            Err(error) => (Hit::Failed, Vec::new(), Some(format!("{error:#}"))),
-        };
+    fn answer(&mut self, fault: usize, deed: Deed) -> Told {
+        let Deed { hit, pids, undo, error } = deed;
+        if let Some(undo) = undo {
+            self.undos.insert(fault, undo);
+        }
         let pids = pids.into_iter().map(proc::number).collect();
+        let error = error.map(|error| in_full(&error));
         (now_ns(), Event::Fault { fault, hit, pids, error })
     }
 
-    fn signal(
-        &self,
-        fault: usize,
-        to: Target,
-        signal: Signal,
-        sight: &Sight,
-        supervised: &Supervised,
-        told: &mut Vec<Told>,
-    ) -> Result<Deed> {
-        let mut reached = Vec::new();
-        // Taken into charge first: if one of several cannot be stopped, the others are resumed.
+    /// Signals each of these, or the first that still runs. What it has stopped stays stopped until that is
+    /// undone, also where another cannot be signalled.
+    fn signal(&mut self, fault: usize, signal: Signal, aim: (&[u32], bool), sight: &Sight) -> Vec<Told> {
+        let (among, each) = aim;
+        let mut told = Vec::new();
         let mut paused = Paused::default();
-        let meant = how_many(to);
-        for pid in aim(to, sight, supervised)? {
-            if reached.len() == meant {
+        let mut reached = Vec::new();
+        let mut error = sight.prove_own(&pids_of(among)).err().map(DeedError::from);
+        for pid in pids_of(among) {
+            if error.is_some() || (!each && !reached.is_empty()) {
                 break;
             }
             match ends::send(pid, signal) {
@@ -160,13 +211,17 @@ impl Hands {
                         paused.add(pid);
                     }
                 }
-                Err(error) => bail!("failed to send SIG{signal} to process {pid}: {error}"),
+                Err(source) => error = Some(DeedError::Signal { signal, pid, source }),
             }
         }
-        if reached.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some((reached, signal.stops().then_some(Undo::Paused(paused)))))
+        let undo = (signal.stops() && !reached.is_empty()).then_some(Undo::Paused(paused));
+        let deed = match error {
+            Some(error) => Deed { pids: reached, undo, ..Deed::failed(error) },
+            None if reached.is_empty() => Deed::of_nobody(),
+            None => Deed::struck(reached, undo),
+        };
+        told.push(self.answer(fault, deed));
+        told
     }
 
     /// Arms workers. An idle one must be told that it is meant: before it is, it is known to be there.
@@ -174,41 +229,36 @@ impl Hands {
         &self,
         step: CrashStep,
         times: u32,
-        arm: impl FnOnce() -> Result<()>,
+        arm: impl FnOnce() -> Result<(), ControlError>,
+        among: &[u32],
         sight: &Sight,
-        supervised: &Supervised,
-    ) -> Result<Deed> {
+    ) -> Result<Deed, DeedError> {
         let is_idle = step == CrashStep::Idle;
-        let workers = if is_idle { aim(Target::Worker, sight, supervised)? } else { Vec::new() };
+        let workers = pids_of(among);
+        sight.prove_own(&workers)?;
         if is_idle && workers.is_empty() {
-            return Ok(None);
+            return Ok(Deed::of_nobody());
         }
         arm()?;
-        let armed = Armed::of(Arc::clone(&self.control), step, times);
+        let armed = Undo::Armed(Armed::of(Arc::clone(&self.control), step, times));
         if !is_idle {
-            return Ok(Some((Vec::new(), Some(Undo::Armed(armed)))));
+            return Ok(Deed::struck(Vec::new(), Some(armed)));
         }
         // A zombie takes signals without a sign that they do nothing any more.
         for worker in workers.into_iter().filter(|worker| proc::is_alive(*worker)) {
             match send_idle_signal(worker) {
-                Ok(()) => return Ok(Some((vec![worker], Some(Undo::Armed(armed))))),
+                Ok(()) => return Ok(Deed::struck(vec![worker], Some(armed))),
                 Err(Errno::ESRCH) => {}
-                Err(errno) => bail!("failed to signal worker {worker}: {errno}"),
+                Err(source) => return Err(DeedError::Worker { pid: worker, source }),
             }
         }
-        Ok(None)
+        Ok(Deed::of_nobody())
     }
 
-    fn heal(&mut self, fault: usize) -> Told {
+    fn heal(&mut self, fault: usize, resume: &[u32]) -> Told {
         let mut unused = false;
         match self.undos.remove(&fault) {
-            Some(Undo::Paused(mut paused)) => {
-                let others = self.undos.values().filter_map(|undo| match undo {
-                    Undo::Paused(other) => Some(other),
-                    Undo::Armed(_) | Undo::Asked(_) => None,
-                });
-                paused.leave_to(others);
-            }
+            Some(Undo::Paused(paused)) => paused.resume(resume),
             Some(Undo::Armed(armed)) => unused = armed.is_unused(),
             Some(Undo::Asked(asked)) => drop(asked),
             None => {}
@@ -217,27 +267,7 @@ impl Hands {
     }
 }
 
-/// How many processes a fault is meant for.
-const fn how_many(target: Target) -> usize {
-    match target {
-        Target::Worker | Target::Supervisor => 1,
-        Target::Workers => usize::MAX,
-    }
-}
-
-/// The processes that a fault may hit, as far as they run and are ours, those that it is meant for first:
-/// one that ends just now leaves its place to the next.
-fn aim(target: Target, sight: &Sight, supervised: &Supervised) -> Result<Vec<Pid>> {
-    let supervisor = supervised.pid();
-    let (pids, aims_at_workers) = match target {
-        Target::Supervisor => {
-            (Some(supervisor).filter(|pid| proc::is_alive(*pid)).into_iter().collect(), false)
-        }
-        Target::Worker | Target::Workers => (sight.worker_pids(supervisor), true),
-    };
-    sight.prove_own(&pids)?;
-    if pids.is_empty() && aims_at_workers && sight.is_blind() && proc::is_alive(supervisor) {
-        bail!("no process beneath the supervisor holds its listener, by which its workers are known");
-    }
-    Ok(pids)
+/// The processes that an order names.
+fn pids_of(numbers: &[u32]) -> Vec<Pid> {
+    numbers.iter().copied().filter_map(proc::numbered).collect()
 }

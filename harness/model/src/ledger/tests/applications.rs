@@ -1,7 +1,7 @@
 //! The same stories where workers are applications beneath a server, which record what they read.
 
 use super::*;
-use crate::record::{AcceptSamples, Waiting};
+use crate::record::{AcceptSamples, HalfOpen, Waiting};
 
 /// Takes out of the ledgers what an application is not told; of clients, only `names_clients` tells.
 fn as_applications(trial: &mut Trial, names_clients: bool) {
@@ -140,12 +140,60 @@ fn what_had_left_the_queue_before_its_listener_closed_was_accepted() {
         last_seen_ns: connected_ns + 5_000_000,
         gone_ns: Some(connected_ns + 6_000_000),
     }];
-    trial.kernel.accepts =
-        Some(AcceptSamples { waiting, looks, interval_ns: 1_000_000, interval_ns_max: 1_000_000 });
+    trial.kernel.accepts = Some(AcceptSamples {
+        waiting,
+        half_open: Vec::new(),
+        looks,
+        interval_ns: 1_000_000,
+        interval_ns_max: 1_000_000,
+    });
     for (client, listener) in trial.client.iter_mut().zip(&mut trial.kernel.listeners) {
         let closed_ns = client.intended_ns + 5_500_000;
         client.finished = at(closed_ns);
         (listener.last_seen_ns, listener.gone_ns) = (Some(closed_ns - 1000), Some(closed_ns + 1000));
     }
     assert_eq!(fates(&trial), [Fate::NoReply, Fate::QueueReset]);
+}
+
+/// One that the server's kernel keeps half-open is in no queue, and has not left it.
+#[test]
+fn what_was_kept_back_half_open_until_its_listener_closed_was_accepted_by_nobody() {
+    let mut trial = trial(&[Story::QueueReset]);
+    let connected_ns = trial.client[0].connected.expect("connected").get();
+    let closed_ns = connected_ns + 5_500_000;
+    trial.client[0].finished = at(closed_ns + 1_000_000);
+    let listener = &mut trial.kernel.listeners[0];
+    (listener.last_seen_ns, listener.gone_ns) = (Some(closed_ns - 1000), Some(closed_ns + 1000));
+    let fate = |trial: &Trial, last_seen_ns: Option<u64>| {
+        let mut trial = trial.clone();
+        trial.kernel.accepts = Some(AcceptSamples {
+            waiting: Vec::new(),
+            half_open: last_seen_ns
+                .map(|last_seen_ns| HalfOpen { attempt: 0, last_seen_ns })
+                .into_iter()
+                .collect(),
+            looks: (0..3000).map(|look| (look * 1_000_000, look * 1_000_000 + 10)).collect(),
+            interval_ns: 1_000_000,
+            interval_ns_max: 1_000_000,
+        });
+        reconcile(&TrialRecords { workers: None, ..records(&trial, 1) }).attempts[0].fate
+    };
+    assert_eq!(fate(&trial, None), Fate::NoReply);
+    assert_eq!(fate(&trial, Some(closed_ns - 500_000)), Fate::QueueReset);
+    assert_eq!(fate(&trial, Some(closed_ns + 500_000)), Fate::QueueReset);
+    // Handed over long before the listener closed.
+    assert_eq!(fate(&trial, Some(connected_ns + 1_000_000)), Fate::NoReply);
+}
+
+#[test]
+fn what_ended_before_anything_was_asked_is_safe_to_retry() {
+    let mut trial = trial(&[Story::QueueReset]);
+    trial.kernel.listeners.clear();
+    let retry = |trial: &Trial| {
+        let attempt = reconcile(&TrialRecords { workers: None, ..records(trial, 1) }).attempts[0];
+        (attempt.fate, attempt.retry)
+    };
+    assert_eq!(retry(&trial), (Fate::NoReply, Some(Retry::Ambiguous)));
+    trial.client[0].unasked = true;
+    assert_eq!(retry(&trial), (Fate::NoReply, Some(Retry::Safe)));
 }

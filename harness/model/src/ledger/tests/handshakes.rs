@@ -13,7 +13,7 @@ fn failed(
     trial.client[0].outcome = Outcome::Tls(failure);
     trial.client[0].requests_answered = 0;
     adapt(&mut trial);
-    let death = InjectedDeath { pid: 7, at_ns: SECOND_NS + 500 };
+    let death = InjectedDeath { pid: 7, at_ns: SECOND_NS + 500, had: None };
     let deaths = [death];
     let records = TrialRecords {
         workers: None,

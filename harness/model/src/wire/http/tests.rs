@@ -7,14 +7,14 @@ use super::*;
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\n";
 
-const ASK: Ask = Ask { attempt: 7, exchange: 0, poison: None, keeps: true, body_bytes: 0 };
+const ASK: Ask = Ask { attempt: 7, exchange: 0, turn: 0, poison: None, keeps: true, body_bytes: 0 };
 
 fn judge(text: &str, at_end: bool) -> Heard {
-    Http::judge(&ASK, text.as_bytes(), at_end)
+    Http::judge(&ASK, &Script::Squares, text.as_bytes(), at_end)
 }
 
 fn right(bytes: usize, keeps: bool) -> Heard {
-    Heard::Right(Right { bytes, version: 0, keeps })
+    Heard::Right(Right { bytes, version: 0, keeps, idle_s_max: None })
 }
 
 fn wrong(why: Wrong) -> Heard {
@@ -68,6 +68,23 @@ fn old_servers_close_unless_they_say_otherwise() {
     };
     assert!(!keeps(""));
     assert!(keeps("Connection: Keep-Alive\r\n"));
+}
+
+#[test]
+fn servers_say_how_long_and_how_often_a_connection_may_be_used() {
+    let kept = |headers: &str| match judge(&format!("{HEAD}Content-Length: 6\r\n{headers}\r\n7*7=49"), false)
+    {
+        Heard::Right(right) => (right.keeps, right.idle_s_max),
+        heard => panic!("{heard:?}"),
+    };
+    assert_eq!(kept(""), (true, None));
+    assert_eq!(kept("Keep-Alive: timeout=5, max=100\r\n"), (true, Some(5)));
+    assert_eq!(kept("keep-alive: MAX = 1,Timeout=\"15\"\r\n"), (true, Some(15)));
+    assert_eq!(kept("Keep-Alive: timeout=5, max=0\r\n"), (false, Some(5)));
+    assert_eq!(kept("Keep-Alive: timeout=5\r\nConnection: close\r\n"), (false, Some(5)));
+    for nonsense in ["timeout", "timeout=soon", "timeout=-1", "timeout=99999999999", "\u{e9}=1", ""] {
+        assert_eq!(kept(&format!("Keep-Alive: {nonsense}\r\n")), (true, None), "{nonsense}");
+    }
 }
 
 #[test]
@@ -145,7 +162,11 @@ fn an_excerpt_is_of_what_a_reply_says() {
 fn requests_say_whether_they_go_on_and_what_follows() {
     let text = |body_bytes, keeps| {
         let mut bytes = Vec::new();
-        Http::encode(&Ask { attempt: 7, exchange: 0, poison: None, keeps, body_bytes }, &mut bytes);
+        Http::encode(
+            &Ask { attempt: 7, exchange: 0, turn: 0, poison: None, keeps, body_bytes },
+            &Script::Squares,
+            &mut bytes,
+        );
         String::from_utf8(bytes).expect("text")
     };
     let get = text(0, true);
@@ -174,7 +195,7 @@ fn heads_of_requests_say_what_they_ask_for() {
 proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(bytes: Vec<u8>, at_end: bool) {
-        let _ = Http::judge(&ASK, &bytes, at_end);
+        let _ = Http::judge(&ASK, &Script::Squares, &bytes, at_end);
         let _ = Http::excerpt(&bytes);
     }
 
@@ -186,7 +207,7 @@ proptest! {
         let mut bytes = text.into_bytes();
         let at = at.min(bytes.len());
         bytes.splice(at..(at + 1).min(bytes.len()), junk);
-        if let Heard::Right(right) = Http::judge(&ASK, &bytes, at_end) {
+        if let Heard::Right(right) = Http::judge(&ASK, &Script::Squares, &bytes, at_end) {
             prop_assert!(right.bytes <= bytes.len());
         }
     }

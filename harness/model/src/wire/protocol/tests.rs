@@ -9,7 +9,7 @@ use super::super::speak::Asked;
 use super::*;
 use crate::words::{CrashMode, CrashStep};
 
-const ASK: Ask = Ask { attempt: 7, exchange: 0, poison: None, keeps: false, body_bytes: 0 };
+const ASK: Ask = Ask { attempt: 7, exchange: 0, turn: 0, poison: None, keeps: false, body_bytes: 0 };
 
 /// What a verdict comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,12 +29,15 @@ fn fed(protocol: Protocol, reply: &[u8], ends: impl IntoIterator<Item = usize>) 
     for (end, at_end) in pieces.chain([(reply.len(), true)]) {
         let (start, heard) = match &mut rest {
             Some(rest) => (from, rest.hear(&reply[from..end.max(from)], at_end)),
-            None => (0, protocol.judge(&ASK, &reply[..end], at_end)),
+            None => (0, protocol.judge(&ASK, &Script::Squares, &reply[..end], at_end)),
         };
         from = end.max(from);
         match heard {
             Heard::Part => {
-                assert!(rest.is_some() || end <= protocol.reply_bytes_max(), "more is kept than may be");
+                assert!(
+                    rest.is_some() || end <= protocol.reply_bytes_max(&Script::Squares),
+                    "more is kept than may be"
+                );
             }
             Heard::Long(long) => rest = Some(long),
             Heard::Wrong(_) => return Verdict::Wrong,
@@ -155,7 +158,7 @@ fn replies_are_judged_alike_in_one_piece_and_byte_by_byte() {
 
 #[test]
 fn wrong_replies_say_why() {
-    let why = |protocol: Protocol, reply: &[u8]| match protocol.judge(&ASK, reply, false) {
+    let why = |protocol: Protocol, reply: &[u8]| match protocol.judge(&ASK, &Script::Squares, reply, false) {
         Heard::Wrong(why) => why,
         heard => panic!("{heard:?}"),
     };
@@ -175,7 +178,7 @@ fn every_protocol_reads_what_it_encodes_and_is_content_with_its_answer() {
             let body_bytes = if protocol.can().body { 70_000 } else { 0 };
             let ask = Ask { poison: poison.filter(|_| protocol.can().poison), keeps, body_bytes, ..ASK };
             let mut request = Vec::new();
-            protocol.encode(&ask, &mut request);
+            protocol.encode(&ask, &Script::Squares, &mut request);
             let head = protocol.read(&request).expect("all of it");
             assert_eq!((head.bytes, head.asked), (request.len(), Asked::For(ask.request())));
             assert_eq!(head.body_bytes, u64::from(body_bytes));
@@ -186,9 +189,12 @@ fn every_protocol_reads_what_it_encodes_and_is_content_with_its_answer() {
             }
         }
         let answer = protocol.answer("7*7=49 version=3\n".to_owned(), true);
-        let right = Right { bytes: answer.len(), version: 3, keeps: true };
-        assert_eq!(protocol.judge(&ASK, &answer, false), Heard::Right(right));
-        assert_ne!(protocol.judge(&ASK, &protocol.refuse(false), true), Heard::Right(right));
+        let right = Right { bytes: answer.len(), version: 3, keeps: true, idle_s_max: None };
+        assert_eq!(protocol.judge(&ASK, &Script::Squares, &answer, false), Heard::Right(right));
+        assert_ne!(
+            protocol.judge(&ASK, &Script::Squares, &protocol.refuse(false), true),
+            Heard::Right(right)
+        );
         assert_eq!(serde_json::to_value(protocol).expect("a word"), protocol.as_str());
     }
 }
@@ -212,7 +218,7 @@ proptest! {
     #[test]
     fn any_bytes_are_judged(bytes in prop::collection::vec(any::<u8>(), 0..600), at_end: bool) {
         for &protocol in Protocol::ALL {
-            let _ = protocol.judge(&ASK, &bytes, at_end);
+            let _ = protocol.judge(&ASK, &Script::Squares, &bytes, at_end);
             let _ = protocol.read(&bytes);
         }
     }

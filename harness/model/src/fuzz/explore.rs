@@ -1,0 +1,128 @@
+//! Which case comes next: drawn, aimed, or a variation of one that had a story not seen before.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+use super::ability::Abilities;
+use super::aim::{aimed, varied};
+use super::case::{Case, Strike, When};
+use super::draw::cases;
+use super::story::{Order, Story};
+use crate::scenario::Action;
+
+/// So many cases are kept at most: the latest, since their stories are the rarest.
+const KEPT_MAX: usize = 256;
+/// Of the cases that are not drawn anew, one in so many is varied instead of aimed.
+const VARIED_ONE_IN: u32 = 5;
+
+/// How a case came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// All of it was drawn.
+    Drawn,
+    /// A fault was aimed at a moment of a story.
+    Aimed,
+    /// One that had a new story was varied.
+    Varied,
+}
+
+/// A case and how it came about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drawn {
+    /// The case.
+    pub case: Case,
+    /// How it came about.
+    pub how: How,
+}
+
+/// Draws cases, and learns from their stories.
+#[derive(Debug)]
+pub struct Explorer {
+    abilities: Abilities,
+    cases: BoxedStrategy<Case>,
+    runner: TestRunner,
+    /// Which share of the cases is aimed, in thousandths.
+    aimed_permille: u32,
+    kept: Vec<(Case, Story)>,
+    seen: BTreeSet<Order>,
+}
+
+impl Explorer {
+    /// Draws what a supervisor can do. `aimed` is the share of cases that are aimed, 0 to 1.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of 1000")]
+    pub fn new(abilities: Abilities, seed: u64, aimed: f64) -> Self {
+        let mut bytes = [0; 32];
+        for (place, chunk) in bytes.chunks_mut(8).enumerate() {
+            chunk.copy_from_slice(&seed.wrapping_add(place as u64).to_le_bytes());
+        }
+        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+        Self {
+            cases: cases(&abilities),
+            abilities,
+            runner: TestRunner::new_with_rng(Config::default(), rng),
+            aimed_permille: (aimed.clamp(0.0, 1.0) * 1000.0).round() as u32,
+            kept: Vec::new(),
+            seen: BTreeSet::new(),
+        }
+    }
+
+    /// The next case.
+    pub fn next_case(&mut self) -> Drawn {
+        let is_aimed = self.drawn(&(0..1000_u32)).is_some_and(|drawn| drawn < self.aimed_permille);
+        let other = if is_aimed { self.kept_anew() } else { None };
+        other.unwrap_or_else(|| {
+            let cases = self.cases.clone();
+            let case = self.drawn(&cases).unwrap_or_else(|| self.plainest());
+            Drawn { case, how: How::Drawn }
+        })
+    }
+
+    /// How many orders of moments were seen.
+    #[must_use]
+    pub fn orders(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// Takes in a case's story; whether the order of its moments is new.
+    pub fn learn(&mut self, case: &Case, story: Story) -> bool {
+        let actions: Vec<Action> = case.strikes.iter().map(|strike| strike.action.clone()).collect();
+        if !self.seen.insert(story.order(&actions)) {
+            return false;
+        }
+        if self.kept.len() == KEPT_MAX {
+            self.kept.remove(0);
+        }
+        self.kept.push((case.clone(), story));
+        true
+    }
+
+    fn kept_anew(&mut self) -> Option<Drawn> {
+        let index = self.drawn(&(0..self.kept.len().max(1)))?;
+        let (case, story) = self.kept.get(index)?.clone();
+        let is_varied = self.drawn(&(0..VARIED_ONE_IN))? == 0;
+        let aimed = if is_varied { None } else { aimed(&case, &story, &self.abilities) };
+        let (strategy, how) = match aimed {
+            Some(aimed) => (aimed, How::Aimed),
+            None => (varied(&case, &self.abilities), How::Varied),
+        };
+        self.drawn(&strategy).map(|case| Drawn { case, how })
+    }
+
+    fn drawn<S: Strategy>(&mut self, strategy: &S) -> Option<S::Value> {
+        // No strategy here rejects anything, so that one is always drawn.
+        strategy.new_tree(&mut self.runner).ok().map(|tree| tree.current())
+    }
+
+    fn plainest(&self) -> Case {
+        let strikes = self.abilities.plainest().cloned();
+        let strike = |action| Strike { when: When::Share(500), action };
+        Case {
+            strikes: strikes.into_iter().map(strike).collect(),
+            around: self.abilities.plainest_around(self.abilities.pace_ns.max(50_000_000)),
+        }
+    }
+}

@@ -1,0 +1,469 @@
+//! Cases as values: drawn, written, read back, aimed, made plainer, judged.
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+use super::case::lasts_ns;
+use super::draw::cases;
+use super::*;
+use crate::conductor::{Event, Hit};
+use crate::exit::Exit;
+use crate::reason::Reason;
+use crate::record::NotSent;
+use crate::recovery::Recovery;
+use crate::result::{BooksResult, SettledResult, TrialResult};
+use crate::scenario::{self, Action, Arrivals, Drain, Scenario, Target, Trigger};
+use crate::shm::RecordKind;
+use crate::signals::Signal;
+use crate::summary::{TrialName, not_run};
+use crate::supervisor::{self, Supervisor};
+use crate::support;
+use crate::words::{Blame, CrashStep, Fate, Grade, Transport, Verb};
+
+const TERMS: Terms = Terms { recovery_ns: 1_000_000_000 };
+
+fn described(lines: &str) -> Supervisor {
+    let text = format!("name = \"t\"\nabout = \"x\"\nstart = [\"x\"]\n{lines}\n");
+    supervisor::parse(&text, "t.toml").unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// One that can do all that there is.
+fn able() -> Supervisor {
+    described(
+        "socket = { holder = \"supervisor\", passing = \"stdin\" }\nworkers-min = 2\n[control]\n\
+         restart = { signal = \"HUP\", to = \"supervisor\" }\nreload = { signal = \"USR1\", to = \"supervisor\" }\n\
+         scale = [\"x\", \"{workers}\"]\n",
+    )
+}
+
+/// One that can do little.
+fn unable() -> Supervisor {
+    described(
+        "socket = { holder = \"worker\", passing = \"bind\" }\nruns = [\"itself\"]\nprotocol = \"http\"\n\
+         poison = false\ntransports = [\"tcp\"]\nworkers-max = 1\n",
+    )
+}
+
+fn abilities(supervisor: &Supervisor) -> Abilities {
+    Abilities { pace_ns: 40_000_000, ..Abilities::of(supervisor, false) }
+}
+
+fn drawn(supervisor: &Supervisor) -> impl Strategy<Value = Case> + use<> {
+    cases(&abilities(supervisor))
+}
+
+fn read(case: &Case) -> Scenario {
+    let text = case.file(TERMS, Purpose::default());
+    scenario::parse(&text, "case").unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+fn kill(when: When) -> Strike {
+    Strike { when, action: Action::Signal { to: Target::Worker, signal: Signal::KILL } }
+}
+
+fn after(delay_ns: u64) -> When {
+    When::After { back: 1, delay_ns }
+}
+
+fn case(strikes: Vec<Strike>) -> Case {
+    Case { strikes, around: abilities(&able()).plainest_around(50_000_000) }
+}
+
+#[track_caller]
+fn check_read_back(case: &Case) -> Result<(), TestCaseError> {
+    let scenario = read(case);
+    let Surroundings { transport, workers, boot_ns, work_ns, drain, arrivals, session, .. } = case.around;
+    prop_assert_eq!(scenario.listen.transport, transport);
+    prop_assert_eq!(scenario.listen.backlog, case.backlog());
+    prop_assert_eq!(&scenario.name, &case.name(TERMS));
+    let found = &scenario.workers;
+    prop_assert_eq!(
+        (found.count, found.boot_ns, found.work_ns, found.drain),
+        (workers, boot_ns, work_ns, drain)
+    );
+    prop_assert_eq!(scenario.load.arrivals, arrivals);
+    prop_assert_eq!(scenario.load.until, scenario::Until::Elapsed(case.length_ns()));
+    let asked = (scenario.load.connection.requests, scenario.load.connection.gap_ns);
+    prop_assert_eq!(asked, session.map_or((1, 0), |session| (session.requests, session.gap_ns)));
+    let actions: Vec<&Action> = scenario.faults.iter().map(|fault| &fault.action).collect();
+    prop_assert_eq!(actions, case.strikes.iter().map(|strike| &strike.action).collect::<Vec<_>>());
+    let triggers: Vec<Trigger> = scenario.faults.iter().map(|fault| fault.at).collect();
+    prop_assert_eq!(triggers, case.due().iter().map(|due| due.trigger).collect::<Vec<_>>());
+    Ok(())
+}
+
+proptest! {
+    // A case is large: a few of them say as much as many.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_case_is_read_back_from_its_file_as_it_was_drawn(case in drawn(&able())) {
+        check_read_back(&case)?;
+    }
+
+    #[test]
+    fn what_is_drawn_is_supported(strong in drawn(&able()), weak in drawn(&unable())) {
+        prop_assert_eq!(support::lack(&able(), &read(&strong), false), None);
+        prop_assert_eq!(support::lack(&unable(), &read(&weak), false), None);
+        let is_to_one = |strike: &Strike| matches!(strike.action, Action::Signal { .. } | Action::Pause { .. });
+        prop_assert!(weak.strikes.iter().all(is_to_one), "{:?}", weak);
+    }
+
+    #[test]
+    fn every_fault_strikes_while_there_is_a_load(case in drawn(&able())) {
+        for (due, strike) in case.due().iter().zip(&case.strikes) {
+            prop_assert!(due.about_ns + lasts_ns(&strike.action) < case.length_ns(), "{:?}", case);
+        }
+        let scales = |strike: &&Strike| matches!(strike.action, Action::Control { verb: Verb::Scale, .. });
+        prop_assert!(case.strikes.iter().filter(scales).count() <= 1);
+    }
+
+    #[test]
+    fn what_is_plainer_is_read_back_as_well(case in drawn(&able()), verdicts in prop::collection::vec(any::<bool>(), 60)) {
+        let mut shrinking = Shrinking::new(&case, &abilities(&able()), TERMS);
+        for fails in verdicts {
+            let Some(pending) = shrinking.pending() else { break };
+            check_read_back(pending)?;
+            prop_assert!(!pending.strikes.is_empty());
+            shrinking.note(fails);
+        }
+    }
+
+    /// Whatever fails only with two deaths of workers at most so long apart ends as these two deaths and nothing else.
+    #[test]
+    fn a_failure_ends_as_what_it_is(mut case in drawn(&able()), place in 0..6_usize, delay_us in 1..20_000_u64) {
+        let place = place.min(case.strikes.len());
+        case.strikes.splice(place..place, [kill(When::Share(300)), kill(after(delay_us * 1000))]);
+        let is_death = |strike: &Strike| matches!(&strike.action, Action::Signal { signal, .. } if signal.is_crash());
+        let fails = |case: &Case| {
+            let due = case.due();
+            let deaths: Vec<u64> = case.strikes.iter().zip(&due).filter(|(strike, _)| is_death(strike))
+                .map(|(_, due)| due.about_ns).collect();
+            deaths.iter().enumerate().any(|(i, one)| deaths[..i].iter().any(|other| one.abs_diff(*other) < 20_000_000))
+        };
+        prop_assert!(fails(&case));
+        let mut shrinking = Shrinking::new(&case, &abilities(&able()), TERMS);
+        while let Some(pending) = shrinking.pending() {
+            let verdict = fails(pending);
+            shrinking.note(verdict);
+        }
+        let best = shrinking.best();
+        prop_assert!(fails(best));
+        prop_assert_eq!(best.strikes.len(), 2, "{:?}", best);
+        prop_assert_eq!(&best.around, &Surroundings {
+            length_ns: best.around.length_ns, ..case_plainest(&case)
+        });
+    }
+
+    #[test]
+    fn the_same_seed_draws_the_same_cases(seed: u64) {
+        let draw = || {
+            let mut explorer = Explorer::new(abilities(&able()), seed, 0.0);
+            (0..5).map(|_| explorer.next_case().case).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(draw(), draw());
+    }
+
+    #[test]
+    fn a_failure_as_frequent_as_it_was_is_confirmed_again(rate in 0.05..1.0_f64) {
+        let failed = (rate * 20.0).round() as u32;
+        prop_assume!(failed >= 2);
+        let rule = Rule::CONFIRM.at_rate(failed, 20);
+        prop_assert!((rule.needed..=20).contains(&rule.of));
+        // What comes each time needs few trials to be missed.
+        prop_assert!(failed < 20 || rule.of <= 5, "{rule:?}");
+    }
+}
+
+/// The plainest surroundings of a case's load.
+fn case_plainest(case: &Case) -> Surroundings {
+    let arrivals = Arrivals::Constant { per_second: 100.0 };
+    Surroundings { arrivals, ..abilities(&able()).plainest_around(case.around.length_ns) }
+}
+
+#[test]
+fn delays_count_from_what_is_over_at_once_and_else_from_the_beginning() {
+    let control =
+        Strike { when: after(2_000_000), action: Action::Control { verb: Verb::Reload, workers: None } };
+    let case = case(vec![kill(When::Share(200)), kill(after(3_000_000)), control, kill(after(4_000_000))]);
+    let triggers: Vec<Trigger> = case.due().iter().map(|due| due.trigger).collect();
+    assert_eq!(
+        triggers,
+        [
+            Trigger::Elapsed(10_000_000),
+            Trigger::After { fault: 0, delay_ns: 3_000_000 },
+            Trigger::After { fault: 1, delay_ns: 2_000_000 },
+            // The reload may take longer than that.
+            Trigger::Elapsed(19_000_000),
+        ]
+    );
+    assert_eq!(read(&case).faults.len(), 4);
+}
+
+#[test]
+fn nobody_is_turned_away_by_the_kernel() {
+    let mut case = case(vec![kill(When::Share(500))]);
+    case.around.backlog = 1;
+    case.around.arrivals = Arrivals::Burst { size: 10, every_ns: 10_000_000 };
+    assert_eq!((case.length_ns(), case.backlog()), (105_000_000, 111));
+}
+
+#[test]
+fn sessions_and_restarts_go_with_workers_that_are_patient() {
+    let mut case = case(vec![Strike {
+        when: When::Share(500),
+        action: Action::Control { verb: Verb::Restart, workers: None },
+    }]);
+    case.around.session = Some(Session { requests: 3, gap_ns: 1_000_000 });
+    assert_eq!(case.tidy().around.drain, Drain::Patient);
+}
+
+#[test]
+fn two_of_twenty_confirm_and_what_tells_nothing_is_repeated() {
+    let decided = |verdicts: &[Verdict]| {
+        let mut tally = Tally::new(Rule::CONFIRM);
+        verdicts.iter().for_each(|verdict| tally.note(*verdict));
+        tally.decision()
+    };
+    use Verdict::{Fails, Passes, Unclear};
+    assert_eq!(decided(&[]), None);
+    assert_eq!(decided(&[Fails]), None);
+    assert_eq!(decided(&[Fails, Passes, Fails]), Some(Decision::Fails));
+    assert_eq!(decided(&[Passes; 18]), None);
+    assert_eq!(decided(&[Passes; 19]), Some(Decision::Passes));
+    assert_eq!(decided(&[[Unclear; 20].as_slice(), &[Fails; 2]].concat()), Some(Decision::Fails));
+    assert_eq!(decided(&[Unclear; 21]), Some(Decision::Unclear));
+    let mut tally = Tally::new(Rule::CONFIRM);
+    assert_eq!(tally.wants(2), 2);
+    (0..19).for_each(|_| tally.note(Passes));
+    assert_eq!(tally.wants(2), 0);
+}
+
+#[test]
+fn bound_and_rate_are_exact() {
+    assert_eq!(format!("{:.4}", Bound::of(412).high), "0.0072");
+    assert_eq!(Bound::of(0).high, 1.0);
+    let rate = FailureRate::of(17, 20);
+    assert_eq!((format!("{:.2}", rate.low), format!("{:.2}", rate.high)), ("0.62".into(), "0.97".into()));
+}
+
+fn struck(fault: usize) -> Event {
+    Event::Fault { fault, hit: Hit::Struck, pids: vec![7], error: None }
+}
+
+fn wrote(kind: RecordKind) -> Event {
+    Event::Worker { pid: 7, generation: 1, kind, detail: 0 }
+}
+
+fn story() -> Story {
+    Story::of([
+        (-5, wrote(RecordKind::Ready)),
+        (0, Event::LoadStarted),
+        (10_000_000, struck(0)),
+        (10_200_000, Event::WorkerEnded { pid: 7 }),
+        (12_000_000, wrote(RecordKind::Boot)),
+        (14_000_000, wrote(RecordKind::Ready)),
+        (13_000_000, struck(1)),
+        (50_000_000, Event::LoadEnded { last: None }),
+        (60_000_000, wrote(RecordKind::Exit)),
+    ])
+}
+
+#[test]
+fn a_story_is_told_in_the_order_of_its_moments() {
+    let actions: Vec<Action> = [kill(When::Share(1)), kill(after(1))].map(|strike| strike.action).to_vec();
+    let order = story().order(&actions);
+    assert_eq!(order.to_string(), "start → death of worker → died, began → death of worker → ready");
+    assert_eq!((story().struck(), story().struck_at(1)), (2, Some(13_000_000)));
+    let course = Course::of(&story(), &actions);
+    assert_eq!(course.to_string(), "a worker ends, a worker ends amid a restart");
+    let one = Story::of([(0, Event::LoadStarted), (9, struck(0)), (10, Event::WorkerEnded { pid: 7 })]);
+    let one = Course::of(&one, &actions);
+    assert!(one.is_in(&course) && !course.is_in(&one) && course.is_in(&course));
+    assert!(!Course::default().is_in(&course), "what has no fault is no part of anything");
+}
+
+#[test]
+fn a_story_is_read_from_the_events_of_a_trial() {
+    let text = "{\"schema\":\"holdline.events/1\",\"origin\":\"load\",\"origin_monotonic_ns\":5}\n\
+                {\"at_ns\":0,\"event\":\"load_started\"}\n{\"at_ns\":3,\"order\":\"signal\",\"fault\":0}\n\
+                {\"at_ns\":4,\"event\":\"fault\",\"fault\":0,\"hit\":\"struck\",\"pids\":[7]}\n\
+                {\"at_ns\":9,\"event\":\"worker\",\"pid\":7,\"generation\":2,\"kind\":\"ready\",\"detail\":0}\nnothing\n";
+    let beats: Vec<Beat> = Story::read(text).moments.iter().map(|moment| moment.beat).collect();
+    assert_eq!(beats, [Beat::Start, Beat::Struck, Beat::Ready]);
+}
+
+#[test]
+fn aimed_faults_strike_close_to_moments_of_the_story() {
+    let base = case(vec![kill(When::Share(200))]);
+    let strategy = aim::aimed(&base, &story(), &abilities(&able())).expect("moments");
+    let mut runner = TestRunner::deterministic();
+    let mut close = 0;
+    for _ in 0..200 {
+        let case = strategy.new_tree(&mut runner).expect("a case").current();
+        assert_eq!(case.strikes.len(), 2, "{case:?}");
+        let When::After { back: 1, delay_ns } = case.strikes[1].when else { panic!("{case:?}") };
+        let moments = [200_000, 2_000_000, 4_000_000_u64];
+        let off_ns = moments.iter().map(|moment| moment.abs_diff(delay_ns)).min();
+        assert!(off_ns.is_some_and(|off| off <= 5_000_000));
+        close += u32::from(off_ns.is_some_and(|off| off <= 100_000));
+    }
+    assert!(close > 50, "{close} of 200 within 100 µs");
+    assert!(aim::aimed(&base, &Story::default(), &abilities(&able())).is_none());
+}
+
+#[test]
+fn what_has_a_new_story_is_kept_and_aimed_at() {
+    let mut explorer = Explorer::new(abilities(&able()), 1, 1.0);
+    assert_eq!(explorer.next_case().how, How::Drawn, "there is no story yet");
+    let base = case(vec![kill(When::Share(200)), kill(after(3_000_000))]);
+    assert!(explorer.learn(&base, story()));
+    assert!(!explorer.learn(&base, story()), "the same order again");
+    assert_eq!(explorer.orders(), 1);
+    let hows: Vec<How> = (0..40).map(|_| explorer.next_case().how).collect();
+    assert!(
+        hows.contains(&How::Aimed) && hows.contains(&How::Varied) && !hows.contains(&How::Drawn),
+        "{hows:?}"
+    );
+}
+
+fn trial() -> TrialResult {
+    let mut trial = not_run(&TrialName::default(), Reason::NoAttempt);
+    (trial.grade, trial.why, trial.reason) = (Grade::Held, None, None);
+    trial.books = BooksResult::Balanced;
+    trial.workers.ledger = true;
+    trial.workers.orphans = Some(0);
+    let settled = SettledResult { workers: 2, wanted: Some(2), ..SettledResult::default() };
+    trial.workers.settled =
+        Some(SettledResult { descriptors_before: Some(5), descriptors: Some(5), ..settled });
+    trial.recoveries = vec![Recovery::NotInterrupted];
+    trial
+}
+
+/// What is violated of a trial of two deaths.
+#[track_caller]
+fn violated(supervisor: &Supervisor, change: impl FnOnce(&mut TrialResult)) -> Vec<Invariant> {
+    let mut trial = trial();
+    change(&mut trial);
+    let scenario = read(&case(vec![kill(When::Share(200)), kill(after(3_000_000))]));
+    let all = judge_all(Invariant::ALL, supervisor, &scenario, &trial).expect("something is known");
+    let is_violated = |(_, judgement): &&(Invariant, Judgement)| matches!(judgement, Judgement::Violated(_));
+    all.iter().filter(is_violated).map(|(invariant, _)| *invariant).collect()
+}
+
+#[test]
+fn each_invariant_is_violated_by_what_it_says_and_by_nothing_else() {
+    let settled = |trial: &mut TrialResult, change: fn(&mut SettledResult)| {
+        change(trial.workers.settled.as_mut().expect("settled"));
+    };
+    let held = able();
+    assert_eq!(violated(&held, |_| {}), []);
+    assert_eq!(violated(&held, |trial| trial.supervisor_ended = Some(Exit::Status(1))), [Invariant::Lives]);
+    assert_eq!(violated(&held, |trial| trial.kernel.listeners_closed = 1), [Invariant::Holds]);
+    let refused = |trial: &mut TrialResult| {
+        trial.fates.insert(Fate::Refused, 3);
+        trial.blame.insert(Blame::Collateral, 3);
+    };
+    assert_eq!(violated(&held, refused), [Invariant::Holds, Invariant::Collateral]);
+    assert_eq!(violated(&unable(), refused), [Invariant::Collateral], "it holds no socket");
+    assert_eq!(violated(&held, |trial| trial.grade = Grade::Down), [Invariant::Recovers]);
+    let late = |trial: &mut TrialResult| {
+        trial.recoveries = vec![Recovery::Back { after_ns: 9_000_000_000 }];
+    };
+    assert_eq!(violated(&held, late), [Invariant::Recovers]);
+    let changes: [fn(&mut SettledResult); 3] =
+        [|it| it.workers = 1, |it| it.workers = 3, |it| it.zombies = 1];
+    for change in changes {
+        assert_eq!(violated(&held, |trial| settled(trial, change)), [Invariant::Workers]);
+    }
+    assert_eq!(violated(&held, |trial| trial.workers.orphans = Some(1)), [Invariant::Workers]);
+    assert_eq!(violated(&held, |trial| trial.workers.leaked_fds = 1), [Invariant::Descriptors]);
+    let gained = |starts: u32, descriptors: u64| {
+        violated(&held, |trial| {
+            trial.workers.starts = starts;
+            trial.workers.settled.as_mut().expect("settled").descriptors = Some(descriptors);
+        })
+    };
+    assert_eq!(gained(2, 7), [Invariant::Descriptors]);
+    assert_eq!(gained(1, 7), [], "one restart opens what it opens");
+    assert_eq!(gained(2, 6), [], "one may have been opened for good");
+    assert_eq!(gained(5, 8), [], "it does not grow with each restart");
+    let off = |trial: &mut TrialResult| {
+        trial.grade = Grade::Inconclusive;
+        trial.why = Some(Reason::BooksOff { lines: Vec::new() });
+        trial.books = BooksResult::Off("something".into());
+    };
+    assert_eq!(violated(&held, off), [Invariant::Books]);
+}
+
+#[test]
+fn what_cannot_be_told_is_not_known_and_not_held() {
+    let scenario = read(&case(vec![kill(When::Share(200))]));
+    let of = |invariant, supervisor: &Supervisor, scenario: &Scenario, trial: &TrialResult| {
+        judge(invariant, supervisor, scenario, trial)
+    };
+    let mut blind = trial();
+    blind.workers.settled = None;
+    for invariant in [Invariant::Workers, Invariant::Descriptors] {
+        assert_eq!(of(invariant, &able(), &scenario, &blind), Judgement::NotKnown(Unknown::NoRecord));
+    }
+    assert_eq!(of(Invariant::Holds, &unable(), &scenario, &trial()), Judgement::NotKnown(Unknown::NotHeld));
+    let calm = read(&case(Vec::new()));
+    let mut nothing = trial();
+    nothing.recoveries.clear();
+    assert_eq!(of(Invariant::Recovers, &able(), &calm, &nothing), Judgement::NotKnown(Unknown::NoFault));
+    let mut lagged = trial();
+    lagged.grade = Grade::Inconclusive;
+    lagged.why = Some(Reason::NotSent { cause: NotSent::Stopped, attempts: 1 });
+    assert_eq!(judge_all(Invariant::ALL, &able(), &scenario, &lagged), None);
+    // Whoever kills the supervisor has ended the service, which is then no failing of the supervisor's.
+    let to = Target::Supervisor;
+    let ended = Strike { when: When::Share(200), action: Action::Signal { to, signal: Signal::KILL } };
+    let mut gone = trial();
+    gone.supervisor_ended = Some(Exit::Signal(Signal::KILL));
+    let judgement = of(Invariant::Lives, &able(), &read(&case(vec![ended])), &gone);
+    assert_eq!(judgement, Judgement::NotKnown(Unknown::EndedByCase));
+}
+
+#[test]
+fn the_expectations_of_breaches_are_such_as_files_have() {
+    let breaches = [
+        Breach::Refused(1),
+        Breach::ListenersClosed(1),
+        Breach::Lost(1, vec![(Fate::Refused, 1)]),
+        Breach::NotBack { within_ns: 5_000_000 },
+        Breach::BackLate { after_ns: 9, within_ns: 5_000_000 },
+        Breach::WorkerCount { found: 1, wanted: 2 },
+        Breach::Zombies(1),
+        Breach::Orphans(1),
+        Breach::Inherited(1),
+        Breach::Gained(2),
+        Breach::Ended("status 1".into()),
+    ];
+    for breach in breaches {
+        let expects = [breach.expectation().expect("a line")];
+        let purpose = Purpose { expects: &expects, comment: "one\ntwo" };
+        let text = case(vec![kill(When::Share(200))]).file(TERMS, purpose);
+        let scenario = scenario::parse(&text, "case").unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(scenario.expect.len(), 1);
+        assert!(text.starts_with("# one\n# two\nname = "), "{text}");
+    }
+}
+
+#[test]
+fn what_is_drawn_for_a_supervisor_is_what_it_can_bear() {
+    let able = Abilities::of(&able(), false);
+    assert_eq!((able.workers, able.transports.len()), (2..=4, 3));
+    assert_eq!(able.verbs, [Verb::Restart, Verb::Reload, Verb::Scale]);
+    assert_eq!((able.poisons.len(), able.signals.len(), able.crashes.len()), (30, 8, 15));
+    assert!(
+        able.harmless.iter().all(|action| matches!(action, Action::Signal { to: Target::Supervisor, .. }))
+    );
+    let unable = Abilities::of(&unable(), false);
+    assert_eq!((unable.workers, unable.transports), (1..=1, vec![Transport::Tcp]));
+    assert!(unable.poisons.is_empty() && unable.crashes.is_empty() && unable.verbs.is_empty());
+    let wsgi = described("runs = [\"wsgi\"]\nsocket = { holder = \"supervisor\", passing = \"own\" }\n");
+    let is_at_accept = |action: &Action| matches!(action, Action::Poison(it) if it.step == CrashStep::Accept);
+    assert!(!Abilities::of(&wsgi, false).poisons.iter().any(is_at_accept));
+}

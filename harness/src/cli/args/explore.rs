@@ -1,0 +1,152 @@
+//! What can be typed behind the verbs that look for what nobody has thought of: fuzz, sweep and probe.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use holdline_model::duration;
+use holdline_model::fuzz::Invariant;
+use holdline_model::supervisor::WorkerKind;
+use holdline_model::sweep::SweepTarget;
+
+use super::{ColorWhen, ExportArgs, RunArgs, ShowProgress, worker_kinds};
+use crate::sandbox::IsolationChoice;
+
+/// Options of `fuzz`.
+#[derive(Debug, Clone, Args)]
+pub struct FuzzArgs {
+    /// The supervisor: a catalogue name, or the path of a supervisor.toml file
+    #[arg(short, long, value_name = "SUPERVISOR")]
+    pub supervisor: OsString,
+    /// End after so many cases
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub cases: Option<u64>,
+    /// Begin no new case after this time [default: 60s, or none if --cases is given]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub budget: Option<Duration>,
+    /// Seed of everything that is drawn
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Keep cases that fail in this folder, and try what is there first; by default they are kept in the run directory
+    #[arg(long, value_name = "DIR")]
+    pub save: Option<PathBuf>,
+    /// What must hold; may be repeated [default: all]
+    #[arg(long = "invariant", value_name = "NAME", num_args = 1, value_parser = invariants())]
+    pub invariants: Vec<Invariant>,
+    /// The share of cases that are aimed at moments of the supervisor's own story, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5, value_parser = share)]
+    pub aimed: f64,
+    /// Within what time the service must be back [default: ten times what its restart of a worker takes, at least 1s]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub recovery: Option<Duration>,
+    /// How many trials run side by side [default: as many as there are processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub lanes: Option<u32>,
+    /// Which worker to run under a supervisor that can run any command
+    #[arg(long, value_name = "KIND", value_parser = worker_kinds())]
+    pub worker: Option<WorkerKind>,
+    /// Run directory; by default `holdline-out/<time>`, with `latest` beside it
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Files to write the result to.
+    #[command(flatten)]
+    pub exports: ExportArgs,
+    /// Namespaces of each trial: full, none, or full where the kernel allows it
+    #[arg(long, value_name = "MODE", default_value = "auto")]
+    pub isolation: IsolationChoice,
+    /// How progress is shown on standard error
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    pub show_progress: ShowProgress,
+    /// When to use colour
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorWhen,
+}
+
+/// The longest time that an option takes.
+const TIME_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+
+fn time(given: &str) -> Result<Duration, String> {
+    let ns = duration::parse(given).map_err(|error| error.to_string())?;
+    match Duration::from_nanos(ns) {
+        Duration::ZERO => Err("no time at all is too short".to_owned()),
+        time if time > TIME_MAX => Err("it is longer than 30 days".to_owned()),
+        time => Ok(time),
+    }
+}
+
+fn share(given: &str) -> Result<f64, String> {
+    let share = given.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "it is no share; give a number from 0 to 1".to_owned())
+}
+
+fn invariants() -> impl TypedValueParser<Value = Invariant> {
+    let value = |invariant: &Invariant| PossibleValue::new(invariant.as_str()).help(invariant.in_words());
+    PossibleValuesParser::new(Invariant::ALL.iter().map(value)).try_map(|given| given.parse::<Invariant>())
+}
+
+/// Options of `sweep`.
+#[derive(Debug, Args)]
+pub struct SweepArgs {
+    /// Record the system calls of a life, and kill the target before and after each of them
+    #[arg(long)]
+    pub syscalls: bool,
+    /// Who crashes: worker or supervisor [default: the worker, and the supervisor where it is one of
+    /// holdline's own; with --syscalls the worker]
+    #[arg(long, value_name = "WHO")]
+    pub target: Option<SweepTarget>,
+    /// With --syscalls: most places of a life at which somebody is killed
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub boundaries_max: u32,
+    /// The options of `run`. A sweep makes its own scenarios.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// Options of `probe`.
+#[derive(Debug, Args)]
+pub struct ProbeArgs {
+    /// Ask for this path over HTTP; any complete 2xx reply is right [default: /]
+    #[arg(long, value_name = "PATH")]
+    pub http: Option<String>,
+    /// Send these bytes, with the escapes \r \n \t \0 \\ \xFF
+    #[arg(long, value_name = "BYTES", requires = "expect", conflicts_with = "http")]
+    pub send: Option<String>,
+    /// How the answer to them begins
+    #[arg(long, value_name = "BYTES", requires = "send")]
+    pub expect: Option<String>,
+    /// Do this to it, too: a shell command, in which {pid} is the process that was started
+    #[arg(long = "do", value_name = "NAME=COMMAND", num_args = 1)]
+    pub dos: Vec<String>,
+    /// How many attempts are made
+    #[arg(long, value_name = "RATE", default_value = "100/s")]
+    pub rate: String,
+    /// How long each step lasts
+    #[arg(long, value_name = "TIME", default_value = "3s")]
+    pub duration: String,
+    /// Which of several listeners is meant, as the command binds it
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Option<String>,
+    /// Write the description that was used into this folder
+    #[arg(long, value_name = "DIR")]
+    pub save: Option<PathBuf>,
+    /// Run directory; by default `holdline-out/<time>`, with `latest` beside it
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Seed of everything that is drawn
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Files to write the result to.
+    #[command(flatten)]
+    pub exports: ExportArgs,
+    /// Namespaces of each trial: full, none, or full where the kernel allows it
+    #[arg(long, value_name = "MODE", default_value = "auto")]
+    pub isolation: IsolationChoice,
+    /// How progress is shown on standard error
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    pub show_progress: ShowProgress,
+    /// The command, which stays in the foreground
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}

@@ -1,0 +1,108 @@
+//! Running a plan for a verb: its directory, its exports, progress, and what the user is told before and after.
+
+use std::path::Path;
+
+use holdline_model::plan::{Partition, estimated_ns};
+use holdline_model::result::RunResult;
+use holdline_reports::text::{counted, duration};
+
+use super::args::{ExportArgs, RunArgs, ShowProgress};
+use super::progress::Progress;
+use super::terminal::say;
+use crate::exit::Failure;
+use crate::export::{Exports, Format};
+use crate::run::{Ended, Options, Plan, Recorder, Runner};
+use crate::rundir::RunDir;
+
+/// Where a verb's results go, opened before anything is measured.
+pub(super) struct Places {
+    pub(super) dir: RunDir,
+    pub(super) exports: Exports,
+}
+
+impl Places {
+    /// Opens the run directory and the exports; leaves nothing where one of them cannot be had.
+    pub(super) fn open(out: Option<&Path>, exports: &ExportArgs) -> Result<Self, Failure> {
+        let dir = run_dir(out)?;
+        match Exports::open(exports.wanted(), Some(dir.path())) {
+            Ok(exports) => Ok(Self { dir, exports }),
+            Err(error) => {
+                dir.discard();
+                Err(error.into())
+            }
+        }
+    }
+}
+
+fn run_dir(out: Option<&Path>) -> Result<RunDir, Failure> {
+    let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+    Ok(match out {
+        Some(path) => RunDir::create(path)?,
+        None => RunDir::create_default(&time)?,
+    })
+}
+
+/// The part of the trials that runs here: as typed, else as an indexed Job of Kubernetes says in the environment.
+pub(super) fn partition(args: &RunArgs) -> Result<Option<Partition>, Failure> {
+    let of_job = |name| std::env::var(name).ok();
+    match (args.partition, of_job("JOB_COMPLETION_INDEX"), of_job("JOB_COMPLETIONS")) {
+        (Some(partition), _, _) => Ok(Some(partition)),
+        (None, Some(index), Some(completions)) => {
+            let part = Partition::of_job(&index, &completions);
+            part.map(Some).ok_or_else(|| {
+                Failure::usage(format!(
+                    "JOB_COMPLETION_INDEX={index} of JOB_COMPLETIONS={completions} is no part: the index counts from 0"
+                ))
+            })
+        }
+        (None, None, _) | (None, _, None) => Ok(None),
+    }
+}
+
+/// What a run's trials have in common.
+pub(super) fn options(args: &RunArgs) -> Options {
+    Options { seed: args.seed, worker: args.worker, isolation: args.isolation }
+}
+
+/// Runs a plan, and records it in this directory.
+pub(super) fn record(plan: &Plan, dir: RunDir, shown: ShowProgress) -> Result<(RunDir, Ended), Failure> {
+    let mut recorder = Recorder::new(dir);
+    let path = recorder.path().to_owned();
+    let runner = match Runner::new(plan, &path) {
+        Ok(runner) => runner,
+        Err(error) => {
+            recorder.discard();
+            return Err(error.into());
+        }
+    };
+    let mut progress = Progress::new(shown);
+    let ended = runner.run(&mut [&mut recorder, &mut progress])?;
+    Ok((recorder.dir().clone(), ended))
+}
+
+/// Runs a plan of which nothing is kept: what is done for the first time takes longer. Whether it was
+/// interrupted.
+pub(super) fn warm_up(plan: &Plan, args: &RunArgs) -> Result<bool, Failure> {
+    let place = tempfile::tempdir().map_err(|error| {
+        Failure::environment(format!("failed to create a temporary directory: {error}; TMPDIR names another"))
+    })?;
+    let path = place.path().canonicalize().map_err(Failure::environment)?;
+    let mut progress = Progress::new(args.show_progress);
+    let ended = Runner::new(plan, &path)?.run(&mut [&mut progress])?;
+    Ok(ended.interrupted)
+}
+
+/// Says how much there is to do, and how long it takes about.
+pub(super) fn announce(plan: &Plan, beside: &str) {
+    let total_ns = plan.scenarios_of_trials().map(estimated_ns).fold(0, u64::saturating_add);
+    let trials = counted(plan.trials().len() as u64, "trial");
+    say(&format!("{trials}{beside}, about {}", duration(total_ns)));
+}
+
+/// Writes a run's reports into its directory, where its result is already.
+pub(super) fn write_reports(dir: &RunDir, result: &RunResult) -> Result<(), Failure> {
+    for format in Format::all().filter(|format| *format != Format::Json) {
+        dir.write(format.file(), format.render(result)?.as_bytes())?;
+    }
+    Ok(())
+}

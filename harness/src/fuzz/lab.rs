@@ -1,0 +1,178 @@
+//! Runs trials of cases, several side by side, and reads their stories.
+//!
+//! What is asked of a case is counts and not times, so that trials may share the machine; one in which the load
+//! client lagged is inconclusive, and is repeated.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use holdline_model::fuzz::Story;
+use holdline_model::plan::{TrialPlan, trial_seed};
+use holdline_model::result::{Manifest, TrialResult};
+
+use super::interrupt::Interrupts;
+use crate::catalogue::{ScenarioEntry, SupervisorEntry};
+use crate::run::{Options, Plan, RunError, Runner};
+use crate::sandbox::Isolation;
+
+/// A trial that is to be run.
+#[derive(Debug, Clone)]
+pub(super) struct Job {
+    /// Of what.
+    pub(super) scenario: ScenarioEntry,
+    /// Which repetition of it.
+    pub(super) repetition: u32,
+}
+
+/// A trial that was run.
+#[derive(Debug)]
+pub(super) struct Done {
+    /// The place of its job among those that were given.
+    pub(super) job: usize,
+    /// What came of it.
+    pub(super) trial: TrialResult,
+    /// Its story.
+    pub(super) story: Story,
+    /// How the run came about of which it is.
+    pub(super) manifest: Manifest,
+}
+
+/// Where trials are run.
+#[derive(Debug)]
+pub(super) struct Lab<'a> {
+    supervisor: &'a SupervisorEntry,
+    seed: u64,
+    /// A plan of nothing that is run: what all trials have in common.
+    plan: Plan,
+    lanes: usize,
+    folder: &'a Path,
+    interrupts: Interrupts,
+}
+
+impl<'a> Lab<'a> {
+    /// For trials of a supervisor, with their files below this folder.
+    pub(super) fn new(
+        supervisor: &'a SupervisorEntry,
+        options: Options,
+        lanes: usize,
+        (folder, executable): (&'a Path, Option<&PathBuf>),
+        (interrupts, first): (Interrupts, ScenarioEntry),
+    ) -> Result<Self, RunError> {
+        let trial = trial(supervisor, options.seed, &Job { scenario: first.clone(), repetition: 0 });
+        let plan = Plan::new(vec![first], vec![supervisor.clone()], vec![trial], options)?;
+        let plan = match executable {
+            Some(executable) => plan.with_executable(executable.clone()),
+            None => plan,
+        };
+        Ok(Self { supervisor, seed: options.seed, plan, lanes: lanes.max(1), folder, interrupts })
+    }
+
+    /// How many trials run side by side.
+    pub(super) fn lanes(&self) -> usize {
+        self.lanes
+    }
+
+    /// The isolation that trials have.
+    pub(super) fn isolation(&self) -> Isolation {
+        self.plan.isolation()
+    }
+
+    /// What the user has to be told of the isolation.
+    pub(super) fn notice(&self) -> Option<String> {
+        self.plan.notice().map(ToString::to_string)
+    }
+
+    /// Whether the user has asked for the end.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.interrupts.came()
+    }
+
+    /// Runs these, side by side; those that were not begun when the user asked for the end are not run, and those
+    /// that were on are not among what is given back.
+    pub(super) fn run(&self, jobs: &[Job]) -> Result<Vec<Done>, RunError> {
+        self.run_and_keep(jobs, None)
+    }
+
+    /// The same, with the trials' folders kept below this one.
+    pub(super) fn run_and_keep(&self, jobs: &[Job], keep: Option<&Path>) -> Result<Vec<Done>, RunError> {
+        let queue: Mutex<VecDeque<usize>> = Mutex::new((0..jobs.len()).collect());
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let lane = |number: usize| -> Result<Vec<Done>, RunError> {
+            let mut done = Vec::new();
+            while let Some(job) = next() {
+                if self.interrupts.came() {
+                    break;
+                }
+                done.extend(self.one(number, job, &jobs[job], keep)?);
+            }
+            Ok(done)
+        };
+        let lanes = self.lanes.min(jobs.len());
+        let mut done = Vec::new();
+        let mut failed = None;
+        std::thread::scope(|scope| {
+            let lane = &lane;
+            let others: Vec<_> = (1..lanes).map(|number| scope.spawn(move || lane(number))).collect();
+            let mut take = |ended: Result<Vec<Done>, RunError>| match ended {
+                Ok(more) => done.extend(more),
+                Err(error) => failed = failed.take().or(Some(error)),
+            };
+            take(lane(0));
+            for other in others {
+                take(other.join().unwrap_or(Err(RunError::Processes)));
+            }
+        });
+        if self.interrupts.came_twice() {
+            return Err(RunError::InterruptedTwice);
+        }
+        match failed {
+            Some(error) => Err(error),
+            None => {
+                done.sort_by_key(|done| done.job);
+                Ok(done)
+            }
+        }
+    }
+
+    fn one(
+        &self,
+        lane: usize,
+        index: usize,
+        job: &Job,
+        keep: Option<&Path>,
+    ) -> Result<Option<Done>, RunError> {
+        let folder = self.folder.join(format!("lane-{lane}"));
+        let plan = self
+            .plan
+            .with_trials(vec![job.scenario.clone()], vec![trial(self.supervisor, self.seed, job)])?;
+        let mut ended = Runner::new(&plan, &folder)?.run(&mut [])?;
+        let Some(mut trial) = ended.result.trials.pop() else { return Ok(None) };
+        let files = folder.join(&trial.folder);
+        let story = Story::read(&std::fs::read_to_string(files.join("events.jsonl")).unwrap_or_default());
+        if let Some(keep) = keep {
+            let name = format!("{}-{}", job.scenario.scenario.name, job.repetition);
+            if std::fs::create_dir_all(keep).and_then(|()| std::fs::rename(&files, keep.join(&name))).is_ok()
+            {
+                let folder = keep.strip_prefix(self.folder).unwrap_or(keep).join(name);
+                trial.folder = folder.to_string_lossy().into_owned();
+            }
+        }
+        // What is left of it is of no use to anybody.
+        let _ = std::fs::remove_dir_all(&folder);
+        let done = Done { job: index, trial, story, manifest: ended.result.manifest };
+        Ok((!ended.interrupted).then_some(done))
+    }
+}
+
+/// The trial of a job: the same that `holdline run` makes of its scenario.
+fn trial(supervisor: &SupervisorEntry, seed: u64, job: &Job) -> TrialPlan {
+    let (supervisor, scenario) = (&supervisor.supervisor.name, &job.scenario.scenario.name);
+    TrialPlan {
+        index: job.repetition,
+        supervisor: supervisor.clone(),
+        scenario: scenario.clone(),
+        repetition: job.repetition,
+        seed: trial_seed(seed, supervisor, scenario, job.repetition),
+    }
+}

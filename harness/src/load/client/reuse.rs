@@ -1,0 +1,65 @@
+//! Attempts that use idle connections of others again, and those that such a connection broke.
+
+use super::super::pool::Taken;
+use super::*;
+
+impl<H: Hooks, C: Carrier> Client<'_, H, C> {
+    /// Takes a connection from the pool that is not known to be over.
+    pub(super) fn take_idle(&mut self, now_ns: u64) -> Option<Token> {
+        loop {
+            match self.pool.take(now_ns)? {
+                Taken::Expired(token) => self.end_idle(token, Afterwards::Expired),
+                Taken::Usable(token) => {
+                    // What the server has done by now counts, even if its event has not been handled yet.
+                    self.proceed(token);
+                    if self.connections.contains_key(token) {
+                        return Some(token);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends an attempt over a connection that was idle.
+    pub(super) fn use_again(&mut self, token: Token, attempt: u32, talk: Talk) {
+        let Some(connection) = self.connections.get_mut(token) else { return };
+        connection.not_used_again(Afterwards::Reused);
+        connection.note_ending(&mut self.records[connection.attempt() as usize]);
+        self.room.take_back_request(connection.reuse(attempt, talk));
+        self.in_flight += 1;
+        self.progress.started.fetch_add(1, Ordering::Relaxed);
+        self.progress.in_flight.fetch_add(1, Ordering::Relaxed);
+        let record = &mut self.records[attempt as usize];
+        connection.note_carried(record);
+        let step = connection.begin_again(&self.route, record, &mut self.scratch[..]);
+        // A fresh one, if it is sent once more, may have to wait for its handshake.
+        self.deadlines.watch(token, connection.started_ns(), false);
+        self.settle(token, step);
+    }
+
+    /// Closes an idle connection, and says why.
+    fn end_idle(&mut self, token: Token, why: Afterwards) {
+        if let Some(connection) = self.connections.get_mut(token) {
+            connection.not_used_again(why);
+        }
+        self.let_go(token);
+    }
+
+    /// Sends an attempt once more whose connection broke that others had used; false if that cannot be done.
+    pub(super) fn retry(&mut self, token: Token, end: &End) -> bool {
+        let Some(attempt) = self.connections.get(token).map(Connection::attempt) else { return false };
+        let Ok(socket) = self.route.open(attempt).and_then(|socket| self.share.keep(socket)) else {
+            return false;
+        };
+        self.connect_waiting();
+        let queues = !self.waiting_for_room.is_empty();
+        let transport = self.carrier.over(socket);
+        let Some(connection) = self.connections.get_mut(token) else { return false };
+        let step = connection.retry(transport, end, &self.route, &mut self.records[attempt as usize], queues);
+        if connection.waits_for_room() && matches!(step, Step::Wait) {
+            self.waiting_for_room.push_back(token);
+        }
+        self.settle(token, step);
+        true
+    }
+}

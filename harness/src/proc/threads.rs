@@ -1,0 +1,49 @@
+//! Threads: which a process has, and whose one is.
+
+use std::fs;
+
+use nix::unistd::Pid;
+
+use super::{Look, numbered, path, text, unless_gone};
+
+/// The threads of a process, as far as they stay while they are listed.
+pub(crate) fn threads(pid: Pid) -> Look<Vec<Pid>> {
+    let Some(entries) = unless_gone(pid, "task", fs::read_dir(path(pid, "task")))? else { return Ok(None) };
+    let id = |entry: fs::DirEntry| numbered(entry.file_name().to_str()?.parse().ok()?);
+    Ok(Some(entries.flatten().filter_map(id).collect()))
+}
+
+/// The process that a thread belongs to, and that process's parent: proc_pid_status(5).
+pub(crate) fn family(thread: Pid) -> Look<(Pid, Pid)> {
+    Ok(text(thread, "status")?.and_then(|status| family_in(&status)))
+}
+
+/// Who traces a thread; `None`: nobody, or it is gone.
+pub(crate) fn tracer(thread: Pid) -> Look<Pid> {
+    Ok(text(thread, "status")?.and_then(|status| field(&status, "TracerPid:")).filter(|pid| pid.as_raw() > 0))
+}
+
+fn family_in(status: &str) -> Option<(Pid, Pid)> {
+    Some((field(status, "Tgid:")?, field(status, "PPid:")?))
+}
+
+fn field(status: &str, name: &str) -> Option<Pid> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().parse().ok().map(Pid::from_raw)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_knows_its_process_and_a_process_its_threads() {
+        let status = "Name:\tx\nTgid:\t7\nNgid:\t0\nPid:\t9\nPPid:\t1\n";
+        assert_eq!(family_in(status), Some((Pid::from_raw(7), Pid::from_raw(1))));
+        assert_eq!(family_in("Name:\tx\n"), None);
+        let me = nix::unistd::gettid();
+        let (process, parent) = family(me).expect("a look").expect("a thread");
+        assert_eq!((process, parent), (Pid::this(), Pid::parent()));
+        assert!(threads(Pid::this()).expect("a look").expect("a process").contains(&me));
+    }
+}

@@ -1,0 +1,141 @@
+//! Each crash step × mode.
+
+use std::collections::BTreeMap;
+
+use holdline_model::result::TrialResult;
+use holdline_model::support;
+use holdline_model::sweep::steps::{Cell, cells, scenario};
+use holdline_model::sweep::{CellResult, Costs, verdict};
+use holdline_model::words::Grade;
+
+use super::passes::{Passes, Wanted};
+use super::{Request, SweepError};
+use crate::catalogue::ScenarioEntry;
+
+/// Tries all cells of the request's targets.
+pub(super) fn sweep(request: &Request, passes: &mut Passes<'_>) -> Result<Vec<CellResult>, SweepError> {
+    let all = cells(&request.targets).into_iter();
+    let is_here = |(index, cell): &(u32, Cell)| request.is_here(*index, &cell.scenario_name());
+    let mine: Vec<Cell> = (0..).zip(all).filter(is_here).map(|(_, cell)| cell).collect();
+    let is_root = nix::unistd::geteuid().is_root();
+    let (mut scenarios, mut whose, mut results) = (Vec::new(), Vec::new(), Vec::new());
+    for cell in mine {
+        if let Some(reason) = cell.impossible() {
+            results.push((cell, untried(cell, reason.to_string())));
+            continue;
+        }
+        match scenario(cell, &request.supervisor.supervisor) {
+            Err(lack) => results.push((cell, untried(cell, lack.to_string()))),
+            Ok(text) => {
+                let entry = ScenarioEntry::parse(text, format!("the scenario {}", cell.scenario_name()))?;
+                // What can be known beforehand needs no trial.
+                match support::lack(&request.supervisor.supervisor, &entry.scenario, is_root) {
+                    Some(lack) => results.push((cell, untried(cell, lack.to_string()))),
+                    None => {
+                        scenarios.push(Wanted::new(entry, None));
+                        whose.push(cell);
+                    }
+                }
+            }
+        }
+    }
+    let says = |trial: &TrialResult| trial.grade != Grade::Inconclusive;
+    let trials = passes.until_they_say_something(&scenarios, passes.calm_ns() + TYPICAL_NS, says)?;
+    // Where it was interrupted, some have no trial.
+    let tried =
+        whose.into_iter().zip(&trials).filter_map(|(cell, trials)| Some((cell, judged(cell, trials)?)));
+    results.extend(tried);
+    results.sort_by_key(|(cell, _)| *cell);
+    let results: Vec<CellResult> = results.into_iter().map(|(_, result)| result).collect();
+    if !passes.is_interrupted() && results.iter().all(|cell| cell.grade == Grade::Unsupported) {
+        let reason = results.iter().find_map(|cell| cell.reason.clone()).unwrap_or_default();
+        let supervisor = request.supervisor.supervisor.name.clone();
+        return Err(SweepError::Unsupported { supervisor, reason });
+    }
+    Ok(results)
+}
+
+/// By how much a trial in which somebody fails is longer than one in which nobody does: some wait for the end of
+/// the patience.
+const TYPICAL_NS: u64 = 1_000_000_000;
+
+/// A cell that is not tried, and why.
+fn untried(cell: Cell, reason: String) -> CellResult {
+    CellResult {
+        target: cell.target,
+        step: cell.step,
+        mode: cell.mode,
+        grade: Grade::Unsupported,
+        mark: None,
+        costs: Costs::NotKnown,
+        lost: 0,
+        fates: BTreeMap::new(),
+        own_fate: None,
+        blame: BTreeMap::new(),
+        trials: 0,
+        inconclusive: 0,
+        reason: Some(reason),
+    }
+}
+
+/// What the trials of a cell come to.
+fn judged(cell: Cell, trials: &[TrialResult]) -> Option<CellResult> {
+    let worst = verdict::worst(trials)?;
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let doubtful = trials.iter().filter(|trial| trial.grade == Grade::Inconclusive);
+    Some(CellResult {
+        target: cell.target,
+        step: cell.step,
+        mode: cell.mode,
+        grade: worst.grade,
+        mark: worst.mark,
+        costs: verdict::costs(worst),
+        lost: worst.collateral.values().sum(),
+        fates: worst.collateral.clone(),
+        own_fate: verdict::own_fate(worst),
+        blame: worst.blame.clone(),
+        trials: count(trials.len()),
+        inconclusive: count(doubtful.count()),
+        reason: worst.reason.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use holdline_model::sweep::SweepTarget;
+
+    use super::*;
+    use crate::catalogue;
+
+    /// The catalogue tells single cells of the table as scenarios of their own, with what they mean.
+    #[test]
+    fn cells_are_the_crash_steps_of_the_catalogue() {
+        let entries = catalogue::scenarios().expect("the catalogue");
+        let supervisors = catalogue::supervisors().expect("the catalogue");
+        let held =
+            supervisors.iter().find(|entry| entry.supervisor.name == "held-socket").expect("held-socket");
+        let mut compared = 0;
+        for cell in cells(&[SweepTarget::Worker]).into_iter().filter(|cell| cell.step.is_carried_by_request())
+        {
+            let name = format!("crash-steps/{}-{}", cell.step, cell.mode);
+            let Some(entry) = entries.iter().find(|entry| entry.scenario.name == name) else { continue };
+            let text = scenario(cell, &held.supervisor).expect("it can");
+            let mine = ScenarioEntry::parse(text, name.clone()).expect("a scenario").scenario;
+            let theirs = &entry.scenario;
+            assert_eq!(
+                (mine.load.arrivals, mine.load.until),
+                (theirs.load.arrivals, theirs.load.until),
+                "{name}"
+            );
+            assert_eq!(mine.load.timeouts, theirs.load.timeouts, "{name}");
+            assert_eq!(mine.load.deadline_ns, theirs.load.deadline_ns, "{name}");
+            assert_eq!(mine.workers, theirs.workers, "{name}");
+            let what = |scenario: &holdline_model::scenario::Scenario| {
+                scenario.faults.iter().map(|fault| fault.action.clone()).collect::<Vec<_>>()
+            };
+            assert_eq!(what(&mine), what(theirs), "{name}");
+            compared += 1;
+        }
+        assert!(compared >= 7, "only {compared}");
+    }
+}

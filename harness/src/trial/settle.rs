@@ -1,0 +1,124 @@
+//! After the load: waits until there are as many workers as there should be, and looks at what the supervisor
+//! has left open or unreaped. What it looks at is past by then: nothing of it is in any count of the load.
+
+use std::time::Duration;
+
+use holdline_contract::clock::now_ns;
+use holdline_model::result::SettledResult;
+use holdline_model::scenario::Action;
+use holdline_model::words::Verb;
+use nix::unistd::Pid;
+
+use super::process::Supervised;
+use super::sight::SightError;
+use super::stage::Stage;
+use crate::proc;
+
+/// How often it is looked whether the service has settled, where no ledger changes.
+const LOOKS: Duration = Duration::from_millis(5);
+/// How much longer a supervisor that has its workers is given to reap those that ended, and to close what it
+/// had of them.
+const TIDYING_NS: u64 = 300_000_000;
+
+/// What was there when the load began.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Before {
+    supervisor: Pid,
+    /// Descriptors of the supervisor's process; `None`: they may not be looked at.
+    descriptors: Option<u64>,
+    workers: u32,
+}
+
+impl Before {
+    /// Looks at it now.
+    pub(super) fn now(stage: &Stage, supervisor: Pid) -> Self {
+        Self {
+            supervisor,
+            descriptors: proc::descriptors_open(supervisor).ok().flatten(),
+            workers: stage.sight.accepting(supervisor),
+        }
+    }
+}
+
+/// Waits until the service has settled, if the scenario says so, and says what it has come to.
+pub(super) async fn settle(
+    stage: &mut Stage,
+    supervised: &Supervised,
+    before: Before,
+    end_ns: u64,
+) -> Result<Option<SettledResult>, SightError> {
+    let Some(limit_ns) = stage.place.scenario.workers.settle_ns else { return Ok(None) };
+    let wanted = wanted(stage, before);
+    let mut complete_ns = None;
+    loop {
+        stage.look()?;
+        let now = now_ns();
+        let supervisor = supervised.pid();
+        let settled = look(stage, supervisor, before, wanted, now.saturating_sub(end_ns));
+        let is_complete = wanted.is_none_or(|wanted| wanted == settled.workers);
+        complete_ns = if is_complete { complete_ns.or(Some(now)) } else { None };
+        let is_tidy = settled.zombies == 0 && settled.descriptors_gained().unwrap_or(0) == 0;
+        let is_late = match complete_ns {
+            Some(since_ns) => now > since_ns + TIDYING_NS,
+            None => now > end_ns.saturating_add(limit_ns),
+        };
+        let is_gone = !proc::is_alive(supervisor);
+        if (is_complete && is_tidy) || is_late || is_gone {
+            return Ok(Some(settled));
+        }
+        tokio::select! {
+            () = stage.ledgers.changed() => {}
+            () = tokio::time::sleep(LOOKS) => {}
+        }
+    }
+}
+
+fn look(
+    stage: &Stage,
+    supervisor: Pid,
+    before: Before,
+    wanted: Option<u32>,
+    waited_ns: u64,
+) -> SettledResult {
+    // One that took over has descriptors of its own.
+    let is_same = supervisor == before.supervisor;
+    SettledResult {
+        workers: stage.sight.accepting(supervisor),
+        wanted,
+        zombies: u32::try_from(zombies(supervisor)).unwrap_or(u32::MAX),
+        descriptors_before: before.descriptors.filter(|_| is_same),
+        descriptors: proc::descriptors_open(supervisor).ok().flatten(),
+        waited_ns,
+    }
+}
+
+/// Children that have ended and that nobody has waited for.
+fn zombies(supervisor: Pid) -> usize {
+    let children = proc::children(supervisor).ok().flatten().unwrap_or_default();
+    let is_zombie = |pid: &Pid| matches!(proc::stat(*pid), Ok(Some(stat)) if stat.state == 'Z');
+    children.into_iter().filter(is_zombie).count()
+}
+
+/// How many workers there should be: as many as the scenario says, or as it was last asked for. Not known where
+/// workers record nothing before their first connection.
+fn wanted(stage: &Stage, before: Before) -> Option<u32> {
+    if !stage.sight.is_blind() && !stage.place.supervisor.ready.workers {
+        return None;
+    }
+    let is_scaled = |action: &Action| match action {
+        Action::Control { verb: Verb::Scale, workers } => *workers,
+        Action::Control { .. }
+        | Action::Poison(_)
+        | Action::Crash { .. }
+        | Action::Signal { .. }
+        | Action::Pause { .. } => None,
+    };
+    let scaled = stage.place.scenario.faults.iter().rev().find_map(|fault| is_scaled(&fault.action));
+    match (stage.sight.is_blind(), scaled) {
+        (false, Some(workers)) => Some(workers + stage.place.supervisor.ready.spares),
+        (false, None) => u32::try_from(stage.place.workers_wanted()).ok(),
+        // A server may have more processes that hold the listener than it was told to have workers.
+        (true, None) => Some(before.workers),
+        (true, Some(_)) => None,
+    }
+}

@@ -1,0 +1,195 @@
+//! Following the system calls of a trial's processes: the runner's side of `holdline __trace` (`crate::trace`).
+
+use std::io;
+use std::process::Stdio;
+
+use holdline_contract::clock::now_ns;
+use holdline_model::conductor::{Event, Hit};
+use holdline_model::sweep::SweepTarget;
+use nix::errno::Errno;
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinHandle;
+
+use super::TraceSpec;
+use super::process::Supervised;
+use super::record::Told;
+use super::stage::Stage;
+use crate::proc;
+use crate::trace::{Answer, Orders, Span, Traced};
+
+/// What was traced, in the trial's folder.
+pub const CALLS_JSON: &str = "calls.json";
+
+/// Why nobody can be traced.
+#[derive(Debug, thiserror::Error)]
+pub enum TraceError {
+    /// The kernel does not permit it.
+    #[error(
+        "tracing is not permitted here (ptrace of process {pid}: {errno}{}); it needs {}",
+        yama(.scope.as_deref()),
+        "kernel.yama.ptrace_scope below 3 with --isolation full, or 0, or CAP_SYS_PTRACE, and a seccomp profile \
+         that allows ptrace (docker: --cap-add SYS_PTRACE)"
+    )]
+    NotPermitted {
+        /// Whom.
+        pid: u32,
+        /// What it says.
+        errno: Errno,
+        /// The value of kernel.yama.ptrace_scope, where there is one.
+        scope: Option<String>,
+    },
+    /// There is nobody.
+    #[error("no {target} waits for requests, whose system calls could be followed")]
+    Nobody {
+        /// Of whom.
+        target: SweepTarget,
+    },
+    /// The tracer said nothing.
+    #[error("the process that traces ended without an answer")]
+    Silent,
+    /// Those who would be traced are not known to be the trial's own.
+    #[error("{0}")]
+    Foreign(String),
+    /// There is no tracer.
+    #[error("failed to start the process that traces")]
+    Start(#[source] io::Error),
+    /// It cannot be spoken to.
+    #[error("failed to speak to the process that traces")]
+    Speak(#[from] io::Error),
+    /// It says what nobody understands.
+    #[error("failed to understand the process that traces")]
+    Syntax(#[from] serde_json::Error),
+}
+
+impl TraceError {
+    /// Whether it is so for every trial on this machine.
+    pub(super) const fn is_fatal(&self) -> bool {
+        matches!(self, Self::NotPermitted { .. })
+    }
+}
+
+fn yama(scope: Option<&str>) -> String {
+    scope.map_or_else(String::new, |scope| format!(", kernel.yama.ptrace_scope is {}", scope.trim()))
+}
+
+/// A tracer that has attached.
+pub(super) struct Tracer {
+    spec: TraceSpec,
+    child: Child,
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
+}
+
+/// A tracer that follows a life; dropping it ends the tracing.
+#[must_use = "dropping it ends the tracing"]
+pub(super) struct Tracing {
+    task: JoinHandle<()>,
+}
+
+impl Drop for Tracing {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Tracer {
+    /// Attaches to whom the trial's specification names; `None`: it names nobody.
+    pub(super) async fn attach(stage: &Stage, supervised: &Supervised) -> Result<Option<Self>, TraceError> {
+        let Some(spec) = stage.spec.trace.clone() else { return Ok(None) };
+        let supervisor = supervised.pid();
+        let target = spec.follow.from;
+        let pids = match target {
+            SweepTarget::Worker => stage.sight.worker_pids(supervisor),
+            SweepTarget::Supervisor => vec![supervisor],
+        };
+        stage.sight.prove_own(&pids).map_err(|error| TraceError::Foreign(error.to_string()))?;
+        if pids.is_empty() {
+            return Err(TraceError::Nobody { target });
+        }
+        let mut child = Command::new(&stage.spec.executable)
+            .arg("__trace")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(TraceError::Start)?;
+        let (input, output) = (child.stdin.take(), child.stdout.take());
+        let (input, output) = input.zip(output).ok_or(TraceError::Silent)?;
+        let mut tracer = Self { spec, child, input, output: BufReader::new(output).lines() };
+        let numbers = pids.iter().map(|pid: &Pid| proc::number(*pid)).collect();
+        let orders = Orders { pids: numbers, follow: tracer.spec.follow, kill: tracer.spec.kill.clone() };
+        tracer.say(&serde_json::to_string(&orders)?).await?;
+        match tracer.answer().await? {
+            Answer::Attached => Ok(Some(tracer)),
+            Answer::Refused { pid, errno } => {
+                let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").ok();
+                Err(TraceError::NotPermitted { pid, errno: Errno::from_raw(errno), scope })
+            }
+            Answer::Done(_) => Err(TraceError::Silent),
+        }
+    }
+
+    /// The fault that it stands for.
+    pub(super) const fn fault(&self) -> usize {
+        self.spec.fault
+    }
+
+    /// Follows the life of a load that starts at this instant. What comes of it is told as what became of the fault,
+    /// and written into the trial's folder.
+    pub(super) async fn begin(mut self, start_ns: u64, stage: &Stage) -> Result<Tracing, TraceError> {
+        let span = Span { begin_ns: start_ns + self.spec.begin_ns, end_ns: start_ns + self.spec.end_ns };
+        self.say(&serde_json::to_string(&span)?).await?;
+        let path = stage.spec.folder.join(CALLS_JSON);
+        let sender = stage.sender.clone();
+        let task = tokio::spawn(async move {
+            let mut traced = match self.answer().await {
+                Ok(Answer::Done(traced)) => traced,
+                Ok(Answer::Attached | Answer::Refused { .. }) | Err(_) => Traced::default(),
+            };
+            tell(self.spec.fault, &traced, &sender);
+            // Instants count from the load's start, as in all of a trial's files.
+            count_from(start_ns, &mut traced);
+            let json = serde_json::to_vec(&traced).unwrap_or_default();
+            let _ = std::fs::write(path, json);
+            // Its end is reaped, and nobody looks for it.
+            let _ = self.child.wait().await;
+        });
+        Ok(Tracing { task })
+    }
+
+    async fn say(&mut self, line: &str) -> io::Result<()> {
+        self.input.write_all(format!("{line}\n").as_bytes()).await?;
+        self.input.flush().await
+    }
+
+    async fn answer(&mut self) -> Result<Answer, TraceError> {
+        let line = self.output.next_line().await?;
+        Ok(serde_json::from_str(&line.ok_or(TraceError::Silent)?)?)
+    }
+}
+
+/// Tells what became of the fault that the kill stands for.
+fn tell(fault: usize, traced: &Traced, sender: &UnboundedSender<Told>) {
+    let (at_ns, hit, pids) = match traced.killed {
+        Some(killed) => (killed.at_ns, Hit::Struck, vec![killed.pid]),
+        None => (now_ns(), Hit::Nobody, Vec::new()),
+    };
+    for pid in &pids {
+        let _ = sender.send((at_ns, Event::Signalled { fault, pid: *pid }));
+    }
+    let _ = sender.send((at_ns, Event::Fault { fault, hit, pids, error: None }));
+}
+
+fn count_from(start_ns: u64, traced: &mut Traced) {
+    for call in &mut traced.calls {
+        call.entered_ns = call.entered_ns.saturating_sub(start_ns);
+        call.left_ns = call.left_ns.map(|ns| ns.saturating_sub(start_ns));
+    }
+    if let Some(killed) = &mut traced.killed {
+        killed.at_ns = killed.at_ns.saturating_sub(start_ns);
+    }
+}

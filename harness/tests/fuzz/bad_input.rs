@@ -1,0 +1,65 @@
+//! One clear error each, and the right exit code.
+
+use crate::common::Place;
+use crate::holdline;
+
+/// The exit code, and what was said.
+#[track_caller]
+fn refused(place: &Place, arguments: &[&str], code: i32, names: &[&str]) {
+    let output = holdline(place, arguments);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert_eq!(said.matches("error: ").count(), 1, "{said}");
+    for name in names {
+        assert!(said.contains(name), "{name} is not in: {said}");
+    }
+    assert!(!place.path("out").exists(), "a run that did not begin leaves nothing");
+}
+
+#[test]
+fn an_impossible_budget_and_words_that_are_none_are_refused() {
+    let place = Place::new();
+    for (arguments, names) in [
+        (["--budget", "10ms"], ["--budget", "too short"]),
+        (["--budget", "0s"], ["--budget", "too short"]),
+        (["--budget", "tomorrow"], ["--budget", "tomorrow"]),
+        (["--budget", "9000h"], ["--budget", "30 days"]),
+        (["--cases", "0"], ["--cases", "0"]),
+        (["--aimed", "1.5"], ["--aimed", "1.5"]),
+        (["--invariant", "hold"], ["--invariant", "holds"]),
+    ] {
+        refused(&place, &["-s", "held-socket", arguments[0], arguments[1]], 2, &names);
+    }
+    refused(&place, &["-s", "held*", "-s", "prefork"], 2, &["--supervisor"]);
+    refused(&place, &["-s", "bash-*"], 2, &["bash-*", "one"]);
+    refused(&place, &["-s", "held-sockt"], 2, &["held-socket"]);
+}
+
+const DESCRIPTION: &str = "name = \"web\"\nabout = \"x\"\n\
+    socket = { holder = \"supervisor\", passing = \"stdin\" }\nready = { timeout = \"2s\" }\n";
+
+#[test]
+fn a_supervisor_that_does_not_come_up_is_named_with_its_reason() {
+    let place = Place::new();
+    std::fs::write(place.path("web.toml"), format!("{DESCRIPTION}start = [\"false\"]\n")).expect("a file");
+    refused(&place, &["-s", "./web.toml"], 3, &["`web` does not come up even without a fault", "status 1"]);
+    let missing = format!("{DESCRIPTION}start = [\"no-such-program\"]\nversion = [\"no-such-program\"]\n");
+    std::fs::write(place.path("web.toml"), missing).expect("a file");
+    refused(&place, &["-s", "./web.toml"], 4, &["`web` cannot be fuzzed", "no-such-program"]);
+}
+
+#[test]
+fn a_saved_case_that_is_wrong_or_no_longer_supported_is_named() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("saved")).expect("a folder");
+    let file = place.path("saved/old.toml");
+    let load =
+        "name = \"old\"\nasks = \"?\"\n[load]\narrivals = { constant = \"100/s\" }\nduration = \"1s\"\n";
+    std::fs::write(&file, load.replace("constant", "constnt")).expect("a file");
+    refused(&place, &["-s", "held-socket", "--save", "saved"], 2, &["old.toml", "constnt"]);
+    std::fs::write(&file, format!("{load}[[fault]]\nat = \"1ms\"\ncontrol = \"upgrade-supervisor\"\n"))
+        .expect("a file");
+    let names = ["old.toml", "held-socket", "upgrade-supervisor"];
+    refused(&place, &["-s", "held-socket", "--save", "saved"], 2, &names);
+    refused(&place, &["-s", "held-socket", "--save", "saved/old.toml"], 2, &["old.toml", "folder"]);
+}
