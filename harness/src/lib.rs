@@ -22,6 +22,7 @@ pub mod rundir;
 pub mod sandbox;
 pub mod sweep;
 pub mod testing;
+pub mod tls;
 mod trace;
 pub mod trial;
 mod waitable;

@@ -1,9 +1,15 @@
 //! Proxies in front of small services: what holdline counts of each status is what the proxy itself wrote to
-//! its log.
+//! its log. And proxies that speak TLS: which certificate was shown when.
 //!
 //! A proxy that is not installed is ignored, as in the tests of the descriptions.
 
+#[path = "tls/authority.rs"]
+mod authority;
+#[path = "chains/certificates.rs"]
+mod certificates;
 mod common;
+#[path = "common/copied.rs"]
+mod copied;
 #[path = "common/lag.rs"]
 mod lag;
 #[path = "common/real.rs"]
@@ -39,6 +45,8 @@ fn main() -> ExitCode {
         test("a-backend-that-is-gone", "balanced", a_backend_that_is_gone),
         test("a-limit-for-each-address", "limited", a_limit_for_each_address),
         test("addresses-below-the-limit", "limited", addresses_below_the_limit),
+        test("certificates-of-nginx", "tls/nginx", || certificates::are_told_apart("nginx")),
+        test("certificates-of-haproxy", "tls/haproxy", || certificates::are_told_apart("haproxy")),
     ];
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
     libtest_mimic::run(&arguments, tests).exit_code()

@@ -170,6 +170,7 @@ fn facts(trial: &TrialResult, style: Style) -> String {
     .chain(prose::sessions(trial).map(|text| ("sessions", text)))
     .chain(prose::pool(trial).map(|text| ("pool", text)))
     .chain(prose::silent(trial).map(|text| ("silent", text)))
+    .chain(prose::tls(trial).map(|text| ("tls", text)))
     .chain(prose::versions(trial).map(|text| ("versions", text)))
     .chain(prose::starts(trial).map(|text| ("starts", text)))
     .chain(prose::spread(trial).map(|text| ("spread", text)))
@@ -186,7 +187,7 @@ fn facts(trial: &TrialResult, style: Style) -> String {
     facts.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// The five latencies with their quantiles.
+/// The latencies with their quantiles.
 fn latencies(trial: &TrialResult, style: Style) -> String {
     let mut table = Table::new();
     table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Disabled);

@@ -118,6 +118,7 @@ impl Losses {
             recoveries: vec![self.recovery(grade)],
             back_after_ns: None,
             client_addresses: 20,
+            tls: None,
             watched_ns: 0,
             patience_ns: 10_000 * MS,
             workers: WorkersResult {
@@ -129,11 +130,7 @@ impl Losses {
                 ..WorkersResult::default()
             },
             versions: self.versions(),
-            cost: Some(CostResult {
-                cpu_ns: 20 * MS,
-                elapsed_ns: 400 * MS,
-                method: "/proc of every process, to within 10 ms each".into(),
-            }),
+            cost: Some(cost()),
             supervisor_ended: (grade == Grade::Down).then_some(Exit::Status(101)),
             books: BooksResult::Balanced,
             off: Vec::new(),
@@ -190,6 +187,7 @@ impl Losses {
         LatencySet {
             send_lag: spread(20, 21_400, 88_000),
             connect: spread(served, 96_300, 240_000),
+            tls: Quantiles::default(),
             queue_wait: spread(served, 31_000, if self.late > 0 { tail } else { 120_000 }),
             accept: spread(served, 131_000, if self.late > 0 { tail } else { 330_000 }),
             response: spread(served, 208_000, if self.late > 0 { tail } else { 520_000 }),
@@ -278,6 +276,11 @@ impl Losses {
             })
             .collect()
     }
+}
+
+fn cost() -> CostResult {
+    let method = "/proc of every process, to within 10 ms each".into();
+    CostResult { cpu_ns: 20 * MS, elapsed_ns: 400 * MS, method }
 }
 
 fn verdict(grade: Grade) -> Verdict {

@@ -15,6 +15,7 @@ use crate::shm::{RecordKind, parse_crash_detail};
 use crate::told::Phrase;
 use crate::words::{Blame, CrashMode, Fate, Stage, Transport};
 
+mod handshakes;
 mod overdue;
 mod replies;
 mod said;
@@ -35,6 +36,7 @@ pub fn losses(story: &Story<'_>) -> Vec<Loss> {
     tell(&mut lines, LossKind::Refused, refused(story));
     tell(&mut lines, LossKind::QueueReset, queue_resets(story));
     tell(&mut lines, LossKind::SynDropped, syn_dropped(story));
+    tell(&mut lines, LossKind::Tls, handshakes::failed(story));
     tell(&mut lines, LossKind::CutShort, cut_short(story));
     tell(&mut lines, LossKind::ClosedIdle, closed_idle(story));
     tell(&mut lines, LossKind::TooLong, too_long(story));
@@ -239,7 +241,7 @@ fn cut_short(story: &Story<'_>) -> Vec<Said> {
     let mut lost = story.lost(Blame::Collateral, Some(Fate::NoReply));
     lost.extend(story.lost(Blame::Collateral, Some(Fate::Truncated)));
     let mut groups: BTreeMap<u32, Vec<&ClientRecord>> = BTreeMap::new();
-    lost.retain(|(_, record)| record.outcome != Outcome::TooLong);
+    lost.retain(|(_, record)| !matches!(record.outcome, Outcome::TooLong | Outcome::Tls(_)));
     for (attempt, record) in lost {
         groups.entry(attempt.worker).or_default().push(record);
     }
@@ -385,10 +387,14 @@ fn late(story: &Story<'_>) -> Option<Said> {
 
 /// In which part of its life an attempt spent most of its time.
 fn longest_part(attempt: &Attempt, record: &ClientRecord) -> Phrase {
-    let stamps = [record.started, record.connected, attempt.accepted, record.finished];
+    let stamps = [record.started, record.connected, attempt.accepted, record.tls, record.finished];
     // Where workers keep no ledger, waiting and work cannot be told apart.
-    let last = if attempt.accepted.is_none() { "once connected" } else { "with the worker" };
-    let parts = ["before it was sent", "to connect", "in the queue", last];
+    let last = match (attempt.accepted, record.tls) {
+        (None, None) => "once connected",
+        (None, Some(_)) => "once the TLS handshake was over",
+        (Some(_), _) => "with the worker",
+    };
+    let parts = ["before it was sent", "to connect", "in the queue", "in the TLS handshake", last];
     let mut before_ns = record.intended_ns;
     let mut spent = Vec::new();
     for (stamp, part) in stamps.into_iter().zip(parts) {

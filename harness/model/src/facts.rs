@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::exit::Exit;
 use crate::reason::{Note, Reason};
 use crate::result::{CostResult, InheritanceCheck, SettledResult};
+use crate::tls::Certificate;
 use crate::watch::Watched;
 
 /// What the runner did and saw.
@@ -45,6 +46,10 @@ pub struct TrialFacts {
     pub inheritance: Vec<InheritanceCheck>,
     /// What the supervisor and its workers cost, where it could be measured.
     pub cost: Option<CostResult>,
+    /// The certificates that the service showed, in the order in which records count them; `None`: the load client
+    /// does not speak TLS.
+    #[serde(default)]
+    pub certificates: Option<Vec<Certificate>>,
     /// What the kernel counted, by its own names; empty where that is the whole host's.
     pub counters: BTreeMap<String, u64>,
     /// How long the trial has taken up to its summing up, sandbox included.

@@ -42,6 +42,8 @@ pub enum Lack {
         /// What is asked for.
         asked: Protocol,
     },
+    /// Its workers do not speak TLS.
+    Tls,
     /// Its workers are ours, which expect no header of the PROXY protocol.
     Proxy,
     /// It has no such control action.
@@ -161,6 +163,10 @@ impl Told for Lack {
                 let (spoken, asked) = (spoken.as_str(), asked.as_str());
                 Phrase::new(format!("its workers speak {spoken}, and the scenario asks for {asked}"))
             }
+            Self::Tls => Phrase::new(
+                "its workers do not speak TLS, and the scenario asks for it; where a proxy above them does, its \
+                 description says so by `[tls]`",
+            ),
             Self::Proxy => Phrase::new(
                 "its workers are holdline's, which expect no PROXY header: only services that bring their own do",
             ),

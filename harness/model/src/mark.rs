@@ -143,6 +143,7 @@ impl Witness<'_> {
             return self.after(log, crash, client);
         }
         match self.records.workers {
+            _ if client.is_some_and(ClientRecord::ended_in_tls) => Consequence::Unhit,
             _ if was_never_taken(attempt, self.records.tell_accepts()) => Consequence::Unhit,
             None => self.without_ledger(attempt, client),
             Some(_) => Consequence::NotKnown,

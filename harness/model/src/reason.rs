@@ -1,6 +1,8 @@
 //! Why a trial has the mark that it has, and what a reader should know of it: each reason and each note
 //! is a value, whose Display is the sentence that reports print.
 
+mod remedy;
+
 use std::fmt;
 
 use schemars::JsonSchema;
@@ -15,6 +17,8 @@ use crate::record::NotSent;
 use crate::told::{Phrase, Told};
 use crate::wire::{CONTENT_BYTES_MAX, HEAD_BYTES_MAX, LOOKED_BYTES_MAX};
 use crate::words::CrashStep;
+
+pub use remedy::Remedy;
 
 /// Why a trial is unsupported, inconclusive or down.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -134,42 +138,6 @@ pub enum Reason {
         /// Why it cannot be told.
         why: String,
     },
-}
-
-/// What to write into the description of a service that gives no right reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Remedy {
-    /// It speaks TLS, and was asked in plain text.
-    SpeaksTls,
-    /// What it is asked over HTTP, and what counts as its reply.
-    SayRequest,
-    /// What is sent and what is expected.
-    SayExchanges,
-    /// Which protocol it speaks.
-    #[serde(other)]
-    SayProtocol,
-}
-
-impl fmt::Display for Remedy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::SpeaksTls => "It speaks TLS, and was asked in plain text",
-            Self::SayRequest => {
-                "If the service answers something else, say in its description what it is asked and what counts as \
-                 its reply, by [request] and [reply], or write `ready = { request = \"/healthz\" }` with a path that \
-                 it serves"
-            }
-            Self::SayExchanges => {
-                "If the service answers something else, say in its description what is sent and what is expected, \
-                 by [[exchange]]"
-            }
-            Self::SayProtocol => {
-                "If the service answers something else, name its `protocol` in its description, and what it is asked"
-            }
-        })?;
-        f.write_str("; `ready = { reply = false }` asks nothing before the load")
-    }
 }
 
 /// What a reader should know of how a trial went.

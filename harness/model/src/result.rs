@@ -12,8 +12,6 @@ use crate::exit::Exit;
 use crate::ledger::Entry;
 use crate::reason::{Note, Reason};
 use crate::recovery::Recovery;
-use crate::sampling::Method;
-use crate::told::{Phrase, Told};
 use crate::violation::Violation;
 use crate::words::{Blame, Fate, Grade, Isolation, Mark, Verdict};
 
@@ -22,10 +20,12 @@ mod books;
 mod endings;
 mod kernel;
 mod kinds;
+mod latency;
 mod loss;
 mod phases;
 mod pool;
 mod silent;
+mod tls;
 mod workers;
 
 pub use advice::{Advice, Backlog, Need};
@@ -33,10 +33,12 @@ pub use books::BooksResult;
 pub use endings::EndingsResult;
 pub use kernel::{KernelResult, ListenerResult};
 pub use kinds::{Check, LossKind, MomentKind, What};
+pub use latency::{LatencySet, Quantiles};
 pub use loss::{Cause, Loss};
 pub use phases::{Phase, Phases};
 pub use pool::PoolResult;
 pub use silent::SilentResult;
+pub use tls::{CertificateResult, TlsResult};
 pub use workers::{InheritanceCheck, SettledResult, WorkersResult};
 
 /// The value of `schema`.
@@ -167,6 +169,9 @@ pub struct TrialResult {
     /// some.
     #[serde(default)]
     pub client_addresses: u64,
+    /// What became of TLS handshakes; absent where the service is spoken to without TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsResult>,
     /// What the kernel counted.
     pub kernel: KernelResult,
     /// Longest runs of requests none of which was served in time.
@@ -240,21 +245,6 @@ pub struct TrialResult {
     pub throughput_per_second: Option<f64>,
 }
 
-/// The latencies of a trial, each from the intended start but for `queue_wait`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct LatencySet {
-    /// started − intended start.
-    pub send_lag: Quantiles,
-    /// connected − intended start.
-    pub connect: Quantiles,
-    /// accepted − connected.
-    pub queue_wait: Quantiles,
-    /// accepted − intended start.
-    pub accept: Quantiles,
-    /// finished − intended start, of served attempts; in sessions, of each request that was answered.
-    pub response: Quantiles,
-}
-
 impl RunResult {
     /// Whether a trial could not be run although its supervisor must.
     #[must_use]
@@ -299,60 +289,6 @@ impl TrialResult {
     #[must_use]
     pub fn had_fault(&self) -> bool {
         self.timeline.iter().any(|entry| entry.kind == MomentKind::Fault)
-    }
-}
-
-impl LatencySet {
-    /// Each latency with its name, in the order in which reports show them.
-    #[must_use]
-    pub fn named(&self) -> [(&'static str, &Quantiles); 5] {
-        [
-            ("send_lag", &self.send_lag),
-            ("connect", &self.connect),
-            ("queue_wait", &self.queue_wait),
-            ("accept", &self.accept),
-            ("response", &self.response),
-        ]
-    }
-}
-
-/// A latency's distribution. The whole of it is in the trial's `.hlog` and `.hgrm` files.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Quantiles {
-    /// How many values. With 0, all others are 0 and mean nothing.
-    pub count: u64,
-    /// The median.
-    pub p50_ns: u64,
-    /// The 90th percentile.
-    pub p90_ns: u64,
-    /// The 99th percentile.
-    pub p99_ns: u64,
-    /// The 99.9th percentile.
-    pub p999_ns: u64,
-    /// The largest value.
-    pub max_ns: u64,
-    /// How the values were obtained, where there is more than one way.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub method: Option<String>,
-    /// The same as a value.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub how: Option<Method>,
-}
-
-impl Quantiles {
-    /// How the values were obtained, in a sentence; `None` where that needs no saying, since workers wrote
-    /// down when they accepted or there is only one way.
-    #[must_use]
-    pub fn obtained(&self) -> Option<Phrase> {
-        match (self.how, &self.method) {
-            (Some(Method::Stamped), _) | (None, None) => None,
-            (Some(how @ (Method::ByRequest | Method::Sampled { .. })), _) => Some(how.phrase()),
-            // Of a result that holds only the words.
-            (None, Some(words)) => {
-                let said = Phrase::new(words);
-                (said != Method::Stamped.phrase()).then_some(said)
-            }
-        }
     }
 }
 

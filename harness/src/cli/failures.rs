@@ -43,7 +43,10 @@ impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Empty => Self::nothing(error),
-            RunError::NotPlanned { .. } | RunError::Template(_) | RunError::Request(_) => Self::usage(error),
+            RunError::NotPlanned { .. }
+            | RunError::Template(_)
+            | RunError::Request(_)
+            | RunError::Tls { .. } => Self::usage(error),
             RunError::InterruptedTwice => Self { code: exit::INTERRUPTED, error: error.into() },
             RunError::Dir(error) => error.into(),
             RunError::Sandbox(_)

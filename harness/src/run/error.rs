@@ -9,6 +9,7 @@ use crate::causes::causes;
 use crate::load::LoadError;
 use crate::rundir::RunDirError;
 use crate::sandbox::SandboxError;
+use crate::tls::TlsError;
 
 /// Why a run cannot begin, or did not go on.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,14 @@ pub enum RunError {
     /// A template is missing or wrong.
     #[error(transparent)]
     Template(#[from] TemplateProblem),
+    /// The load client cannot speak TLS as it is told.
+    #[error("{origin}: {error}")]
+    Tls {
+        /// The file that says so.
+        origin: String,
+        /// Why not.
+        error: TlsError,
+    },
     /// A service cannot be asked what it is to be asked.
     #[error(transparent)]
     Request(#[from] RequestProblem),

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use holdline_model::plan::{Partition, RunPlan, TrialPlan};
 use holdline_model::scenario::Scenario;
 use holdline_model::supervisor::WorkerKind;
+use holdline_model::support;
 
 use super::{RunError, limits};
 use crate::catalogue::{self, ScenarioEntry, Source, SupervisorEntry};
 use crate::sandbox::{self, Isolation, IsolationChoice, Notice};
+use crate::tls::{Folders, TlsClient};
 use crate::trial::TraceSpec;
 
 /// What all trials of a run have in common.
@@ -228,10 +230,27 @@ fn check(
         }
         if asked.insert((&trial.supervisor, &trial.scenario)) {
             catalogue::check_requests(scenario, supervisor)?;
+            check_tls(supervisor, scenario)?;
         }
         if let Source::Folder(path) = &supervisor.source {
             utf8(path, "the supervisor's folder", "give it another name")?;
         }
+    }
+    Ok(())
+}
+
+/// Reads the files that `[tls]` names, unless the service makes them itself.
+fn check_tls(supervisor: &SupervisorEntry, scenario: &ScenarioEntry) -> Result<(), RunError> {
+    let Some(tls) = support::tls(&supervisor.supervisor, &scenario.scenario) else { return Ok(()) };
+    let (description, embedded) = match &supervisor.source {
+        Source::Folder(folder) => (Some(folder.clone()), None),
+        Source::Embedded(dir) => (None, Some(*dir)),
+    };
+    let folders = Folders { description, embedded, scenario: scenario.folder.clone(), made: None };
+    if folders.hold_all(&tls) {
+        let origin = if scenario.scenario.tls.is_some() { &scenario.origin } else { &supervisor.origin };
+        TlsClient::new(&tls, &[], &folders)
+            .map_err(|error| RunError::Tls { origin: origin.clone(), error })?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use holdline_model::record::{ClientRecord, RequestRecord};
 use holdline_model::said::Said;
 use holdline_model::scenario::Connection;
 use holdline_model::secrets::Secrets;
+use holdline_model::tls::Certificates;
 use holdline_model::wire::Poison;
 use holdline_model::words::CrashStep;
 use tokio::sync::mpsc::UnboundedSender;
@@ -58,6 +59,7 @@ pub(super) struct FaultHooks {
     requests: Vec<RequestRecord>,
     custody: Handover,
     said: Said,
+    certificates: Certificates,
     /// Where whoever has an attempt is looked for, where poison has to be done without.
     search: Option<Search>,
     /// Faults and their attempts whose worker is to be killed and was not looked for yet.
@@ -80,6 +82,7 @@ impl FaultHooks {
             requests: Vec::new(),
             custody,
             said: Said::with_room(),
+            certificates: Certificates::default(),
             search: None,
             held: Vec::new(),
         }
@@ -102,11 +105,11 @@ impl FaultHooks {
         self.requests.reserve(room_for(attempts, requests_each));
     }
 
-    /// The requests that were answered, of connections that carry several or are slow, and what servers
-    /// said instead of the answer.
-    pub(super) fn into_parts(mut self, secrets: &Secrets) -> (Vec<RequestRecord>, Said) {
+    /// The requests that were answered, of connections that carry several or are slow, what servers
+    /// said instead of the answer, and the certificates that they showed.
+    pub(super) fn into_parts(mut self, secrets: &Secrets) -> (Vec<RequestRecord>, Said, Certificates) {
         self.said.hide(secrets);
-        (self.requests, self.said)
+        (self.requests, self.said, self.certificates)
     }
 
     /// Takes out the first pending fault that strikes with this attempt. An attempt carries at
@@ -174,6 +177,10 @@ impl Hooks for FaultHooks {
 
     fn said(&mut self) -> Option<&mut Said> {
         Some(&mut self.said)
+    }
+
+    fn certificates(&mut self) -> Option<&mut Certificates> {
+        Some(&mut self.certificates)
     }
 
     fn held_back(&mut self, attempt: u32, socket: BorrowedFd<'_>) {

@@ -16,6 +16,7 @@ mod counted;
 mod ends;
 mod files;
 mod hands;
+mod hint;
 mod hooks;
 mod inheritance;
 mod lead;

@@ -22,6 +22,7 @@ use super::workspace::{Workspace, WorkspaceError};
 use crate::load::{Asker, LoadError};
 use crate::outside;
 use crate::sandbox::Inside;
+use crate::tls::{Folders, TlsClient, TlsError};
 
 /// A place that could not be prepared, or in which something could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,9 @@ pub(super) enum PlaceError {
     /// The service cannot be asked.
     #[error("failed to get ready to ask the service")]
     Asker(#[source] LoadError),
+    /// It cannot be spoken to over TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// The names of logs in a trial's folder.
@@ -87,6 +91,8 @@ pub(super) struct Place {
     logs: PathBuf,
     /// The trial's folder in the run directory.
     folder: PathBuf,
+    /// Where the files are that `[tls]` names.
+    folders: Folders,
 }
 
 impl Place {
@@ -108,6 +114,12 @@ impl Place {
             }
         }
         let source = workspace.values.source.clone();
+        let folders = Folders {
+            description: Some(PathBuf::from(&source)),
+            embedded: None,
+            scenario: spec.scenario_folder.clone(),
+            made: Some(workspace.dir.clone()),
+        };
         let file = |origin, path: &str| match origin {
             Origin::Scenario => outside::body_in(spec.scenario_folder.as_deref(), path),
             Origin::Description => outside::body_in(Some(Path::new(&source)), path),
@@ -116,7 +128,17 @@ impl Place {
         // What may show a secret goes with the trial, unless it is let out without it.
         let logs = if secrets.is_empty() { &spec.folder } else { &workspace.dir }.clone();
         let (script, secrets) = (Arc::new(script), Arc::new(secrets));
-        Ok(Self { scenario, supervisor, workspace, env, script, secrets, logs, folder: spec.folder.clone() })
+        Ok(Self {
+            scenario,
+            supervisor,
+            workspace,
+            env,
+            script,
+            secrets,
+            logs,
+            folder: spec.folder.clone(),
+            folders,
+        })
     }
 
     /// Starts the supervisor, and gives its command line.
@@ -162,7 +184,16 @@ impl Place {
         let protocol = support::protocol(&self.supervisor, &self.scenario);
         let asker = Asker::new(&self.workspace.values.address, protocol, &self.script, &self.scenario.load)
             .map_err(PlaceError::Asker)?;
-        Ok(asker.for_path(self.supervisor.ready.request.as_deref()).hiding(&self.secrets))
+        let asker = asker.for_path(self.supervisor.ready.request.as_deref()).hiding(&self.secrets);
+        Ok(asker.over(self.tls()?))
+    }
+
+    /// How the load client speaks TLS to the service; `None`: it does not. To be asked once the service listens,
+    /// which may make the files for it.
+    pub(super) fn tls(&self) -> Result<Option<TlsClient>, TlsError> {
+        let Some(tls) = support::tls(&self.supervisor, &self.scenario) else { return Ok(None) };
+        let alpn = support::alpn(&tls, support::protocol(&self.supervisor, &self.scenario));
+        Ok(Some(TlsClient::new(&tls, &alpn, &self.folders)?))
     }
 
     /// What the supervisor needs of a machine, in words to append to why it did not get ready.

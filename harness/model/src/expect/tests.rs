@@ -5,7 +5,7 @@ use crate::metric::{metric, metrics};
 use crate::recovery::Recovery;
 use crate::result::{
     BooksResult, Check, CostResult, InheritanceCheck, KernelResult, LatencySet, ListenerResult, Outage,
-    PoolResult, Quantiles, Served, SessionsResult, SettledResult, SilentResult, WorkersResult,
+    PoolResult, Quantiles, Served, SessionsResult, SettledResult, SilentResult, TlsResult, WorkersResult,
 };
 use crate::violation::Unmeasured;
 use crate::words::{Blame, Fate, Finding, Grade, Verdict};
@@ -59,6 +59,7 @@ fn trial() -> TrialResult {
         recovery_ns: Vec::new(),
         recoveries: vec![Recovery::Back { after_ns: 104_000_000 }, Recovery::Never],
         back_after_ns: None,
+        tls: None,
         client_addresses: 0,
         watched_ns: 0,
         patience_ns: 0,
@@ -272,6 +273,7 @@ fn a_new_version_that_never_answered_is_not_the_newest() {
 fn every_metric_can_be_measured() {
     let quantiles = Quantiles { count: 1, ..Quantiles::default() };
     let latency = LatencySet {
+        tls: quantiles.clone(),
         send_lag: quantiles.clone(),
         connect: quantiles.clone(),
         queue_wait: quantiles.clone(),
@@ -290,6 +292,7 @@ fn every_metric_can_be_measured() {
         workers,
         sessions,
         silent,
+        tls: Some(TlsResult::default()),
         pool: Some(PoolResult::default()),
         recoveries: vec![Recovery::Back { after_ns: 1 }],
         back_after_ns: Some(1),

@@ -49,6 +49,11 @@ fn line(story: &Story<'_>, place: &Whereabouts, lost: &[Lost<'_>]) -> Said {
         0 => Phrase::default(),
         _ => Phrase::new(" (").count(partly as u64).text(" with part of the reply)"),
     };
+    let partly = match lost.iter().filter(|(_, record)| record.ended_in_tls()).count() {
+        0 => partly,
+        _ if lost.len() == 1 => partly.text(" (in the TLS handshake)"),
+        in_tls => partly.text(" (").count(in_tls as u64).text(" of them in the TLS handshake)"),
+    };
     let said = |text: &str| count(lost.len() as u64, text);
     match place {
         Whereabouts::Seen(Custody::Queue) => {

@@ -29,7 +29,19 @@ pub(super) fn wrong_replies(story: &Story<'_>) -> Option<Said> {
     let wrong: Vec<&ClientRecord> =
         story.lost(Blame::Collateral, Some(Fate::WrongReply)).into_iter().map(|(_, record)| record).collect();
     let said = count(wrong.len() as u64, " got a reply that was not the answer to what they asked");
-    (!wrong.is_empty()).then(|| Said::quoting(said, story, &wrong))
+    let said = Said::quoting(said, story, &wrong);
+    let is_alert = |record: &&ClientRecord| story.records.said.get(record.said).is_some_and(is_tls_alert);
+    let hint = if wrong.iter().any(is_alert) { TLS_HINT } else { "" };
+    (!wrong.is_empty()).then(|| said.then(Phrase::new(hint)))
+}
+
+/// What to do about a service that answers a plain request by an alert.
+const TLS_HINT: &str = "; that is an alert of TLS: the service speaks it, and was asked without (write `[tls]` into its \
+                        description)";
+
+/// Whether bytes begin as an alert of TLS does (RFC 8446, section 5.1): kind 21, major version 3.
+fn is_tls_alert(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[21, 3])
 }
 
 /// Replies of which the load client did not read the end.
