@@ -58,6 +58,19 @@ pub struct Asker {
     asked: AtomicU32,
 }
 
+/// Another way to ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Over TLS.
+    OverTls,
+    /// Without TLS.
+    WithoutTls,
+    /// Behind a header of the PROXY protocol.
+    BehindHeader,
+    /// Without that.
+    WithoutHeader,
+}
+
 /// A request that was made, and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
@@ -116,25 +129,35 @@ impl Asker {
         self
     }
 
-    /// The same over TLS where it asks without, whatever the certificate, and the other way round; to see whether it
-    /// was the wrong way to ask. `None`: TLS cannot be had.
+    /// The same in other ways, to see whether it was the wrong way to ask: over TLS where it asks without, whatever the
+    /// certificate, behind a header of the PROXY protocol where it sends none, and the other way round.
     #[must_use]
-    pub fn otherwise(&self) -> Option<Self> {
-        let tls = match self.tls {
-            None => Some(TlsClient::of_any().ok()?),
-            Some(_) => None,
-        };
-        // It is one request more of the same asker.
-        let asked = AtomicU32::new(self.asked.load(Ordering::Relaxed));
-        let (script, secrets) = (Arc::clone(&self.script), Arc::clone(&self.secrets));
-        let Self { route, protocol, connection, proxy, timeouts, deadline_ns, .. } = *self;
-        Some(Self { route, protocol, script, secrets, connection, proxy, timeouts, deadline_ns, tls, asked })
+    pub fn otherwise(&self) -> Vec<(Way, Self)> {
+        let mut ways = Vec::new();
+        match &self.tls {
+            Some(_) => ways.push((Way::WithoutTls, Self { tls: None, ..self.copy() })),
+            None => {
+                let tls = TlsClient::of_any().ok();
+                ways.extend(tls.map(|tls| (Way::OverTls, Self { tls: Some(tls), ..self.copy() })));
+            }
+        }
+        match self.proxy {
+            Some(_) => ways.push((Way::WithoutHeader, Self { proxy: None, ..self.copy() })),
+            None => ways.extend([ProxyVersion::V1, ProxyVersion::V2].map(|version| {
+                let proxy = Some(version);
+                (Way::BehindHeader, Self { proxy, ..self.copy() })
+            })),
+        }
+        ways
     }
 
-    /// Whether it asks over TLS.
-    #[must_use]
-    pub fn is_over_tls(&self) -> bool {
-        self.tls.is_some()
+    /// The same asker, which has asked as often.
+    fn copy(&self) -> Self {
+        let asked = AtomicU32::new(self.asked.load(Ordering::Relaxed));
+        let (script, secrets) = (Arc::clone(&self.script), Arc::clone(&self.secrets));
+        let tls = self.tls.clone();
+        let Self { route, protocol, connection, proxy, timeouts, deadline_ns, .. } = *self;
+        Self { route, protocol, script, secrets, connection, proxy, timeouts, deadline_ns, tls, asked }
     }
 
     /// Shows nothing of these, in words or in answers.

@@ -96,7 +96,7 @@ use holdline_model::tls::Certificates;
 use holdline_model::wire::{ATTEMPTS_MAX, Address, Clients, Poison, Protocol, ProxyVersion, Script};
 use nix::errno::Errno;
 
-pub use self::ask::{Asked, Asker};
+pub use self::ask::{Asked, Asker, Way};
 pub use self::control::{Progress, StopFlag};
 pub use self::descriptors::{DESCRIPTORS_MIN, check_nofile, raise_nofile};
 pub use self::socket::v6_spread_available;

@@ -5,26 +5,29 @@ use holdline_model::reason::Remedy;
 use holdline_model::tls::TlsFailure;
 use holdline_model::wire::Protocol;
 
+use crate::load::Way;
+
 /// An alert of TLS, by its first bytes (RFC 8446, section 5.1).
 const TLS_ALERT: &str = "\x15\x03";
 
-/// What came last, and what came of asking the other way round: over TLS for without, and without for over.
-pub(super) fn remedy(
-    is_over_tls: bool,
-    came: Option<&Answer>,
-    otherwise: Option<&Answer>,
-    protocol: Protocol,
-) -> Remedy {
-    match (is_over_tls, otherwise) {
-        (false, _) if came.and_then(Answer::said).is_some_and(wants_tls) => Remedy::SpeaksTls,
-        (false, Some(answer)) if speaks_tls(answer) => Remedy::SpeaksTls,
-        (true, Some(answer)) if speaks_plainly(answer) => Remedy::SpeaksNoTls,
-        _ => came.and_then(of_handshake).unwrap_or(match protocol {
-            Protocol::Square => Remedy::SayProtocol,
-            Protocol::Http => Remedy::SayRequest,
-            Protocol::Bytes => Remedy::SayExchanges,
-        }),
+/// What came last, and what came of asking in other ways.
+pub(super) fn remedy(came: Option<&Answer>, otherwise: &[(Way, Answer)], protocol: Protocol) -> Remedy {
+    if came.and_then(Answer::said).is_some_and(wants_tls) {
+        return Remedy::SpeaksTls;
     }
+    // One who takes no notice of a header answers as before.
+    let is_silent = !came.is_some_and(speaks_plainly);
+    let shown = otherwise.iter().find_map(|(way, answer)| match way {
+        Way::OverTls => speaks_tls(answer).then_some(Remedy::SpeaksTls),
+        Way::WithoutTls => speaks_plainly(answer).then_some(Remedy::SpeaksNoTls),
+        Way::BehindHeader => (is_silent && speaks_plainly(answer)).then_some(Remedy::ExpectsHeader),
+        Way::WithoutHeader => (is_silent && speaks_plainly(answer)).then_some(Remedy::ExpectsNoHeader),
+    });
+    shown.or_else(|| came.and_then(of_handshake)).unwrap_or(match protocol {
+        Protocol::Square => Remedy::SayProtocol,
+        Protocol::Http => Remedy::SayRequest,
+        Protocol::Bytes => Remedy::SayExchanges,
+    })
 }
 
 /// Whether this is what a server says in plain text that expects TLS: an alert, or what web servers tell

@@ -31,7 +31,7 @@ const NOTHING_NEW_MAX: u32 = 32;
 const LATE_MAX: u32 = 5;
 /// So many certificates in a row that the client will not have, and the service has no other.
 const CERTIFICATES_MAX: u32 = 5;
-/// How long it may take to ask once the other way round.
+/// How long it may take to ask once in another way.
 const OTHERWISE: Duration = Duration::from_secs(2);
 
 /// How asking went.
@@ -163,14 +163,16 @@ impl Enquiry {
         if self.right > 0 {
             return Replied::Right;
         }
-        let otherwise = match self.asker.otherwise() {
-            Some(asker) => timeout(OTHERWISE, asker.ask()).await.ok().map(|asked| asked.answer),
-            None => None,
-        };
+        let mut otherwise = Vec::new();
+        for (way, asker) in self.asker.otherwise() {
+            if let Ok(asked) = timeout(OTHERWISE, asker.ask()).await {
+                otherwise.push((way, asked.answer));
+            }
+        }
         Replied::Never(Reason::NoRightReply {
             asked: self.asker.in_words(),
             times: self.times.max(1),
-            remedy: remedy(self.asker.is_over_tls(), self.came.as_ref(), otherwise.as_ref(), self.protocol),
+            remedy: remedy(self.came.as_ref(), &otherwise, self.protocol),
             answer: self.came,
         })
     }

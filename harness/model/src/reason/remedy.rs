@@ -27,6 +27,10 @@ pub enum Remedy {
     SpeakSafely,
     /// What it says itself of the handshake.
     LookAtHandshake,
+    /// It answers only behind a header of the PROXY protocol.
+    ExpectsHeader,
+    /// It answers only without one.
+    ExpectsNoHeader,
     /// What it is asked over HTTP, and what counts as its reply.
     SayRequest,
     /// What is sent and what is expected.
@@ -63,6 +67,13 @@ impl fmt::Display for Remedy {
             Self::SayAlpn => "Write `alpn` below `[tls]`, with the protocols that the service offers",
             Self::SpeakSafely => {
                 "holdline speaks TLS 1.2 and 1.3, with ciphers that are held to be safe: let the service speak one of them"
+            }
+            Self::ExpectsHeader => {
+                "It answers where a header of the PROXY protocol comes first: write `proxy = \"v1\"`, or `\"v2\"`, below the \
+                 scenario's `[load]`"
+            }
+            Self::ExpectsNoHeader => {
+                "It answers where no header of the PROXY protocol comes first: take `proxy` out of the scenario's `[load]`"
             }
             Self::LookAtHandshake => "Look into what the service itself says of the handshake",
             Self::SayRequest => {
