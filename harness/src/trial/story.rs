@@ -106,7 +106,7 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
     let conductor = Conductor::new(&stage.place.scenario, moments);
     stage.log.load_starts(start_ns);
     stage.log.event(start_ns, &Event::LoadStarted);
-    stage.sight.observer.begin()?;
+    stage.sight.begin()?;
     let custody = stage.sight.watch_custody(&stage.place, supervised.pid())?;
     let (sender, handover) = (stage.sender.clone(), custody.handover());
     let (search, killer) = match support::kills_for_poison(&stage.place.supervisor, &stage.place.scenario) {

@@ -9,12 +9,13 @@ use std::path::Path;
 use flate2::read::GzDecoder;
 use holdline_model::result::{TlsResult, TrialResult};
 use holdline_model::words::Grade;
-use libtest_mimic::Failed;
+use libtest_mimic::{Failed, Trial};
 
 use super::authority::Authority;
 use super::common::{Place, read_result};
 use super::copied::copy;
 use super::lag::lagged;
+use super::told::test;
 
 /// The folder of descriptions, scenarios and templates.
 const FOLDER: &str = "tls";
@@ -27,8 +28,15 @@ struct Told {
     shown: BTreeMap<String, BTreeSet<String>>,
 }
 
+pub(crate) fn tests() -> Vec<Trial> {
+    vec![
+        test("certificates-of-nginx", "tls/nginx", || are_told_apart("nginx")),
+        test("certificates-of-haproxy", "tls/haproxy", || are_told_apart("haproxy")),
+    ]
+}
+
 /// Whoever answered as a version had shown the certificate of that version, whether or not handshakes are resumed.
-pub(super) fn are_told_apart(proxy: &str) -> Result<(), Failed> {
+fn are_told_apart(proxy: &str) -> Result<(), Failed> {
     for (scenario, resumes) in [("renewed", false), ("renewed-resumed", true)] {
         let told = run(scenario, proxy)?;
         let Some(tls) = &told.trial.tls else { return Err(format!("{scenario}: no TLS").into()) };
