@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use holdline_model::exit::Exit;
 use holdline_model::recovery::Recovery;
 use holdline_model::result::{
-    BooksResult, CostResult, KernelResult, LatencySet, Manifest, MomentKind, Outage, Phase, Phases,
-    Quantiles, RunResult, SCHEMA, Served, StripBucket, TimelineEntry, TrialResult, WorkersResult,
+    BooksResult, CostMethod, CostResult, KernelResult, LatencySet, Manifest, MomentKind, Outage, Phase,
+    Phases, Quantiles, RunResult, SCHEMA, Served, StripBucket, TimelineEntry, TrialResult, WorkersResult,
 };
 use holdline_model::words::{Blame, Fate, Grade, Isolation, Verdict};
 
@@ -132,7 +132,7 @@ impl Losses {
             cost: Some(CostResult {
                 cpu_ns: 20 * MS,
                 elapsed_ns: 400 * MS,
-                method: "/proc of every process, to within 10 ms each".into(),
+                method: CostMethod::Processes { within_ms: 10 }.into(),
             }),
             supervisor_ended: (grade == Grade::Down).then_some(Exit::Status(101)),
             books: BooksResult::Balanced,
