@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use holdline_model::exit::Exit;
 use holdline_model::recovery::Recovery;
 use holdline_model::result::{
-    BooksResult, CostResult, KernelResult, LatencySet, Manifest, MomentKind, Outage, Phase, Phases,
-    Quantiles, RunResult, SCHEMA, Served, StripBucket, TimelineEntry, TrialResult, WorkersResult,
+    BooksResult, CostMethod, CostResult, KernelResult, LatencySet, Manifest, MomentKind, Outage, Phase,
+    Phases, Quantiles, RunResult, SCHEMA, Served, StripBucket, TimelineEntry, TrialResult, WorkersResult,
 };
 use holdline_model::words::{Blame, Fate, Grade, Isolation, Verdict};
 
@@ -279,7 +279,7 @@ impl Losses {
 }
 
 fn cost() -> CostResult {
-    let method = "/proc of every process, to within 10 ms each".into();
+    let method = CostMethod::Processes { within_ms: 10 }.into();
     CostResult { cpu_ns: 20 * MS, elapsed_ns: 400 * MS, method }
 }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::deed::Deed;
 use crate::exit::Exit;
+use crate::hindrance::Hindrance;
 use crate::reason::{Note, Reason};
 use crate::result::{CostResult, InheritanceCheck, SettledResult};
 use crate::tls::Certificate;
@@ -75,8 +77,11 @@ pub struct FaultFact {
     pub fault: usize,
     /// When it was injected, in CLOCK_MONOTONIC nanoseconds.
     pub at_ns: u64,
-    /// What was done, in words.
-    pub text: String,
+    /// What was done.
+    pub deed: Deed,
+    /// Whether it hit nobody: all whom it was aimed at had ended.
+    #[serde(default)]
+    pub hit_nobody: bool,
     /// The attempt that carried it, if it was poison.
     pub poison: Option<u32>,
     /// Whether a process was killed in place of poison, by a signal that none survives.
@@ -85,7 +90,7 @@ pub struct FaultFact {
     /// When it was completed (a command ended, a pause was over); the same instant for most.
     pub done_ns: Option<u64>,
     /// Why it could not be injected.
-    pub error: Option<String>,
+    pub error: Option<Hindrance>,
 }
 
 /// The end of a process.

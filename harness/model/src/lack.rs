@@ -6,6 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::exit::Exit;
 use crate::told::{Phrase, Told};
 use crate::wire::Protocol;
 use crate::words::{CrashMode, Transport, Verb};
@@ -140,8 +141,9 @@ pub enum VersionProblem {
     Failed {
         /// The command, as far as it is short.
         command: String,
-        /// How it ended.
-        status: String,
+        /// How it ended, in words that fit "ended with …".
+        #[schemars(with = "String")]
+        status: Exit,
         /// The first line that it wrote.
         said: Option<String>,
     },
@@ -269,12 +271,20 @@ mod tests {
         let command = || "circusd --version".to_owned();
         let failed = |said: Option<&str>| VersionProblem::Failed {
             command: command(),
-            status: "exit status: 1".to_owned(),
+            status: Exit::Status(1),
             said: said.map(str::to_owned),
         };
-        assert_eq!(failed(None).to_string(), "`circusd --version` ended with exit status: 1");
+        assert_eq!(failed(None).to_string(), "`circusd --version` ended with status 1");
         let said = missing(Some(failed(Some("no module"))), Some("x")).to_string();
-        assert_eq!(said, "`circusd --version` ended with exit status: 1: no module; install it with: x");
+        assert_eq!(said, "`circusd --version` ended with status 1: no module; install it with: x");
+    }
+
+    #[test]
+    fn how_a_version_command_ended_is_read_in_the_words_of_older_files() {
+        let text = r#"{"problem":"failed","command":"x","status":"exit status: 1","said":null}"#;
+        let problem: VersionProblem = serde_json::from_str(text).expect("a problem");
+        let command = "x".to_owned();
+        assert_eq!(problem, VersionProblem::Failed { command, status: Exit::Status(1), said: None });
     }
 
     #[test]

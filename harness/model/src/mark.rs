@@ -94,7 +94,7 @@ fn is_of_nobody(note: &Note) -> bool {
 
 /// What a reader should know of a fault's consequence, where the fault itself does not say it.
 fn note(fault: &FaultFact, consequence: Consequence) -> Option<Note> {
-    let (number, action) = (fault.fault as u64 + 1, fault.text.clone());
+    let (number, action) = (fault.fault as u64 + 1, fault.deed.into());
     match consequence {
         Consequence::Struck => None,
         Consequence::Survived => Some(Note::Survived { fault: number, action }),

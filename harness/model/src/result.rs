@@ -17,26 +17,35 @@ use crate::words::{Blame, Fate, Grade, Isolation, Mark, Verdict};
 
 mod advice;
 mod books;
+mod cost;
 mod endings;
+mod given;
 mod kernel;
 mod kinds;
 mod latency;
 mod loss;
 mod phases;
 mod pool;
+mod sessions;
 mod silent;
 mod tls;
 mod workers;
 
 pub use advice::{Advice, Backlog, Need};
 pub use books::BooksResult;
+pub use cost::{CostMethod, CostResult};
 pub use endings::EndingsResult;
+pub use given::{Flaw, Given, StrayDescriptor, Wrong};
 pub use kernel::{KernelResult, ListenerResult};
 pub use kinds::{Check, LossKind, MomentKind, What};
 pub use latency::{LatencySet, Quantiles};
-pub use loss::{Cause, Loss};
+pub use loss::{
+    Cause, Closer, Cut, End, How, Known, Loss, Lost, Part, Place, PoisonReply, Queue, Silence, Span, Stall,
+    Stuck,
+};
 pub use phases::{Phase, Phases};
 pub use pool::PoolResult;
+pub use sessions::SessionsResult;
 pub use silent::SilentResult;
 pub use tls::{CertificateResult, TlsResult};
 pub use workers::{InheritanceCheck, SettledResult, WorkersResult};
@@ -261,6 +270,18 @@ impl TrialResult {
             || matches!(self.why, Some(Reason::NotRun { .. } | Reason::NoRightReply { .. }))
     }
 
+    /// Says why it is what it is.
+    pub fn explain(&mut self, why: Reason) {
+        self.reason = Some(why.to_string());
+        self.why = Some(why);
+    }
+
+    /// Says what a reader should know beside.
+    pub fn note(&mut self, note: Note) {
+        self.notes.push(note.to_string());
+        self.noted.push(note);
+    }
+
     /// Attempts that asked and were not served.
     #[must_use]
     pub fn lost(&self) -> u64 {
@@ -292,28 +313,6 @@ impl TrialResult {
     }
 }
 
-/// What became of sessions: attempts whose connection carries several requests. The rest of
-/// `planned` was not sent, or lost before a worker had accepted it, or timed out, or got an
-/// error or a wrong reply.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct SessionsResult {
-    /// Attempts that were to be sessions.
-    pub planned: u64,
-    /// Those that got the right reply to every request.
-    pub completed: u64,
-    /// Those that the server ended between two requests: served as far as they had asked.
-    pub closed_idle: u64,
-    /// Those that a server ended after it had accepted them, while a request was under way.
-    pub cut: u64,
-    /// Requests that all sessions were to send.
-    pub requests_planned: u64,
-    /// Requests that got their right reply.
-    pub requests_answered: u64,
-    /// Requests that were lost with their session: the one under way, or all that were sent at once and not answered.
-    #[serde(default)]
-    pub requests_lost: u64,
-}
-
 /// A longest run of requests none of which was served in time. A connection that is no session is one request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Outage {
@@ -337,18 +336,6 @@ pub struct Served {
     pub first_ns: u64,
     /// Its last.
     pub last_ns: u64,
-}
-
-/// What the supervisor and its workers cost the machine while the load ran.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct CostResult {
-    /// CPU time, user and system, of the supervisor, all that it started, and control commands; the
-    /// load client and the harness do not count.
-    pub cpu_ns: u64,
-    /// How long the load ran, in which this was used.
-    pub elapsed_ns: u64,
-    /// How it was obtained, and to within what.
-    pub method: String,
 }
 
 /// Something that happened at an instant of a trial.

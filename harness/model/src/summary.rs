@@ -177,13 +177,10 @@ pub fn not_run(name: &TrialName, why: Reason) -> TrialResult {
 #[must_use]
 pub fn not_ready(name: &TrialName, why: Reason, elapsed_ns: u64) -> TrialResult {
     let grade = if matches!(why, Reason::Lacks { .. }) { Grade::Unsupported } else { Grade::Inconclusive };
-    TrialResult {
-        grade,
-        verdict: grade::verdict(grade, &[]),
-        reason: Some(why.to_string()),
-        why: Some(why),
-        ..blank(name, elapsed_ns)
-    }
+    let verdict = grade::verdict(grade, &[]);
+    let mut result = TrialResult { grade, verdict, ..blank(name, elapsed_ns) };
+    result.explain(why);
+    result
 }
 
 /// The result of a trial of which nothing is known but which it is.

@@ -160,10 +160,15 @@ impl<'a> Runner<'a> {
         }
         match ended {
             outer::Ended::Result(result) => Ok(*result),
-            outer::Ended::Failed { reason: what, fatal: false } => {
-                Ok(not_run(&name, Reason::NotRun { what }))
+            outer::Ended::Failed { mishap, full, fatal, notes } => {
+                let reason = Reason::NotRun { what: mishap.into(), full };
+                if fatal {
+                    return Err(RunError::Fatal(reason.to_string()));
+                }
+                let mut result = not_run(&name, reason);
+                notes.into_iter().for_each(|note| result.note(note));
+                Ok(result)
             }
-            outer::Ended::Failed { reason, fatal: true } => Err(RunError::Fatal(reason)),
         }
     }
 

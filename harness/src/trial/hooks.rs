@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use holdline_contract::clock::now_ns;
 use holdline_contract::control::ControlPage;
 use holdline_model::conductor::{Event, Hit};
+use holdline_model::hindrance::Hindrance;
 use holdline_model::record::{ClientRecord, RequestRecord};
 use holdline_model::said::Said;
 use holdline_model::scenario::Connection;
@@ -17,6 +18,7 @@ use holdline_model::wire::Poison;
 use holdline_model::words::CrashStep;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::hands::hindered::own;
 use super::record::Told;
 use crate::kernel::acceptor::Search;
 use crate::kernel::custody::Handover;
@@ -152,7 +154,7 @@ impl Hooks for FaultHooks {
         }
         let armed = match poison.step {
             // The worker fails before it reads, so it must know beforehand which attempt it is.
-            CrashStep::Accept => self.control.arm_accept(attempt, poison.mode).map_err(|e| e.to_string()),
+            CrashStep::Accept => self.control.arm_accept(attempt, poison.mode).map_err(|e| own(&e)),
             CrashStep::Boot
             | CrashStep::Idle
             | CrashStep::Read
@@ -186,7 +188,7 @@ impl Hooks for FaultHooks {
     fn held_back(&mut self, attempt: u32, socket: BorrowedFd<'_>) {
         let Some(fault) = self.take_held(attempt) else { return };
         if !self.search.as_ref().is_some_and(|search| search.give(fault, attempt, socket)) {
-            let error = Some("no descriptor was left to look for whoever has the attempt".to_owned());
+            let error = Some(Hindrance::NoDescriptor);
             let event = Event::Fault { fault, hit: Hit::Failed, pids: Vec::new(), error };
             let _ = self.events.send((now_ns(), event));
         }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use holdline_model::file::FileError;
+use holdline_model::log_tail::LogTail;
+use holdline_model::mishap::LeftRunning;
 use holdline_model::scenario::{self, Action, Scenario};
 use holdline_model::secrets::Secrets;
 use holdline_model::service::{FillProblem, Origin};
@@ -15,7 +17,7 @@ use holdline_model::wire::Script;
 use holdline_model::words::Transport;
 
 use super::TrialSpec;
-use super::log::quoted_tail;
+use super::log;
 use super::paths::PathError;
 use super::process::{StartError, Supervised};
 use super::workspace::{Workspace, WorkspaceError};
@@ -164,8 +166,8 @@ impl Place {
     }
 
     /// The end of the supervisor's log, to append to why something went wrong.
-    pub(super) fn log_quoted(&self) -> String {
-        quoted_tail(&self.supervisor_log(), &self.secrets)
+    pub(super) fn log_tail(&self) -> LogTail {
+        log::tail(&self.supervisor_log(), &self.secrets)
     }
 
     /// What lets logs into the trial's folder once nobody writes to them any more.
@@ -196,23 +198,11 @@ impl Place {
         Ok(Some(TlsClient::new(&tls, &alpn, &self.folders)?))
     }
 
-    /// What the supervisor needs of a machine, in words to append to why it did not get ready.
-    pub(super) fn hint_of_needs(&self) -> String {
-        self.supervisor.needs.as_ref().map_or_else(String::new, |needs| format!("; it needs {needs}"))
-    }
-
-    /// What to do about a supervisor that has left a daemon behind.
-    pub(super) fn hint_of_background(&self, inside: &Inside) -> String {
-        if !inside.adopted_now().is_ok_and(|left| !left.is_empty()) {
-            return String::new();
-        }
-        let remedy = match &self.supervisor.pid_file {
-            None => {
-                "it must stay in the foreground, so tell it not to daemonise, or name its `pid-file` in \
-                 supervisor.toml"
-            }
-            Some(file) => &format!("its pid-file {file} names none of them"),
-        };
-        format!(", and left processes running: {remedy}")
+    /// What to do about a supervisor that has left a daemon behind; `None`: it has left nobody.
+    pub(super) fn left_running(&self, inside: &Inside) -> Option<LeftRunning> {
+        inside.adopted_now().is_ok_and(|left| !left.is_empty()).then(|| match &self.supervisor.pid_file {
+            None => LeftRunning::StayInForeground,
+            Some(file) => LeftRunning::NameOneInPidFile { pid_file: file.clone() },
+        })
     }
 }

@@ -4,8 +4,9 @@ use super::*;
 use crate::metric::{metric, metrics};
 use crate::recovery::Recovery;
 use crate::result::{
-    BooksResult, Check, CostResult, InheritanceCheck, KernelResult, LatencySet, ListenerResult, Outage,
-    PoolResult, Quantiles, Served, SessionsResult, SettledResult, SilentResult, TlsResult, WorkersResult,
+    BooksResult, Check, CostMethod, CostResult, Given, InheritanceCheck, KernelResult, LatencySet,
+    ListenerResult, Outage, PoolResult, Quantiles, Served, SessionsResult, SettledResult, SilentResult,
+    TlsResult, WorkersResult,
 };
 use crate::violation::Unmeasured;
 use crate::words::{Blame, Fate, Finding, Grade, Verdict};
@@ -76,7 +77,11 @@ fn trial() -> TrialResult {
             orphans: Some(0),
             ..WorkersResult::default()
         },
-        cost: Some(CostResult { cpu_ns: 30_000_000, ..CostResult::default() }),
+        cost: Some(CostResult {
+            cpu_ns: 30_000_000,
+            elapsed_ns: 0,
+            method: CostMethod::Processes { within_ms: 10 }.into(),
+        }),
         supervisor_ended: None,
         books: BooksResult::Balanced,
         off: Vec::new(),
@@ -219,7 +224,7 @@ fn what_need_not_come_back_exceeds_no_time_and_what_is_not_back_every_one() {
 }
 
 fn found(finding: Finding) -> InheritanceCheck {
-    InheritanceCheck { check: Check::Listener, finding, detail: String::new() }
+    InheritanceCheck { check: Check::Listener, finding, detail: Given::NothingElse.into() }
 }
 
 #[test]

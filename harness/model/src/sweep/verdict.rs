@@ -98,7 +98,7 @@ mod tests {
             repetition: 0,
             folder: String::new(),
         };
-        let mut trial = not_run(&name, Reason::NotRun { what: "x".to_owned() });
+        let mut trial = not_run(&name, Reason::NoAttempt);
         trial.grade = grade;
         trial.collateral = collateral.iter().copied().collect();
         trial.fates = trial.collateral.clone();
