@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use holdline_model::gate::{Amount, Baseline, Finding, GateResult, GateVerdict, Line, Value};
+use holdline_model::result::RunResult;
 use holdline_model::words::Grade;
-use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus};
 
+use crate::junit::{JunitError, document, suite};
 use crate::markdown::{capital, escape};
 use crate::style::Style;
 use crate::text::{count, counted, plain, wrap};
@@ -155,14 +157,14 @@ fn value(value: &Value) -> String {
     }
 }
 
-/// The result as JUnit XML: a suite for each scenario, a case for whatever is not as in the baseline, and one for all
+/// The result as JUnit XML: a case for whatever is not as in the baseline, whose class is the scenario, and one for all
 /// that is.
 ///
 /// # Errors
 ///
 /// If the XML writer refuses a text, which it does not for any that a result can hold.
-pub fn junit(result: &GateResult) -> Result<String, String> {
-    let mut suites: BTreeMap<&str, Vec<TestCase>> = BTreeMap::new();
+pub fn junit(result: &GateResult, run: &RunResult) -> Result<String, JunitError> {
+    let mut suite = suite("holdline gate", run);
     let add = |scenario: &'_ str, name: String, status: TestCaseStatus| {
         let mut case = TestCase::new(name, status);
         case.set_classname(plain(scenario));
@@ -173,31 +175,25 @@ pub fn junit(result: &GateResult) -> Result<String, String> {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
         status.set_type("regression").set_message(finding(found)).set_description(repeated(found));
         let case = add(&found.scenario, name(&found.supervisor, &found.metric), status);
-        suites.entry(&found.scenario).or_default().push(case);
+        suite.add_test_case(case);
     }
     for undecided in &result.undecided {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
         status.set_type("undecided").set_message(plain(&undecided.because.to_string()));
         let metric = undecided.metric.as_deref().unwrap_or("as a whole");
         let case = add(&undecided.scenario, name(&undecided.supervisor, metric), status);
-        suites.entry(&undecided.scenario).or_default().push(case);
+        suite.add_test_case(case);
     }
     for known in &result.known {
         let mut status = TestCaseStatus::skipped();
         status.set_message(format!("known until {}: {}", known.until, plain(&known.reason)));
         let case =
             add(&known.finding.scenario, name(&known.finding.supervisor, &known.finding.metric), status);
-        suites.entry(&known.finding.scenario).or_default().push(case);
+        suite.add_test_case(case);
     }
     let told = result.regressions.len() + result.undecided.len() + result.known.len();
     let rest =
         format!("{} as in the baseline", counted(result.compared.saturating_sub(told) as u64, "metric"));
-    suites.entry("gate").or_default().push(add("gate", rest, TestCaseStatus::success()));
-    let mut report = Report::new("holdline gate");
-    for (scenario, cases) in suites {
-        let mut suite = TestSuite::new(plain(scenario));
-        suite.add_test_cases(cases);
-        report.add_test_suite(suite);
-    }
-    report.to_string().map_err(|error| error.to_string())
+    suite.add_test_case(add("gate", rest, TestCaseStatus::success()));
+    document(suite)
 }

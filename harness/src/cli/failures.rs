@@ -53,6 +53,7 @@ impl From<RunError> for Failure {
             | RunError::Temporary { .. }
             | RunError::NotUtf8 { .. }
             | RunError::Executable(_)
+            | RunError::Null(_)
             | RunError::Load(_)
             | RunError::Descriptors { .. }
             | RunError::Runtime(_)

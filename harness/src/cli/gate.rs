@@ -11,6 +11,7 @@ use holdline_model::gate::{
 use holdline_model::plan::TrialPlan;
 use holdline_model::result::RunResult;
 use holdline_model::words::Grade;
+use holdline_reports::junit::JunitError;
 use holdline_reports::text::counted;
 use holdline_reports::{Style, gate as reports};
 
@@ -283,7 +284,9 @@ fn show(
             Format::Markdown => Ok(reports::markdown(result)),
             Format::Html => format.render(run),
             Format::Junit => {
-                reports::junit(result).map_err(|why| ExportError::Render { option: format.option(), why })
+                let failed =
+                    |why: JunitError| ExportError::Render { option: format.option(), why: why.to_string() };
+                reports::junit(result, run).map_err(failed)
             }
         }
     };

@@ -62,8 +62,13 @@ pub enum RunError {
         remedy: &'static str,
     },
     /// holdline does not know its own executable.
-    #[error("failed to find holdline's own executable: {0}")]
+    #[error(
+        "failed to find holdline's own executable: {0} (remedy: `mount -t proc proc /proc`, or a container)"
+    )]
     Executable(io::Error),
+    /// There is no `/dev/null`, which whatever is started without input or output needs.
+    #[error("failed to open /dev/null: {0} (remedy: `mknod -m 666 /dev/null c 1 3`, or a container)")]
+    Null(io::Error),
     /// There are too few descriptors for a load.
     #[error("failed to prepare the load client: failed to {0}")]
     Load(#[from] LoadError),
