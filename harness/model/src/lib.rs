@@ -28,6 +28,7 @@ pub mod grade;
 pub mod lack;
 pub mod latency;
 pub mod ledger;
+pub mod listing;
 mod mark;
 pub mod merge;
 pub mod metric;

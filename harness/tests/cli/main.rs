@@ -30,3 +30,4 @@ mod require;
 mod schema;
 mod sessions;
 mod support;
+mod told;
