@@ -135,6 +135,9 @@ pub struct RunArgs {
     /// Run only a part of the trials, M from 1 [default: JOB_COMPLETION_INDEX of JOB_COMPLETIONS, if both are set]
     #[arg(long, value_name = "slice:M/N|hash:M/N")]
     pub partition: Option<Partition>,
+    /// Print which trials would run, and about how long they take, and start nothing
+    #[arg(long)]
+    pub dry_run: bool,
     /// How progress is shown on standard error
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pub show_progress: ShowProgress,

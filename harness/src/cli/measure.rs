@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use holdline_model::plan::{Partition, estimated_ns};
+use holdline_model::plan::Partition;
 use holdline_model::result::RunResult;
 use holdline_reports::text::{counted, duration};
 
@@ -92,11 +92,18 @@ pub(super) fn warm_up(plan: &Plan, args: &RunArgs) -> Result<bool, Failure> {
     Ok(ended.interrupted)
 }
 
-/// Says how much there is to do, and how long it takes about.
-pub(super) fn announce(plan: &Plan, beside: &str) {
-    let total_ns = plan.scenarios_of_trials().map(estimated_ns).fold(0, u64::saturating_add);
+/// Says how much there is to do, and how long it takes about; nothing, where no progress is to be shown.
+pub(super) fn announce(plan: &Plan, beside: &str, shown: ShowProgress) {
+    if shown != ShowProgress::None {
+        say(&estimate(plan, beside));
+    }
+}
+
+/// How many trials there are, and how long they take about.
+pub(super) fn estimate(plan: &Plan, beside: &str) -> String {
+    let total_ns = plan.trials().iter().map(|trial| plan.estimated_ns(trial)).fold(0, u64::saturating_add);
     let trials = counted(plan.trials().len() as u64, "trial");
-    say(&format!("{trials}{beside}, about {}", duration(total_ns)));
+    format!("{trials}{beside}, about {} (estimated from the lengths of their loads)", duration(total_ns))
 }
 
 /// Writes a run's reports into its directory, where its result is already.

@@ -3,6 +3,7 @@
 mod args;
 mod compare;
 mod doctor;
+mod dry;
 mod environment;
 mod failures;
 mod fuzz;

@@ -6,6 +6,7 @@ use holdline_model::words::Verdict;
 use holdline_reports::{Style, summary_line, table};
 
 use super::args::RunArgs;
+use super::dry;
 use super::measure::{self, Places};
 use super::terminal::{self, print, say};
 use crate::catalogue;
@@ -17,7 +18,11 @@ use crate::rundir::RunDir;
 /// Runs what the arguments select.
 pub(super) fn main(args: &RunArgs) -> Result<u8, Failure> {
     let plan = request(args)?.plan()?;
+    if args.dry_run {
+        return dry::show(&plan, "", "");
+    }
     let Places { dir, exports } = Places::open(args.out.as_deref(), &args.exports)?;
+    measure::announce(&plan, "", args.show_progress);
     let (dir, ended) = measure::record(&plan, dir, args.show_progress)?;
     finish(args, &dir, exports, &ended.result)?;
     if ended.interrupted {

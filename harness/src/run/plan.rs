@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use holdline_model::plan::{Partition, RunPlan, TrialPlan};
+use holdline_model::lack::Lack;
+use holdline_model::plan::{Partition, RunPlan, TrialPlan, estimated_ns};
 use holdline_model::scenario::Scenario;
-use holdline_model::supervisor::WorkerKind;
+use holdline_model::supervisor::{Supervisor, WorkerKind};
+use holdline_model::support;
 
 use super::{RunError, limits};
 use crate::catalogue::{self, ScenarioEntry, Source, SupervisorEntry};
 use crate::sandbox::{self, Isolation, IsolationChoice, Notice};
-use crate::trial::TraceSpec;
+use crate::trial::{self, TraceSpec};
 
 /// What all trials of a run have in common.
 #[derive(Debug, Clone, Copy, Default)]
@@ -175,9 +177,20 @@ impl Plan {
         &self.trials
     }
 
-    /// The scenario of each trial.
-    pub fn scenarios_of_trials(&self) -> impl Iterator<Item = &Scenario> {
-        self.trials.iter().map(|trial| &self.scenarios[&trial.scenario].scenario)
+    /// What a trial lacks, as far as that is known before anything is started: it is then not run.
+    #[must_use]
+    pub fn lack(&self, trial: &TrialPlan) -> Option<Lack> {
+        let scenario = &self.scenarios[&trial.scenario].scenario;
+        lack_known_before(&self.supervisors[&trial.supervisor].supervisor, scenario)
+    }
+
+    /// About how long a trial takes, in nanoseconds: none where it is known that it is not run.
+    #[must_use]
+    pub fn estimated_ns(&self, trial: &TrialPlan) -> u64 {
+        match self.lack(trial) {
+            Some(_) => 0,
+            None => estimated_ns(&self.scenarios[&trial.scenario].scenario),
+        }
     }
 
     /// The same plan, in which system calls are followed in the trials of these scenarios.
@@ -197,6 +210,12 @@ impl Plan {
     pub fn notice(&self) -> Option<&Notice> {
         self.notice.as_ref()
     }
+}
+
+/// What a supervisor, or this machine, lacks for a scenario, of what is known without starting anything.
+pub(super) fn lack_known_before(supervisor: &Supervisor, scenario: &Scenario) -> Option<Lack> {
+    let is_root = nix::unistd::geteuid().is_root();
+    support::lack(supervisor, scenario, is_root).or_else(|| trial::lack_of_user(scenario))
 }
 
 /// The isolation that can be had. Where not even a process can be, there is no run.

@@ -12,7 +12,7 @@ use holdline_model::{sampling, support};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::plan::utf8;
+use super::plan::{lack_known_before, utf8};
 use super::{Event, Plan, RunError, Sink};
 use crate::catalogue::{ScenarioEntry, Source, SupervisorEntry};
 use crate::manifest::manifest;
@@ -20,7 +20,7 @@ use crate::receipt;
 use crate::rundir::trial_folder;
 use crate::sandbox::{self, SandboxSpec, WorkFolder};
 use crate::trial::outer;
-use crate::trial::{self, FileText, SourceSpec, TrialSpec};
+use crate::trial::{FileText, SourceSpec, TrialSpec};
 
 /// How a run ended.
 #[derive(Debug)]
@@ -208,9 +208,7 @@ impl<'a> Runner<'a> {
 
 /// The supervisor's version, or why it cannot run this scenario here.
 async fn receipt_or_lack(supervisor: &SupervisorEntry, scenario: &ScenarioEntry) -> Result<String, Lack> {
-    let is_root = nix::unistd::geteuid().is_root();
-    let lack = support::lack(&supervisor.supervisor, &scenario.scenario, is_root);
-    if let Some(lack) = lack.or_else(|| trial::lack_of_user(&scenario.scenario)) {
+    if let Some(lack) = lack_known_before(&supervisor.supervisor, &scenario.scenario) {
         return Err(lack);
     }
     receipt::version(&supervisor.supervisor).await.map_err(Lack::Program)

@@ -9,6 +9,7 @@ mod compare;
 mod costs;
 mod deaths;
 mod descriptors;
+mod dry;
 mod example;
 mod exports;
 mod gate;

@@ -16,6 +16,7 @@ Exit codes: 0 pass, 1 failed, 2 wrong command line or file, 3 inconclusive,
 pub(super) const RUN: &str = "\
 Examples:
   holdline run crash -s held-socket -s bash-loop
+  holdline run 'backlog/*' -r 5 --dry-run      # what would run, and for how long
   holdline run ./mine.toml -s ./my-service     # a scenario and a service of your own
   holdline run all --partition slice:1/3 --out part1";
 
