@@ -36,6 +36,7 @@ pub mod outage;
 pub mod overflow;
 pub mod phases;
 pub mod plan;
+pub mod planned;
 mod pool;
 pub mod reason;
 pub mod record;

@@ -10,10 +10,13 @@ use holdline_model::gate::Tolerance;
 use holdline_model::plan::Partition;
 use holdline_model::supervisor::WorkerKind;
 
+mod again;
 mod examples;
 mod explore;
 mod tell;
 
+pub(super) use self::again::RunCommandArgs;
+pub(super) use self::again::contradiction;
 pub(super) use self::explore::{FuzzArgs, ProbeArgs, SweepArgs};
 pub(super) use self::tell::{
     CompletionsArgs, DoctorArgs, ListArgs, ListWhat, ManArgs, MergeArgs, ReportArgs, SchemaArgs, SchemaWhat,
@@ -39,7 +42,7 @@ pub struct Cli {
     pub command: Option<Command>,
     /// The options of `run`, which need no command.
     #[command(flatten)]
-    pub run: RunArgs,
+    pub run: RunCommandArgs,
 }
 
 /// What to do.
@@ -47,7 +50,7 @@ pub struct Cli {
 pub enum Command {
     /// Run scenarios against supervisors, and report what became of every connection
     #[command(after_help = examples::RUN)]
-    Run(RunArgs),
+    Run(RunCommandArgs),
     /// Compare supervisors side by side, or recorded runs
     Compare(CompareArgs),
     /// Look for moments at which a crash costs what it need not cost: draw faults and aim them at what the
@@ -101,7 +104,7 @@ pub enum Command {
     Plant(crate::calibrate::plant::PlantArgs),
 }
 
-/// Options of `run`.
+/// Options of all verbs that run scenarios.
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
     /// Scenarios: catalogue names, folders of them, globs, `all`, or paths of TOML files [default: crash]

@@ -257,7 +257,13 @@ fn compare_anew(args: &CompareArgs, quantities: &[Quantity]) -> Result<u8, Failu
             error: "interrupted before anything was measured".into(),
         });
     }
-    let (dir, ended) = measure::record(&plan, places.dir, args.run.show_progress)?;
+    let (dir, ended) = measure::record_with_plan(&plan, places.dir, args.run.show_progress)?;
+    if ended.interrupted {
+        let dir = dir.path().display();
+        say(&format!(
+            "`holdline run --resume {dir}` runs the rest, and `holdline compare {dir}` then compares"
+        ));
+    }
     let comparison = compare::within(&ended.result, &reference, quantities);
     let written =
         measure::write_reports(&dir, &ended.result).and_then(|()| write_comparison(&dir, &comparison));

@@ -17,19 +17,19 @@ const COLUMNS: [(&str, bool); 5] =
 pub(super) fn show(plan: &Plan, beside: &str, then: &str) -> Result<u8, Failure> {
     let header = COLUMNS.map(|(name, _)| name.to_owned());
     let rows: Vec<[String; 5]> =
-        (1_u64..).zip(plan.trials()).map(|(number, trial)| row(plan, number, trial)).collect();
+        plan.due().map(|(place, trial)| row(plan, place as u64 + 1, trial)).collect();
     let all = || rows.iter().chain([&header]);
     let widths: [usize; 5] =
         std::array::from_fn(|column| all().map(|row| columns(&row[column])).max().unwrap_or(0));
     let mut text = line(&header, &widths);
-    for (row, trial) in rows.iter().zip(plan.trials()) {
+    for (row, (_, trial)) in rows.iter().zip(plan.due()) {
         text.push_str(&line(row, &widths));
         if let Some(lack) = plan.lack(trial) {
             text.truncate(text.trim_end().len());
             text.push_str(&format!("  unsupported: {lack}\n"));
         }
     }
-    let lacking = plan.trials().iter().filter(|trial| plan.lack(trial).is_some()).count();
+    let lacking = plan.due().filter(|(_, trial)| plan.lack(trial).is_some()).count();
     text.push_str(&format!("\n{}\n", measure::estimate(plan, beside)));
     if lacking > 0 {
         let lacking = count(lacking as u64);

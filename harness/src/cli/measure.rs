@@ -66,7 +66,19 @@ pub(super) fn options(args: &RunArgs) -> Options {
 
 /// Runs a plan, and records it in this directory.
 pub(super) fn record(plan: &Plan, dir: RunDir, shown: ShowProgress) -> Result<(RunDir, Ended), Failure> {
-    let mut recorder = Recorder::new(dir);
+    recorded(plan, Recorder::new(dir), shown)
+}
+
+/// The same, with the plan itself, so that it can be gone on with where it is interrupted.
+pub(super) fn record_with_plan(
+    plan: &Plan,
+    dir: RunDir,
+    shown: ShowProgress,
+) -> Result<(RunDir, Ended), Failure> {
+    recorded(plan, Recorder::new(dir).keeping(&plan.to_file()), shown)
+}
+
+fn recorded(plan: &Plan, mut recorder: Recorder, shown: ShowProgress) -> Result<(RunDir, Ended), Failure> {
     let path = recorder.path().to_owned();
     let runner = match Runner::new(plan, &path) {
         Ok(runner) => runner,
@@ -101,8 +113,8 @@ pub(super) fn announce(plan: &Plan, beside: &str, shown: ShowProgress) {
 
 /// How many trials there are, and how long they take about.
 pub(super) fn estimate(plan: &Plan, beside: &str) -> String {
-    let total_ns = plan.trials().iter().map(|trial| plan.estimated_ns(trial)).fold(0, u64::saturating_add);
-    let trials = counted(plan.trials().len() as u64, "trial");
+    let total_ns = plan.due().map(|(_, trial)| plan.estimated_ns(trial)).fold(0, u64::saturating_add);
+    let trials = counted(plan.due().count() as u64, "trial");
     format!("{trials}{beside}, about {} (estimated from the lengths of their loads)", duration(total_ns))
 }
 

@@ -9,7 +9,7 @@ use holdline_reports::{Style, table};
 
 use super::args::MergeArgs;
 use super::measure;
-use super::run::exit_code;
+use super::outcome::exit_code;
 use super::terminal::{self, print, say};
 use crate::exit::{self, Failure};
 use crate::export::Exports;

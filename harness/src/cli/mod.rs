@@ -1,5 +1,6 @@
 //! The command line: from what was typed to an exit code.
 
+mod again;
 mod args;
 mod compare;
 mod doctor;
@@ -12,6 +13,7 @@ mod listing;
 mod man;
 mod measure;
 mod merge;
+mod outcome;
 mod probe;
 mod progress;
 mod report;
@@ -28,7 +30,7 @@ use holdline_model::schema;
 use holdline_model::words::nearest;
 
 pub use args::Cli;
-use args::{Command, SchemaArgs, SchemaWhat};
+use args::{Command, SchemaArgs, SchemaWhat, contradiction};
 use terminal::print;
 
 use crate::catalogue::{self, SelectError};
@@ -69,7 +71,11 @@ pub fn main() -> ExitCode {
 }
 
 fn parsed() -> Result<Cli, clap::Error> {
-    Cli::from_arg_matches(&command().try_get_matches()?)
+    let matches = command().try_get_matches()?;
+    match contradiction(&matches) {
+        Some(error) => Err(error),
+        None => Cli::from_arg_matches(&matches),
+    }
 }
 
 /// A first word that is neither a verb nor a scenario. clap would take it for a scenario in any case, since `run` need
@@ -115,6 +121,7 @@ fn print_schema(args: &SchemaArgs) -> Result<u8, Failure> {
         SchemaWhat::Baseline => schema::baseline_schema(),
         SchemaWhat::Events => schema::events_schema(),
         SchemaWhat::List => schema::list_schema(),
+        SchemaWhat::Plan => schema::plan_schema(),
     };
     print(&format!("{schema:#}\n"))?;
     Ok(exit::PASS)

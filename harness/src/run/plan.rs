@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use holdline_model::lack::Lack;
 use holdline_model::plan::{Partition, RunPlan, TrialPlan, estimated_ns};
+use holdline_model::planned::places;
+use holdline_model::result::RunResult;
 use holdline_model::scenario::Scenario;
 use holdline_model::supervisor::{Supervisor, WorkerKind};
 use holdline_model::support;
@@ -75,6 +77,8 @@ pub struct Plan {
     pub(super) notice: Option<Notice>,
     pub(super) executable: PathBuf,
     pub(super) traces: BTreeMap<String, TraceSpec>,
+    /// What of it has been measured already.
+    pub(super) so_far: Option<RunResult>,
 }
 
 impl Plan {
@@ -113,6 +117,7 @@ impl Plan {
             notice,
             executable,
             traces: BTreeMap::new(),
+            so_far: None,
         })
     }
 
@@ -144,6 +149,7 @@ impl Plan {
             notice: None,
             executable: self.executable.clone(),
             traces: self.traces.clone(),
+            so_far: None,
         })
     }
 
@@ -171,10 +177,23 @@ impl Plan {
         Self { partition, ..self }
     }
 
+    /// The same plan, of which this has been measured already: these trials do not run again, and the run goes on
+    /// as it began.
+    #[must_use]
+    pub fn resumed(self, so_far: RunResult) -> Self {
+        Self { so_far: Some(so_far), ..self }
+    }
+
     /// The trials, in their order.
     #[must_use]
     pub fn trials(&self) -> &[TrialPlan] {
         &self.trials
+    }
+
+    /// The trials that run, with their places in the plan: all that have no result yet.
+    pub fn due(&self) -> impl Iterator<Item = (usize, &TrialPlan)> {
+        let there = self.so_far.as_ref().map(|run| places(&self.trials, &run.trials)).unwrap_or_default();
+        self.trials.iter().enumerate().filter(move |(place, _)| !there.contains(place))
     }
 
     /// What a trial lacks, as far as that is known before anything is started: it is then not run.

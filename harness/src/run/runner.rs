@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use holdline_model::lack::Lack;
 use holdline_model::plan::TrialPlan;
+use holdline_model::planned::places;
 use holdline_model::reason::Reason;
 use holdline_model::result::{Manifest, RunResult, SCHEMA, TrialResult};
 use holdline_model::summary::{TrialName, not_run};
@@ -61,18 +62,7 @@ impl<'a> Runner<'a> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
         let sinks = Sinks(RefCell::new(sinks));
-        let planned = u32::try_from(self.plan.trials.len()).unwrap_or(u32::MAX);
-        let mut result = RunResult {
-            schema: SCHEMA.to_owned(),
-            manifest: Manifest {
-                required: self.plan.required.clone(),
-                reference: self.plan.reference.clone(),
-                partition: self.plan.partition.map(|partition| partition.to_string()),
-                ..manifest(self.plan.seed, self.plan.isolation, planned)
-            },
-            complete: false,
-            trials: Vec::new(),
-        };
+        let mut result = self.begun();
         let began = Event::RunBegan { so_far: &result, notice: self.plan.notice() };
         sinks.tell(&began)?;
         let interrupted = runtime.block_on(self.until_interrupted(&mut result, &sinks));
@@ -81,6 +71,24 @@ impl<'a> Runner<'a> {
         let interrupted = interrupted?;
         told?;
         Ok(Ended { result, interrupted })
+    }
+
+    /// The result before the first trial that runs here.
+    fn begun(&self) -> RunResult {
+        let planned = u32::try_from(self.plan.trials.len()).unwrap_or(u32::MAX);
+        let now = manifest(self.plan.seed, self.plan.isolation, planned);
+        if let Some(so_far) = &self.plan.so_far {
+            let mut run = so_far.clone();
+            run.manifest.resumed.push(now.started);
+            return run;
+        }
+        let manifest = Manifest {
+            required: self.plan.required.clone(),
+            reference: self.plan.reference.clone(),
+            partition: self.plan.partition.map(|partition| partition.to_string()),
+            ..now
+        };
+        RunResult { schema: SCHEMA.to_owned(), manifest, complete: false, trials: Vec::new() }
     }
 
     /// Whether it was interrupted.
@@ -114,15 +122,20 @@ impl<'a> Runner<'a> {
         sinks: &Sinks<'_, '_>,
         stop: &watch::Receiver<bool>,
     ) -> Result<(), RunError> {
-        for (index, plan) in self.plan.trials.iter().enumerate() {
+        let mut there = places(&self.plan.trials, &result.trials);
+        for (index, plan) in self.plan.due() {
             if *stop.borrow() {
                 return Ok(());
             }
             sinks.tell(&Event::TrialBegan { plan })?;
             let trial = self.trial(index, plan, sinks, stop.clone()).await?;
-            result.trials.push(trial);
-            result.complete = index + 1 == self.plan.trials.len() && !*stop.borrow();
-            sinks.tell(&Event::TrialEnded { trial: &result.trials[index], so_far: result })?;
+            // Where some were there before, it may come between them.
+            let is_last = there.last().is_none_or(|last| *last < index);
+            let at = if is_last { result.trials.len() } else { there.range(..index).count() };
+            there.insert(index);
+            result.trials.insert(at, trial);
+            result.complete = there.len() == self.plan.trials.len() && !*stop.borrow();
+            sinks.tell(&Event::TrialEnded { trial: &result.trials[at], so_far: result })?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The command line as a user types it: what it prints, how it exits, what it leaves behind.
 
+mod again;
 mod answers;
 mod bad_input;
 mod commands;

@@ -18,7 +18,9 @@ Examples:
   holdline run crash -s held-socket -s bash-loop
   holdline run 'backlog/*' -r 5 --dry-run      # what would run, and for how long
   holdline run ./mine.toml -s ./my-service     # a scenario and a service of your own
-  holdline run all --partition slice:1/3 --out part1";
+  holdline run all --partition slice:1/3 --out part1
+  holdline run --resume holdline-out/latest    # end a run that was interrupted
+  holdline run --failed holdline-out/latest    # run again what did not pass";
 
 /// Of `compare`.
 pub(super) const COMPARE: &str = "\

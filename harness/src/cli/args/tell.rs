@@ -123,6 +123,8 @@ pub enum SchemaWhat {
     Events,
     /// What `holdline list --json` prints
     List,
+    /// What a run was to run, plan.json
+    Plan,
 }
 
 /// Options of `completions`.
