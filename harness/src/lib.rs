@@ -10,6 +10,7 @@ pub mod cli;
 pub mod exit;
 pub mod export;
 pub mod fuzz;
+pub mod joint;
 pub mod kernel;
 pub mod load;
 pub mod manifest;

@@ -165,13 +165,12 @@ fn status(run: &RunResult, trial: &TrialResult) -> TestCaseStatus {
 /// What the supervisor lost first, with why: not what carried the fault.
 fn cause(trial: &TrialResult) -> Option<String> {
     let caused = trial.causes.iter().find(|loss| loss.kind != LossKind::Poison)?;
-    Some(plain(&caused.said.to_string()))
+    Some(plain(&caused.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
-    use holdline_model::result::Loss;
-    use holdline_model::told::Phrase;
+    use holdline_model::result::{How, Loss, PoisonReply};
     use holdline_model::words::Mark;
 
     use super::*;
@@ -193,12 +192,11 @@ mod tests {
     #[test]
     fn a_failure_says_why_and_what_was_expected() {
         let mut run = sample::varied();
-        let said = |kind, text: &str| Loss { kind, cause: None, said: Phrase::new(text), example: None };
-        run.trials[0].causes =
-            vec![said(LossKind::Poison, "1 poison"), said(LossKind::Refused, "14 refused: nobody listened")];
+        let poison = How::PoisonUnrecorded { attempt: 5, got: PoisonReply::Nothing };
+        run.trials[0].causes = vec![Loss::new(1, poison), Loss::new(14, How::NeverListened)];
         let cases = rules::check(&junit(&run).expect("XML"));
         let message = cases[0].message.as_deref();
-        assert_eq!(message, Some("14 refused: nobody listened; collateral: expected 0, was 14"));
+        assert_eq!(message, Some("14 refused: nobody ever listened; collateral: expected 0, was 14"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::ledger::Entry;
 use crate::reason::{Note, Reason};
 use crate::recovery::Recovery;
 use crate::violation::Violation;
-use crate::words::{Blame, Fate, Grade, Isolation, Mark, Verdict};
+use crate::words::{Blame, Fate, Grade, Mark, Verdict};
 
 mod advice;
 mod books;
@@ -24,6 +24,7 @@ mod kernel;
 mod kinds;
 mod latency;
 mod loss;
+mod manifest;
 mod phases;
 mod pool;
 mod sessions;
@@ -43,6 +44,7 @@ pub use loss::{
     Cause, Closer, Cut, End, How, Known, Loss, Lost, Part, Place, PoisonReply, Queue, Silence, Span, Stall,
     Stuck,
 };
+pub use manifest::Manifest;
 pub use phases::{Phase, Phases};
 pub use pool::PoolResult;
 pub use sessions::SessionsResult;
@@ -64,59 +66,6 @@ pub struct RunResult {
     pub complete: bool,
     /// The trials that ended, in the order in which they ran.
     pub trials: Vec<TrialResult>,
-}
-
-/// How a run came about.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Manifest {
-    /// The seed from which everything that is drawn was drawn.
-    pub seed: u64,
-    /// Version of holdline.
-    pub holdline: String,
-    /// Release of the kernel.
-    pub kernel: String,
-    /// CPUs that the run could use.
-    pub cpus: u32,
-    /// Namespaces of the trials.
-    pub isolation: Isolation,
-    /// Wall-clock time of the start, RFC 3339.
-    pub started: String,
-    /// Model of the CPU as the kernel names it.
-    pub cpu_model: String,
-    /// The command line, without the program's path.
-    pub command: Vec<String>,
-    /// Trials that were planned.
-    pub planned: u32,
-    /// Sysctls of the host that bear on the result.
-    pub sysctls: BTreeMap<String, String>,
-    /// Whether counters are the whole host's, for want of a network namespace.
-    pub counters_host_wide: bool,
-    /// Supervisors that must run: a trial of theirs that cannot be run fails the run.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub required: Vec<String>,
-    /// The supervisor with which the others are compared, in a run that was made for that. It may be there a
-    /// second time, as `NAME~again`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reference: Option<String>,
-    /// Which part of its plan it is, as `slice:1/3`; absent where it is the whole.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub partition: Option<String>,
-}
-
-impl Manifest {
-    /// What two runs should have in common to be held against each other, by name.
-    #[must_use]
-    pub fn facts(&self) -> BTreeMap<String, String> {
-        let own = [
-            ("kernel", self.kernel.clone()),
-            ("CPU", self.cpu_model.clone()),
-            ("number of CPUs", self.cpus.to_string()),
-            ("isolation", self.isolation.to_string()),
-            ("holdline", self.holdline.clone()),
-            ("seed", self.seed.to_string()),
-        ];
-        own.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(self.sysctls.clone()).collect()
-    }
 }
 
 /// One supervisor × one scenario × one repetition.

@@ -9,7 +9,7 @@ use holdline_model::words::{Blame, Fate, Grade};
 
 use super::args::ProbeArgs;
 use super::measure::{self, Places};
-use super::run::exit_code;
+use super::outcome::exit_code;
 use super::terminal::{print, say};
 use crate::exit::Failure;
 use crate::probe::discover::{self, Discovered, is_reached_by};

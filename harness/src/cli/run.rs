@@ -1,29 +1,31 @@
 //! `holdline run`: from what was typed to trials, and what they come to.
 
-use holdline_model::reason::Reason;
-use holdline_model::result::{RunResult, TrialResult};
-use holdline_model::words::Verdict;
-use holdline_reports::{Style, summary_line, table};
-
-use super::args::RunArgs;
+use super::args::{RunArgs, RunCommandArgs};
 use super::measure::{self, Places};
-use super::terminal::{self, print, say};
+use super::outcome::{conclude, end};
+use super::{again, dry};
 use crate::catalogue;
-use crate::exit::{self, Failure};
-use crate::export::Exports;
-use crate::run::RunRequest;
-use crate::rundir::RunDir;
+use crate::exit::Failure;
+use crate::run::{Plan, RunRequest};
 
-/// Runs what the arguments select.
-pub(super) fn main(args: &RunArgs) -> Result<u8, Failure> {
-    let plan = request(args)?.plan()?;
-    let Places { dir, exports } = Places::open(args.out.as_deref(), &args.exports)?;
-    let (dir, ended) = measure::record(&plan, dir, args.show_progress)?;
-    finish(args, &dir, exports, &ended.result)?;
-    if ended.interrupted {
-        say(&format!("interrupted: {}", summary_line(&ended.result)));
+/// Runs what the arguments select, or what was recorded.
+pub(super) fn main(args: &RunCommandArgs) -> Result<u8, Failure> {
+    match (&args.resume, &args.failed) {
+        (Some(dir), _) => again::resume(&args.run, dir),
+        (None, Some(dir)) => run(&args.run, &again::failed(args, dir)?),
+        (None, None) => run(&args.run, &request(&args.run)?.plan()?),
     }
-    Ok(exit_code(&ended.result))
+}
+
+fn run(args: &RunArgs, plan: &Plan) -> Result<u8, Failure> {
+    if args.dry_run {
+        return dry::show(plan, "", "");
+    }
+    let Places { dir, exports } = Places::open(args.out.as_deref(), &args.exports)?;
+    measure::announce(plan, "", args.show_progress);
+    let (dir, ended) = measure::record_with_plan(plan, dir, args.show_progress)?;
+    conclude(args, &dir, exports, &ended.result)?;
+    Ok(end(&ended, &dir))
 }
 
 /// What was typed, made valid: files are read, and nothing is started.
@@ -37,38 +39,4 @@ fn request(args: &RunArgs) -> Result<RunRequest, Failure> {
         partition: measure::partition(args)?,
         options: measure::options(args),
     })
-}
-
-/// Writes reports and exports, and prints the table, which shows also where a file cannot be written.
-fn finish(args: &RunArgs, dir: &RunDir, exports: Exports, result: &RunResult) -> Result<(), Failure> {
-    let takes_stdout = exports.take_stdout();
-    let reported = measure::write_reports(dir, result);
-    let exported = exports.write(|format| format.render(result), print);
-    if !takes_stdout {
-        let style = Style { color: terminal::wants_color(args.color), width: terminal::width() };
-        print(&table::terminal(result, &style))?;
-        print(&format!("run directory: {}\n", dir.path().display()))?;
-    }
-    reported.and(exported)
-}
-
-/// Failures first: what failed has failed, whatever else is in doubt. A service that is asked for what it does
-/// not serve is a wrong description. Then what must run and could not, which no repetition mends as it may a
-/// doubt.
-pub(super) fn exit_code(run: &RunResult) -> u8 {
-    let any = |verdict| run.trials.iter().any(|trial| trial.verdict == verdict);
-    let is_wrongly_asked = |trial: &TrialResult| matches!(trial.why, Some(Reason::NoRightReply { .. }));
-    if any(Verdict::Fail) {
-        exit::FAILED
-    } else if run.trials.iter().any(is_wrongly_asked) {
-        exit::USAGE
-    } else if run.trials.iter().any(|trial| run.is_required_in_vain(trial)) {
-        exit::NOTHING_SELECTED
-    } else if any(Verdict::Inconclusive) || !run.complete {
-        exit::INCONCLUSIVE
-    } else if any(Verdict::Pass) {
-        exit::PASS
-    } else {
-        exit::NOTHING_SELECTED
-    }
 }

@@ -3,16 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use holdline_model::plan::{Partition, RunPlan, TrialPlan};
+use holdline_model::lack::Lack;
+use holdline_model::plan::{Partition, RunPlan, TrialPlan, estimated_ns};
+use holdline_model::planned::places;
+use holdline_model::result::RunResult;
 use holdline_model::scenario::Scenario;
-use holdline_model::supervisor::WorkerKind;
+use holdline_model::supervisor::{Supervisor, WorkerKind};
 use holdline_model::support;
 
 use super::{RunError, limits};
 use crate::catalogue::{self, ScenarioEntry, Source, SupervisorEntry};
 use crate::sandbox::{self, Isolation, IsolationChoice, Notice};
 use crate::tls::{Folders, TlsClient};
-use crate::trial::TraceSpec;
+use crate::trial::{self, TraceSpec};
 
 /// What all trials of a run have in common.
 #[derive(Debug, Clone, Copy, Default)]
@@ -75,6 +78,8 @@ pub struct Plan {
     pub(super) notice: Option<Notice>,
     pub(super) executable: PathBuf,
     pub(super) traces: BTreeMap<String, TraceSpec>,
+    /// What of it has been measured already.
+    pub(super) so_far: Option<RunResult>,
 }
 
 impl Plan {
@@ -113,6 +118,7 @@ impl Plan {
             notice,
             executable,
             traces: BTreeMap::new(),
+            so_far: None,
         })
     }
 
@@ -144,6 +150,7 @@ impl Plan {
             notice: None,
             executable: self.executable.clone(),
             traces: self.traces.clone(),
+            so_far: None,
         })
     }
 
@@ -171,15 +178,39 @@ impl Plan {
         Self { partition, ..self }
     }
 
+    /// The same plan, of which this has been measured already: these trials do not run again, and the run goes on
+    /// as it began.
+    #[must_use]
+    pub fn resumed(self, so_far: RunResult) -> Self {
+        Self { so_far: Some(so_far), ..self }
+    }
+
     /// The trials, in their order.
     #[must_use]
     pub fn trials(&self) -> &[TrialPlan] {
         &self.trials
     }
 
-    /// The scenario of each trial.
-    pub fn scenarios_of_trials(&self) -> impl Iterator<Item = &Scenario> {
-        self.trials.iter().map(|trial| &self.scenarios[&trial.scenario].scenario)
+    /// The trials that run, with their places in the plan: all that have no result yet.
+    pub fn due(&self) -> impl Iterator<Item = (usize, &TrialPlan)> {
+        let there = self.so_far.as_ref().map(|run| places(&self.trials, &run.trials)).unwrap_or_default();
+        self.trials.iter().enumerate().filter(move |(place, _)| !there.contains(place))
+    }
+
+    /// What a trial lacks, as far as that is known before anything is started: it is then not run.
+    #[must_use]
+    pub fn lack(&self, trial: &TrialPlan) -> Option<Lack> {
+        let scenario = &self.scenarios[&trial.scenario].scenario;
+        lack_known_before(&self.supervisors[&trial.supervisor].supervisor, scenario)
+    }
+
+    /// About how long a trial takes, in nanoseconds: none where it is known that it is not run.
+    #[must_use]
+    pub fn estimated_ns(&self, trial: &TrialPlan) -> u64 {
+        match self.lack(trial) {
+            Some(_) => 0,
+            None => estimated_ns(&self.scenarios[&trial.scenario].scenario),
+        }
     }
 
     /// The same plan, in which system calls are followed in the trials of these scenarios.
@@ -199,6 +230,12 @@ impl Plan {
     pub fn notice(&self) -> Option<&Notice> {
         self.notice.as_ref()
     }
+}
+
+/// What a supervisor, or this machine, lacks for a scenario, of what is known without starting anything.
+pub(super) fn lack_known_before(supervisor: &Supervisor, scenario: &Scenario) -> Option<Lack> {
+    let is_root = nix::unistd::geteuid().is_root();
+    support::lack(supervisor, scenario, is_root).or_else(|| trial::lack_of_user(scenario))
 }
 
 /// The isolation that can be had. Where not even a process can be, there is no run.

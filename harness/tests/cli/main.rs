@@ -1,5 +1,6 @@
 //! The command line as a user types it: what it prints, how it exits, what it leaves behind.
 
+mod again;
 mod answers;
 mod bad_input;
 mod commands;
@@ -9,6 +10,7 @@ mod compare;
 mod costs;
 mod deaths;
 mod descriptors;
+mod dry;
 mod example;
 mod exports;
 mod gate;
@@ -30,3 +32,4 @@ mod require;
 mod schema;
 mod sessions;
 mod support;
+mod told;

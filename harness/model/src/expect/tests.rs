@@ -15,6 +15,11 @@ fn listener(drops: Option<u32>) -> ListenerResult {
     ListenerResult { drops, ..ListenerResult::default() }
 }
 
+fn cost() -> CostResult {
+    let method = CostMethod::Processes { within_ms: 10 }.into();
+    CostResult { cpu_ns: 30_000_000, elapsed_ns: 0, method }
+}
+
 fn trial() -> TrialResult {
     let accept = Quantiles {
         count: 20,
@@ -77,11 +82,7 @@ fn trial() -> TrialResult {
             orphans: Some(0),
             ..WorkersResult::default()
         },
-        cost: Some(CostResult {
-            cpu_ns: 30_000_000,
-            elapsed_ns: 0,
-            method: CostMethod::Processes { within_ms: 10 }.into(),
-        }),
+        cost: Some(cost()),
         supervisor_ended: None,
         books: BooksResult::Balanced,
         off: Vec::new(),
