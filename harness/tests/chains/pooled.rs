@@ -45,7 +45,7 @@ fn races_one_that_does_not() -> Result<(), Failed> {
 
 /// Each connection whose time ran out was seen to end: under way, or while it was idle.
 fn raced(told: &Told) -> Result<PoolResult, Failed> {
-    let pool = told.trial.pool.clone().ok_or("there was no pool")?;
+    let pool = told.trial.pool.ok_or("there was no pool")?;
     let timed_out = told.log.lines().filter(|line| line.starts_with("timed out ")).count() as u64;
     check(told, pool.broken > 0 && pool.broken + pool.closed_idle + pool.reset_idle == timed_out)?;
     Ok(pool)
@@ -54,7 +54,7 @@ fn raced(told: &Told) -> Result<PoolResult, Failed> {
 /// It closes idle connections later than it says, so that whoever keeps to what it says meets no race.
 fn is_heeded() -> Result<(), Failed> {
     let told = run("pool-too-late", "node-announces")?;
-    let pool = told.trial.pool.clone().ok_or("there was no pool")?;
+    let pool = told.trial.pool.ok_or("there was no pool")?;
     check(&told, (pool.broken, pool.reused, pool.connections) == (0, 0, told.trial.attempts))?;
     check(&told, pool.expired + pool.closed_idle == told.trial.attempts - 1 && pool.expired > 0)
 }
@@ -63,7 +63,7 @@ fn is_heeded() -> Result<(), Failed> {
 fn stops_beneath_a_busy_pool() -> Result<(), Failed> {
     for scenario in ["pool-at-a-stop", "pool-at-a-stop-without-retries"] {
         let told = cut(scenario)?;
-        let pool = told.trial.pool.clone().ok_or("there was no pool")?;
+        let pool = told.trial.pool.ok_or("there was no pool")?;
         let retries = !scenario.ends_with("without-retries");
         check(&told, pool.retried == if retries { pool.broken } else { 0 })?;
         let answered: BTreeSet<u64> = told.answered().into_iter().collect();
