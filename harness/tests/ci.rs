@@ -12,6 +12,12 @@ use serde_json::{Value, json};
 const STORY: &str = "name = \"x\"\nasks = \"?\"\n[load]\narrivals = { sequential = \"2ms\" }\n\
                      attempts = 20\nsend-lag = \"4s\"\ndeadline = \"4s\"\n";
 
+/// The same with a crash that costs whoever's listener dies with its worker, however busy the machine is.
+const CRASH: &str = "name = \"y\"\nasks = \"?\"\n[load]\narrivals = { sequential = \"2ms\" }\n\
+                     attempts = 20\nsend-lag = \"4s\"\ndeadline = \"4s\"\n\
+                     [[fault]]\nat = { attempt = 5 }\npoison = { step = \"work\", mode = \"panic\" }\n\
+                     [expect]\ncollateral = 0\n";
+
 fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
@@ -50,10 +56,11 @@ fn a_failed_run_has_outputs_a_summary_and_annotations() {
     let place = Place::new();
     std::fs::create_dir(place.path("a folder")).expect("a folder");
     std::fs::write(place.path("a folder/x.toml"), STORY).expect("a scenario");
+    std::fs::write(place.path("y.toml"), CRASH).expect("a scenario");
     let (output, outputs, summary) = action(
         &place,
         "run",
-        "crash './a folder/x.toml' \"-s\" bare\n-s held-socket -s '$(touch expanded)*'",
+        "./y.toml './a folder/x.toml' \"-s\" bare\n-s held-socket -s '$(touch expanded)*'",
     );
     assert!(outputs.lines().any(|line| line == "exit-code=4"), "{outputs}");
     assert_eq!(annotations(&output.stdout).len(), 1, "{output:?}");
@@ -61,12 +68,12 @@ fn a_failed_run_has_outputs_a_summary_and_annotations() {
     assert!(!summary.is_empty());
 
     let (output, outputs, summary) =
-        action(&place, "run", "crash './a folder/x.toml' \"-s\" bare\n-s held-socket -r 2");
+        action(&place, "run", "./y.toml './a folder/x.toml' \"-s\" bare\n-s held-socket -r 2");
     assert!(outputs.lines().any(|line| line == "exit-code=1"), "{outputs}");
     assert!(outputs.contains(&format!("directory={}", place.path("out").display())), "{outputs}");
     assert_eq!(summary, std::fs::read_to_string(place.path("out/report.md")).expect("a report"));
     let [annotation] = &annotations(&output.stdout)[..] else { panic!("{output:?}") };
-    assert!(annotation.starts_with("::error title=crash x bare%3A down in 2 trials::"), "{annotation}");
+    assert!(annotation.starts_with("::error title=y x bare%3A down in 2 trials::"), "{annotation}");
     assert_eq!(read_result(&place.path("out/run.json")).trials.len(), 8);
 }
 

@@ -197,3 +197,39 @@ pub fn junit(result: &GateResult, run: &RunResult) -> Result<String, JunitError>
     suite.add_test_case(add("gate", rest, TestCaseStatus::success()));
     document(suite)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::junit::rules;
+    use crate::sample;
+
+    #[test]
+    fn what_is_worse_fails_what_is_in_doubt_is_an_error_and_what_is_known_is_skipped() {
+        let finding = serde_json::json!({
+            "scenario": "crash", "supervisor": "<web>", "metric": "collateral", "tier": "count", "baseline": 0,
+            "baseline_of": 300, "measured": 3, "measured_of": 100, "allowed": 0.0, "confirmed": true,
+            "trial": "trials/1", "repeat": "holdline run crash -s \"<web>\"",
+        });
+        let mut known = finding.clone();
+        (known["reason"], known["until"]) = ("mended soon".into(), "2027-01-31".into());
+        let result = serde_json::json!({
+            "schema": "holdline.gate/1", "verdict": "fail", "regressions": [finding],
+            "undecided": [{ "scenario": "restart", "supervisor": "web", "because": "not_run" }],
+            "known": [known],
+            "not_confirmed": [], "new": [], "missing": [], "warnings": [], "compared": 12, "repetitions": 5,
+            "baseline": "b.json",
+        });
+        let result: GateResult = serde_json::from_value(result).expect("a result");
+        let cases = rules::check(&junit(&result, &sample::default_run()).expect("XML"));
+        let told: Vec<_> = cases.iter().map(|case| (case.class.as_str(), case.status.as_deref())).collect();
+        let expected = [
+            ("crash", Some("failure")),
+            ("restart", Some("error")),
+            ("crash", Some("skipped")),
+            ("gate", None),
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(cases[0].name, "<web> collateral");
+    }
+}
