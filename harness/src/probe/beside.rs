@@ -25,13 +25,13 @@ fn way_up(folder: &str, saved: &Path) -> Option<String> {
 mod tests {
     use super::*;
 
-    const TEXT: &str =
-        "version = [\"sh\", \"/srv/{{a}}\"]\nstart = [\"cd\", \"/srv/{{a}}\", \"/srv/{{a}}/b\"]\n[env]\nHOME = \"/home/me\"\n";
+    const TEXT: &str = "version = [\"sh\", \"/srv/{{a}}\"]\nstart = [\"cd\", \"/srv/{{a}}\", \"/srv/{{a}}/b\"]\n[env]\nHOME = \"/home/me\"\n";
 
     #[test]
     fn beside_its_service_it_names_no_folder_of_this_machine() {
         let at = |saved: &str| portable(TEXT.to_owned(), "/srv/{a}", Path::new(saved));
-        let own = "version = [\"sh\", \"{source}\"]\nstart = [\"cd\", \"{source}\", \"/srv/{{a}}/b\"]\n[env]\n";
+        let own =
+            "version = [\"sh\", \"{source}\"]\nstart = [\"cd\", \"{source}\", \"/srv/{{a}}/b\"]\n[env]\n";
         assert_eq!(at("/srv/{a}"), own);
         assert_eq!(at("/srv/{a}/b/c"), own.replace("{source}", "{source}/../.."));
         for elsewhere in ["/srv", "/srv/{a}b", "/srv/{a}/../b"] {
