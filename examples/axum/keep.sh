@@ -1,6 +1,5 @@
-# Starts the service again whenever it ends. HUP: a new one beside the old, which finishes what it has begun.
+# Starts the service again whenever it ends.
 trap 'kill "$service"; exit' TERM
-trap 'kill "$service"' HUP
 while :; do
     axum-shop &
     service=$!
