@@ -1,6 +1,6 @@
 //! The pages of `examples/`: each line of theirs that begins with `holdline` is run in a copy of their folder. A
 //! probe saves the description that is there, byte for byte, and each of its steps loses nothing, something or the
-//! service, as the page shows; every command ends with 0.
+//! service, as the page shows; whatever else is run ends with 0.
 //!
 //! HOLDLINE_WRITE_EXAMPLES=1 writes the descriptions, and what probes print, anew.
 
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use holdline::catalogue::SupervisorEntry;
+use holdline::exit::INCONCLUSIVE;
 use holdline_model::words::Grade;
 use libtest_mimic::{Failed, Trial};
 use tempfile::TempDir;
@@ -18,8 +19,8 @@ use super::common::read_result;
 use super::neighbours::{alone, beside_others};
 use super::real;
 
-/// How many run side by side: they wait most of their time.
-pub(crate) use super::neighbours::SIDE_BY_SIDE;
+/// How many run side by side, so that no page waits for another: they wait most of their time.
+pub(crate) const SIDE_BY_SIDE: usize = super::neighbours::SIDE_BY_SIDE + 1;
 
 /// How a description begins that `probe` has saved.
 pub(crate) const SAVED: &str = "# As `holdline probe` saw it.";
@@ -104,7 +105,12 @@ fn holds(folder: &Path, page: &str) -> Result<(), Failed> {
 fn run_all(folder: &Path, page: &str) -> Result<(), Failed> {
     let copy = Copied::of(folder)?;
     for told in told_by(page) {
-        copy.run(&told.line)?;
+        let output = copy.run(&told.line)?;
+        // A step that tells nothing makes a probe inconclusive; which steps must tell something, the page says.
+        let is_probe = told.printed.is_some();
+        if !output.status.success() && !(is_probe && output.status.code() == Some(INCONCLUSIVE.into())) {
+            return Err(failed(&told.line, &output));
+        }
         if let Some(printed) = &told.printed {
             let (page, now) = (costs_of(printed), copy.costs()?);
             if page.len() < 4 || page != now {
@@ -129,6 +135,9 @@ fn write_anew(folder: &Path, page: &str) -> Result<(), Failed> {
     let mut text = page.to_owned();
     for told in told_by(page) {
         let output = copy.run(&told.line)?;
+        if !output.status.success() {
+            return Err(failed(&told.line, &output));
+        }
         let output = String::from_utf8(output.stdout)?;
         let now = output.trim_start().split("\nthe description that was used").next().unwrap_or_default();
         if let Some(printed) = told.printed {
@@ -222,19 +231,11 @@ impl Copied {
         self.place.path().join("service")
     }
 
-    /// Runs a line of a page, which must end with 0.
+    /// Runs a line of a page.
     fn run(&self, line: &str) -> Result<Output, Failed> {
         let mut command = Command::new("sh");
         command.args(["-c", line]).current_dir(self.folder()).env("PATH", &self.path).env("NO_COLOR", "1");
-        let output = command.output()?;
-        match output.status.success() {
-            true => Ok(output),
-            false => {
-                let (said, errors) =
-                    (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-                Err(format!("`{line}` ended with {}:\n{said}\n{errors}", output.status).into())
-            }
-        }
+        Ok(command.output()?)
     }
 
     /// What each step of the probe that was just run costs.
@@ -249,6 +250,12 @@ impl Copied {
             })
             .collect())
     }
+}
+
+fn failed(line: &str, output: &Output) -> Failed {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    let (said, errors) = (text(&output.stdout), text(&output.stderr));
+    format!("`{line}` ended with {}:\n{said}\n{errors}", output.status).into()
 }
 
 /// The folder of the service's program, once it is built.
