@@ -13,7 +13,7 @@ use super::outcome::exit_code;
 use super::terminal::{print, say};
 use crate::exit::Failure;
 use crate::probe::discover::{self, Discovered, is_reached_by};
-use crate::probe::{Asks, Do, STOPPED, Step, Subject};
+use crate::probe::{Asks, Do, STOPPED, Step, Subject, portable};
 use crate::run::{Options, Plan};
 use crate::sandbox;
 
@@ -59,7 +59,7 @@ pub(super) fn main(args: &ProbeArgs) -> Result<u8, Failure> {
     let steps = story.steps;
     let options = Options { seed: args.seed, worker: None, isolation: args.isolation };
     let plan = Plan::new(story.scenarios, story.supervisors, story.trials, options)?;
-    let saved = args.save.as_ref().map(|folder| (folder, subject.saved(&dos)));
+    let saved = args.save.as_ref().map(|to| (to, portable(subject.saved(&dos), folder_text, to)));
     let Places { dir, exports } = Places::open(args.out.as_deref(), &args.exports)?;
     let (dir, ended) = measure::record(&plan, dir, args.show_progress)?;
     measure::write_reports(&dir, &ended.result)?;

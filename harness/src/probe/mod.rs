@@ -1,5 +1,6 @@
 //! What `probe` runs: from a command and what was found of it to descriptions and scenarios, made in memory.
 
+mod beside;
 pub mod discover;
 
 use std::fmt::Write as _;
@@ -10,6 +11,8 @@ use holdline_model::plan::{TrialPlan, trial_seed};
 use holdline_model::words::Verb;
 
 use crate::catalogue::{ScenarioEntry, Source, SupervisorEntry};
+
+pub use self::beside::portable;
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
