@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 use holdline_fixtures::{supervise::SuperviseArgs, worker::WorkerArgs};
 use holdline_model::gate::Tolerance;
 use holdline_model::plan::Partition;
@@ -22,6 +23,7 @@ pub(super) use self::tell::{
     CompletionsArgs, DoctorArgs, ListArgs, ListWhat, ManArgs, MergeArgs, ReportArgs, SchemaArgs, SchemaWhat,
     ShowArgs,
 };
+use super::complete;
 use crate::export::Format;
 use crate::sandbox::IsolationChoice;
 
@@ -108,14 +110,26 @@ pub enum Command {
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
     /// Scenarios: catalogue names, folders of them, globs, `all`, or paths of TOML files [default: crash]
-    #[arg(value_name = "SCENARIO")]
+    #[arg(value_name = "SCENARIO", add = ArgValueCompleter::new(complete::scenarios_or_runs))]
     pub scenarios: Vec<OsString>,
     /// Supervisors: catalogue names, globs, `all`, or paths of supervisor.toml files
     /// [default: the reference supervisors]
-    #[arg(short, long = "supervisor", value_name = "SUPERVISOR", num_args = 1)]
+    #[arg(
+        short,
+        long = "supervisor",
+        value_name = "SUPERVISOR",
+        num_args = 1,
+        add = ArgValueCompleter::new(complete::supervisors)
+    )]
     pub supervisors: Vec<OsString>,
     /// Supervisors that must run, by name, or `all`: what is missing or broken of them fails the run
-    #[arg(long, value_name = "all|NAME", num_args = 1, value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "all|NAME",
+        num_args = 1,
+        value_delimiter = ',',
+        add = ArgValueCompleter::new(complete::supervisors)
+    )]
     pub require: Vec<String>,
     /// How often each trial is repeated [default: 1; to compare 10; to gate 5, for a baseline 15]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -127,7 +141,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "KIND", value_parser = worker_kinds())]
     pub worker: Option<WorkerKind>,
     /// Run directory; by default `holdline-out/<time>`, with `latest` beside it
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub out: Option<PathBuf>,
     /// Files to write the result to.
     #[command(flatten)]
@@ -200,16 +214,27 @@ pub struct CompareArgs {
     #[command(flatten)]
     pub run: RunArgs,
     /// The supervisor with which the others are compared [default: the first]
-    #[arg(long, value_name = "SUPERVISOR")]
+    #[arg(long, value_name = "SUPERVISOR", add = ArgValueCompleter::new(complete::supervisors))]
     pub reference: Option<String>,
     /// A supervisor, or a recorded run, under a name of its own
-    #[arg(long = "as", value_name = "NAME=SUPERVISOR|DIR", num_args = 1)]
+    #[arg(
+        long = "as",
+        value_name = "NAME=SUPERVISOR|DIR",
+        num_args = 1,
+        add = ArgValueCompleter::new(complete::named_supervisors)
+    )]
     pub named: Vec<OsString>,
     /// Repeat until losing nothing would prove, at 95 %, that at most this share is lost, as 1e-4
     #[arg(long, value_name = "RATE", conflicts_with = "repetitions")]
     pub prove: Option<f64>,
     /// Compare these alone, as outage.max [default: all that were measured]
-    #[arg(long, value_name = "METRIC", num_args = 1, value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "METRIC",
+        num_args = 1,
+        value_delimiter = ',',
+        add = ArgValueCandidates::new(complete::quantities)
+    )]
     pub metric: Vec<String>,
 }
 
@@ -236,7 +261,7 @@ pub struct GateArgs {
     #[arg(long, value_name = "SHARE", requires = "baseline")]
     pub tolerance: Option<Tolerance>,
     /// The supervisor against which times are measured [default: held-socket, or inherited-fd]
-    #[arg(long, value_name = "SUPERVISOR")]
+    #[arg(long, value_name = "SUPERVISOR", add = ArgValueCompleter::new(complete::supervisors))]
     pub reference: Option<String>,
 }
 

@@ -3,6 +3,7 @@
 mod again;
 mod args;
 mod compare;
+mod complete;
 mod doctor;
 mod dry;
 mod environment;
@@ -25,7 +26,8 @@ use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
-use clap_complete::Shell;
+use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
+use clap_complete::{CompleteEnv, Shell};
 use holdline_model::schema;
 use holdline_model::words::nearest;
 
@@ -39,6 +41,11 @@ use crate::exit::{self, Failure};
 /// Parses the command line and does what it says.
 #[must_use]
 pub fn main() -> ExitCode {
+    match completed() {
+        Ok(true) => return ExitCode::SUCCESS,
+        Ok(false) => {}
+        Err(error) => error.exit(),
+    }
     if let Some(failure) = std::env::args_os().nth(1).and_then(|word| misspelt(&word)) {
         return ExitCode::from(terminal::say_failure(&failure));
     }
@@ -98,14 +105,32 @@ fn misspelt(word: &OsStr) -> Option<Failure> {
 
 /// Everything that can be typed, and what the environment may say.
 fn command() -> clap::Command {
-    environment::heeded(Cli::command())
+    let verbs = || {
+        let command = Cli::command();
+        let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+        verbs.map(|verb| CompletionCandidate::new(verb.get_name()).help(verb.get_about().cloned())).collect()
+    };
+    let of_verbs =
+        move |man: clap::Command| man.mut_arg("verb", |verb| verb.add(ArgValueCandidates::new(verbs)));
+    environment::heeded(Cli::command().mut_subcommand("man", of_verbs))
+}
+
+/// Answers a shell that asks what a word may become, and does nothing else. Whether it did.
+fn completed() -> Result<bool, clap::Error> {
+    let folder = std::env::current_dir().ok();
+    CompleteEnv::with_factory(command)
+        .var(complete::ASKED_BY)
+        .try_complete(std::env::args_os(), folder.as_deref())
 }
 
 fn print_completions(shell: Shell) -> Result<u8, Failure> {
-    // clap would panic where nobody reads to the end.
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command(), "holdline", &mut script);
-    print(&String::from_utf8_lossy(&script))?;
+    // One that was named by its path is asked by its path.
+    let named = std::env::args_os().next().unwrap_or_default();
+    let program = match named.to_str() {
+        Some(name) if name.contains('/') => std::path::absolute(name).map_err(Failure::environment)?,
+        Some(_) | None => "holdline".into(),
+    };
+    print(&complete::script(shell, &program.to_string_lossy()).map_err(Failure::environment)?)?;
     Ok(exit::PASS)
 }
 

@@ -7,6 +7,7 @@ mod commands;
 #[path = "../common/mod.rs"]
 mod common;
 mod compare;
+mod completions;
 mod costs;
 mod deaths;
 mod descriptors;

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap_complete::engine::ArgValueCompleter;
 use holdline_model::duration;
 use holdline_model::fuzz::Invariant;
 use holdline_model::supervisor::WorkerKind;
 use holdline_model::sweep::SweepTarget;
 
+use super::super::complete;
 use super::{ColorWhen, ExportArgs, RunArgs, ShowProgress, examples, worker_kinds};
 use crate::sandbox::IsolationChoice;
 
@@ -19,7 +21,7 @@ use crate::sandbox::IsolationChoice;
 #[command(after_help = examples::FUZZ)]
 pub struct FuzzArgs {
     /// The supervisor: a catalogue name, or the path of a supervisor.toml file
-    #[arg(short, long, value_name = "SUPERVISOR")]
+    #[arg(short, long, value_name = "SUPERVISOR", add = ArgValueCompleter::new(complete::supervisors))]
     pub supervisor: OsString,
     /// End after so many cases
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]

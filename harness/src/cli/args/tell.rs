@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use clap_complete::engine::ArgValueCompleter;
 
+use super::super::complete;
 use super::{ColorWhen, ExportArgs, examples};
 use crate::sandbox::IsolationChoice;
 
@@ -73,6 +75,7 @@ pub enum ListWhat {
 #[command(after_help = examples::SHOW)]
 pub struct ShowArgs {
     /// A scenario or a supervisor, by name or path
+    #[arg(add = ArgValueCompleter::new(complete::either))]
     pub name: OsString,
     /// Print its file instead
     #[arg(long)]
