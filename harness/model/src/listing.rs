@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn a_scenario_is_listed_with_what_its_file_says() {
         let text = "name = \"x\"\nasks = \"?\"\n[load]\narrivals = { sequential = \"10ms\" }\nattempts = 20\n\
-                    [[fault]]\nat = \"50ms\"\nsignal = \"KILL\"\nto = \"worker\"\n";
+                    [[fault]]\nat = \"50ms\"\nsignal = { to = \"worker\", name = \"KILL\" }\n";
         let scenario = crate::scenario::parse(text, "x").expect("right");
         let listed = ListedScenario::new(&scenario, "scenarios/x.toml");
         assert_eq!((listed.attempts, listed.faults.len(), listed.opt_in), (Some(20), 1, false));

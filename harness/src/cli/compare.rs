@@ -257,7 +257,7 @@ fn compare_anew(args: &CompareArgs, quantities: &[Quantity]) -> Result<u8, Failu
             error: "interrupted before anything was measured".into(),
         });
     }
-    let (dir, ended) = measure::record_with_plan(&plan, places.dir, args.run.show_progress)?;
+    let (dir, ended) = measure::record_with_plan(&plan, places.dir, args.run.show_progress, None)?;
     if ended.interrupted {
         let dir = dir.path().display();
         say(&format!(

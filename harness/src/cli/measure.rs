@@ -66,19 +66,26 @@ pub(super) fn options(args: &RunArgs) -> Options {
 
 /// Runs a plan, and records it in this directory.
 pub(super) fn record(plan: &Plan, dir: RunDir, shown: ShowProgress) -> Result<(RunDir, Ended), Failure> {
-    recorded(plan, Recorder::new(dir), shown)
+    recorded(plan, Recorder::new(dir), shown, None)
 }
 
-/// The same, with the plan itself, so that it can be gone on with where it is interrupted.
+/// The same, with the plan itself, so that it can be gone on with where it is interrupted; and says before the first
+/// trial how much there is to do beside this, if it is to.
 pub(super) fn record_with_plan(
     plan: &Plan,
     dir: RunDir,
     shown: ShowProgress,
+    beside: Option<&str>,
 ) -> Result<(RunDir, Ended), Failure> {
-    recorded(plan, Recorder::new(dir).keeping(&plan.to_file()), shown)
+    recorded(plan, Recorder::new(dir).keeping(&plan.to_file()), shown, beside)
 }
 
-fn recorded(plan: &Plan, mut recorder: Recorder, shown: ShowProgress) -> Result<(RunDir, Ended), Failure> {
+fn recorded(
+    plan: &Plan,
+    mut recorder: Recorder,
+    shown: ShowProgress,
+    beside: Option<&str>,
+) -> Result<(RunDir, Ended), Failure> {
     let path = recorder.path().to_owned();
     let runner = match Runner::new(plan, &path) {
         Ok(runner) => runner,
@@ -87,6 +94,9 @@ fn recorded(plan: &Plan, mut recorder: Recorder, shown: ShowProgress) -> Result<
             return Err(error.into());
         }
     };
+    if let Some(beside) = beside {
+        announce(plan, beside, shown);
+    }
     let mut progress = Progress::new(shown);
     let ended = runner.run(&mut [&mut recorder, &mut progress])?;
     Ok((recorder.dir().clone(), ended))
