@@ -165,7 +165,7 @@ pub fn enter(spec: &SandboxSpec) -> Result<Inside, SandboxError> {
     let lifeline = spec.lifeline.map(lifeline::End::adopt).transpose()?;
     let outer = nix::unistd::getppid();
     let setup = init::Setup::check(spec)?;
-    process::default_sigchld()?;
+    process::default_signals()?;
     match spec.isolation {
         Isolation::Full => namespaces::create(spec.connection_table, spec.real_root)?,
         Isolation::None => {

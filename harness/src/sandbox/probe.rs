@@ -90,7 +90,7 @@ pub fn probe() -> Result<(), SandboxError> {
 /// Goes through the steps, in this process and in its first child, which is PID 1 of the new PID
 /// namespace.
 fn attempt() -> Result<(), SandboxError> {
-    process::default_sigchld()?;
+    process::default_signals()?;
     namespaces::create(None, false)?;
     let (mut reader, mut writer) = process::pipe()?;
     match process::fork()? {

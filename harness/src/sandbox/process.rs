@@ -124,10 +124,17 @@ pub(super) fn become_subreaper() -> Result<(), SandboxError> {
     prctl::set_child_subreaper(true).map_err(|errno| SandboxError::refused(Step::Signals, errno))
 }
 
-/// A caller that ignored `SIGCHLD` would have its children reaped by the kernel, unseen.
-pub(super) fn default_sigchld() -> Result<(), SandboxError> {
-    set_action(Signal::SIGCHLD, SigHandler::SigDfl)
-        .map_err(|errno| SandboxError::refused(Step::Signals, errno))
+/// What a caller ignored, those would ignore that are started here: one that ignored `SIGCHLD` would have its children
+/// reaped by the kernel, unseen, and beneath `nohup`, or behind a shell's `&`, a service would not hear `SIGHUP`, or
+/// `SIGINT` and `SIGQUIT`, by which it is to be asked for something.
+pub(super) fn default_signals() -> Result<(), SandboxError> {
+    let asked_by =
+        [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGUSR1, Signal::SIGUSR2];
+    for signal in asked_by.into_iter().chain([Signal::SIGCHLD]) {
+        set_action(signal, SigHandler::SigDfl)
+            .map_err(|errno| SandboxError::refused(Step::Signals, errno))?;
+    }
+    Ok(())
 }
 
 /// Leaves what the terminal sends to the outer process, which alone decides what Ctrl-C means.

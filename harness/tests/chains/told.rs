@@ -92,11 +92,15 @@ impl Told {
         self.trial.fates.get(&fate).copied().unwrap_or_default()
     }
 
+    /// Each status that the server wrote to its log, in order.
+    pub(crate) fn logged(&self) -> impl Iterator<Item = u16> {
+        self.log.lines().filter_map(|line| line.split_once("status ")?.1.trim().parse().ok())
+    }
+
     /// How many were told of a failure by the server, by its own count and by holdline's.
     pub(crate) fn same_failures(&self) -> Result<u64, Failed> {
         let seen = failures(self.attempts.iter().filter_map(|row| row.status));
-        let logged = self.log.lines().filter_map(|line| line.split_once("status ")?.1.trim().parse().ok());
-        let sent = failures(logged);
+        let sent = failures(self.logged());
         let count = seen.values().sum();
         let counted = (self.count(Fate::ErrorReply), self.count(Fate::Served));
         if seen == sent && counted == (count, self.trial.attempts - count) {

@@ -86,3 +86,33 @@ fn a_folder_for_temporary_files_that_cannot_be_used_is_named() {
     assert!(!place.path("out").exists());
     assert_eq!(odd.read_dir().unwrap().count(), 0);
 }
+
+/// What a supervisor ignores from its start on, as the kernel has it, where holdline is run from a shell that has done
+/// this before.
+fn ignored(place: &Place, out: &str, before: &str) -> String {
+    let script = format!("{before}; exec \"$0\" run ./mine.toml -s ./mine --out {out}");
+    let program = env!("CARGO_BIN_EXE_holdline");
+    let run = Command::new("sh").args(["-c", &script, program]).current_dir(place.path("")).output().unwrap();
+    let log = place.path(out).join("trials/0000-mine-mine/supervisor.log");
+    let log = std::fs::read_to_string(log).unwrap_or_else(|error| panic!("{error}: {}", stderr(&run)));
+    log.lines().find(|line| line.starts_with("SigIgn:")).expect("what it ignores").to_owned()
+}
+
+/// Beneath `nohup`, or behind a shell's `&`, a service hears what it is asked by a signal all the same.
+#[test]
+fn signals_that_the_caller_ignores_are_heard_by_who_is_under_test() {
+    let place = Place::new();
+    place.write(
+        "mine/supervisor.toml",
+        "name = \"mine\"\nabout = \"says what it ignores\"\n\
+         socket = { holder = \"supervisor\", passing = \"stdin\" }\n\
+         start = [\"sh\", \"-c\", \"grep ^SigIgn: /proc/self/status; exec \\\"$@\\\"\", \"sh\", \"{holdline}\", \
+         \"__supervise\", \"held-socket\", \"--address\", \"{address}\", \"--dir\", \"{dir}\", \"--\", \"{worker}\"]\n",
+    );
+    place.write(
+        "mine.toml",
+        "name = \"mine\"\nasks = \"?\"\n[load]\narrivals = { sequential = \"1ms\" }\nattempts = 2\n",
+    );
+    let deaf = ignored(&place, "deaf", "trap '' HUP INT QUIT USR1 USR2");
+    assert_eq!(deaf, ignored(&place, "plain", ":"));
+}
