@@ -110,11 +110,7 @@ impl Losses {
             kernel: self.kernel(),
             outages: self.outages(),
             recovery_ns: vec![self.recovery(grade).after_ns()],
-            phases: Some(Phases {
-                before: Phase { in_time: 6, late: 0, lost: 0 },
-                during: Phase { in_time: 0, late: self.late, lost: self.lost() },
-                after: Phase { in_time: 14_u64.saturating_sub(self.late + self.lost()), late: 0, lost: 0 },
-            }),
+            phases: Some(self.phases()),
             recoveries: vec![self.recovery(grade)],
             back_after_ns: None,
             client_addresses: 20,
@@ -147,7 +143,18 @@ impl Losses {
             elapsed_ns: 1_400 * MS,
             advice: None,
             advised: None,
+            remedies: Vec::new(),
+            without_remedy: BTreeMap::new(),
+            applied: Vec::new(),
             throughput_per_second: None,
+        }
+    }
+
+    fn phases(self) -> Phases {
+        Phases {
+            before: Phase { in_time: 6, late: 0, lost: 0 },
+            during: Phase { in_time: 0, late: self.late, lost: self.lost() },
+            after: Phase { in_time: 14_u64.saturating_sub(self.late + self.lost()), late: 0, lost: 0 },
         }
     }
 
@@ -310,6 +317,9 @@ pub(crate) fn unsupported(supervisor: &str, scenario: &str) -> TrialResult {
         elapsed_ns: 0,
         advice: None,
         advised: None,
+        remedies: Vec::new(),
+        without_remedy: BTreeMap::new(),
+        applied: Vec::new(),
         throughput_per_second: None,
         ..Losses::default().trial(supervisor, scenario, Grade::Unsupported)
     }

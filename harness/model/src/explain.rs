@@ -20,11 +20,11 @@ mod replies;
 mod said;
 mod story;
 
+pub(crate) use story::Gap;
 pub use story::Story;
 
 use replies::{error_replies, half_closed, no_path, send_failed, sent_twice, too_long, wrong_replies};
 use said::{Said, count};
-use story::Gap;
 
 /// One line for each kind of loss, and one for those that waited too long.
 #[must_use]

@@ -406,6 +406,10 @@ pub struct KernelRecord {
     /// The longest accept queue that the kernel allows (net.core.somaxconn), if it could be read.
     #[serde(default)]
     pub somaxconn: Option<u32>,
+    /// Whether the kernel moves what waits in the queue of a listener that closes to another of the same address
+    /// (net.ipv4.tcp_migrate_req), if it could be read.
+    #[serde(default)]
+    pub tcp_migrate_req: Option<bool>,
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ mod kinds;
 mod loss;
 mod phases;
 mod pool;
+mod remedy;
+mod sessions;
 mod silent;
 mod workers;
 
@@ -36,6 +38,8 @@ pub use kinds::{Check, LossKind, MomentKind, What};
 pub use loss::{Cause, Loss};
 pub use phases::{Phase, Phases};
 pub use pool::PoolResult;
+pub use remedy::{Change, DrainBasis, Remedy};
+pub use sessions::SessionsResult;
 pub use silent::SilentResult;
 pub use workers::{InheritanceCheck, SettledResult, WorkersResult};
 
@@ -234,6 +238,17 @@ pub struct TrialResult {
     /// The same as a value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advised: Option<Advice>,
+    /// What would have prevented losses that need not have been; empty where nothing was lost, or nothing is known
+    /// that would have helped. Several that name the same losses are alternatives.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remedies: Vec<Remedy>,
+    /// Collateral losses that none of these would have prevented, by fate; who was refused by a service that was to
+    /// stop is not among them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub without_remedy: BTreeMap<Fate, u64>,
+    /// Remedies of another trial that holdline has applied in this one, to prove them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub applied: Vec<Change>,
     /// Attempts served per second, from the load's start to the end of the last attempt, where the load
     /// is a closed loop: other loads set their own pace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -354,28 +369,6 @@ impl Quantiles {
             }
         }
     }
-}
-
-/// What became of sessions: attempts whose connection carries several requests. The rest of
-/// `planned` was not sent, or lost before a worker had accepted it, or timed out, or got an
-/// error or a wrong reply.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct SessionsResult {
-    /// Attempts that were to be sessions.
-    pub planned: u64,
-    /// Those that got the right reply to every request.
-    pub completed: u64,
-    /// Those that the server ended between two requests: served as far as they had asked.
-    pub closed_idle: u64,
-    /// Those that a server ended after it had accepted them, while a request was under way.
-    pub cut: u64,
-    /// Requests that all sessions were to send.
-    pub requests_planned: u64,
-    /// Requests that got their right reply.
-    pub requests_answered: u64,
-    /// Requests that were lost with their session: the one under way, or all that were sent at once and not answered.
-    #[serde(default)]
-    pub requests_lost: u64,
 }
 
 /// A longest run of requests none of which was served in time. A connection that is no session is one request.

@@ -28,14 +28,14 @@ pub struct Cli {
     pub command: Option<Command>,
     /// The options of `run`, which need no command.
     #[command(flatten)]
-    pub run: RunArgs,
+    pub run: RunVerbArgs,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run scenarios against supervisors, and report what became of every connection
-    Run(RunArgs),
+    Run(RunVerbArgs),
     /// Compare supervisors side by side, or recorded runs
     Compare(CompareArgs),
     /// Look for moments at which a crash costs what it need not cost: draw faults and aim them at what the
@@ -90,7 +90,18 @@ pub enum Command {
     Plant(crate::calibrate::plant::PlantArgs),
 }
 
-/// Options of `run`.
+/// Options of `run`: those of all verbs that run trials, and its own.
+#[derive(Debug, Clone, Args)]
+pub struct RunVerbArgs {
+    /// What and how.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Run each trial that lost something once more, with those remedies that holdline can apply by itself
+    #[arg(long)]
+    pub prove_remedy: bool,
+}
+
+/// Options of all verbs that run trials.
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
     /// Scenarios: catalogue names, folders of them, globs, `all`, or paths of TOML files [default: crash]

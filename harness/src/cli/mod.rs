@@ -11,6 +11,7 @@ mod measure;
 mod merge;
 mod probe;
 mod progress;
+mod prove;
 mod report;
 mod run;
 mod sweep;

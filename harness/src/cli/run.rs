@@ -5,8 +5,9 @@ use holdline_model::result::{RunResult, TrialResult};
 use holdline_model::words::Verdict;
 use holdline_reports::{Style, summary_line, table};
 
-use super::args::RunArgs;
+use super::args::{RunArgs, RunVerbArgs};
 use super::measure::{self, Places};
+use super::prove::{self, Proof};
 use super::terminal::{self, print, say};
 use crate::catalogue;
 use crate::exit::{self, Failure};
@@ -15,11 +16,15 @@ use crate::run::RunRequest;
 use crate::rundir::RunDir;
 
 /// Runs what the arguments select.
-pub(super) fn main(args: &RunArgs) -> Result<u8, Failure> {
+pub(super) fn main(RunVerbArgs { run: args, prove_remedy }: &RunVerbArgs) -> Result<u8, Failure> {
     let plan = request(args)?.plan()?;
     let Places { dir, exports } = Places::open(args.out.as_deref(), &args.exports)?;
-    let (dir, ended) = measure::record(&plan, dir, args.show_progress)?;
-    finish(args, &dir, exports, &ended.result)?;
+    let (dir, mut ended) = measure::record(&plan, dir, args.show_progress)?;
+    let proofs = match prove_remedy {
+        true => prove::prove(&plan, &dir, &mut ended, args.show_progress, false)?,
+        false => Vec::new(),
+    };
+    finish(args, &dir, exports, &ended.result, &proofs)?;
     if ended.interrupted {
         say(&format!("interrupted: {}", summary_line(&ended.result)));
     }
@@ -40,13 +45,20 @@ fn request(args: &RunArgs) -> Result<RunRequest, Failure> {
 }
 
 /// Writes reports and exports, and prints the table, which shows also where a file cannot be written.
-fn finish(args: &RunArgs, dir: &RunDir, exports: Exports, result: &RunResult) -> Result<(), Failure> {
+fn finish(
+    args: &RunArgs,
+    dir: &RunDir,
+    exports: Exports,
+    result: &RunResult,
+    proofs: &[Proof],
+) -> Result<(), Failure> {
     let takes_stdout = exports.take_stdout();
     let reported = measure::write_reports(dir, result);
     let exported = exports.write(|format| format.render(result), print);
     if !takes_stdout {
         let style = Style { color: terminal::wants_color(args.color), width: terminal::width() };
         print(&table::terminal(result, &style))?;
+        print(&prove::in_words(proofs, style.width))?;
         print(&format!("run directory: {}\n", dir.path().display()))?;
     }
     reported.and(exported)
@@ -56,13 +68,15 @@ fn finish(args: &RunArgs, dir: &RunDir, exports: Exports, result: &RunResult) ->
 /// not serve is a wrong description. Then what must run and could not, which no repetition mends as it may a
 /// doubt.
 pub(super) fn exit_code(run: &RunResult) -> u8 {
-    let any = |verdict| run.trials.iter().any(|trial| trial.verdict == verdict);
+    // What a remedy makes of a trial is no verdict on what it is.
+    let trials = || run.trials.iter().filter(|trial| trial.applied.is_empty());
+    let any = |verdict| trials().any(|trial| trial.verdict == verdict);
     let is_wrongly_asked = |trial: &TrialResult| matches!(trial.why, Some(Reason::NoRightReply { .. }));
     if any(Verdict::Fail) {
         exit::FAILED
-    } else if run.trials.iter().any(is_wrongly_asked) {
+    } else if trials().any(is_wrongly_asked) {
         exit::USAGE
-    } else if run.trials.iter().any(|trial| run.is_required_in_vain(trial)) {
+    } else if trials().any(|trial| run.is_required_in_vain(trial)) {
         exit::NOTHING_SELECTED
     } else if any(Verdict::Inconclusive) || !run.complete {
         exit::INCONCLUSIVE

@@ -6,6 +6,7 @@
 //!
 //! Nothing here prints or knows the command line.
 
+mod again;
 mod error;
 mod limits;
 mod plan;
@@ -13,6 +14,7 @@ mod record;
 mod runner;
 mod sink;
 
+pub use self::again::Again;
 pub use self::error::RunError;
 pub use self::limits::check as check_limits;
 pub(crate) use self::limits::survive_file_size_limit;

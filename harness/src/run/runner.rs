@@ -120,9 +120,13 @@ impl<'a> Runner<'a> {
             }
             sinks.tell(&Event::TrialBegan { plan })?;
             let trial = self.trial(index, plan, sinks, stop.clone()).await?;
+            let is_over = index < self.plan.vital && trial.was_not_run();
             result.trials.push(trial);
             result.complete = index + 1 == self.plan.trials.len() && !*stop.borrow();
             sinks.tell(&Event::TrialEnded { trial: &result.trials[index], so_far: result })?;
+            if is_over {
+                return Ok(());
+            }
         }
         Ok(())
     }
@@ -143,6 +147,7 @@ impl<'a> Runner<'a> {
             scenario: plan.scenario.clone(),
             repetition: plan.repetition,
             folder: trial_folder(self.folder, &folder)?,
+            applied: supervisor.applied.clone(),
         };
         match receipt_or_lack(supervisor, scenario).await {
             Err(what) => return Ok(not_run(&name, Reason::Lacks { what })),
@@ -198,10 +203,12 @@ impl<'a> Runner<'a> {
                 keep: vec![self.folder.to_owned()],
                 reach: Vec::new(),
                 lifeline: Some(0),
+                leaves_behind: self.plan.attached.is_some(),
             },
             folder,
             executable: self.plan.executable.clone(),
             trace: self.plan.traces.get(&scenario.scenario.name).cloned(),
+            attached: self.plan.attached.clone(),
         }
     }
 }
