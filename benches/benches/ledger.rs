@@ -126,6 +126,7 @@ fn run_of(result: &TrialResult, trials: usize) -> RunResult {
             required: Vec::new(),
             reference: None,
             partition: None,
+            resumed: Vec::new(),
         },
         complete: true,
         trials: (0..trials).map(trial).collect(),

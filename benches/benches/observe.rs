@@ -9,7 +9,7 @@ fn main() -> ExitCode {
     if let Some(code) = observe::be_inside_if_asked().or_else(trials::be_the_program_if_asked) {
         return code;
     }
-    let pairs = if is_measurement() { 40 } else { 1 };
+    let pairs = if is_measurement() { 20 } else { 1 };
     let cost = observe::cost(pairs).expect("a sandbox");
     let closeness = accepts::closeness(if is_measurement() { "3s" } else { "200ms" }).expect("a trial");
     print_if_measured([cost, closeness]);

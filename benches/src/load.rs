@@ -26,6 +26,7 @@ pub fn plan(address: &Address, schedule: Schedule) -> LoadPlan {
         script: Default::default(),
         proxy: None,
         connection: Connection::ONE_SHOT,
+        tls: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::process::{Command, ExitCode, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use holdline::kernel::accepts::AcceptSampler;
@@ -23,8 +24,13 @@ const INSIDE: &str = "__observe";
 /// What observing may cost: the time for the same connections, in times that without it.
 const BUDGET: f64 = 1.03;
 /// Connections of one side of a pair, and how many at a time keep the server busy.
-const CONNECTIONS: u32 = 4000;
+const CONNECTIONS: u32 = 20_000;
 const CLIENTS: u32 = 32;
+/// Connections of one side where the machine is mostly idle, and how far they are apart.
+const SPARSE: u32 = 1000;
+const GAP: Duration = Duration::from_millis(1);
+/// For how long sampler and observer are there before they are measured: as in a trial, which begins with a boot.
+const SETTLE: Duration = Duration::from_millis(400);
 
 /// Measures so many pairs, each the same load with and without observer and sampler: what came out.
 ///
@@ -75,32 +81,52 @@ fn measure(pairs: u32) -> String {
     raise_nofile().expect("a limit of open descriptors");
     let server = Server::start().expect("a server");
     let until = Until::Attempts(CONNECTIONS);
-    let plan = load::plan(&server.address, Schedule::Closed { clients: CLIENTS, until });
+    let busy = load::plan(&server.address, Schedule::Closed { clients: CLIENTS, until });
+    let sparse = load::plan(&server.address, load::evenly(SPARSE, GAP));
+    let busy = in_turn(pairs, &busy, time_of);
+    let sparse = in_turn(pairs, &sparse, median_response);
+    let per_second = f64::from(CONNECTIONS) / busy.bare.as_secs_f64();
+    format!(
+        "observed/unobserved, time for the same connections, {CLIENTS} at a time: {}, {} {BUDGET}; unobserved: \
+         {per_second:.0} per second; a look at who waits every {:.0?}\n\
+         observed/unobserved, median response latency, one each {GAP:?}: {}; unobserved: {:.1?}; a look at who waits \
+         every {:.0?}",
+        busy.ratios,
+        busy.ratios.against(BUDGET),
+        busy.interval,
+        sparse.ratios,
+        sparse.bare,
+        sparse.interval,
+    )
+}
+
+/// What came of pairs.
+struct Pairs {
+    ratios: Summary,
+    /// The median without anybody who looks.
+    bare: Duration,
+    /// How often it was looked, in the median.
+    interval: Duration,
+}
+
+/// Measures the same load with and without observer and sampler, in turn.
+fn in_turn(pairs: u32, plan: &LoadPlan, measured: fn(&LoadPlan) -> Duration) -> Pairs {
     let (mut ratios, mut bare, mut intervals) = (Ratios::default(), Vec::new(), Vec::new());
     for pair in 0..pairs {
         // Each begins with the side with which the one before ended.
         let (with, without) = if pair % 2 == 0 {
-            let with = observed(&plan);
-            (with, time_of(&plan))
+            let with = observed(plan, measured);
+            (with, measured(plan))
         } else {
-            let without = time_of(&plan);
-            (observed(&plan), without)
+            let without = measured(plan);
+            (observed(plan, measured), without)
         };
         ratios.add(with.0, without);
         intervals.push(with.1);
         bare.push(without);
     }
-    let summary = ratios.summary().expect("pairs");
-    in_words(&summary, ratio::median(&bare), ratio::median(&intervals))
-}
-
-fn in_words(summary: &Summary, bare: Duration, interval: Duration) -> String {
-    let per_second = f64::from(CONNECTIONS) / bare.as_secs_f64();
-    let verdict = summary.against(BUDGET);
-    format!(
-        "observed/unobserved, time for the same connections, {CLIENTS} at a time: {summary}, {verdict} {BUDGET}; \
-         unobserved: {per_second:.0} per second; a look at who waits every {interval:.0?}"
-    )
+    let ratios = ratios.summary().expect("pairs");
+    Pairs { ratios, bare: ratio::median(&bare), interval: ratio::median(&intervals) }
 }
 
 fn time_of(plan: &LoadPlan) -> Duration {
@@ -109,11 +135,22 @@ fn time_of(plan: &LoadPlan) -> Duration {
     began.elapsed()
 }
 
-/// The time under observation, and how often it was looked.
-fn observed(plan: &LoadPlan) -> (Duration, Duration) {
+fn median_response(plan: &LoadPlan) -> Duration {
+    let records = load::run(plan);
+    let latencies = records.iter().filter_map(|record| {
+        let finished_ns = record.finished?.get();
+        Some(Duration::from_nanos(finished_ns.saturating_sub(record.intended_ns)))
+    });
+    ratio::median(&latencies.collect::<Vec<_>>())
+}
+
+/// What is measured under observation, and how often it was looked.
+fn observed(plan: &LoadPlan, measured: fn(&LoadPlan) -> Duration) -> (Duration, Duration) {
     let observer = Observer::start(plan.address.clone(), INTERVAL, |_| {}).expect("an observer");
     let sampler = AcceptSampler::start(plan.address.clone(), Pace::of_machine()).expect("a sampler");
-    let took = time_of(plan);
+    thread::sleep(SETTLE);
+    sampler.begin();
+    let took = measured(plan);
     let samples = sampler.finish().expect("samples");
     observer.finish(true).expect("a record");
     (took, Duration::from_nanos(samples.interval_ns))

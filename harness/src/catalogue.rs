@@ -128,7 +128,13 @@ impl SupervisorEntry {
     ///
     /// The text is wrong.
     pub fn parse(text: String, origin: String, source: Source) -> Result<Self, Box<FileError>> {
-        let supervisor = supervisor::parse(&text, &origin)?;
+        let mut supervisor = supervisor::parse(&text, &origin)?;
+        if let Source::Folder(folder) = &source {
+            let folder = folder.to_string_lossy();
+            for word in &mut supervisor.version {
+                *word = word.replace("{source}", &folder);
+            }
+        }
         Ok(Self { text, origin, source, supervisor, applied: Vec::new() })
     }
 

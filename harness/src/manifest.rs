@@ -40,6 +40,7 @@ pub fn manifest(seed: u64, isolation: Isolation, planned: u32) -> Manifest {
         required: Vec::new(),
         reference: None,
         partition: None,
+        resumed: Vec::new(),
     }
 }
 

@@ -20,7 +20,7 @@ const BODY_BYTES_MAX: u64 = 1 << 30;
 ///
 /// # Errors
 ///
-/// A variable is not set or does not fit, or a body cannot be read.
+/// A variable is not set or does not fit, a body cannot be read, or requests that are to be sent at once cannot be.
 pub(crate) fn script(
     supervisor: &Supervisor,
     scenario: &Scenario,
@@ -28,7 +28,12 @@ pub(crate) fn script(
 ) -> Result<(Script, Secrets), FillProblem> {
     let variable = |name: &str| std::env::var_os(name).map(OsStringExt::into_vec);
     let protocol = support::protocol(supervisor, scenario);
-    support::service(supervisor, scenario).script(protocol, &Outside { variable: &variable, file })
+    let service = support::service(supervisor, scenario);
+    let (script, secrets) = service.script(protocol, &Outside { variable: &variable, file })?;
+    if scenario.load.connection.pipeline {
+        script.may_be_sent_at_once().map_err(FillProblem::AtOnce)?;
+    }
+    Ok((script, secrets))
 }
 
 /// Reads a body from a file in a folder, or from an absolute path.

@@ -77,7 +77,7 @@ async fn ask_for_version(command: &[String]) -> Outcome {
         Ok(Answer { status: Some(status), .. }) if status.code() == Some(NOT_FOUND) => Err(None),
         Ok(Answer { status: Some(status), output, errors }) if !status.success() => {
             let said = first_line(&errors, &output);
-            Err(Some(VersionProblem::Failed { command, status: status.to_string(), said }))
+            Err(Some(VersionProblem::Failed { command, status: proc::exit_of(status), said }))
         }
         Ok(Answer { output, errors, .. }) => {
             Ok(first_line(&output, &errors).unwrap_or_else(|| "installed, version not known".to_owned()))

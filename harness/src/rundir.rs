@@ -4,10 +4,14 @@
 //! readable result of the trials that ended. Where it has grown so large that this would take more
 //! than a tenth of the time, it is written less often, and what is killed may lack the last trials.
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use holdline_model::result::{RunResult, SCHEMA};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 
 /// Name of the result's file.
 pub const RUN_JSON: &str = "run.json";
@@ -29,6 +33,9 @@ pub enum RunDirError {
     /// It holds something else.
     #[error("{} is not empty; name an empty or a new directory with --out", .0.display())]
     NotEmpty(PathBuf),
+    /// A run is writing to it.
+    #[error("{} is in use: a run is still writing to it", .0.display())]
+    Busy(PathBuf),
     /// It cannot be read.
     #[error("failed to read {}: {error}", .path.display())]
     Read {
@@ -63,6 +70,8 @@ pub struct RunDir {
     latest: Option<PathBuf>,
     /// Whether it was not there before.
     is_new: bool,
+    /// Keeps others from writing to it; absent where the file system knows no locks.
+    _lock: Option<Arc<Flock<File>>>,
 }
 
 impl RunDir {
@@ -80,17 +89,35 @@ impl RunDir {
             let is_run = path.join(RUN_JSON).exists();
             return Err(if is_run { RunDirError::Occupied(path) } else { RunDirError::NotEmpty(path) });
         }
-        let dir = Self { path, latest: None, is_new };
-        // An unnamed file with a block of data proves permission and space, and leaves nothing.
-        let probed = tempfile::tempfile_in(&dir.path)
-            .and_then(|mut probe| probe.write_all(&[0; 65536]).and_then(|()| probe.sync_data()));
-        match probed.map_err(fail) {
+        let lock = lock(&path)?;
+        let dir = Self { path, latest: None, is_new, _lock: lock };
+        match dir.prove() {
             Ok(()) => Ok(dir),
             Err(error) => {
                 dir.discard();
                 Err(error)
             }
         }
+    }
+
+    /// The directory of a run that was interrupted, to go on with it.
+    ///
+    /// # Errors
+    ///
+    /// It is not there or cannot be written to, or the run is still on.
+    pub fn reopen(path: &Path) -> Result<Self, RunDirError> {
+        let path = path.canonicalize().map_err(|error| RunDirError::Read { path: path.to_owned(), error })?;
+        let lock = lock(&path)?;
+        let dir = Self { path, latest: None, is_new: false, _lock: lock };
+        dir.prove()?;
+        Ok(dir)
+    }
+
+    /// An unnamed file with a block of data proves permission and space, and leaves nothing.
+    fn prove(&self) -> Result<(), RunDirError> {
+        let probed = tempfile::tempfile_in(&self.path)
+            .and_then(|mut probe| probe.write_all(&[0; 65536]).and_then(|()| probe.sync_data()));
+        probed.map_err(|error| RunDirError::Write { path: self.path.clone(), error })
     }
 
     /// Creates `holdline-out/<time>` in the current directory; [`publish`](Self::publish) then makes
@@ -176,7 +203,19 @@ impl RunDir {
     }
 }
 
-/// Creates the folder of a trial and returns its path relative to the run directory.
+/// Locks a directory against others that write to it, for as long as what it returns lives.
+fn lock(path: &Path) -> Result<Option<Arc<Flock<File>>>, RunDirError> {
+    let file = File::open(path).map_err(|error| RunDirError::Read { path: path.to_owned(), error })?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(Arc::new(lock))),
+        Err((_, Errno::EWOULDBLOCK)) => Err(RunDirError::Busy(path.to_owned())),
+        // Some network file systems have none.
+        Err(_) => Ok(None),
+    }
+}
+
+/// Creates the folder of a trial and returns its path relative to the run directory. Nothing is left in it of a trial
+/// that was cut short.
 ///
 /// # Errors
 ///
@@ -184,7 +223,12 @@ impl RunDir {
 pub fn trial_folder(run: &Path, name: &str) -> Result<String, RunDirError> {
     let relative = format!("trials/{name}");
     let path = run.join(&relative);
-    std::fs::create_dir_all(&path).map_err(|error| RunDirError::Write { path, error })?;
+    let cleared = match std::fs::remove_dir_all(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    };
+    let made = cleared.and_then(|()| std::fs::create_dir_all(&path));
+    made.map_err(|error| RunDirError::Write { path, error })?;
     Ok(relative)
 }
 

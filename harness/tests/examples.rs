@@ -1,10 +1,15 @@
-//! The services of `examples/`: each serves what it is asked, and gets the grades that its description expects.
+//! The services of `examples/`: each serves what it is asked, and gets the grades that its description expects;
+//! and what their pages say to do comes out as it stands there.
 //!
 //! A service that is not installed is ignored, unless HOLDLINE_REQUIRE_SUPERVISORS=1 makes that a failure.
 
 mod common;
 #[path = "common/lag.rs"]
 mod lag;
+#[path = "common/neighbours.rs"]
+mod neighbours;
+#[path = "examples/pages.rs"]
+mod pages;
 #[path = "common/real.rs"]
 mod real;
 
@@ -26,13 +31,22 @@ const STEADY: &str = "name = \"steady\"\nasks = \"Is all served?\"\n[load]\narri
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    arguments.test_threads = Some(1);
+    arguments.test_threads = Some(arguments.test_threads.unwrap_or(pages::SIDE_BY_SIDE));
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
     let entries =
         std::fs::read_dir(folder).expect("the examples").map(|entry| entry.expect("an entry").path());
-    let mut services: Vec<PathBuf> = entries.filter(|path| path.join("supervisor.toml").exists()).collect();
-    services.sort();
-    libtest_mimic::run(&arguments, services.into_iter().map(test).collect()).exit_code()
+    let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
+    folders.sort();
+    // Pages first: they take longer.
+    let pages = folders.iter().filter_map(|folder| pages::test(folder));
+    let services = folders.iter().filter(|folder| is_written_by_hand(folder)).cloned().map(test);
+    libtest_mimic::run(&arguments, pages.chain(services).collect()).exit_code()
+}
+
+/// Whether a description is none that `probe` saved: pages have those.
+fn is_written_by_hand(folder: &Path) -> bool {
+    let text = std::fs::read_to_string(folder.join("supervisor.toml"));
+    text.is_ok_and(|text| !text.starts_with(pages::SAVED))
 }
 
 fn test(folder: PathBuf) -> Trial {
@@ -47,7 +61,7 @@ fn test(folder: PathBuf) -> Trial {
 }
 
 fn serves_all(folder: &Path) -> Result<(), Failed> {
-    let trial = run("./steady.toml", folder)?;
+    let trial = neighbours::beside_others(|| run("./steady.toml", folder))?;
     match trial.fates.get(&Fate::Served) {
         Some(60) => Ok(()),
         served => Err(format!("{served:?} of 60 were served: {:?} {:?}", trial.losses, trial.reason).into()),
@@ -56,10 +70,10 @@ fn serves_all(folder: &Path) -> Result<(), Failed> {
 
 fn gets_its_grades(folder: &Path, entry: &SupervisorEntry) -> Result<(), Failed> {
     for (scenario, expected) in &entry.supervisor.expected {
-        let mut trial = run(scenario, folder)?;
+        let mut trial = neighbours::beside_others(|| run(scenario, folder))?;
         for _ in 0..RETRIES {
             if trial.grade != *expected || lag::lagged(&trial) {
-                trial = run(scenario, folder)?;
+                trial = neighbours::alone(|| run(scenario, folder))?;
             }
         }
         if trial.grade != *expected || !trial.books.is_balanced() {

@@ -177,6 +177,7 @@ fn facts(trial: &TrialResult, style: Style) -> String {
     .chain(prose::sessions(trial).map(|text| ("sessions", text)))
     .chain(prose::pool(trial).map(|text| ("pool", text)))
     .chain(prose::silent(trial).map(|text| ("silent", text)))
+    .chain(prose::tls(trial).map(|text| ("tls", text)))
     .chain(prose::versions(trial).map(|text| ("versions", text)))
     .chain(prose::starts(trial).map(|text| ("starts", text)))
     .chain(prose::spread(trial).map(|text| ("spread", text)))
@@ -193,7 +194,7 @@ fn facts(trial: &TrialResult, style: Style) -> String {
     facts.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// The five latencies with their quantiles.
+/// The latencies with their quantiles.
 fn latencies(trial: &TrialResult, style: Style) -> String {
     let mut table = Table::new();
     table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Disabled);
@@ -234,7 +235,10 @@ fn list(head: &str, lines: &[String], style: Style) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use holdline_model::result::{Check, DrainBasis, InheritanceCheck, Remedy, Served};
+    use holdline_model::result::{
+        Check, DrainBasis, Flaw, Given, InheritanceCheck, Remedy, Served, StrayDescriptor, Wrong,
+    };
+    use holdline_model::worded::Worded;
     use holdline_model::words::{Fate, Finding};
     use proptest::prelude::*;
 
@@ -272,7 +276,7 @@ workers     2 workers started, 0 orphans, 0 descriptors leaked
 versions    version 1 answered 19 from 2.00 ms to 395 ms
 starts      1 during the load (2.5 per second)
 spread      2 workers accepted 6, 13; the busiest 68 %
-cost        20.0 ms of CPU in 400 ms (/proc of every process, to within 10 ms each)
+cost        20.0 ms of CPU in 400 ms (/proc: all processes of the trial but the harness, ended ones included, to within 10 ms each)
 books       balanced
 took        1.40 s
 
@@ -290,19 +294,13 @@ response       19   208 µs   416 µs   104 ms   104 ms   106 ms
     #[test]
     fn what_workers_inherited_is_listed_with_failures_first() {
         let mut trial = sample::held("prefork", "inheritance");
-        let check = |check: Check, finding, detail: &str| InheritanceCheck {
-            check,
-            finding,
-            detail: detail.to_owned(),
-        };
+        let check = |check: Check, finding, detail| InheritanceCheck { check, finding, detail };
+        let stray = StrayDescriptor { fd: 7, target: "/dev/null".to_owned() };
+        let flaw = Flaw { pid: 4, what: Wrong::StrayDescriptors { descriptors: vec![stray] } };
         trial.workers.inheritance = vec![
-            check(Check::Listener, Finding::Ok, "descriptor 0 listens"),
-            check(Check::Cgroup, Finding::NotKnown, "workers could not read theirs"),
-            check(
-                Check::Descriptors,
-                Finding::Failed,
-                "worker 4 inherited what nobody told it of: 7 (/dev/null)",
-            ),
+            check(Check::Listener, Finding::Ok, Worded::Words("descriptor 0 listens".to_owned())),
+            check(Check::Cgroup, Finding::NotKnown, Given::CgroupsUnread.into()),
+            check(Check::Descriptors, Finding::Failed, Given::Flaws { first: vec![flaw], more: 0 }.into()),
         ];
         let expected = "\
 inherited by workers (3 lines)

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use holdline_model::duration::show_ns;
 use holdline_model::fuzz::{Failure, FuzzResult, InvariantCount};
+use holdline_model::result::RunResult;
 use holdline_model::stats::{grouped, percent};
-use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
+use quick_junit::{NonSuccessKind, Property, TestCase, TestCaseStatus};
 
-use crate::junit::JunitError;
+use crate::junit::{JunitError, document, suite};
 use crate::style::Style;
 use crate::text::plain;
 
@@ -54,8 +55,8 @@ pub fn markdown(result: &FuzzResult) -> String {
 /// # Errors
 ///
 /// If the XML writer refuses a text, which it does not for any that a result can hold.
-pub fn junit(result: &FuzzResult) -> Result<String, JunitError> {
-    let mut suite = TestSuite::new(format!("fuzz {}", plain(&result.supervisor)));
+pub fn junit(result: &FuzzResult, run: &RunResult) -> Result<String, JunitError> {
+    let mut suite = suite(&format!("fuzz {}", plain(&result.supervisor)), run);
     suite.set_time(Duration::from_nanos(result.elapsed_ns));
     let high = percent(result.bound.high);
     for (name, value) in [
@@ -88,9 +89,7 @@ pub fn junit(result: &FuzzResult) -> Result<String, JunitError> {
         case.set_classname(format!("fuzz {}", plain(&result.supervisor)));
         suite.add_test_case(case);
     }
-    let mut report = Report::new("holdline");
-    report.add_test_suite(suite);
-    Ok(report.to_string()?)
+    document(suite)
 }
 
 fn headline(result: &FuzzResult) -> String {
@@ -185,6 +184,7 @@ mod tests {
     use holdline_model::fuzz::{Bound, Course, FailureRate, Invariant, SCHEMA};
 
     use super::*;
+    use crate::junit::rules;
     use crate::sample;
 
     fn result() -> FuzzResult {
@@ -249,7 +249,8 @@ mod tests {
 
     #[test]
     fn a_failure_fails_its_invariant_and_what_is_not_known_is_skipped() {
-        let xml = junit(&result()).expect("XML");
+        let xml = junit(&result(), &sample::default_run()).expect("XML");
+        rules::check(&xml);
         for part in ["tests=\"3\"", "failures=\"1\"", "<skipped", "type=\"collateral\"", "&lt;that&gt;"] {
             assert!(xml.contains(part), "{part} is not in\n{xml}");
         }

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use holdline_model::gate::{Amount, Baseline, Finding, GateResult, GateVerdict, Line, Value};
+use holdline_model::result::RunResult;
 use holdline_model::words::Grade;
-use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus};
 
+use crate::junit::{JunitError, document, suite};
 use crate::markdown::{capital, escape};
 use crate::style::Style;
 use crate::text::{count, counted, plain, wrap};
@@ -155,14 +157,14 @@ fn value(value: &Value) -> String {
     }
 }
 
-/// The result as JUnit XML: a suite for each scenario, a case for whatever is not as in the baseline, and one for all
+/// The result as JUnit XML: a case for whatever is not as in the baseline, whose class is the scenario, and one for all
 /// that is.
 ///
 /// # Errors
 ///
 /// If the XML writer refuses a text, which it does not for any that a result can hold.
-pub fn junit(result: &GateResult) -> Result<String, String> {
-    let mut suites: BTreeMap<&str, Vec<TestCase>> = BTreeMap::new();
+pub fn junit(result: &GateResult, run: &RunResult) -> Result<String, JunitError> {
+    let mut suite = suite("holdline gate", run);
     let add = |scenario: &'_ str, name: String, status: TestCaseStatus| {
         let mut case = TestCase::new(name, status);
         case.set_classname(plain(scenario));
@@ -173,31 +175,61 @@ pub fn junit(result: &GateResult) -> Result<String, String> {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
         status.set_type("regression").set_message(finding(found)).set_description(repeated(found));
         let case = add(&found.scenario, name(&found.supervisor, &found.metric), status);
-        suites.entry(&found.scenario).or_default().push(case);
+        suite.add_test_case(case);
     }
     for undecided in &result.undecided {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
         status.set_type("undecided").set_message(plain(&undecided.because.to_string()));
         let metric = undecided.metric.as_deref().unwrap_or("as a whole");
         let case = add(&undecided.scenario, name(&undecided.supervisor, metric), status);
-        suites.entry(&undecided.scenario).or_default().push(case);
+        suite.add_test_case(case);
     }
     for known in &result.known {
         let mut status = TestCaseStatus::skipped();
         status.set_message(format!("known until {}: {}", known.until, plain(&known.reason)));
         let case =
             add(&known.finding.scenario, name(&known.finding.supervisor, &known.finding.metric), status);
-        suites.entry(&known.finding.scenario).or_default().push(case);
+        suite.add_test_case(case);
     }
     let told = result.regressions.len() + result.undecided.len() + result.known.len();
     let rest =
         format!("{} as in the baseline", counted(result.compared.saturating_sub(told) as u64, "metric"));
-    suites.entry("gate").or_default().push(add("gate", rest, TestCaseStatus::success()));
-    let mut report = Report::new("holdline gate");
-    for (scenario, cases) in suites {
-        let mut suite = TestSuite::new(plain(scenario));
-        suite.add_test_cases(cases);
-        report.add_test_suite(suite);
+    suite.add_test_case(add("gate", rest, TestCaseStatus::success()));
+    document(suite)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::junit::rules;
+    use crate::sample;
+
+    #[test]
+    fn what_is_worse_fails_what_is_in_doubt_is_an_error_and_what_is_known_is_skipped() {
+        let finding = serde_json::json!({
+            "scenario": "crash", "supervisor": "<web>", "metric": "collateral", "tier": "count", "baseline": 0,
+            "baseline_of": 300, "measured": 3, "measured_of": 100, "allowed": 0.0, "confirmed": true,
+            "trial": "trials/1", "repeat": "holdline run crash -s \"<web>\"",
+        });
+        let mut known = finding.clone();
+        (known["reason"], known["until"]) = ("mended soon".into(), "2027-01-31".into());
+        let result = serde_json::json!({
+            "schema": "holdline.gate/1", "verdict": "fail", "regressions": [finding],
+            "undecided": [{ "scenario": "restart", "supervisor": "web", "because": "not_run" }],
+            "known": [known],
+            "not_confirmed": [], "new": [], "missing": [], "warnings": [], "compared": 12, "repetitions": 5,
+            "baseline": "b.json",
+        });
+        let result: GateResult = serde_json::from_value(result).expect("a result");
+        let cases = rules::check(&junit(&result, &sample::default_run()).expect("XML"));
+        let told: Vec<_> = cases.iter().map(|case| (case.class.as_str(), case.status.as_deref())).collect();
+        let expected = [
+            ("crash", Some("failure")),
+            ("restart", Some("error")),
+            ("crash", Some("skipped")),
+            ("gate", None),
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(cases[0].name, "<web> collateral");
     }
-    report.to_string().map_err(|error| error.to_string())
 }

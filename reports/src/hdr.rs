@@ -15,6 +15,10 @@ use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use holdline_model::latency;
 
+mod log;
+
+pub use self::log::Log;
+
 /// Buckets into which three digits divide each power of two; the format's footer names it.
 const SUB_BUCKETS: u32 = 2_048;
 
@@ -42,6 +46,9 @@ pub enum HdrError {
         /// What the encoder says.
         reason: String,
     },
+    /// A file that is to be a histogram log is none.
+    #[error("it is no histogram log: {0}")]
+    NotALog(String),
 }
 
 /// A latency's whole distribution, in nanoseconds.

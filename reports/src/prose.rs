@@ -7,8 +7,10 @@ use holdline_model::result::{Loss, RunResult, TrialResult};
 use holdline_model::told::{Alike, Phrase, Told, alike};
 use holdline_model::words::{Grade, Mark, Verdict};
 
+mod tls;
 mod trial;
 
+pub(crate) use tls::tls;
 pub(crate) use trial::*;
 
 use crate::rows::{Section, Split, sections, supervisors, unique};

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use holdline_model::exit::Exit;
 use holdline_model::recovery::Recovery;
 use holdline_model::result::{
-    BooksResult, CostResult, KernelResult, LatencySet, Manifest, MomentKind, Outage, Phase, Phases,
-    Quantiles, RunResult, SCHEMA, Served, StripBucket, TimelineEntry, TrialResult, WorkersResult,
+    BooksResult, CostMethod, CostResult, KernelResult, LatencySet, Manifest, MomentKind, Outage, Phase,
+    Phases, Quantiles, RunResult, SCHEMA, Served, StripBucket, TimelineEntry, TrialResult, WorkersResult,
 };
 use holdline_model::words::{Blame, Fate, Grade, Isolation, Verdict};
 
@@ -35,6 +35,7 @@ pub(crate) fn run(trials: Vec<TrialResult>) -> RunResult {
             required: Vec::new(),
             reference: None,
             partition: None,
+            resumed: Vec::new(),
         },
         complete: true,
         trials,
@@ -114,6 +115,7 @@ impl Losses {
             recoveries: vec![self.recovery(grade)],
             back_after_ns: None,
             client_addresses: 20,
+            tls: None,
             watched_ns: 0,
             patience_ns: 10_000 * MS,
             workers: WorkersResult {
@@ -125,11 +127,7 @@ impl Losses {
                 ..WorkersResult::default()
             },
             versions: self.versions(),
-            cost: Some(CostResult {
-                cpu_ns: 20 * MS,
-                elapsed_ns: 400 * MS,
-                method: "/proc of every process, to within 10 ms each".into(),
-            }),
+            cost: Some(cost()),
             supervisor_ended: (grade == Grade::Down).then_some(Exit::Status(101)),
             books: BooksResult::Balanced,
             off: Vec::new(),
@@ -197,6 +195,7 @@ impl Losses {
         LatencySet {
             send_lag: spread(20, 21_400, 88_000),
             connect: spread(served, 96_300, 240_000),
+            tls: Quantiles::default(),
             queue_wait: spread(served, 31_000, if self.late > 0 { tail } else { 120_000 }),
             accept: spread(served, 131_000, if self.late > 0 { tail } else { 330_000 }),
             response: spread(served, 208_000, if self.late > 0 { tail } else { 520_000 }),
@@ -285,6 +284,11 @@ impl Losses {
             })
             .collect()
     }
+}
+
+fn cost() -> CostResult {
+    let method = CostMethod::Processes { within_ms: 10 }.into();
+    CostResult { cpu_ns: 20 * MS, elapsed_ns: 400 * MS, method }
 }
 
 fn verdict(grade: Grade) -> Verdict {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::duration::show_ns;
 use crate::errno::errno_in_words;
 use crate::record::NotSent;
+use crate::tls::{Certificate, TlsFailure};
 use crate::words::Stage;
 
 /// How many bytes of a reply that is not the answer are kept.
@@ -42,6 +43,17 @@ pub enum Answer {
     /// The connection ended before the reply was complete.
     Cut {
         /// The first bytes of what came of it.
+        said: String,
+    },
+    /// No TLS came about.
+    Tls {
+        /// Why.
+        failure: TlsFailure,
+        /// The certificate that the server showed, if it did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        certificate: Option<Box<Certificate>>,
+        /// The first bytes of what came instead of TLS.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
         said: String,
     },
     /// The time was over.
@@ -87,6 +99,7 @@ impl Answer {
             | Self::NoPath
             | Self::Wrong { .. }
             | Self::Cut { .. }
+            | Self::Tls { .. }
             | Self::TimedOut { .. }
             | Self::NotAsked { .. } => false,
         }
@@ -102,7 +115,7 @@ impl Answer {
     #[must_use]
     pub fn said(&self) -> Option<&str> {
         match self {
-            Self::Wrong { said, .. } | Self::Cut { said } => Some(said),
+            Self::Wrong { said, .. } | Self::Cut { said } | Self::Tls { said, .. } => Some(said),
             Self::Served { .. }
             | Self::Late { .. }
             | Self::Refused
@@ -144,6 +157,19 @@ impl fmt::Display for Answer {
                 f.write_str("the connection was closed without a byte of a reply")
             }
             Self::Cut { said } => write!(f, "the connection was closed after part of a reply: {said:?}"),
+            Self::Tls { failure, certificate, said } => {
+                write!(f, "the TLS handshake failed: {failure}")?;
+                if !said.is_empty() {
+                    write!(f, ": {said:?}")?;
+                }
+                match certificate {
+                    Some(certificate) if failure.is_of_certificate() => write!(f, " ({certificate})"),
+                    Some(_) | None => Ok(()),
+                }
+            }
+            Self::TimedOut { stage: Stage::Tls, waited_ns } => {
+                write!(f, "no end of the TLS handshake within {}", show_ns(*waited_ns))
+            }
             Self::TimedOut { stage: Stage::Connect, waited_ns } => {
                 write!(f, "no connection within {}", show_ns(*waited_ns))
             }

@@ -3,12 +3,13 @@
 //! The kernel knows both at the moment and at no other: a connection is looked at before its client lets go
 //! of it, a process while it has all of its descriptors in use.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::words::words;
 
 /// A process of a trial.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Process {
     /// Its process id, in the trial's PID namespace.
     pub pid: u32,
@@ -46,7 +47,7 @@ impl Reading {
 }
 
 /// Where the server's end of a connection was.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Custody {
     /// In the accept queue: established, and accepted by nobody.

@@ -44,6 +44,8 @@ impl FromStr for Exit {
         let no_exit = || NoExit(text.to_owned());
         if text == Self::Unknown.to_string() {
             Ok(Self::Unknown)
+        } else if let Some(exit) = as_std_says(text) {
+            Ok(exit)
         } else if let Some(status) = text.strip_prefix("status ") {
             status.parse().map(Self::Status).map_err(|_| no_exit())
         } else if let Some(number) = text.strip_prefix("signal ") {
@@ -53,6 +55,18 @@ impl FromStr for Exit {
             name.parse().map(Self::Signal).map_err(|_| no_exit())
         }
     }
+}
+
+/// What is written as `std::process::ExitStatus` says it, as older files have it: `exit status: 1`, or
+/// `signal: 9 (SIGKILL)`.
+fn as_std_says(text: &str) -> Option<Exit> {
+    if let Some(status) = text.strip_prefix("exit status: ") {
+        return status.parse().ok().map(Exit::Status);
+    }
+    let (number, name) = text.strip_prefix("signal: ")?.split_once(' ')?;
+    let name = name.strip_prefix("(SIG")?.split(')').next()?;
+    let numbered = || number.parse().ok().map(Exit::Numbered);
+    name.parse().ok().map(Exit::Signal).or_else(numbered)
 }
 
 impl From<Exit> for String {
@@ -80,6 +94,13 @@ mod tests {
             assert_eq!(serde_json::from_str::<Exit>(&text).expect("an exit"), exit, "{text}");
         }
         assert_eq!(Exit::Signal(Signal::KILL).to_string(), "SIGKILL");
+        for (text, exit) in [
+            ("exit status: 3", Exit::Status(3)),
+            ("signal: 9 (SIGKILL)", Exit::Signal(Signal::KILL)),
+            ("signal: 15 (SIGTERM) (core dumped)", Exit::Signal(Signal::TERM)),
+        ] {
+            assert_eq!(text.parse(), Ok(exit));
+        }
         for text in ["", "status", "status x", "SIGNAL", "KILL"] {
             assert_eq!(text.parse::<Exit>(), Err(NoExit(text.to_owned())));
         }

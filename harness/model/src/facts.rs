@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::deed::Deed;
 use crate::exit::Exit;
+use crate::hindrance::Hindrance;
 use crate::reason::{Note, Reason};
 use crate::result::{CostResult, InheritanceCheck, SettledResult};
+use crate::tls::Certificate;
 use crate::watch::Watched;
 
 /// What the runner did and saw.
@@ -45,6 +48,10 @@ pub struct TrialFacts {
     pub inheritance: Vec<InheritanceCheck>,
     /// What the supervisor and its workers cost, where it could be measured.
     pub cost: Option<CostResult>,
+    /// The certificates that the service showed, in the order in which records count them; `None`: the load client
+    /// does not speak TLS.
+    #[serde(default)]
+    pub certificates: Option<Vec<Certificate>>,
     /// What the kernel counted, by its own names; empty where that is the whole host's.
     pub counters: BTreeMap<String, u64>,
     /// How long the trial has taken up to its summing up, sandbox included.
@@ -70,8 +77,11 @@ pub struct FaultFact {
     pub fault: usize,
     /// When it was injected, in CLOCK_MONOTONIC nanoseconds.
     pub at_ns: u64,
-    /// What was done, in words.
-    pub text: String,
+    /// What was done.
+    pub deed: Deed,
+    /// Whether it hit nobody: all whom it was aimed at had ended.
+    #[serde(default)]
+    pub hit_nobody: bool,
     /// The attempt that carried it, if it was poison.
     pub poison: Option<u32>,
     /// Whether a process was killed in place of poison, by a signal that none survives.
@@ -80,7 +90,7 @@ pub struct FaultFact {
     /// When it was completed (a command ended, a pause was over); the same instant for most.
     pub done_ns: Option<u64>,
     /// Why it could not be injected.
-    pub error: Option<String>,
+    pub error: Option<Hindrance>,
 }
 
 /// The end of a process.

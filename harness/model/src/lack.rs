@@ -6,6 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::exit::Exit;
 use crate::told::{Phrase, Told};
 use crate::wire::Protocol;
 use crate::words::{CrashMode, Transport, Verb};
@@ -42,6 +43,8 @@ pub enum Lack {
         /// What is asked for.
         asked: Protocol,
     },
+    /// Its workers do not speak TLS.
+    Tls,
     /// Its workers are ours, which expect no header of the PROXY protocol.
     Proxy,
     /// It has no such control action.
@@ -138,8 +141,9 @@ pub enum VersionProblem {
     Failed {
         /// The command, as far as it is short.
         command: String,
-        /// How it ended.
-        status: String,
+        /// How it ended, in words that fit "ended with …".
+        #[schemars(with = "String")]
+        status: Exit,
         /// The first line that it wrote.
         said: Option<String>,
     },
@@ -161,6 +165,10 @@ impl Told for Lack {
                 let (spoken, asked) = (spoken.as_str(), asked.as_str());
                 Phrase::new(format!("its workers speak {spoken}, and the scenario asks for {asked}"))
             }
+            Self::Tls => Phrase::new(
+                "its workers do not speak TLS, and the scenario asks for it; where a proxy above them does, its \
+                 description says so by `[tls]`",
+            ),
             Self::Proxy => Phrase::new(
                 "its workers are holdline's, which expect no PROXY header: only services that bring their own do",
             ),
@@ -263,12 +271,20 @@ mod tests {
         let command = || "circusd --version".to_owned();
         let failed = |said: Option<&str>| VersionProblem::Failed {
             command: command(),
-            status: "exit status: 1".to_owned(),
+            status: Exit::Status(1),
             said: said.map(str::to_owned),
         };
-        assert_eq!(failed(None).to_string(), "`circusd --version` ended with exit status: 1");
+        assert_eq!(failed(None).to_string(), "`circusd --version` ended with status 1");
         let said = missing(Some(failed(Some("no module"))), Some("x")).to_string();
-        assert_eq!(said, "`circusd --version` ended with exit status: 1: no module; install it with: x");
+        assert_eq!(said, "`circusd --version` ended with status 1: no module; install it with: x");
+    }
+
+    #[test]
+    fn how_a_version_command_ended_is_read_in_the_words_of_older_files() {
+        let text = r#"{"problem":"failed","command":"x","status":"exit status: 1","said":null}"#;
+        let problem: VersionProblem = serde_json::from_str(text).expect("a problem");
+        let command = "x".to_owned();
+        assert_eq!(problem, VersionProblem::Failed { command, status: Exit::Status(1), said: None });
     }
 
     #[test]

@@ -12,6 +12,8 @@ use crate::words::Fate;
 
 /// The largest latency that a histogram tells apart, in nanoseconds: one hour.
 pub const LATENCY_NS_MAX: u64 = 3_600_000_000_000;
+/// The latency that only some trials have.
+const TLS: &str = "tls";
 /// Significant decimal digits of a histogram.
 pub const SIGNIFICANT_DIGITS: u8 = 3;
 
@@ -45,13 +47,15 @@ pub fn quantiles(histogram: &Histogram<u64>) -> Quantiles {
     }
 }
 
-/// The five histograms of a trial.
+/// The histograms of a trial.
 #[derive(Debug, Clone)]
 pub struct Latencies {
     /// started − intended start, of attempts that were started.
     pub send_lag: Histogram<u64>,
     /// connected − intended start, of attempts that connected.
     pub connect: Histogram<u64>,
+    /// End of the TLS handshake − connected, of attempts that made one.
+    pub tls: Histogram<u64>,
     /// accepted − connected, of attempts that a worker accepted.
     pub queue_wait: Histogram<u64>,
     /// accepted − intended start, of attempts that a worker accepted.
@@ -71,6 +75,7 @@ impl Latencies {
         let mut all = Self {
             send_lag: empty.clone(),
             connect: empty.clone(),
+            tls: empty.clone(),
             queue_wait: empty.clone(),
             accept: empty.clone(),
             response: empty,
@@ -97,21 +102,25 @@ impl Latencies {
         add_since(&mut self.connect, record.connected, intended_ns);
         add_since(&mut self.accept, attempt.accepted, intended_ns);
         if let Some(connected) = record.connected {
+            add_since(&mut self.tls, record.tls, connected.get());
             // A worker on another CPU may stamp before `connect` has returned here.
             add_since(&mut self.queue_wait, attempt.accepted, connected.get());
         }
     }
 
-    /// Each histogram with its name, in the order in which reports show them.
+    /// Each histogram with its name, in the order in which reports show them; that of TLS handshakes where there
+    /// were any.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, &Histogram<u64>); 5] {
-        [
+    pub fn named(&self) -> Vec<(&'static str, &Histogram<u64>)> {
+        let all = [
             ("send_lag", &self.send_lag),
             ("connect", &self.connect),
             ("queue_wait", &self.queue_wait),
             ("accept", &self.accept),
+            (TLS, &self.tls),
             ("response", &self.response),
-        ]
+        ];
+        all.into_iter().filter(|(name, histogram)| *name != TLS || !histogram.is_empty()).collect()
     }
 
     /// The quantiles of each.
@@ -120,6 +129,7 @@ impl Latencies {
         LatencySet {
             send_lag: quantiles(&self.send_lag),
             connect: quantiles(&self.connect),
+            tls: quantiles(&self.tls),
             queue_wait: quantiles(&self.queue_wait),
             accept: quantiles(&self.accept),
             response: Quantiles {

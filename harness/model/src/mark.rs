@@ -94,7 +94,7 @@ fn is_of_nobody(note: &Note) -> bool {
 
 /// What a reader should know of a fault's consequence, where the fault itself does not say it.
 fn note(fault: &FaultFact, consequence: Consequence) -> Option<Note> {
-    let (number, action) = (fault.fault as u64 + 1, fault.text.clone());
+    let (number, action) = (fault.fault as u64 + 1, fault.deed.into());
     match consequence {
         Consequence::Struck => None,
         Consequence::Survived => Some(Note::Survived { fault: number, action }),
@@ -143,6 +143,7 @@ impl Witness<'_> {
             return self.after(log, crash, client);
         }
         match self.records.workers {
+            _ if client.is_some_and(ClientRecord::ended_in_tls) => Consequence::Unhit,
             _ if was_never_taken(attempt, self.records.tell_accepts()) => Consequence::Unhit,
             None => self.without_ledger(attempt, client),
             Some(_) => Consequence::NotKnown,

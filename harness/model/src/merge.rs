@@ -31,6 +31,22 @@ pub enum MergeError {
         /// Which part of its plan.
         part: Option<String>,
     },
+    /// Parts of one size and seed that have the same trial: they are of different plans.
+    #[error(
+        "{first} and {second} are parts of different plans: both have repetition {repetition} of {scenario} with {supervisor}; merge each with the other parts of its own plan"
+    )]
+    Overlap {
+        /// One of them.
+        first: String,
+        /// The other.
+        second: String,
+        /// The trial's scenario.
+        scenario: String,
+        /// Its supervisor.
+        supervisor: String,
+        /// Its repetition, from 1.
+        repetition: u32,
+    },
     /// There is nothing to merge.
     #[error("there is no trial in any of these runs")]
     Empty,
@@ -53,7 +69,7 @@ pub struct Merged {
 ///
 /// # Errors
 ///
-/// The same part is there twice, or there is no trial.
+/// The same part is there twice, parts are of different plans, or there is no trial.
 pub fn merge(parts: &[Part<'_>]) -> Result<Merged, MergeError> {
     check_alone(parts)?;
     let mut offsets: BTreeMap<Key, u32> = BTreeMap::new();
@@ -82,6 +98,7 @@ pub fn merge(parts: &[Part<'_>]) -> Result<Merged, MergeError> {
     trials.sort_by(|(_, a), (_, b)| {
         (a.repetition, &a.scenario, &a.supervisor).cmp(&(b.repetition, &b.scenario, &b.supervisor))
     });
+    check_apart(parts, &trials)?;
     let missing = missing(parts);
     let (from, trials): (Vec<usize>, Vec<TrialResult>) = trials.into_iter().unzip();
     let planned = parts.iter().map(|part| part.run.manifest.planned).sum();
@@ -124,6 +141,24 @@ fn check_alone(parts: &[Part<'_>]) -> Result<(), MergeError> {
     Ok(())
 }
 
+/// The trials are sorted, so that those that are the same follow each other.
+fn check_apart(parts: &[Part<'_>], trials: &[(usize, TrialResult)]) -> Result<(), MergeError> {
+    let same = |pair: &&[(usize, TrialResult)]| {
+        let key = |(_, trial): &(usize, TrialResult)| {
+            (trial.repetition, trial.scenario.clone(), trial.supervisor.clone())
+        };
+        pair[0].0 != pair[1].0 && key(&pair[0]) == key(&pair[1])
+    };
+    let Some([(first, trial), (second, _)]) = trials.windows(2).find(same) else { return Ok(()) };
+    Err(MergeError::Overlap {
+        first: parts[*first].name.to_owned(),
+        second: parts[*second].name.to_owned(),
+        scenario: trial.scenario.clone(),
+        supervisor: trial.supervisor.clone(),
+        repetition: trial.repetition + 1,
+    })
+}
+
 fn missing(parts: &[Part<'_>]) -> Vec<String> {
     let mut there: BTreeMap<(u64, &'static str, u32), BTreeSet<u32>> = BTreeMap::new();
     for manifest in parts.iter().map(|part| &part.run.manifest) {
@@ -150,4 +185,84 @@ fn differences(parts: &[Part<'_>]) -> Vec<[String; 4]> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reason::Reason;
+    use crate::result::SCHEMA;
+    use crate::summary::{TrialName, not_run};
+    use crate::words::Isolation;
+
+    fn trial(scenario: &str, repetition: u32) -> TrialResult {
+        let name = TrialName {
+            supervisor: "a".to_owned(),
+            supervisor_version: String::new(),
+            scenario: scenario.to_owned(),
+            repetition,
+            folder: String::new(),
+        };
+        not_run(&name, Reason::NotRun { what: crate::worded::Worded::Words("x".to_owned()), full: None })
+    }
+
+    fn run(partition: Option<&str>, started: &str, trials: Vec<TrialResult>) -> RunResult {
+        let manifest = Manifest {
+            seed: 1,
+            holdline: "0".to_owned(),
+            kernel: "6".to_owned(),
+            cpus: 2,
+            isolation: Isolation::Full,
+            started: started.to_owned(),
+            cpu_model: String::new(),
+            command: Vec::new(),
+            planned: u32::try_from(trials.len()).expect("few"),
+            sysctls: BTreeMap::new(),
+            counters_host_wide: false,
+            required: Vec::new(),
+            reference: None,
+            partition: partition.map(str::to_owned),
+            resumed: Vec::new(),
+        };
+        RunResult { schema: SCHEMA.to_owned(), manifest, complete: true, trials }
+    }
+
+    fn merged(runs: &[RunResult]) -> Result<Merged, MergeError> {
+        let parts: Vec<Part<'_>> = runs.iter().map(|run| Part { name: &run.manifest.started, run }).collect();
+        merge(&parts)
+    }
+
+    fn keys(merged: &Merged) -> Vec<(&str, u32)> {
+        merged.run.trials.iter().map(|trial| (trial.scenario.as_str(), trial.repetition)).collect()
+    }
+
+    #[test]
+    fn parts_of_a_plan_fit_together_and_other_runs_are_further_repetitions() {
+        let part = run(Some("slice:1/2"), "1", vec![trial("x", 0), trial("x", 1)]);
+        let other = run(Some("slice:2/2"), "2", vec![trial("y", 0), trial("y", 1)]);
+        let whole = merged(&[other.clone(), part.clone()]).expect("parts");
+        assert_eq!(keys(&whole), [("x", 0), ("y", 0), ("x", 1), ("y", 1)]);
+        assert_eq!((whole.from.as_slice(), whole.run.manifest.planned), (&[1, 0, 1, 0][..], 4));
+        assert!(whole.run.complete && whole.missing.is_empty());
+        let alone = run(None, "3", vec![trial("x", 0)]);
+        let more = merged(&[part.clone(), alone, other]).expect("parts");
+        assert_eq!(keys(&more), [("x", 0), ("y", 0), ("x", 1), ("y", 1), ("x", 2)]);
+        let lacking = merged(&[part]).expect("a part");
+        assert_eq!((lacking.missing, lacking.run.complete), (vec!["slice:2/2".to_owned()], false));
+    }
+
+    #[test]
+    fn what_is_there_twice_is_named() {
+        let part = run(Some("slice:1/2"), "1", vec![trial("x", 0)]);
+        let again = run(Some("slice:1/2"), "2", vec![trial("x", 0)]);
+        let twice = merged(&[part.clone(), again]).expect_err("twice");
+        assert!(
+            matches!(twice, MergeError::Twice { first, second, .. } if (first.as_str(), second.as_str()) == ("1", "2"))
+        );
+        // The second part of a plan that has more in it.
+        let foreign = run(Some("slice:2/2"), "2", vec![trial("x", 0), trial("y", 0)]);
+        let overlap = merged(&[part, foreign]).expect_err("of another plan");
+        assert!(matches!(overlap, MergeError::Overlap { scenario, repetition: 1, .. } if scenario == "x"));
+        assert_eq!(merged(&[run(None, "1", Vec::new())]), Err(MergeError::Empty));
+    }
 }

@@ -53,6 +53,8 @@ pub enum Needs {
     Sessions,
     /// Attempts that are silent.
     Silent,
+    /// A service that is spoken to over TLS.
+    Tls,
     /// A pool of connections.
     Pool,
     /// Replies that name a version.

@@ -6,7 +6,6 @@
 //! Unix listener lets `connect` wait. What came and went between two looks is not here.
 
 use crate::record::{KernelRecord, Listener};
-use crate::told::Phrase;
 
 /// Spans with less than this between them are one: a queue that is being drained while others push in
 /// is full and not full a thousand times a second.
@@ -63,31 +62,6 @@ pub fn full_spans(kernel: &KernelRecord, listener: &Listener, end_ns: u64) -> Ve
     spans
 }
 
-/// A line for each listener whose queue was full, in words. `since_start_ns` counts an instant from the load's start.
-#[must_use]
-pub fn in_words(kernel: &KernelRecord, end_ns: u64, since_start_ns: impl Fn(u64) -> u64) -> Vec<Phrase> {
-    let line = |listener: &Listener| {
-        let spans = full_spans(kernel, listener, end_ns);
-        let first = spans.first()?;
-        let held = spans.iter().map(|span| span.queue_max).max().unwrap_or(0);
-        let length_ns: u64 = spans.iter().map(FullSpan::length_ns).sum();
-        let line = Phrase::new("the accept queue (inode ").id(listener.inode).text(") was full, with ");
-        let line = line.count(held.into()).text(" in it and a limit of ").count(first.limit.into());
-        let line = line.text(", for ").ns(length_ns);
-        let line = match spans.len() {
-            1 => line,
-            times => line.text(", ").count(times as u64).text(" times"),
-        };
-        let line = line.text(" from ").at(since_start_ns(first.from_ns));
-        Some(match listener.drops {
-            Some(1) => line.text("; it dropped 1 SYN"),
-            Some(drops) => line.text("; it dropped ").count(drops.into()).text(" SYNs"),
-            None => line.text("; whoever connected then had to wait for room"),
-        })
-    };
-    kernel.listeners.iter().filter_map(line).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,20 +114,5 @@ mod tests {
     #[test]
     fn flutter_is_one_span_and_what_lies_apart_is_another() {
         check(&[(1, 5), (2, 4), (4, 5), (6, 3), (500, 5), (600, 0)], None, &[(1, 6), (500, 600)]);
-    }
-
-    #[test]
-    fn words_say_which_how_full_and_how_long() {
-        let words = |samples, drops| {
-            let kernel = kernel(samples, None, drops);
-            in_words(&kernel, 1000 * MS, |ns| ns).iter().map(Phrase::to_string).collect::<Vec<_>>()
-        };
-        assert_eq!(
-            words(&[(1, 5), (2, 4), (500, 5), (600, 0)], Some(1)),
-            ["the accept queue (inode 9) was full, with 5 in it and a limit of 4, for 101 ms, 2 times \
-              from 1.00 ms; it dropped 1 SYN"]
-        );
-        assert!(words(&[(1, 5)], None)[0].ends_with("had to wait for room"));
-        assert!(words(&[(1, 4)], Some(0)).is_empty());
     }
 }

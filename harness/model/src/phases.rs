@@ -9,8 +9,8 @@ use crate::result::{Outage, Phase, Phases};
 /// Sorts a trial's requests, in order of their intended start, by its faults; `None` where there was none. The
 /// outages are those of these requests.
 ///
-/// *Before* is what was clear when the first fault struck: answered, lost, or late already; not what carried it,
-/// by whose end it is known when it struck where workers keep no ledger. *During* goes on until the last fault
+/// *Before* is what was clear when the first fault struck: answered, lost, or late already; not what carried it.
+/// *During* goes on until the last fault
 /// has struck and the last interruption after the first one is over; *after* is what was due from then on.
 #[must_use]
 pub fn phases(order: &[Request], faults_ns: &[u64], outages: &[Outage]) -> Option<Phases> {

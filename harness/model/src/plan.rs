@@ -6,6 +6,8 @@ use std::str::FromStr;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::arrivals::Extent;
 use crate::scenario::Scenario;
@@ -18,7 +20,7 @@ pub struct RunPlan {
 }
 
 /// One supervisor × one scenario × one repetition, before it has run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TrialPlan {
     /// Its place in the whole plan, from 0, whichever part of it is run here.
     pub index: u32,

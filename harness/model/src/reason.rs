@@ -1,20 +1,28 @@
 //! Why a trial has the mark that it has, and what a reader should know of it: each reason and each note
 //! is a value, whose Display is the sentence that reports print.
 
+mod remedy;
+
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{Answer, NotAsked};
+use crate::deed::Deed;
 use crate::duration::show_ns;
 use crate::exit::Exit;
+use crate::hindrance::Hindrance;
 use crate::lack::Lack;
 use crate::ledger::books::Entry;
+use crate::mishap::{FullFolder, LeftRunning, Mishap};
 use crate::record::NotSent;
 use crate::told::{Phrase, Told};
 use crate::wire::{CONTENT_BYTES_MAX, HEAD_BYTES_MAX, LOOKED_BYTES_MAX};
+use crate::worded::Worded;
 use crate::words::CrashStep;
+
+pub use remedy::Remedy;
 
 /// Why a trial is unsupported, inconclusive or down.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -28,7 +36,10 @@ pub enum Reason {
     /// The trial could not be run to its end.
     NotRun {
         /// What failed, and the remedy.
-        what: String,
+        what: Worded<Mishap>,
+        /// The folder of the trial's own into which nothing more fits, if that is why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        full: Option<FullFolder>,
     },
     /// It was interrupted.
     Interrupted,
@@ -108,68 +119,32 @@ pub enum Reason {
     FaultFailed {
         /// Which fault of the scenario, from 1.
         fault: u64,
-        /// What was to be done, in words.
-        action: String,
+        /// What was to be done.
+        action: Worded<Deed>,
         /// Why it could not.
-        error: String,
+        error: Worded<Hindrance>,
     },
     /// A fault was due after the load had ended.
     FaultNeverDue {
         /// Which fault of the scenario, from 1.
         fault: u64,
-        /// What was to be done, in words.
-        action: String,
+        /// What was to be done.
+        action: Worded<Deed>,
     },
     /// An attempt that was to carry a fault was not sent.
     PoisonNotSent {
         /// Which attempt.
         attempt: u32,
     },
-    /// Whether a fault hit anybody cannot be told.
+    /// Whether a fault hit anybody cannot be told. Only in files of older versions.
     Undecided {
         /// Which fault of the scenario, from 1.
         fault: u64,
-        /// What was to be done, in words.
-        action: String,
+        /// What was to be done.
+        action: Worded<Deed>,
         /// Why it cannot be told.
         why: String,
     },
-}
-
-/// What to write into the description of a service that gives no right reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Remedy {
-    /// It speaks TLS, and was asked in plain text.
-    SpeaksTls,
-    /// What it is asked over HTTP, and what counts as its reply.
-    SayRequest,
-    /// What is sent and what is expected.
-    SayExchanges,
-    /// Which protocol it speaks.
-    #[serde(other)]
-    SayProtocol,
-}
-
-impl fmt::Display for Remedy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::SpeaksTls => "It speaks TLS, and was asked in plain text",
-            Self::SayRequest => {
-                "If the service answers something else, say in its description what it is asked and what counts as \
-                 its reply, by [request] and [reply], or write `ready = { request = \"/healthz\" }` with a path that \
-                 it serves"
-            }
-            Self::SayExchanges => {
-                "If the service answers something else, say in its description what is sent and what is expected, \
-                 by [[exchange]]"
-            }
-            Self::SayProtocol => {
-                "If the service answers something else, name its `protocol` in its description, and what it is asked"
-            }
-        })?;
-        f.write_str("; `ready = { reply = false }` asks nothing before the load")
-    }
 }
 
 /// What a reader should know of how a trial went.
@@ -178,12 +153,19 @@ impl fmt::Display for Remedy {
 pub enum Note {
     /// Without a network namespace, counters are of everybody.
     HostCounters,
+    /// Nothing more fits into a folder of the trial's own.
+    Full(FullFolder),
+    /// From the trial's process came what was no message.
+    Strangers {
+        /// How many lines.
+        lines: u64,
+    },
     /// The supervisor had to be killed in the end.
     Killed {
         /// For how long it was waited, in seconds.
         limit_s: u64,
         /// Why it could not be asked to stop, if so.
-        error: Option<String>,
+        error: Option<Worded<Hindrance>>,
     },
     /// The supervisor died of being asked to stop.
     DiedOfStop {
@@ -196,22 +178,22 @@ pub enum Note {
         /// How it ended, in words that fit "ended with …".
         #[schemars(with = "String")]
         status: Exit,
-        /// What was left, and the remedy.
-        hint: String,
+        /// What to do about that.
+        hint: Worded<LeftRunning>,
     },
     /// A fault found no victim.
     HitNobody {
         /// Which fault of the scenario, from 1.
         fault: u64,
-        /// What was done, in words.
-        action: String,
+        /// What was done.
+        action: Worded<Deed>,
     },
     /// The service has no request that crashes a worker, so that whoever had the attempt was killed.
     KilledInstead {
         /// Which fault of the scenario, from 1.
         fault: u64,
-        /// What was to happen, in words.
-        action: String,
+        /// What was to happen.
+        action: Worded<Deed>,
         /// The attempt.
         attempt: u32,
         /// The process.
@@ -223,8 +205,8 @@ pub enum Note {
     NobodyHadIt {
         /// Which fault of the scenario, from 1.
         fault: u64,
-        /// What was to happen, in words.
-        action: String,
+        /// What was to happen.
+        action: Worded<Deed>,
         /// The attempt.
         attempt: u32,
     },
@@ -232,29 +214,29 @@ pub enum Note {
     Untaken {
         /// Which fault of the scenario, from 1.
         fault: u64,
-        /// What was done, in words.
-        action: String,
+        /// What was done.
+        action: Worded<Deed>,
     },
     /// A fault's victim lived on.
     Survived {
         /// Which fault of the scenario, from 1.
         fault: u64,
-        /// What was done, in words.
-        action: String,
+        /// What was done.
+        action: Worded<Deed>,
     },
     /// Whether a fault's victim lived on cannot be told.
     SurvivalNotKnown {
         /// Which fault of the scenario, from 1.
         fault: u64,
-        /// What was done, in words.
-        action: String,
+        /// What was done.
+        action: Worded<Deed>,
     },
     /// A fault that waits in workers found none.
     NobodyCame {
         /// Which fault of the scenario, from 1.
         fault: u64,
-        /// What was to happen, in words.
-        action: String,
+        /// What was to happen.
+        action: Worded<Deed>,
         /// Where none came.
         step: CrashStep,
     },
@@ -262,8 +244,8 @@ pub enum Note {
     NeverStruck {
         /// Which fault of the scenario, from 1.
         fault: u64,
-        /// What was to be done, in words.
-        action: String,
+        /// What was to be done.
+        action: Worded<Deed>,
         /// The fault that was not over, from 1.
         waited_for: u64,
     },
@@ -273,7 +255,8 @@ impl Told for Reason {
     fn phrase(&self) -> Phrase {
         match self {
             Self::Lacks { what } => what.phrase(),
-            Self::NotRun { what } => Phrase::new(what),
+            Self::NotRun { what, full: None } => Phrase::new(what.to_string()),
+            Self::NotRun { what, full: Some(full) } => Phrase::new(format!("{full}; {what}")),
             Self::Interrupted => Phrase::new("interrupted before the load had ended"),
             Self::WatchInterrupted => {
                 Phrase::new("interrupted while it was watched whether the service comes back")
@@ -298,20 +281,15 @@ impl Told for Reason {
                 Phrase::new("none of the ").count(*attempts).text(format!(" attempts{when} was served"))
             }
             Self::NotBack { patience_ns, answer } => {
-                let phrase =
-                    Phrase::new("not back within ").text(show_ns(*patience_ns)).text(" of the load's end");
-                match answer {
-                    Some(answer) => phrase.text(": ").text(answer.to_string()),
-                    None => phrase,
-                }
+                let answer = answer.as_ref().map(|answer| format!(": {answer}")).unwrap_or_default();
+                let phrase = Phrase::new("not back within ").text(show_ns(*patience_ns));
+                phrase.text(" of the load's end").text(answer)
             }
             Self::NothingLeft => Phrase::new("gone for good: nothing is left that could come back"),
             Self::Unasked { cause } => {
-                let phrase = Phrase::new("whether the service comes back cannot be told");
-                match cause {
-                    Some(cause) => phrase.text(format!(": the request could not be made: {cause}")),
-                    None => phrase,
-                }
+                let why = |cause: &NotAsked| format!(": the request could not be made: {cause}");
+                let why = cause.as_ref().map(why).unwrap_or_default();
+                Phrase::new("whether the service comes back cannot be told").text(why)
             }
             Self::NotSent { cause, attempts } => {
                 let phrase = Phrase::default().count(*attempts);
@@ -366,6 +344,10 @@ impl Told for Note {
             Self::HostCounters => {
                 Phrase::new("no isolation: the kernel's counters are the whole host's and were not checked")
             }
+            Self::Full(full) => Phrase::new(full.to_string()),
+            Self::Strangers { lines } => Phrase::default()
+                .count(*lines)
+                .text(" lines that were no messages came from the trial's process"),
             Self::Killed { limit_s, error } => {
                 let asked = match error {
                     None => "of being asked to".to_owned(),
@@ -430,20 +412,4 @@ impl fmt::Display for Note {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_that_say_in_words_what_is_a_value_here_are_read() {
-        let text =
-            r#"{"kind":"no_right_reply","asked":"x","times":1,"came":"nobody listened","remedy":"write it"}"#;
-        let remedy = Remedy::SayProtocol;
-        let expected = Reason::NoRightReply { asked: "x".to_owned(), times: 1, answer: None, remedy };
-        assert_eq!(serde_json::from_str::<Reason>(text).expect("a reason"), expected);
-        let text = r#"{"kind":"not_back","patience_ns":7,"last":"nobody listened"}"#;
-        let expected = Reason::NotBack { patience_ns: 7, answer: None };
-        assert_eq!(serde_json::from_str::<Reason>(text).expect("a reason"), expected);
-        let text = r#"{"kind":"unasked","why":"the request could not be made"}"#;
-        assert_eq!(serde_json::from_str::<Reason>(text).expect("a reason"), Reason::Unasked { cause: None });
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 pub use self::carried::{Afterwards, Carried};
 use crate::custody::Held;
 use crate::said::Which;
+use crate::tls::{self, TlsFailure};
 use crate::words::{Stage, words};
 
 mod carried;
@@ -41,6 +42,8 @@ pub enum Outcome {
     /// ENOENT: there is no such path. Unix sockets only; somebody may listen all the same, at a path that was
     /// taken away.
     NoPath,
+    /// No TLS came about, and so no reply.
+    Tls(TlsFailure),
     /// Its time ran out.
     TimedOut(Stage),
     /// Silent attempts only: it connected, asked for nothing, and ended like this.
@@ -75,6 +78,8 @@ pub enum NotSent {
     Descriptors,
     /// No local address left (EADDRNOTAVAIL, EADDRINUSE).
     Addresses,
+    /// The load client's own TLS would not begin.
+    Tls,
     /// No memory left for sockets here (ENOBUFS, ENOMEM).
     Memory,
     /// The trial ended first.
@@ -89,6 +94,7 @@ impl NotSent {
             Self::InFlightCap => "the cap on connections in flight was reached",
             Self::Descriptors => "the load client had no descriptors left",
             Self::Addresses => "the load client had no local address left",
+            Self::Tls => "the load client's own TLS would not begin",
             Self::Memory => "the load client had no socket memory left",
             Self::Stopped => "the trial was stopped first",
         }
@@ -116,6 +122,8 @@ pub struct ClientRecord {
     pub started: Stamp,
     /// When `connect` had succeeded.
     pub connected: Stamp,
+    /// When the TLS handshake was over; `None` also where none is made.
+    pub tls: Stamp,
     /// When its outcome was clear.
     pub finished: Stamp,
     /// What the client saw.
@@ -140,6 +148,10 @@ pub struct ClientRecord {
     pub send_failed: bool,
     /// Whether the server ended its side before it had all of the request, and went on to read.
     pub half_closed: bool,
+    /// The certificate that the server showed in a TLS handshake; one that is resumed shows none.
+    pub certificate: tls::Which,
+    /// Whether the TLS handshake resumed what an earlier one had agreed on.
+    pub resumed: bool,
     /// Whether it was connected, and ended before the kernel had taken a byte of any request.
     pub unasked: bool,
     /// Whether the server said with a reply that it answers none of those requests that were sent behind it.
@@ -153,7 +165,11 @@ impl Outcome {
     #[must_use]
     pub const fn is_mistaken(self) -> bool {
         match self {
-            Self::ErrorReply(_) | Self::WrongReply | Self::TooLong | Self::Truncated => true,
+            Self::ErrorReply(_)
+            | Self::WrongReply
+            | Self::TooLong
+            | Self::Truncated
+            | Self::Tls(TlsFailure::NotTls) => true,
             Self::Replied
             | Self::ClosedIdle
             | Self::Silent(_)
@@ -161,6 +177,7 @@ impl Outcome {
             | Self::Reset
             | Self::Refused
             | Self::NoPath
+            | Self::Tls(_)
             | Self::TimedOut(_)
             | Self::NotSent(_)
             | Self::Errno(..) => false,
@@ -181,6 +198,7 @@ impl Outcome {
             | Self::Reset
             | Self::Refused
             | Self::NoPath
+            | Self::Tls(_)
             | Self::TimedOut(_)
             | Self::Silent(_)
             | Self::NotSent(_)
@@ -197,6 +215,16 @@ impl ClientRecord {
             && matches!(self.outcome, Outcome::Replied | Outcome::ErrorReply(_) | Outcome::WrongReply)
     }
 
+    /// Whether it ended before its TLS handshake was over, so that nothing of its request was sent.
+    #[must_use]
+    pub const fn ended_in_tls(&self) -> bool {
+        let was_in_tls = matches!(
+            self.outcome,
+            Outcome::Tls(_) | Outcome::TimedOut(Stage::Tls) | Outcome::Errno(_, Stage::Tls)
+        );
+        was_in_tls && self.tls.is_none()
+    }
+
     /// Of an attempt that has not begun.
     #[must_use]
     pub const fn planned(attempt: u32, intended_ns: u64, poison: bool) -> Self {
@@ -205,6 +233,7 @@ impl ClientRecord {
             intended_ns,
             started: None,
             connected: None,
+            tls: None,
             finished: None,
             outcome: Outcome::NotSent(NotSent::Stopped),
             poison,
@@ -216,6 +245,8 @@ impl ClientRecord {
             ended: None,
             send_failed: false,
             half_closed: false,
+            certificate: None,
+            resumed: false,
             unasked: false,
             announced: false,
             carried: None,

@@ -12,35 +12,46 @@ use crate::exit::Exit;
 use crate::ledger::Entry;
 use crate::reason::{Note, Reason};
 use crate::recovery::Recovery;
-use crate::sampling::Method;
-use crate::told::{Phrase, Told};
 use crate::violation::Violation;
-use crate::words::{Blame, Fate, Grade, Isolation, Mark, Verdict};
+use crate::words::{Blame, Fate, Grade, Mark, Verdict};
 
 mod advice;
 mod books;
+mod cost;
 mod endings;
+mod given;
 mod kernel;
 mod kinds;
+mod latency;
 mod loss;
+mod manifest;
 mod phases;
 mod pool;
 mod remedy;
 mod sessions;
 mod silent;
+mod tls;
 mod workers;
 
 pub use advice::{Advice, Backlog, Need};
 pub use books::BooksResult;
+pub use cost::{CostMethod, CostResult};
 pub use endings::EndingsResult;
+pub use given::{Flaw, Given, StrayDescriptor, Wrong};
 pub use kernel::{KernelResult, ListenerResult};
 pub use kinds::{Check, LossKind, MomentKind, What};
-pub use loss::{Cause, Loss};
+pub use latency::{LatencySet, Quantiles};
+pub use loss::{
+    Cause, Closer, Cut, End, How, Known, Loss, Lost, Part, Place, PoisonReply, Queue, Silence, Span, Stall,
+    Stuck,
+};
+pub use manifest::Manifest;
 pub use phases::{Phase, Phases};
 pub use pool::PoolResult;
 pub use remedy::{Change, DrainBasis, Remedy};
 pub use sessions::SessionsResult;
 pub use silent::SilentResult;
+pub use tls::{CertificateResult, TlsResult};
 pub use workers::{InheritanceCheck, SettledResult, WorkersResult};
 
 /// The value of `schema`.
@@ -57,59 +68,6 @@ pub struct RunResult {
     pub complete: bool,
     /// The trials that ended, in the order in which they ran.
     pub trials: Vec<TrialResult>,
-}
-
-/// How a run came about.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Manifest {
-    /// The seed from which everything that is drawn was drawn.
-    pub seed: u64,
-    /// Version of holdline.
-    pub holdline: String,
-    /// Release of the kernel.
-    pub kernel: String,
-    /// CPUs that the run could use.
-    pub cpus: u32,
-    /// Namespaces of the trials.
-    pub isolation: Isolation,
-    /// Wall-clock time of the start, RFC 3339.
-    pub started: String,
-    /// Model of the CPU as the kernel names it.
-    pub cpu_model: String,
-    /// The command line, without the program's path.
-    pub command: Vec<String>,
-    /// Trials that were planned.
-    pub planned: u32,
-    /// Sysctls of the host that bear on the result.
-    pub sysctls: BTreeMap<String, String>,
-    /// Whether counters are the whole host's, for want of a network namespace.
-    pub counters_host_wide: bool,
-    /// Supervisors that must run: a trial of theirs that cannot be run fails the run.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub required: Vec<String>,
-    /// The supervisor with which the others are compared, in a run that was made for that. It may be there a
-    /// second time, as `NAME~again`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reference: Option<String>,
-    /// Which part of its plan it is, as `slice:1/3`; absent where it is the whole.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub partition: Option<String>,
-}
-
-impl Manifest {
-    /// What two runs should have in common to be held against each other, by name.
-    #[must_use]
-    pub fn facts(&self) -> BTreeMap<String, String> {
-        let own = [
-            ("kernel", self.kernel.clone()),
-            ("CPU", self.cpu_model.clone()),
-            ("number of CPUs", self.cpus.to_string()),
-            ("isolation", self.isolation.to_string()),
-            ("holdline", self.holdline.clone()),
-            ("seed", self.seed.to_string()),
-        ];
-        own.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(self.sysctls.clone()).collect()
-    }
 }
 
 /// One supervisor × one scenario × one repetition.
@@ -171,6 +129,9 @@ pub struct TrialResult {
     /// some.
     #[serde(default)]
     pub client_addresses: u64,
+    /// What became of TLS handshakes; absent where the service is spoken to without TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsResult>,
     /// What the kernel counted.
     pub kernel: KernelResult,
     /// Longest runs of requests none of which was served in time.
@@ -255,21 +216,6 @@ pub struct TrialResult {
     pub throughput_per_second: Option<f64>,
 }
 
-/// The latencies of a trial, each from the intended start but for `queue_wait`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct LatencySet {
-    /// started − intended start.
-    pub send_lag: Quantiles,
-    /// connected − intended start.
-    pub connect: Quantiles,
-    /// accepted − connected.
-    pub queue_wait: Quantiles,
-    /// accepted − intended start.
-    pub accept: Quantiles,
-    /// finished − intended start, of served attempts; in sessions, of each request that was answered.
-    pub response: Quantiles,
-}
-
 impl RunResult {
     /// Whether a trial could not be run although its supervisor must.
     #[must_use]
@@ -284,6 +230,18 @@ impl TrialResult {
     pub fn was_not_run(&self) -> bool {
         self.verdict == Verdict::Unsupported
             || matches!(self.why, Some(Reason::NotRun { .. } | Reason::NoRightReply { .. }))
+    }
+
+    /// Says why it is what it is.
+    pub fn explain(&mut self, why: Reason) {
+        self.reason = Some(why.to_string());
+        self.why = Some(why);
+    }
+
+    /// Says what a reader should know beside.
+    pub fn note(&mut self, note: Note) {
+        self.notes.push(note.to_string());
+        self.noted.push(note);
     }
 
     /// Attempts that asked and were not served.
@@ -317,60 +275,6 @@ impl TrialResult {
     }
 }
 
-impl LatencySet {
-    /// Each latency with its name, in the order in which reports show them.
-    #[must_use]
-    pub fn named(&self) -> [(&'static str, &Quantiles); 5] {
-        [
-            ("send_lag", &self.send_lag),
-            ("connect", &self.connect),
-            ("queue_wait", &self.queue_wait),
-            ("accept", &self.accept),
-            ("response", &self.response),
-        ]
-    }
-}
-
-/// A latency's distribution. The whole of it is in the trial's `.hlog` and `.hgrm` files.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Quantiles {
-    /// How many values. With 0, all others are 0 and mean nothing.
-    pub count: u64,
-    /// The median.
-    pub p50_ns: u64,
-    /// The 90th percentile.
-    pub p90_ns: u64,
-    /// The 99th percentile.
-    pub p99_ns: u64,
-    /// The 99.9th percentile.
-    pub p999_ns: u64,
-    /// The largest value.
-    pub max_ns: u64,
-    /// How the values were obtained, where there is more than one way.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub method: Option<String>,
-    /// The same as a value.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub how: Option<Method>,
-}
-
-impl Quantiles {
-    /// How the values were obtained, in a sentence; `None` where that needs no saying, since workers wrote
-    /// down when they accepted or there is only one way.
-    #[must_use]
-    pub fn obtained(&self) -> Option<Phrase> {
-        match (self.how, &self.method) {
-            (Some(Method::Stamped), _) | (None, None) => None,
-            (Some(how @ (Method::ByRequest | Method::Sampled { .. })), _) => Some(how.phrase()),
-            // Of a result that holds only the words.
-            (None, Some(words)) => {
-                let said = Phrase::new(words);
-                (said != Method::Stamped.phrase()).then_some(said)
-            }
-        }
-    }
-}
-
 /// A longest run of requests none of which was served in time. A connection that is no session is one request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Outage {
@@ -394,18 +298,6 @@ pub struct Served {
     pub first_ns: u64,
     /// Its last.
     pub last_ns: u64,
-}
-
-/// What the supervisor and its workers cost the machine while the load ran.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct CostResult {
-    /// CPU time, user and system, of the supervisor, all that it started, and control commands; the
-    /// load client and the harness do not count.
-    pub cpu_ns: u64,
-    /// How long the load ran, in which this was used.
-    pub elapsed_ns: u64,
-    /// How it was obtained, and to within what.
-    pub method: String,
 }
 
 /// Something that happened at an instant of a trial.

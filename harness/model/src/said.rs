@@ -90,10 +90,9 @@ pub fn escaped(bytes: &[u8]) -> String {
     text
 }
 
-/// [`escaped`], in quotation marks, and of at most so many characters.
+/// What was [`escaped`], in quotation marks, and of at most so many characters.
 #[must_use]
-pub fn quoted(bytes: &[u8], chars_max: usize) -> String {
-    let text = escaped(bytes);
+pub fn in_quotes(text: &str, chars_max: usize) -> String {
     match text.char_indices().nth(chars_max) {
         Some((end, _)) => format!("\"{}…\"", &text[..end]),
         None => format!("\"{text}\""),
@@ -129,7 +128,7 @@ mod tests {
             "<p>\\u{1b}[31m\\r\\n\\\"it's\\\" \\xffä"
         );
         assert_eq!(escaped("\u{202e}\u{9b}x".as_bytes()), "\\u{202e}\\u{9b}x");
-        assert_eq!(quoted(b"abcdef", 3), "\"abc…\"");
-        assert_eq!(quoted(b"abc", 3), "\"abc\"");
+        assert_eq!(in_quotes("abcdef", 3), "\"abc…\"");
+        assert_eq!(in_quotes("abc", 3), "\"abc\"");
     }
 }

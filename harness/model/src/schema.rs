@@ -8,7 +8,9 @@ use crate::bounds;
 use crate::compare::Comparison;
 use crate::conductor::{Event, Order};
 use crate::gate::{Baseline, GateResult};
+use crate::listing::Listing;
 use crate::metric;
+use crate::planned::PlanFile;
 use crate::result::RunResult;
 use crate::scenario::file::ScenarioFile;
 use crate::supervisor::file::SupervisorFile;
@@ -50,6 +52,19 @@ pub fn sweep_schema() -> Value {
 #[must_use]
 pub fn gate_schema() -> Value {
     SchemaGenerator::default().into_root_schema_for::<GateResult>().to_value()
+}
+
+/// The JSON Schema of `plan.json`, `holdline.plan/1`. Unknown keys are allowed: others may be added.
+#[must_use]
+pub fn plan_schema() -> Value {
+    SchemaGenerator::default().into_root_schema_for::<PlanFile>().to_value()
+}
+
+/// The JSON Schema of what `holdline list --json` prints, `holdline.list/1`. Unknown keys are allowed: others may be
+/// added.
+#[must_use]
+pub fn list_schema() -> Value {
+    SchemaGenerator::default().into_root_schema_for::<Listing>().to_value()
 }
 
 /// The JSON Schema of a gate's baseline, `holdline.baseline/1`.
@@ -228,6 +243,8 @@ mod tests {
                 "compare",
             ),
             (include_str!("../../../reports/schema/holdline.gate-1.json"), gate_schema(), "gate", "gate"),
+            (include_str!("../../../reports/schema/holdline.list-1.json"), list_schema(), "list", "list"),
+            (include_str!("../../../reports/schema/holdline.plan-1.json"), plan_schema(), "plan", "plan"),
             (
                 include_str!("../../../reports/schema/holdline.baseline-1.json"),
                 baseline_schema(),

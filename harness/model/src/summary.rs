@@ -2,6 +2,7 @@
 
 mod counts;
 mod ending;
+mod kernel;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use crate::expect;
 use crate::explain::{self, Story};
 use crate::facts::TrialFacts;
 use crate::grade::{self, Evidence, Graded};
+use crate::handshakes;
 use crate::latency::Latencies;
 use crate::ledger::{Books, Reconciled, TrialRecords, WorkerLog, reconcile};
 use crate::mark::Consequences;
@@ -22,12 +24,11 @@ use crate::outage;
 use crate::phases::phases;
 use crate::pool;
 use crate::reason::{Note, Reason};
-use crate::record::{ClientRecord, KernelRecord, Listener};
+use crate::record::ClientRecord;
 use crate::remedies::{self, Remedies};
 use crate::requests::{self, Request};
 use crate::result::{
-    Advice, BooksResult, Change, EndingsResult, KernelResult, ListenerResult, Loss, TrialResult,
-    WorkersResult,
+    Advice, BooksResult, Change, EndingsResult, KernelResult, Loss, TrialResult, WorkersResult,
 };
 use crate::sampling::Method;
 use crate::scenario::{Arrivals, Scenario};
@@ -132,8 +133,9 @@ pub fn summarise(
         silent: silent::count(&scenario.load.connection, records.client, &reconciled),
         pool: pool::count(&scenario.load.connection, records, &reconciled),
         endings: endings(records.client),
+        tls: handshakes::count(records.client, facts),
         client_addresses: addresses::used(scenario.load.clients, records.client),
-        kernel: kernel_result(records, facts),
+        kernel: kernel::result(records, facts),
         outages: ending::since_start(&outages, facts),
         recovery_ns: recoveries.iter().map(|recovery| recovery.after_ns()).collect(),
         recoveries,
@@ -195,13 +197,10 @@ pub fn not_run(name: &TrialName, why: Reason) -> TrialResult {
 #[must_use]
 pub fn not_ready(name: &TrialName, why: Reason, elapsed_ns: u64) -> TrialResult {
     let grade = if matches!(why, Reason::Lacks { .. }) { Grade::Unsupported } else { Grade::Inconclusive };
-    TrialResult {
-        grade,
-        verdict: grade::verdict(grade, &[]),
-        reason: Some(why.to_string()),
-        why: Some(why),
-        ..blank(name, elapsed_ns)
-    }
+    let verdict = grade::verdict(grade, &[]);
+    let mut result = TrialResult { grade, verdict, ..blank(name, elapsed_ns) };
+    result.explain(why);
+    result
 }
 
 /// The result of a trial of which nothing is known but which it is.
@@ -230,6 +229,7 @@ fn blank(name: &TrialName, elapsed_ns: u64) -> TrialResult {
         pool: None,
         endings: EndingsResult::default(),
         client_addresses: 0,
+        tls: None,
         kernel: KernelResult::default(),
         outages: Vec::new(),
         recovery_ns: Vec::new(),
@@ -275,42 +275,6 @@ fn throughput(scenario: &Scenario, client: &[ClientRecord], served: u64, start_n
     let Arrivals::Closed { .. } = scenario.load.arrivals else { return None };
     let end_ns = client.iter().filter_map(|record| record.finished).max()?.get();
     Some(served as f64 * 1e9 / end_ns.saturating_sub(start_ns).max(1) as f64)
-}
-
-fn kernel_result(records: &TrialRecords<'_>, facts: &TrialFacts) -> KernelResult {
-    let kernel = records.kernel;
-    let during = |ns: u64| facts.start_ns <= ns && ns <= facts.end_ns;
-    let closed = kernel.listeners.iter().filter(|listener| listener.gone_ns.is_some_and(during)).count();
-    KernelResult {
-        listen_overflows: kernel.counters.listen_overflows,
-        listen_drops: kernel.counters.listen_drops,
-        listeners: kernel.listeners.iter().map(|listener| listener_result(listener, facts)).collect(),
-        queue_max: kernel.listeners.iter().map(|listener| listener.queue_max).max().unwrap_or(0),
-        queue_limit: last_limit(kernel, facts.end_ns),
-        listeners_closed: u32::try_from(closed).unwrap_or(u32::MAX),
-        counters: facts.counters.clone(),
-        interval_ns: kernel.interval_ns,
-        syn_retransmits: records.client.iter().map(|record| u64::from(record.syn_retransmits)).sum(),
-    }
-}
-
-/// The limit of the listener that opened last while the load ran; what opens later was not under load.
-fn last_limit(kernel: &KernelRecord, end_ns: u64) -> u32 {
-    let last = kernel.listeners.iter().rfind(|listener| listener.opened_ns <= end_ns);
-    last.map_or(0, |listener| listener.limit)
-}
-
-fn listener_result(listener: &Listener, facts: &TrialFacts) -> ListenerResult {
-    let signed = |ns: u64| i64::try_from(ns).unwrap_or(i64::MAX);
-    let since_start = |ns: u64| signed(ns) - signed(facts.start_ns);
-    ListenerResult {
-        inode: listener.inode,
-        opened_ns: since_start(listener.opened_ns),
-        closed_ns: listener.gone_ns.map(since_start),
-        queue_max: listener.queue_max,
-        limit: listener.limit,
-        drops: listener.drops,
-    }
 }
 
 fn workers_result(records: &TrialRecords<'_>, reconciled: &Reconciled, facts: &TrialFacts) -> WorkersResult {
@@ -396,7 +360,7 @@ mod tests {
             log(4, &[(190, Boot), (210, BootFailed)]),
             log(5, &[(250, Boot), (260, BootFailed)]),
         ];
-        let kernel = KernelRecord::default();
+        let kernel = crate::record::KernelRecord::default();
         let records = TrialRecords {
             said: &crate::said::NOTHING_SAID,
             requests: &[],

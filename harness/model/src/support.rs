@@ -7,6 +7,7 @@ use crate::lack::{ApplicationLack, Lack};
 use crate::scenario::{Action, Drain, Scenario, Target};
 use crate::service::{Request, Service};
 use crate::supervisor::{self, Control, Holder, Protocol, Reply, Runs, Supervisor};
+use crate::tls::Tls;
 use crate::wire::Poison;
 use crate::words::{CrashMode, CrashStep, Transport, Verb};
 
@@ -51,6 +52,7 @@ pub fn lack(supervisor: &Supervisor, scenario: &Scenario, is_root: bool) -> Opti
         return Some(Lack::Root);
     }
     lack_of_protocol(supervisor, scenario)
+        .or_else(|| lack_of_tls(supervisor, scenario))
         .or_else(|| lack_of_workers(supervisor, scenario))
         .or_else(|| {
             scenario.faults.iter().find_map(|fault| lack_of_action(supervisor, scenario, &fault.action))
@@ -213,6 +215,33 @@ pub fn asks_before_load(supervisor: &Supervisor, scenario: &Scenario) -> bool {
         Reply::WhereGet => is_get,
         Reply::Always => true,
     }
+}
+
+/// How the load client speaks TLS: as the description says, but for what the scenario says.
+#[must_use]
+pub fn tls(supervisor: &Supervisor, scenario: &Scenario) -> Option<Tls> {
+    match (&supervisor.tls, &scenario.tls) {
+        (Some(described), Some(asked)) => Some(described.overridden_by(asked)),
+        (Some(tls), None) | (None, Some(tls)) => Some(tls.clone()),
+        (None, None) => None,
+    }
+}
+
+/// The protocols that the load client offers in a TLS handshake: those that are named, else that of the requests,
+/// if it has a name there (RFC 7301, section 6).
+#[must_use]
+pub fn alpn(tls: &Tls, protocol: Protocol) -> Vec<String> {
+    match (&tls.alpn, protocol) {
+        (Some(named), _) => named.clone(),
+        (None, Protocol::Http) => vec!["http/1.1".to_owned()],
+        (None, Protocol::Square | Protocol::Bytes) => Vec::new(),
+    }
+}
+
+/// Workers of ours do not speak TLS themselves; a proxy above them may, as its description says.
+fn lack_of_tls(supervisor: &Supervisor, scenario: &Scenario) -> Option<Lack> {
+    let may_speak = supervisor.tls.is_some() || supervisor.runs.contains(&Runs::Itself);
+    (scenario.tls.is_some() && !may_speak).then_some(Lack::Tls)
 }
 
 fn lack_of_protocol(supervisor: &Supervisor, scenario: &Scenario) -> Option<Lack> {

@@ -68,12 +68,14 @@ pub fn timeline(
 }
 
 fn of_fault(fault: &FaultFact) -> Vec<Moment> {
+    let nobody = if fault.hit_nobody { ": hit nobody" } else { "" };
+    let deed = format!("{}{nobody}", fault.deed);
     let text = match &fault.error {
-        None => fault.text.clone(),
-        Some(error) => format!("{} failed: {error}", fault.text),
+        None => deed.clone(),
+        Some(error) => format!("{deed} failed: {error}"),
     };
     let struck = Moment::new(fault.at_ns, MomentKind::Fault, What::Struck, text);
-    let over = |done_ns| Moment::new(done_ns, MomentKind::Heal, What::Over, format!("{}: done", fault.text));
+    let over = |done_ns| Moment::new(done_ns, MomentKind::Heal, What::Over, format!("{deed}: done"));
     let over = fault.done_ns.filter(|done_ns| *done_ns > fault.at_ns).map(over);
     std::iter::once(struck).chain(over).collect()
 }

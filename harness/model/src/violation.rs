@@ -130,6 +130,8 @@ pub enum Unmeasured {
     NothingAccepted,
     /// The workers did not record what they inherited.
     NoInheritance,
+    /// The service is spoken to without TLS.
+    NoTls,
     /// No reply named a version.
     NoVersion,
     /// The scenario does not say for how long to wait until the service has settled.
@@ -191,6 +193,7 @@ impl fmt::Display for Unmeasured {
             Self::NoLedger => "the workers kept no ledger",
             Self::NothingAccepted => "no worker accepted anything",
             Self::NoInheritance => "the workers did not record what they inherited",
+            Self::NoTls => "the service is spoken to without TLS",
             Self::NoVersion => "no reply named a version",
             Self::NotSettled => "[workers] has no `settle`",
             Self::NoFault => "there was no fault",

@@ -317,8 +317,10 @@ words! {
 words! {
     /// The part of an attempt during which its time ran out.
     Stage ("stage", "snake_case") {
-        /// The handshake.
+        /// The handshake of the transport: TCP's.
         Connect = "connect",
+        /// The TLS handshake.
+        Tls = "tls",
         /// Waiting for the first byte of the reply.
         FirstByte = "first_byte",
         /// Waiting for the rest of the reply.

@@ -21,7 +21,7 @@ pub struct RequestProblem {
 ///
 /// # Errors
 ///
-/// A variable is not set or does not fit, or a body cannot be read.
+/// A variable is not set or does not fit, a body cannot be read, or requests that are to be sent at once cannot be.
 pub fn check_requests(scenario: &ScenarioEntry, supervisor: &SupervisorEntry) -> Result<(), RequestProblem> {
     let file = |origin, path: &str| match (origin, &supervisor.source) {
         (Origin::Scenario, _) => outside::body_in(scenario.folder.as_deref(), path),

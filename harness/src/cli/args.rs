@@ -4,16 +4,26 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use clap_complete::Shell;
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 use holdline_fixtures::{supervise::SuperviseArgs, worker::WorkerArgs};
 use holdline_model::gate::Tolerance;
 use holdline_model::plan::Partition;
 use holdline_model::supervisor::WorkerKind;
 
+mod again;
+mod examples;
 mod explore;
+mod tell;
 
+pub(super) use self::again::RunCommandArgs;
+pub(super) use self::again::contradiction;
 pub(super) use self::explore::{FuzzArgs, ProbeArgs, SweepArgs};
+pub(super) use self::tell::{
+    CompletionsArgs, DoctorArgs, ListArgs, ListWhat, ManArgs, MergeArgs, ReportArgs, SchemaArgs, SchemaWhat,
+    ShowArgs,
+};
+use super::complete;
 use crate::export::Format;
 use crate::sandbox::IsolationChoice;
 
@@ -21,21 +31,28 @@ use crate::sandbox::IsolationChoice;
 ///
 /// Without a command, runs the default scenario over the reference supervisors.
 #[derive(Debug, Parser)]
-#[command(name = "holdline", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "holdline",
+    version,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true,
+    after_help = examples::ROOT
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// The options of `run`, which need no command.
     #[command(flatten)]
-    pub run: RunVerbArgs,
+    pub run: RunCommandArgs,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run scenarios against supervisors, and report what became of every connection
-    Run(RunVerbArgs),
+    #[command(after_help = examples::RUN)]
+    Run(RunCommandArgs),
     /// Compare supervisors side by side, or recorded runs
     Compare(CompareArgs),
     /// Look for moments at which a crash costs what it need not cost: draw faults and aim them at what the
@@ -59,11 +76,10 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Print the JSON Schema of a file format
     Schema(SchemaArgs),
-    /// Print a completion script for a shell
-    Completions {
-        /// Which shell
-        shell: Shell,
-    },
+    /// Print a script with which a shell completes commands, options, and names of scenarios and supervisors
+    Completions(CompletionsArgs),
+    /// Print a man page
+    Man(ManArgs),
     /// One trial, inside its sandbox (internal)
     #[command(name = "__trial", hide = true)]
     Trial {
@@ -90,29 +106,30 @@ pub enum Command {
     Plant(crate::calibrate::plant::PlantArgs),
 }
 
-/// Options of `run`: those of all verbs that run trials, and its own.
-#[derive(Debug, Clone, Args)]
-pub struct RunVerbArgs {
-    /// What and how.
-    #[command(flatten)]
-    pub run: RunArgs,
-    /// Run each trial that lost something once more, with those remedies that holdline can apply by itself
-    #[arg(long)]
-    pub prove_remedy: bool,
-}
-
-/// Options of all verbs that run trials.
+/// Options of all verbs that run scenarios.
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
     /// Scenarios: catalogue names, folders of them, globs, `all`, or paths of TOML files [default: crash]
-    #[arg(value_name = "SCENARIO")]
+    #[arg(value_name = "SCENARIO", add = ArgValueCompleter::new(complete::scenarios_or_runs))]
     pub scenarios: Vec<OsString>,
     /// Supervisors: catalogue names, globs, `all`, or paths of supervisor.toml files
     /// [default: the reference supervisors]
-    #[arg(short, long = "supervisor", value_name = "SUPERVISOR", num_args = 1)]
+    #[arg(
+        short,
+        long = "supervisor",
+        value_name = "SUPERVISOR",
+        num_args = 1,
+        add = ArgValueCompleter::new(complete::supervisors)
+    )]
     pub supervisors: Vec<OsString>,
     /// Supervisors that must run, by name, or `all`: what is missing or broken of them fails the run
-    #[arg(long, value_name = "all|NAME", num_args = 1, value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "all|NAME",
+        num_args = 1,
+        value_delimiter = ',',
+        add = ArgValueCompleter::new(complete::supervisors)
+    )]
     pub require: Vec<String>,
     /// How often each trial is repeated [default: 1; to compare 10; to gate 5, for a baseline 15]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -124,7 +141,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "KIND", value_parser = worker_kinds())]
     pub worker: Option<WorkerKind>,
     /// Run directory; by default `holdline-out/<time>`, with `latest` beside it
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub out: Option<PathBuf>,
     /// Files to write the result to.
     #[command(flatten)]
@@ -135,6 +152,9 @@ pub struct RunArgs {
     /// Run only a part of the trials, M from 1 [default: JOB_COMPLETION_INDEX of JOB_COMPLETIONS, if both are set]
     #[arg(long, value_name = "slice:M/N|hash:M/N")]
     pub partition: Option<Partition>,
+    /// Print which trials would run, and about how long they take, and start nothing
+    #[arg(long)]
+    pub dry_run: bool,
     /// How progress is shown on standard error
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pub show_progress: ShowProgress,
@@ -188,38 +208,39 @@ fn worker_kinds() -> impl TypedValueParser<Value = WorkerKind> {
 
 /// Options of `compare`: those of `run`, and what is compared with what.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "\
-Examples:
-  holdline compare crash restart -s held-socket -s circus -s systemd -r 10
-  holdline compare crash --as old=./old/supervisor.toml --as new=./new/supervisor.toml
-  holdline compare crash -s held-socket -s circus --prove 1e-3
-  holdline compare holdline-out/monday holdline-out/tuesday      two recorded runs
-  holdline compare holdline-out/monday --reference circus        within a recorded run")]
+#[command(after_help = examples::COMPARE)]
 pub struct CompareArgs {
     /// What is run; recorded runs are named in place of scenarios.
     #[command(flatten)]
     pub run: RunArgs,
     /// The supervisor with which the others are compared [default: the first]
-    #[arg(long, value_name = "SUPERVISOR")]
+    #[arg(long, value_name = "SUPERVISOR", add = ArgValueCompleter::new(complete::supervisors))]
     pub reference: Option<String>,
     /// A supervisor, or a recorded run, under a name of its own
-    #[arg(long = "as", value_name = "NAME=SUPERVISOR|DIR", num_args = 1)]
+    #[arg(
+        long = "as",
+        value_name = "NAME=SUPERVISOR|DIR",
+        num_args = 1,
+        add = ArgValueCompleter::new(complete::named_supervisors)
+    )]
     pub named: Vec<OsString>,
     /// Repeat until losing nothing would prove, at 95 %, that at most this share is lost, as 1e-4
     #[arg(long, value_name = "RATE", conflicts_with = "repetitions")]
     pub prove: Option<f64>,
     /// Compare these alone, as outage.max [default: all that were measured]
-    #[arg(long, value_name = "METRIC", num_args = 1, value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "METRIC",
+        num_args = 1,
+        value_delimiter = ',',
+        add = ArgValueCandidates::new(complete::quantities)
+    )]
     pub metric: Vec<String>,
 }
 
 /// Options of `gate`: those of `run`, and the baseline.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "\
-Examples:
-  holdline gate --save-baseline baseline.json crash restart -s ./my-service
-  holdline gate --baseline baseline.json                  what the baseline was made of
-  holdline gate --baseline baseline.json --update-baseline")]
+#[command(after_help = examples::GATE)]
 pub struct GateArgs {
     /// What is run.
     #[command(flatten)]
@@ -240,7 +261,7 @@ pub struct GateArgs {
     #[arg(long, value_name = "SHARE", requires = "baseline")]
     pub tolerance: Option<Tolerance>,
     /// The supervisor against which times are measured [default: held-socket, or inherited-fd]
-    #[arg(long, value_name = "SUPERVISOR")]
+    #[arg(long, value_name = "SUPERVISOR", add = ArgValueCompleter::new(complete::supervisors))]
     pub reference: Option<String>,
 }
 
@@ -266,108 +287,6 @@ pub enum ColorWhen {
     Always,
     /// Never
     Never,
-}
-
-/// Options of `merge`.
-#[derive(Debug, Args)]
-pub struct MergeArgs {
-    /// Run directories
-    #[arg(value_name = "DIR", required = true)]
-    pub dirs: Vec<PathBuf>,
-    /// The run directory that is made of them, empty or new
-    #[arg(short, long, value_name = "DIR")]
-    pub out: PathBuf,
-    /// Files to write the result to.
-    #[command(flatten)]
-    pub exports: ExportArgs,
-    /// When to use colour
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub color: ColorWhen,
-}
-
-/// Options of `report`.
-#[derive(Debug, Args)]
-pub struct ReportArgs {
-    /// The run directory
-    #[arg(value_name = "DIR")]
-    pub dir: PathBuf,
-    /// Show every trial in detail: what happened when, latencies, kernel counters, books
-    #[arg(long)]
-    pub trials: bool,
-    /// Files to write the result to.
-    #[command(flatten)]
-    pub exports: ExportArgs,
-    /// When to use colour
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub color: ColorWhen,
-}
-
-/// Options of `list`.
-#[derive(Debug, Args)]
-pub struct ListArgs {
-    /// What to list [default: both]
-    pub what: Option<ListWhat>,
-}
-
-/// What to list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ListWhat {
-    /// Scenarios and the questions they ask
-    Scenarios,
-    /// Supervisors and whether they are installed
-    Supervisors,
-}
-
-/// Options of `show`.
-#[derive(Debug, Args)]
-pub struct ShowArgs {
-    /// A scenario or a supervisor, by name or path
-    pub name: OsString,
-    /// Print its file instead
-    #[arg(long)]
-    pub file: bool,
-}
-
-/// Options of `doctor`.
-#[derive(Debug, Args)]
-pub struct DoctorArgs {
-    /// Prove that holdline measures right: run it against servers that fail in planted ways, a
-    /// known number of times, and compare
-    #[arg(long)]
-    pub calibrate: bool,
-    /// Namespaces of the calibration's trials
-    #[arg(long, value_name = "MODE", default_value = "auto")]
-    pub isolation: IsolationChoice,
-}
-
-/// Options of `schema`.
-#[derive(Debug, Args)]
-pub struct SchemaArgs {
-    /// Which format
-    pub what: SchemaWhat,
-}
-
-/// Which format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum SchemaWhat {
-    /// Scenario files
-    Scenario,
-    /// Supervisor descriptions
-    Supervisor,
-    /// A run's result, run.json
-    Run,
-    /// A comparison, compare.json
-    Compare,
-    /// The result of fuzzing, fuzz.json
-    Fuzz,
-    /// What a sweep exports
-    Sweep,
-    /// What a gate comes to, gate.json
-    Gate,
-    /// A gate's baseline
-    Baseline,
-    /// A line of a trial's events.jsonl
-    Events,
 }
 
 #[cfg(test)]

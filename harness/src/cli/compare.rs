@@ -15,6 +15,7 @@ use holdline_reports::text::{count, counted};
 use holdline_reports::{Style, compare as reports};
 
 use super::args::CompareArgs;
+use super::dry;
 use super::measure::{self, Places};
 use super::terminal::{self, print, say};
 use crate::catalogue::{self, ScenarioEntry, SupervisorEntry};
@@ -77,6 +78,9 @@ fn recorded(args: &CompareArgs) -> Result<Option<Vec<Recorded>>, Failure> {
     if let Some((_, other)) = words.iter().find(|(_, word)| !is_run(word)) {
         let other = Path::new(other).display();
         return Err(Failure::usage(format!("`{other}` is no recorded run, and cannot be compared with one")));
+    }
+    if args.run.dry_run {
+        return Err(Failure::usage("--dry-run: nothing is run where recorded runs are compared"));
     }
     if of_runs > 2 || !args.run.supervisors.is_empty() || args.prove.is_some() {
         return Err(Failure::usage(
@@ -233,9 +237,12 @@ fn compare_anew(args: &CompareArgs, quantities: &[Quantity]) -> Result<u8, Failu
     let first: Vec<String> = names[..names.len() - 1].to_vec();
     let warm = RunPlan::interleaved(&first, &asked, 1, args.run.seed, None).trials;
     let warm = Plan::new(scenarios.clone(), entries.clone(), warm, measure::options(&args.run))?;
-    let places = Places::open(args.run.out.as_deref(), &args.run.exports)?;
     let beside = format!(" after {} to warm up", counted(warm.trials().len() as u64, "trial"));
-    measure::announce(&plan, &beside);
+    if args.run.dry_run {
+        return dry::show(&plan, &beside, "");
+    }
+    let places = Places::open(args.run.out.as_deref(), &args.run.exports)?;
+    measure::announce(&plan, &beside, args.run.show_progress);
     let interrupted = match measure::warm_up(&warm, &args.run) {
         Ok(interrupted) => interrupted,
         Err(error) => {
@@ -250,7 +257,13 @@ fn compare_anew(args: &CompareArgs, quantities: &[Quantity]) -> Result<u8, Failu
             error: "interrupted before anything was measured".into(),
         });
     }
-    let (dir, ended) = measure::record(&plan, places.dir, args.run.show_progress)?;
+    let (dir, ended) = measure::record_with_plan(&plan, places.dir, args.run.show_progress, None)?;
+    if ended.interrupted {
+        let dir = dir.path().display();
+        say(&format!(
+            "`holdline run --resume {dir}` runs the rest, and `holdline compare {dir}` then compares"
+        ));
+    }
     let comparison = compare::within(&ended.result, &reference, quantities);
     let written =
         measure::write_reports(&dir, &ended.result).and_then(|()| write_comparison(&dir, &comparison));

@@ -4,7 +4,7 @@ use crate::calibrate::CalibrationError;
 use crate::catalogue::SelectError;
 use crate::exit::{self, Failure};
 use crate::export::ExportError;
-use crate::run::RunError;
+use crate::run::{RecordedError, RunError};
 use crate::rundir::RunDirError;
 use crate::sweep::SweepError;
 
@@ -25,10 +25,22 @@ impl From<SelectError> for Failure {
 impl From<RunDirError> for Failure {
     fn from(error: RunDirError) -> Self {
         match error {
-            RunDirError::Occupied(_) | RunDirError::NotEmpty(_) => Self::usage(error),
+            RunDirError::Occupied(_) | RunDirError::NotEmpty(_) | RunDirError::Busy(_) => Self::usage(error),
             RunDirError::Write { .. } | RunDirError::Read { .. } | RunDirError::NotAResult { .. } => {
                 Self::environment(error)
             }
+        }
+    }
+}
+
+impl From<RecordedError> for Failure {
+    fn from(error: RecordedError) -> Self {
+        match error {
+            RecordedError::Read { .. } => Self::environment(error),
+            RecordedError::Missing(_)
+            | RecordedError::NotAPlan { .. }
+            | RecordedError::Gone { .. }
+            | RecordedError::Changed { .. } => Self::usage(error),
         }
     }
 }
@@ -43,13 +55,17 @@ impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Empty => Self::nothing(error),
-            RunError::NotPlanned { .. } | RunError::Template(_) | RunError::Request(_) => Self::usage(error),
+            RunError::NotPlanned { .. }
+            | RunError::Template(_)
+            | RunError::Request(_)
+            | RunError::Tls { .. } => Self::usage(error),
             RunError::InterruptedTwice => Self { code: exit::INTERRUPTED, error: error.into() },
             RunError::Dir(error) => error.into(),
             RunError::Sandbox(_)
             | RunError::Temporary { .. }
             | RunError::NotUtf8 { .. }
             | RunError::Executable(_)
+            | RunError::Null(_)
             | RunError::Load(_)
             | RunError::Descriptors { .. }
             | RunError::Runtime(_)

@@ -126,7 +126,9 @@ fn finish(args: &FuzzArgs, dir: &RunDir, exports: Exports, fuzzed: &Fuzzed) -> R
             }
             Format::Markdown => Ok(report::markdown(&fuzzed.result)),
             Format::Html => html::html(&fuzzed.evidence).map_err(|error| fail(error.to_string())),
-            Format::Junit => report::junit(&fuzzed.result).map_err(|error| fail(error.to_string())),
+            Format::Junit => {
+                report::junit(&fuzzed.result, &fuzzed.evidence).map_err(|error| fail(error.to_string()))
+            }
         }
     };
     let takes_stdout = exports.take_stdout();

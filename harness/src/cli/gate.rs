@@ -11,11 +11,13 @@ use holdline_model::gate::{
 use holdline_model::plan::TrialPlan;
 use holdline_model::result::RunResult;
 use holdline_model::words::Grade;
+use holdline_reports::junit::JunitError;
 use holdline_reports::text::counted;
 use holdline_reports::{Style, gate as reports};
 
 use self::selection::Selection;
 use super::args::GateArgs;
+use super::dry;
 use super::measure::{self, Places};
 use super::terminal::{self, print, say};
 use crate::catalogue;
@@ -30,6 +32,8 @@ mod target;
 /// single loss.
 const REPETITIONS: u32 = 5;
 const REPETITIONS_OF_BASELINE: u32 = 15;
+/// What may come after the trials of a plan.
+const IN_DOUBT: &str = "those that leave something in doubt run again";
 /// How often what is in doubt is measured again.
 const ROUNDS: u32 = 2;
 
@@ -59,7 +63,7 @@ fn measured(
     let plan = selection.plan(args, selection.trials(args, repetitions))?;
     let required = catalogue::required(&args.run.require, &selection.supervisors)?;
     let plan = plan.with_required(required);
-    measure::announce(&plan, "");
+    measure::announce(&plan, "", args.run.show_progress);
     let (dir, ended) = measure::record(&plan, dir, args.run.show_progress)?;
     measure::write_reports(&dir, &ended.result)?;
     Ok((dir, ended.result))
@@ -120,6 +124,9 @@ fn save(args: &GateArgs, path: &Path) -> Result<u8, Failure> {
     policy_beside(path)?;
     let selection = Selection::of(args, &args.run.scenarios, &args.run.supervisors, None)?;
     let repetitions = args.run.repetitions.unwrap_or(REPETITIONS_OF_BASELINE);
+    if args.run.dry_run {
+        return dry::show(&selection.plan(args, selection.trials(args, repetitions))?, "", IN_DOUBT);
+    }
     let places = Places::open(args.run.out.as_deref(), &args.run.exports)?;
     let (dir, run) = measured(args, &selection, places.dir, repetitions)?;
     let doubtful = inconclusive(&run, &selection.gated);
@@ -209,6 +216,9 @@ fn hold(args: &GateArgs, path: &Path) -> Result<u8, Failure> {
     }
     let usual = if args.update_baseline { baseline.made_with.repetitions } else { REPETITIONS };
     let repetitions = args.run.repetitions.unwrap_or(usual);
+    if args.run.dry_run {
+        return dry::show(&selection.plan(args, selection.trials(args, repetitions))?, "", IN_DOUBT);
+    }
     let places = Places::open(args.run.out.as_deref(), &args.run.exports)?;
     let (dir, first) = measured(args, &selection, places.dir, repetitions)?;
     let mut repeated: Option<RunResult> = None;
@@ -283,7 +293,9 @@ fn show(
             Format::Markdown => Ok(reports::markdown(result)),
             Format::Html => format.render(run),
             Format::Junit => {
-                reports::junit(result).map_err(|why| ExportError::Render { option: format.option(), why })
+                let failed =
+                    |why: JunitError| ExportError::Render { option: format.option(), why: why.to_string() };
+                reports::junit(result, run).map_err(failed)
             }
         }
     };

@@ -4,38 +4,76 @@ use std::fmt::Write;
 use std::path::Path;
 
 use holdline_model::duration::show_ns;
+use holdline_model::listing::{self, ListedScenario, ListedSupervisor, Listing};
 use holdline_model::scenario::{Arrivals, Load, Scenario, Until};
 use holdline_model::supervisor::{Control, Supervisor};
 use holdline_model::words::{Verb, word_of};
 
 use super::args::{ListArgs, ListWhat, ShowArgs};
-use super::terminal::{print_file, print_text};
+use super::terminal::{print, print_file, print_text};
 use crate::catalogue::{self, ScenarioEntry, SelectError, SupervisorEntry};
 use crate::exit::{self, Failure};
 
 /// Lists scenarios, supervisors, or both.
 pub(super) fn list(args: &ListArgs) -> Result<u8, Failure> {
-    let mut text = String::new();
-    if args.what != Some(ListWhat::Supervisors) {
-        let scenarios = catalogue::scenarios().map_err(Failure::usage)?;
-        text.push_str("Scenarios\n");
-        let asks: Vec<String> = scenarios.iter().map(|entry| asks(&entry.scenario)).collect();
-        let rows = scenarios.iter().zip(&asks);
-        text.push_str(&columns(rows.map(|(entry, asks)| (entry.scenario.name.as_str(), asks.as_str()))));
+    let scenarios = match args.what {
+        Some(ListWhat::Supervisors) => None,
+        Some(ListWhat::Scenarios) | None => Some(catalogue::scenarios().map_err(Failure::usage)?),
+    };
+    let supervisors = match args.what {
+        Some(ListWhat::Scenarios) => None,
+        Some(ListWhat::Supervisors) | None => Some(catalogue::supervisors().map_err(Failure::usage)?),
+    };
+    if args.json {
+        print(&listing_json(scenarios, supervisors)?)?;
+        return Ok(exit::PASS);
     }
-    if args.what.is_none() {
-        text.push('\n');
+    let (scenarios, supervisors) = (scenarios.unwrap_or_default(), supervisors.unwrap_or_default());
+    if args.names {
+        let scenarios = scenarios.iter().map(|entry| &entry.scenario.name);
+        let names = scenarios.chain(supervisors.iter().map(|entry| &entry.supervisor.name));
+        print_text(&names.fold(String::new(), |text, name| text + name + "\n"))?;
+        return Ok(exit::PASS);
     }
-    if args.what != Some(ListWhat::Scenarios) {
-        let supervisors = catalogue::supervisors().map_err(Failure::usage)?;
-        for (title, reference) in [("Reference supervisors", true), ("Other supervisors", false)] {
-            let rows = supervisors.iter().map(|entry| &entry.supervisor).filter(|s| s.reference == reference);
-            let _ = writeln!(text, "{title}");
-            text.push_str(&columns(rows.map(|s| (s.name.as_str(), s.about.as_str()))));
-        }
-    }
-    print_text(&text)?;
+    let tables = [scenario_table(&scenarios), supervisor_table(&supervisors)];
+    let tables: Vec<String> = tables.into_iter().filter(|table| !table.is_empty()).collect();
+    print_text(&tables.join("\n"))?;
     Ok(exit::PASS)
+}
+
+fn listing_json(
+    scenarios: Option<Vec<ScenarioEntry>>,
+    supervisors: Option<Vec<SupervisorEntry>>,
+) -> Result<String, Failure> {
+    let scenario = |entry: &ScenarioEntry| ListedScenario::new(&entry.scenario, &entry.origin);
+    let supervisor = |entry: &SupervisorEntry| ListedSupervisor::new(&entry.supervisor, &entry.origin);
+    let listing = Listing {
+        schema: listing::SCHEMA.to_owned(),
+        scenarios: scenarios.map(|entries| entries.iter().map(scenario).collect()),
+        supervisors: supervisors.map(|entries| entries.iter().map(supervisor).collect()),
+    };
+    let mut text = serde_json::to_string_pretty(&listing).map_err(Failure::environment)?;
+    text.push('\n');
+    Ok(text)
+}
+
+fn scenario_table(scenarios: &[ScenarioEntry]) -> String {
+    let asks: Vec<String> = scenarios.iter().map(|entry| asks(&entry.scenario)).collect();
+    let rows = scenarios.iter().zip(&asks);
+    titled("Scenarios", &columns(rows.map(|(entry, asks)| (entry.scenario.name.as_str(), asks.as_str()))))
+}
+
+fn supervisor_table(supervisors: &[SupervisorEntry]) -> String {
+    let groups = [("Reference supervisors", true), ("Other supervisors", false)].map(|(title, reference)| {
+        let rows = supervisors.iter().map(|entry| &entry.supervisor).filter(|s| s.reference == reference);
+        titled(title, &columns(rows.map(|s| (s.name.as_str(), s.about.as_str()))))
+    });
+    groups.concat()
+}
+
+/// Nothing where there are no rows.
+fn titled(title: &str, rows: &str) -> String {
+    if rows.is_empty() { String::new() } else { format!("{title}\n{rows}") }
 }
 
 fn asks(scenario: &Scenario) -> String {

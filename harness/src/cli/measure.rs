@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use holdline_model::plan::{Partition, estimated_ns};
+use holdline_model::plan::Partition;
 use holdline_model::result::RunResult;
 use holdline_reports::text::{counted, duration};
 
@@ -66,7 +66,26 @@ pub(super) fn options(args: &RunArgs) -> Options {
 
 /// Runs a plan, and records it in this directory.
 pub(super) fn record(plan: &Plan, dir: RunDir, shown: ShowProgress) -> Result<(RunDir, Ended), Failure> {
-    let mut recorder = Recorder::new(dir);
+    recorded(plan, Recorder::new(dir), shown, None)
+}
+
+/// The same, with the plan itself, so that it can be gone on with where it is interrupted; and says before the first
+/// trial how much there is to do beside this, if it is to.
+pub(super) fn record_with_plan(
+    plan: &Plan,
+    dir: RunDir,
+    shown: ShowProgress,
+    beside: Option<&str>,
+) -> Result<(RunDir, Ended), Failure> {
+    recorded(plan, Recorder::new(dir).keeping(&plan.to_file()), shown, beside)
+}
+
+fn recorded(
+    plan: &Plan,
+    mut recorder: Recorder,
+    shown: ShowProgress,
+    beside: Option<&str>,
+) -> Result<(RunDir, Ended), Failure> {
     let path = recorder.path().to_owned();
     let runner = match Runner::new(plan, &path) {
         Ok(runner) => runner,
@@ -75,6 +94,9 @@ pub(super) fn record(plan: &Plan, dir: RunDir, shown: ShowProgress) -> Result<(R
             return Err(error.into());
         }
     };
+    if let Some(beside) = beside {
+        announce(plan, beside, shown);
+    }
     let mut progress = Progress::new(shown);
     let ended = runner.run(&mut [&mut recorder, &mut progress])?;
     Ok((recorder.dir().clone(), ended))
@@ -92,11 +114,18 @@ pub(super) fn warm_up(plan: &Plan, args: &RunArgs) -> Result<bool, Failure> {
     Ok(ended.interrupted)
 }
 
-/// Says how much there is to do, and how long it takes about.
-pub(super) fn announce(plan: &Plan, beside: &str) {
-    let total_ns = plan.scenarios_of_trials().map(estimated_ns).fold(0, u64::saturating_add);
-    let trials = counted(plan.trials().len() as u64, "trial");
-    say(&format!("{trials}{beside}, about {}", duration(total_ns)));
+/// Says how much there is to do, and how long it takes about; nothing, where no progress is to be shown.
+pub(super) fn announce(plan: &Plan, beside: &str, shown: ShowProgress) {
+    if shown != ShowProgress::None {
+        say(&estimate(plan, beside));
+    }
+}
+
+/// How many trials there are, and how long they take about.
+pub(super) fn estimate(plan: &Plan, beside: &str) -> String {
+    let total_ns = plan.due().map(|(_, trial)| plan.estimated_ns(trial)).fold(0, u64::saturating_add);
+    let trials = counted(plan.due().count() as u64, "trial");
+    format!("{trials}{beside}, about {} (estimated from the lengths of their loads)", duration(total_ns))
 }
 
 /// Writes a run's reports into its directory, where its result is already.

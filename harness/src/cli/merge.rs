@@ -9,10 +9,11 @@ use holdline_reports::{Style, table};
 
 use super::args::MergeArgs;
 use super::measure;
-use super::run::exit_code;
+use super::outcome::exit_code;
 use super::terminal::{self, print, say};
 use crate::exit::{self, Failure};
 use crate::export::Exports;
+use crate::joint::{self, LeftOut};
 use crate::rundir::{self, RunDir};
 
 /// Joins runs into a new run directory.
@@ -38,6 +39,9 @@ pub(super) fn main(args: &MergeArgs) -> Result<u8, Failure> {
     };
     let run = keep(args, merged, &dir)?;
     dir.save(&run)?;
+    for LeftOut { path, why } in joint::write(&dir, &run)? {
+        say(&format!("note: the latencies of {} are in no joint histogram: {why}", path.display()));
+    }
     measure::write_reports(&dir, &run)?;
     let takes_stdout = exports.take_stdout();
     exports.write(|format| format.render(&run), print)?;
@@ -85,6 +89,8 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
         let target = to.join(entry.file_name());
         if entry.file_type()?.is_dir() {
             copy(&entry.path(), &target)?;
+        } else if entry.file_type()?.is_symlink() {
+            std::os::unix::fs::symlink(std::fs::read_link(entry.path())?, target)?;
         } else if entry.file_type()?.is_file() {
             std::fs::copy(entry.path(), target)?;
         }

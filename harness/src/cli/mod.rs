@@ -1,14 +1,20 @@
 //! The command line: from what was typed to an exit code.
 
+mod again;
 mod args;
 mod compare;
+mod complete;
 mod doctor;
+mod dry;
+mod environment;
 mod failures;
 mod fuzz;
 mod gate;
 mod listing;
+mod man;
 mod measure;
 mod merge;
+mod outcome;
 mod probe;
 mod progress;
 mod prove;
@@ -17,22 +23,34 @@ mod run;
 mod sweep;
 mod terminal;
 
+use std::ffi::OsStr;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
-use clap_complete::Shell;
+use clap::{CommandFactory, FromArgMatches};
+use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
+use clap_complete::{CompleteEnv, Shell};
 use holdline_model::schema;
+use holdline_model::words::nearest;
 
 pub use args::Cli;
-use args::{Command, SchemaArgs, SchemaWhat};
+use args::{Command, SchemaArgs, SchemaWhat, contradiction};
 use terminal::print;
 
+use crate::catalogue::{self, SelectError};
 use crate::exit::{self, Failure};
 
 /// Parses the command line and does what it says.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    match completed() {
+        Ok(true) => return ExitCode::SUCCESS,
+        Ok(false) => {}
+        Err(error) => error.exit(),
+    }
+    if let Some(failure) = std::env::args_os().nth(1).and_then(|word| misspelt(&word)) {
+        return ExitCode::from(terminal::say_failure(&failure));
+    }
+    let cli = parsed().unwrap_or_else(|error| environment::explained(error).exit());
     crate::run::survive_file_size_limit();
     let done = match cli.command {
         None => run::main(&cli.run),
@@ -48,7 +66,8 @@ pub fn main() -> ExitCode {
         Some(Command::Show(args)) => listing::show(&args),
         Some(Command::Doctor(args)) => doctor::main(&args),
         Some(Command::Schema(args)) => print_schema(&args),
-        Some(Command::Completions { shell }) => print_completions(shell),
+        Some(Command::Completions(args)) => print_completions(args.shell),
+        Some(Command::Man(args)) => man::main(&args, command()),
         Some(Command::Trial { spec }) => Ok(crate::trial::runner::main(&spec)),
         Some(Command::Trace) => Ok(crate::trace::main()),
         Some(Command::Discover { spec }) => Ok(crate::probe::discover::main(&spec)),
@@ -59,11 +78,60 @@ pub fn main() -> ExitCode {
     ExitCode::from(done.unwrap_or_else(|failure| terminal::say_failure(&failure)))
 }
 
+fn parsed() -> Result<Cli, clap::Error> {
+    let matches = command().try_get_matches()?;
+    match contradiction(&matches) {
+        Some(error) => Err(error),
+        None => Cli::from_arg_matches(&matches),
+    }
+}
+
+/// A first word that is neither a verb nor a scenario. clap would take it for a scenario in any case, since `run` need
+/// not be said.
+fn misspelt(word: &OsStr) -> Option<Failure> {
+    let name = word.to_str().filter(|word| !word.starts_with('-'))?;
+    let command = Cli::command();
+    if command.find_subcommand(name).is_some() || name == "help" {
+        return None;
+    }
+    let Err(SelectError::Unknown { .. }) = catalogue::select_scenarios(&[name]) else { return None };
+    let scenarios = catalogue::scenarios().unwrap_or_default();
+    let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set()).map(clap::Command::get_name);
+    let all = verbs.chain(scenarios.iter().map(|entry| entry.scenario.name.as_str()));
+    let hint = nearest(name, all).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    Some(Failure::usage(format!(
+        "no command and no scenario is named `{name}`{hint}\n  `holdline --help` shows the commands, `holdline list scenarios` the scenarios"
+    )))
+}
+
+/// Everything that can be typed, and what the environment may say.
+fn command() -> clap::Command {
+    let verbs = || {
+        let command = Cli::command();
+        let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+        verbs.map(|verb| CompletionCandidate::new(verb.get_name()).help(verb.get_about().cloned())).collect()
+    };
+    let of_verbs =
+        move |man: clap::Command| man.mut_arg("verb", |verb| verb.add(ArgValueCandidates::new(verbs)));
+    environment::heeded(Cli::command().mut_subcommand("man", of_verbs))
+}
+
+/// Answers a shell that asks what a word may become, and does nothing else. Whether it did.
+fn completed() -> Result<bool, clap::Error> {
+    let folder = std::env::current_dir().ok();
+    CompleteEnv::with_factory(command)
+        .var(complete::ASKED_BY)
+        .try_complete(std::env::args_os(), folder.as_deref())
+}
+
 fn print_completions(shell: Shell) -> Result<u8, Failure> {
-    // clap would panic where nobody reads to the end.
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "holdline", &mut script);
-    print(&String::from_utf8_lossy(&script))?;
+    // One that was named by its path is asked by its path.
+    let named = std::env::args_os().next().unwrap_or_default();
+    let program = match named.to_str() {
+        Some(name) if name.contains('/') => std::path::absolute(name).map_err(Failure::environment)?,
+        Some(_) | None => "holdline".into(),
+    };
+    print(&complete::script(shell, &program.to_string_lossy()).map_err(Failure::environment)?)?;
     Ok(exit::PASS)
 }
 
@@ -78,6 +146,8 @@ fn print_schema(args: &SchemaArgs) -> Result<u8, Failure> {
         SchemaWhat::Gate => schema::gate_schema(),
         SchemaWhat::Baseline => schema::baseline_schema(),
         SchemaWhat::Events => schema::events_schema(),
+        SchemaWhat::List => schema::list_schema(),
+        SchemaWhat::Plan => schema::plan_schema(),
     };
     print(&format!("{schema:#}\n"))?;
     Ok(exit::PASS)

@@ -15,12 +15,12 @@ use holdline_model::wire::Address;
 use self::typed::Typed;
 use super::args::ProbeArgs;
 use super::measure::{self, Places};
+use super::outcome::exit_code;
 use super::prove::{self, Proof};
-use super::run::exit_code;
 use super::terminal::{self, print, say};
 use crate::exit::{Failure, USAGE};
 use crate::export::Exports;
-use crate::probe::{Asks, Service, Step, Subject, discover};
+use crate::probe::{Asks, Service, Step, Subject, discover, portable};
 use crate::run::{Ended, Options, Plan};
 use crate::rundir::RunDir;
 use crate::sandbox;
@@ -63,7 +63,8 @@ fn started(args: &ProbeArgs, typed: &Typed) -> Result<u8, Failure> {
         true => sweep_up(&subject, prove::prove(&plan, &dir, &mut ended, args.show_progress, true))?,
         false => Vec::new(),
     };
-    let saved = args.save.as_deref().map(|folder| (folder, subject.saved(&typed.dos)));
+    let saved = |to| (to, portable(subject.saved(&typed.dos), &typed.folder, to));
+    let saved = args.save.as_deref().map(saved);
     let report = Report {
         steps: &story.steps,
         proofs: &proofs,

@@ -89,8 +89,10 @@ impl Sink for Progress {
         let title = |plan: &TrialPlan| format!("{} × {}", plan.supervisor, plan.scenario);
         match event {
             Event::RunBegan { so_far, notice } => {
+                self.ended = so_far.trials.len();
                 if let How::Bar(bar) = &self.how {
                     bar.set_length(so_far.manifest.planned.into());
+                    bar.set_position(self.ended as u64);
                 }
                 if let Some(notice) = notice {
                     self.say(&format!("note: {notice}"));

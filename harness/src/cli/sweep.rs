@@ -7,6 +7,7 @@ use holdline_model::words::Grade;
 use holdline_reports::{Style, sweep as report};
 
 use super::args::SweepArgs;
+use super::dry;
 use super::measure::Places;
 use super::progress::Progress;
 use super::terminal::{self, print, say};
@@ -25,6 +26,16 @@ const SWEEP_MD: &str = "sweep.md";
 /// Sweeps what the arguments name.
 pub(super) fn main(args: &SweepArgs) -> Result<u8, Failure> {
     let request = request(args)?;
+    if args.run.dry_run {
+        let then = match args.syscalls {
+            false => "those that say nothing run again".to_owned(),
+            true => format!(
+                "then a trial for each place of a life that was recorded, at most {} of each: how many is known then",
+                args.boundaries_max
+            ),
+        };
+        return dry::show(&sweep::planned(&request, args.syscalls)?, "", &then);
+    }
     let Places { dir, exports } = Places::open(args.run.out.as_deref(), &args.run.exports)?;
     let shown = args.run.show_progress;
     let mut watcher = |stage| -> Box<dyn Sink> {

@@ -4,9 +4,10 @@
 //! table of all established connections. On a machine with 24 GiB of memory it has 262 144 places,
 //! and a look takes 150 µs and more; in a sandbox with a table of its own of 1024, some 6 µs. The thread
 //! makes nobody wait, touches no socket, and knows attempts by their clients' addresses. How often it
-//! looks depends on what a look costs: see [`Pace`].
+//! looks depends on what a look costs and on how idle the machine is: see [`Pace`].
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
@@ -19,7 +20,7 @@ use nix::sys::prctl;
 use super::diag::{Diag, DiagError};
 use super::intervals::Intervals;
 use super::observer::ObserverError;
-use super::pace::{Pace, own_cpu_ns};
+use super::pace::{Meter, Pace};
 use super::ticker::Ticker;
 
 /// How many looks are kept: at 16 bytes each, 8 MB. Of more, every other one is, again and again.
@@ -29,6 +30,8 @@ const LOOKS_MAX: usize = 1 << 19;
 #[derive(Debug)]
 pub struct AcceptSampler {
     ticker: Arc<Ticker>,
+    /// Whether the load is about to begin: what is told of intervals counts from the next look on.
+    begins: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<Sampled, ObserverError>>>,
 }
 
@@ -50,9 +53,10 @@ impl AcceptSampler {
     /// If there is no timer or no thread, or sock_diag cannot be asked.
     pub fn start(address: Address, pace: Pace) -> Result<Self, ObserverError> {
         let ticker = Arc::new(Ticker::new().map_err(failed_to_start)?);
+        let begins = Arc::new(AtomicBool::new(false));
         let (ready, is_ready) = mpsc::channel();
         let thread = {
-            let ticker = Arc::clone(&ticker);
+            let (ticker, begins) = (Arc::clone(&ticker), Arc::clone(&begins));
             let body = move || {
                 prctl::set_timerslack(1).map_err(failed_to_start)?;
                 let mut diag = Diag::open()?;
@@ -61,15 +65,21 @@ impl AcceptSampler {
                 sampled.look(&mut diag, &address, began_ns)?;
                 ticker.start(began_ns, pace.interval()).map_err(failed_to_start)?;
                 ready.send(()).expect("the sampler is being started");
-                sampled.run(&ticker, &mut diag, &address, pace)
+                sampled.run(&ticker, &begins, &mut diag, &address, pace)
             };
             thread::Builder::new().name("accepts".to_owned()).spawn(body).map_err(ObserverError::Start)?
         };
-        let mut sampler = Self { ticker, thread: Some(thread) };
+        let mut sampler = Self { ticker, begins, thread: Some(thread) };
         match is_ready.recv() {
             Ok(()) => Ok(sampler),
             Err(_) => Err(sampler.join().err().unwrap_or(ObserverError::Panicked)),
         }
+    }
+
+    /// Has the intervals between looks counted from now on. To be called just before the load begins; until then
+    /// they count from the start, when the machine may be less busy.
+    pub fn begin(&self) {
+        self.begins.store(true, Ordering::Release);
     }
 
     /// Looks once more, stops, and returns who was seen waiting.
@@ -107,12 +117,17 @@ impl Sampled {
     fn run(
         mut self,
         ticker: &Ticker,
+        begins: &AtomicBool,
         diag: &mut Diag,
         address: &Address,
         mut pace: Pace,
     ) -> Result<Self, ObserverError> {
+        let meter = Meter::of_machine();
         loop {
             let stopped = ticker.wait().map_err(|errno| ObserverError::Timer(errno.into()))?;
+            if begins.swap(false, Ordering::Acquire) {
+                self.intervals.begin();
+            }
             if let Err(failure) = self.look(diag, address, now_ns()) {
                 self.failed += 1;
                 self.last_failure = Some(failure);
@@ -120,8 +135,9 @@ impl Sampled {
             if stopped {
                 return Ok(self);
             }
-            if let Some(interval) = pace.looked(own_cpu_ns) {
-                ticker.start(now_ns(), interval).map_err(|errno| ObserverError::Timer(errno.into()))?;
+            let at_ns = now_ns();
+            if let Some(interval) = pace.looked(at_ns, || meter.read()) {
+                ticker.start(at_ns, interval).map_err(|errno| ObserverError::Timer(errno.into()))?;
             }
         }
     }

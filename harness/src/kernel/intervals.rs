@@ -15,6 +15,11 @@ pub(super) struct Intervals {
 }
 
 impl Intervals {
+    /// Forgets all intervals but the one that has begun.
+    pub(super) fn begin(&mut self) {
+        *self = Self { last_ns: self.last_ns, ..Self::default() };
+    }
+
     /// Marks the instant of a look.
     pub(super) fn mark(&mut self, now_ns: u64) {
         if let Some(last_ns) = self.last_ns.replace(now_ns) {
@@ -60,7 +65,11 @@ mod tests {
         for now_ns in [100, 110, 120, 130, 1130] {
             intervals.mark(now_ns);
         }
-        assert_eq!((intervals.max_ns(), intervals.median_ns()), (1000, 10));
+        intervals.begin();
+        for now_ns in [1135, 1140, 1147] {
+            intervals.mark(now_ns);
+        }
+        assert_eq!((intervals.max_ns(), intervals.median_ns()), (7, 5), "of those since then");
         assert_eq!(Intervals::default().median_ns(), 0);
     }
 

@@ -3,7 +3,7 @@
 //! [`Connection`].
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use holdline_model::record::{ClientRecord, Outcome};
 use holdline_model::said::escaped;
 use holdline_model::scenario::{self, Load};
 use holdline_model::secrets::Secrets;
+use holdline_model::tls::TlsFailure;
 use holdline_model::wire::{Address, Ask, HttpScript, Protocol, ProxyVersion, Script, asker};
 use nix::errno::Errno;
 use tokio::io::Interest;
@@ -23,18 +24,21 @@ use tokio::time::timeout;
 use super::connection::{Connection, End, SCRATCH_BYTES, Step};
 use super::deadlines::Limit;
 use super::errno::{At, outcome_of};
-use super::proxied::{Proxied, V1, V2};
+use super::proxied::{Behind, V1, V2};
 use super::socket::Route;
 use super::talk::Manner;
-use super::transport::{Plain, Transport};
+use super::tls::Secured;
+use super::transport::{Bare, Carrier, Transport};
 use super::{LoadError, no_route};
+use crate::tls::{TlsClient, describe};
 use crate::waitable::waitable;
+
+mod kept;
+
+use kept::{Came, Kept};
 
 /// How often a client that waits for room in a Unix server's accept queue calls `connect` again.
 const ROOM_RETRY: Duration = Duration::from_millis(1);
-
-/// The most bytes of a reply that are kept: its head, and the line that names who answers.
-const KEPT_BYTES_MAX: usize = 4096;
 
 /// Asks a service, one request after the other, as the attempts of a load would.
 #[derive(Debug)]
@@ -48,8 +52,23 @@ pub struct Asker {
     proxy: Option<ProxyVersion>,
     timeouts: scenario::Timeouts,
     deadline_ns: u64,
+    /// How it speaks TLS; `None`: it does not.
+    tls: Option<TlsClient>,
     /// How often it has asked.
     asked: AtomicU32,
+}
+
+/// Another way to ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Over TLS.
+    OverTls,
+    /// Without TLS.
+    WithoutTls,
+    /// Behind a header of the PROXY protocol.
+    BehindHeader,
+    /// Without that.
+    WithoutHeader,
 }
 
 /// A request that was made, and what came of it.
@@ -88,6 +107,7 @@ impl Asker {
             proxy: load.proxy,
             timeouts: load.timeouts,
             deadline_ns: load.deadline_ns,
+            tls: None,
             asked: AtomicU32::new(0),
         })
     }
@@ -100,6 +120,44 @@ impl Asker {
             self.script = Arc::new(Script::Http(Box::new(HttpScript::get(path))));
         }
         self
+    }
+
+    /// Asks over TLS.
+    #[must_use]
+    pub fn over(mut self, tls: Option<TlsClient>) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// The same in other ways, to see whether it was the wrong way to ask: over TLS where it asks without, whatever the
+    /// certificate, behind a header of the PROXY protocol where it sends none, and the other way round.
+    #[must_use]
+    pub fn otherwise(&self) -> Vec<(Way, Self)> {
+        let mut ways = Vec::new();
+        match &self.tls {
+            Some(_) => ways.push((Way::WithoutTls, Self { tls: None, ..self.copy() })),
+            None => {
+                let tls = TlsClient::of_any().ok();
+                ways.extend(tls.map(|tls| (Way::OverTls, Self { tls: Some(tls), ..self.copy() })));
+            }
+        }
+        match self.proxy {
+            Some(_) => ways.push((Way::WithoutHeader, Self { proxy: None, ..self.copy() })),
+            None => ways.extend([ProxyVersion::V1, ProxyVersion::V2].map(|version| {
+                let proxy = Some(version);
+                (Way::BehindHeader, Self { proxy, ..self.copy() })
+            })),
+        }
+        ways
+    }
+
+    /// The same asker, which has asked as often.
+    fn copy(&self) -> Self {
+        let asked = AtomicU32::new(self.asked.load(Ordering::Relaxed));
+        let (script, secrets) = (Arc::clone(&self.script), Arc::clone(&self.secrets));
+        let tls = self.tls.clone();
+        let Self { route, protocol, connection, proxy, timeouts, deadline_ns, .. } = *self;
+        Self { route, protocol, script, secrets, connection, proxy, timeouts, deadline_ns, tls, asked }
     }
 
     /// Shows nothing of these, in words or in answers.
@@ -132,48 +190,64 @@ impl Asker {
     /// Asks once. It takes no longer than the load's time-outs allow an attempt; dropped before, the
     /// connection is closed.
     pub async fn ask(&self) -> Asked {
-        let client = asker(self.asked.fetch_add(1, Ordering::Relaxed));
-        let began_ns = now_ns();
-        let (end, reply) = match self.proxy {
-            None => self.ask_over::<Plain>(client, began_ns).await,
-            Some(ProxyVersion::V1) => self.ask_over::<Proxied<V1, Plain>>(client, began_ns).await,
-            Some(ProxyVersion::V2) => self.ask_over::<Proxied<V2, Plain>>(client, began_ns).await,
-        };
-        let waited_ns = end.at_ns.saturating_sub(began_ns);
-        let answer = self.answer(end.outcome, waited_ns, &reply);
-        let names_itself = answer.is_served() && *self.script == Script::Squares;
-        let pid = if names_itself { pid_in(&reply) } else { None };
-        Asked { began_ns, answer, pid }
-    }
-
-    async fn ask_over<T: Transport>(&self, client: u32, began_ns: u64) -> (End, Vec<u8>) {
-        match self.open::<T>(client, began_ns) {
-            Ok(connection) => self.follow(connection, client, began_ns).await,
-            Err(errno) => (End::now(outcome_of(errno, At::Socket)), Vec::new()),
+        match &self.tls {
+            None => self.ask_over(Bare).await,
+            Some(tls) => self.ask_over(Secured(tls.clone())).await,
         }
     }
 
-    fn open<T: Transport>(&self, client: u32, began_ns: u64) -> Result<Connection<Kept<T>>, Errno> {
+    async fn ask_over(&self, carrier: impl Carrier) -> Asked {
+        let client = asker(self.asked.fetch_add(1, Ordering::Relaxed));
+        let began_ns = now_ns();
+        let (end, came) = match self.proxy {
+            None => self.ask_by(carrier, client, began_ns).await,
+            Some(ProxyVersion::V1) => self.ask_by(Behind::<V1, _>::header(carrier), client, began_ns).await,
+            Some(ProxyVersion::V2) => self.ask_by(Behind::<V2, _>::header(carrier), client, began_ns).await,
+        };
+        let waited_ns = end.at_ns.saturating_sub(began_ns);
+        let answer = self.answer(end.outcome, waited_ns, &came);
+        let names_itself = answer.is_served() && *self.script == Script::Squares;
+        let pid = if names_itself { pid_in(&came.reply) } else { None };
+        Asked { began_ns, answer, pid }
+    }
+
+    async fn ask_by(&self, carrier: impl Carrier, client: u32, began_ns: u64) -> (End, Came) {
+        match self.open(&carrier, client, began_ns) {
+            Ok(connection) => self.follow(connection, client, began_ns).await,
+            Err(errno) => (End::now(outcome_of(errno, At::Socket)), Came::default()),
+        }
+    }
+
+    fn open<C: Carrier>(
+        &self,
+        carrier: &C,
+        client: u32,
+        began_ns: u64,
+    ) -> Result<Connection<Kept<C::Over>>, Errno> {
         let socket = self.route.open(client)?;
         let manner = Manner::new(self.protocol, &self.script, self.connection);
         let talk = manner.talk(client, began_ns, None, Vec::new());
-        Ok(Connection::new(socket, client, talk, Vec::new()))
+        Ok(Connection::new(Kept::over(carrier.over(socket)), client, talk, Vec::new()))
     }
 
-    /// Follows a connection to its outcome. What came of a reply is returned, too.
+    /// Follows a connection to its outcome. What came is returned, too.
     async fn follow<T: Transport>(
         &self,
         mut connection: Connection<Kept<T>>,
         client: u32,
         began_ns: u64,
-    ) -> (End, Vec<u8>) {
+    ) -> (End, Came) {
         let mut record = ClientRecord::planned(client, began_ns, false);
         let mut scratch = [0; SCRATCH_BYTES];
         let mut step = connection.begin(&self.route, &mut record, false);
         let mut socket = None;
         loop {
             match step {
-                Step::Ended(end) => return (end, connection.transport().kept.clone()),
+                Step::Ended(end) => {
+                    let came = Came::over(connection.transport());
+                    connection.close();
+                    return (end, came);
+                }
                 Step::Yield => {
                     step = connection.advance(&self.route, &mut record, &mut scratch);
                     continue;
@@ -207,8 +281,8 @@ impl Asker {
         holds.map(|(_, after_ns)| started_ns.saturating_add(*after_ns)).min().unwrap_or(started_ns)
     }
 
-    fn answer(&self, outcome: Outcome, waited_ns: u64, reply: &[u8]) -> Answer {
-        let said = first_bytes(&self.secrets.hidden(reply, true));
+    fn answer(&self, outcome: Outcome, waited_ns: u64, came: &Came) -> Answer {
+        let said = first_bytes(&self.secrets.hidden(&came.reply, true));
         match outcome {
             Outcome::Replied | Outcome::ClosedIdle if waited_ns > self.deadline_ns => {
                 Answer::Late { waited_ns }
@@ -221,6 +295,15 @@ impl Asker {
             }
             Outcome::Refused => Answer::Refused,
             Outcome::NoPath => Answer::NoPath,
+            Outcome::Tls(failure) => Answer::Tls {
+                failure,
+                certificate: came.certificate.as_deref().map(|der| Box::new(describe(der))),
+                said: if failure == TlsFailure::NotTls {
+                    first_bytes(&self.secrets.hidden(came.first.as_bytes(), true))
+                } else {
+                    String::new()
+                },
+            },
             Outcome::TimedOut(stage) => Answer::TimedOut { stage, waited_ns },
             Outcome::NotSent(what) => Answer::NotAsked { cause: NotAsked::Lacks(what) },
             Outcome::Errno(errno, _) => Answer::NotAsked { cause: NotAsked::Errno(errno) },
@@ -252,50 +335,6 @@ async fn something<T: Transport>(
 
 fn errno_of(error: &io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or_default())
-}
-
-/// A transport that keeps the first bytes that it has received.
-#[derive(Debug)]
-struct Kept<T> {
-    transport: T,
-    kept: Vec<u8>,
-}
-
-impl<T: AsFd> AsFd for Kept<T> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.transport.as_fd()
-    }
-}
-
-impl<T: Transport> Transport for Kept<T> {
-    const SENDS_BY_ITSELF: bool = T::SENDS_BY_ITSELF;
-
-    fn over(socket: OwnedFd) -> Self {
-        Self { transport: T::over(socket), kept: Vec::new() }
-    }
-
-    fn greet(&mut self) -> Result<(), Errno> {
-        self.transport.greet()
-    }
-
-    fn send(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
-        self.transport.send(bytes)
-    }
-
-    fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, Errno> {
-        let count = self.transport.receive(buffer)?;
-        let room = KEPT_BYTES_MAX.saturating_sub(self.kept.len());
-        self.kept.extend_from_slice(&buffer[..count.min(room)]);
-        Ok(count)
-    }
-
-    fn peek(&mut self) -> Result<usize, Errno> {
-        self.transport.peek()
-    }
-
-    fn half_close(&mut self) {
-        self.transport.half_close();
-    }
 }
 
 #[cfg(test)]

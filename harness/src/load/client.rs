@@ -1,6 +1,7 @@
 //! The load client's loop: who begins, who goes on, whose time is up, and when to wake next.
 
 use std::collections::VecDeque;
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 
 use holdline_contract::clock::now_ns;
@@ -21,7 +22,7 @@ use super::room::Room;
 use super::slab::{Slab, Token};
 use super::socket::Route;
 use super::talk::{Manner, Talk};
-use super::transport::Transport;
+use super::transport::{Carrier, Transport};
 use super::{Hooks, LoadError, LoadPlan, Progress, STOP_GRACE_NS, StopFlag, hold_ns, no_route};
 
 mod reuse;
@@ -37,7 +38,8 @@ const TIMER_TOKEN: u64 = u64::MAX;
 const STOP_TOKEN: u64 = u64::MAX - 1;
 
 /// A load client at work, over one transport.
-pub(super) struct Client<'a, H, T> {
+pub(super) struct Client<'a, H, C: Carrier> {
+    carrier: C,
     hooks: &'a mut H,
     progress: &'a Progress,
     stop: &'a StopFlag,
@@ -48,7 +50,7 @@ pub(super) struct Client<'a, H, T> {
     pacer: Pacer<'a>,
     epoll: Epoll,
     timer: Timer,
-    connections: Slab<Connection<T>>,
+    connections: Slab<Connection<C::Over>>,
     room: Room,
     deadlines: Deadlines,
     pauses: Pauses,
@@ -65,9 +67,10 @@ pub(super) struct Client<'a, H, T> {
     scratch: Box<[u8; SCRATCH_BYTES]>,
 }
 
-impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
+impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
     pub(super) fn new(
         plan: &'a LoadPlan,
+        carrier: C,
         start_ns: u64,
         hooks: &'a mut H,
         progress: &'a Progress,
@@ -82,6 +85,7 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
         epoll.add(stop, EpollEvent::new(edge, STOP_TOKEN)).map_err(setup("stop flag"))?;
         let pacer = Pacer::new(&plan.schedule, start_ns).at_most(plan.attempts_max());
         Ok(Self {
+            carrier,
             hooks,
             progress,
             stop,
@@ -163,7 +167,7 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
             bits => {
                 let token = Token::from_bits(bits);
                 let is_over = event.events().intersects(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP);
-                if self.proceed(token) && is_over {
+                if self.proceed(token) && (is_over || C::Over::LAYERED) {
                     // The close came along with the reply, so that no other event will tell of it.
                     self.proceed(token);
                 }
@@ -211,7 +215,7 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
         match self.route.open(attempt).and_then(|socket| self.share.keep(socket)) {
             Ok(socket) => {
                 let reply = self.room.for_reply();
-                self.launch(Connection::new(socket, attempt, talk, reply));
+                self.launch(Connection::new(self.carrier.over(socket), attempt, talk, reply));
             }
             Err(errno) => {
                 self.room.take_back_request(talk.into_head());
@@ -221,7 +225,7 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
     }
 
     /// First come, first served: an attempt does not overtake those that wait for room.
-    fn launch(&mut self, mut connection: Connection<T>) {
+    fn launch(&mut self, mut connection: Connection<C::Over>) {
         self.connect_waiting();
         let queues = !self.waiting_for_room.is_empty();
         self.in_flight += 1;
@@ -293,7 +297,7 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
             let started_ns = self.connections.get(token).map_or(0, Connection::started_ns);
             // What came in time counts, even if its event has not been handled yet.
             self.hear_out(token);
-            let is_overdue = |it: &&Connection<T>| it.is_subject_to(limit, started_ns);
+            let is_overdue = |it: &&Connection<C::Over>| it.is_subject_to(limit, started_ns);
             if let Some(connection) = self.connections.get(token).filter(is_overdue) {
                 show_overdue(self.hooks, connection);
                 let end = connection.timed_out();
@@ -379,6 +383,12 @@ impl<'a, H: Hooks, T: Transport> Client<'a, H, T> {
                     && let Some(said) = self.hooks.said()
                 {
                     self.records[attempt as usize].said = said.keep(&connection.said());
+                }
+                if let Some(shown) = connection.transport().shown() {
+                    let kept = |shown: &[u8]| self.hooks.certificates()?.keep(shown);
+                    let record = &mut self.records[attempt as usize];
+                    (record.certificate, record.resumed) =
+                        (shown.certificate.and_then(kept), shown.is_resumed);
                 }
                 // Likewise, there is no waiting for a close that nobody would notice.
                 let stays = end.lingers || connection.is_idle_in_pool();

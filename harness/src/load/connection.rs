@@ -3,9 +3,9 @@
 //! A connection does as much as it can without waiting and then says what it waits for. It stamps
 //! its instants where they happen, knows nothing of schedules and time-outs, and is driven from
 //! outside. What is said on it is the business of [`talk`](super::talk); here it connects and sends,
-//! in [`reading`] it hears the reply and the end.
+//! in [`greeting`] it does what comes before the first request, in [`reading`] it hears the reply and the end.
 
-use std::os::fd::OwnedFd;
+use std::ops::ControlFlow;
 
 use holdline_contract::clock::now_ns;
 use holdline_model::record::{
@@ -22,10 +22,11 @@ use super::errno::At;
 use super::pauses::Pause;
 use super::slab::Token;
 use super::socket::{self, Route};
-use super::talk::{Silence, Talk};
+use super::talk::Talk;
 use super::transport::Transport;
 
 mod ends;
+mod greeting;
 mod reading;
 mod reuse;
 mod step;
@@ -83,8 +84,10 @@ pub(super) struct Connection<T> {
 enum Phase {
     /// Unix only: room in the server's accept queue, to call `connect` again.
     Room,
-    /// The end of the handshake: of TCP's, and of the transport's if it has one.
+    /// The end of TCP's handshake.
     Handshake,
+    /// The end of the handshake of a transport that has one.
+    Greeting,
     /// The reply.
     Reply,
     /// The end of a pause of its own.
@@ -98,12 +101,12 @@ enum Phase {
 }
 
 impl<T: Transport> Connection<T> {
-    /// An attempt that is to be made over this socket, begun by [`Self::begin`]. `reply` gives the room
+    /// An attempt that is to be made over this transport, begun by [`Self::begin`]. `reply` gives the room
     /// to keep replies in.
-    pub(super) fn new(socket: OwnedFd, attempt: u32, talk: Talk, reply: Vec<u8>) -> Self {
+    pub(super) fn new(transport: T, attempt: u32, talk: Talk, reply: Vec<u8>) -> Self {
         Self {
             attempt,
-            transport: T::over(socket),
+            transport,
             talk,
             started_ns: 0,
             phase: Phase::Room,
@@ -126,7 +129,8 @@ impl<T: Transport> Connection<T> {
     }
 
     /// Closes the socket, and gives back the room for requests and that for replies.
-    pub(super) fn close(self) -> (Vec<u8>, Vec<u8>) {
+    pub(super) fn close(mut self) -> (Vec<u8>, Vec<u8>) {
+        self.transport.part();
         (self.talk.into_head(), self.reply)
     }
 
@@ -209,19 +213,20 @@ impl<T: Transport> Connection<T> {
     }
 
     pub(super) fn is_connected(&self) -> bool {
-        matches!(self.phase, Phase::Reply | Phase::Pause(_) | Phase::Silence | Phase::Close | Phase::Idle)
+        !matches!(self.phase, Phase::Room | Phase::Handshake)
     }
 
-    /// How many bytes of the request in hand are sent.
+    /// How many bytes of the request in hand are sent, as the kernel counts them.
     pub(super) fn sent(&self) -> u64 {
-        self.sent_bytes as u64
+        self.transport.sent(self.sent_bytes as u64)
     }
 
     /// The first bytes of a reply that was not the answer, or not complete.
     pub(super) fn said(&self) -> Excerpt {
-        match self.rest {
-            Some(_) => Excerpt::of(&self.reply),
-            None => self.talk.excerpt(&self.reply),
+        match (self.rest, self.transport.first()) {
+            (None, Some(first)) if self.reply.is_empty() => first,
+            (Some(_), _) => Excerpt::of(&self.reply),
+            (None, _) => self.talk.excerpt(&self.reply),
         }
     }
 
@@ -275,7 +280,7 @@ impl<T: Transport> Connection<T> {
         let read = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
         // Of a session, or of a pool, there is more to send later.
         let is_last = self.talk.is_last() && self.talk.pool().is_none();
-        let is_all_sent = self.is_sent && is_last && !T::SENDS_BY_ITSELF;
+        let is_all_sent = self.is_sent && is_last && !T::LAYERED;
         let interest = if is_all_sent { read } else { read | EpollFlags::EPOLLOUT };
         epoll.add(&self.transport, EpollEvent::new(interest, token.to_bits()))?;
         self.is_registered = true;
@@ -302,6 +307,7 @@ impl<T: Transport> Connection<T> {
     fn at(&self) -> At {
         match self.phase {
             Phase::Room | Phase::Handshake => At::Connect,
+            Phase::Greeting => At::Tls,
             _ if self.reply.is_empty() && !self.talk.has_turned() => At::FirstByte,
             _ => At::Reply,
         }
@@ -337,12 +343,17 @@ impl<T: Transport> Connection<T> {
             if route.is_tcp() && now_ns.saturating_sub(self.started_ns) >= SUSPICIOUS_HANDSHAKE_NS {
                 record.syn_retransmits = socket::retransmits(&self.transport);
             }
-            if let Some(silence) = self.talk.silence() {
+            if let Some(silence) = self.talk.silence().filter(|_| !T::GREETS) {
                 return self.fall_silent(silence, route, record);
             }
         }
-        let greeted = if self.phase == Phase::Handshake { self.transport.greet() } else { Ok(()) };
-        match greeted.and_then(|()| send_of(&self.talk, &mut self.transport, self.sent_bytes)) {
+        if T::GREETS
+            && matches!(self.phase, Phase::Handshake | Phase::Greeting)
+            && let ControlFlow::Break(step) = self.greet(now_ns, record)
+        {
+            return step;
+        }
+        match send_of(&self.talk, &mut self.transport, self.sent_bytes) {
             Err(Errno::EAGAIN) => return None,
             Ok((bytes, is_all)) => {
                 self.sent_bytes += bytes;
@@ -358,44 +369,6 @@ impl<T: Transport> Connection<T> {
             record.connected = stamp(now_ns);
         }
         self.after_sending(now_ns)
-    }
-
-    /// Says nothing once the handshake is over. `None`: it is not, or it is for good.
-    ///
-    /// As nothing is sent that could show it, `connect` is asked once more: it says EALREADY as long as the
-    /// handshake lasts, then once that it has succeeded, or what became of it
-    /// (`__inet_stream_connect` in net/ipv4/af_inet.c).
-    fn fall_silent(&mut self, silence: Silence, route: &Route, record: &mut ClientRecord) -> Option<Step> {
-        let result = if route.is_tcp() { route.connect(&self.transport) } else { Ok(()) };
-        match result {
-            Ok(()) | Err(Errno::EISCONN) => {}
-            Err(Errno::EALREADY | Errno::EINPROGRESS) => return None,
-            // The handshake was over, and the server has reset since.
-            Err(Errno::ECONNRESET | Errno::EPIPE) => self.send_error = Some(Errno::ECONNRESET),
-            Err(errno) => return Some(self.end_by(errno)),
-        }
-        // A proxy that passes a connection on says at once whose it is, whatever its client does.
-        match self.transport.greet() {
-            Ok(()) => {}
-            Err(Errno::EAGAIN) => return None,
-            Err(Errno::ECONNRESET | Errno::EPIPE) => self.send_error = Some(Errno::ECONNRESET),
-            Err(errno) => return Some(self.end_by(errno)),
-        }
-        let now_ns = now_ns();
-        record.connected = stamp(now_ns);
-        match silence {
-            Silence::ToTheEnd => self.phase = Phase::Silence,
-            Silence::ToListen => {
-                self.phase = Phase::Reply;
-                self.is_sent = true;
-            }
-            Silence::For(_) if self.send_error.is_some() => self.phase = Phase::Reply,
-            Silence::For(length_ns) => {
-                self.phase = Phase::Pause(Pause::Connecting);
-                return Some(Step::Pause(Pause::Connecting, now_ns.saturating_add(length_ns)));
-            }
-        }
-        None
     }
 
     /// What it does behind what it has sent: ends its side, or pauses.

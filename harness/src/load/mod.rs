@@ -18,6 +18,13 @@
 //! - A time-out is declared after the socket was asked once more, so that the client's own lateness
 //!   cannot turn an answer into a time-out.
 //!
+//! # TLS
+//!
+//! Over TLS, an attempt is connected when its socket is; then comes the handshake, whose end has a stamp of its own.
+//! A client that asks for nothing makes the handshake all the same. Time-outs for the first byte hold for the
+//! handshake as well. A stream that ends without the server having said so cuts a reply short of which nothing else
+//! tells the end (RFC 9112, section 9.8). Certificates that servers show are kept once each.
+//!
 //! # Sessions, and slow clients
 //!
 //! An attempt is one connection, whatever it carries. In a session each request waits for the reply to
@@ -74,6 +81,7 @@ mod room;
 mod slab;
 mod socket;
 mod talk;
+mod tls;
 mod transport;
 
 use std::os::fd::BorrowedFd;
@@ -84,13 +92,15 @@ use holdline_model::arrivals::Schedule;
 use holdline_model::record::{ClientRecord, RequestRecord};
 use holdline_model::said::Said;
 use holdline_model::scenario::{Connection, Timeouts, Until};
+use holdline_model::tls::Certificates;
 use holdline_model::wire::{ATTEMPTS_MAX, Address, Clients, Poison, Protocol, ProxyVersion, Script};
 use nix::errno::Errno;
 
-pub use self::ask::{Asked, Asker};
+pub use self::ask::{Asked, Asker, Way};
 pub use self::control::{Progress, StopFlag};
 pub use self::descriptors::{DESCRIPTORS_MIN, check_nofile, raise_nofile};
 pub use self::socket::v6_spread_available;
+use crate::tls::TlsClient;
 
 /// How long a stopped load waits for the attempts in flight.
 pub const STOP_GRACE_NS: u64 = 250_000_000;
@@ -121,6 +131,8 @@ pub struct LoadPlan {
     pub proxy: Option<ProxyVersion>,
     /// What an attempt does with its connection.
     pub connection: Connection,
+    /// How TLS is spoken beneath; `None`: it is not.
+    pub tls: Option<TlsClient>,
 }
 
 /// What the rest of the trial does along with the load. Called on the load client's thread, so that
@@ -150,6 +162,11 @@ pub trait Hooks {
 
     /// Where first bytes of replies that were not the answer are kept; `None`: nowhere.
     fn said(&mut self) -> Option<&mut Said> {
+        None
+    }
+
+    /// Where certificates are kept that servers show; `None`: nowhere.
+    fn certificates(&mut self) -> Option<&mut Certificates> {
         None
     }
 
@@ -230,16 +247,32 @@ pub fn run(
 ) -> Result<Vec<ClientRecord>, LoadError> {
     plan.validate()?;
     let _slack = clock::LeastSlack::set();
+    match &plan.tls {
+        None => run_over(transport::Bare, plan, start_ns, hooks, progress, stop),
+        Some(tls) => run_over(tls::Secured(tls.clone()), plan, start_ns, hooks, progress, stop),
+    }
+}
+
+/// The same over what carries the bytes, behind a header where the plan says so.
+fn run_over<H: Hooks>(
+    carrier: impl transport::Carrier,
+    plan: &LoadPlan,
+    start_ns: u64,
+    hooks: &mut H,
+    progress: &Progress,
+    stop: &StopFlag,
+) -> Result<Vec<ClientRecord>, LoadError> {
     use client::Client;
-    use proxied::{Proxied, V1, V2};
-    use transport::Plain;
+    use proxied::{Behind, V1, V2};
     match plan.proxy {
-        None => Client::<_, Plain>::new(plan, start_ns, hooks, progress, stop)?.run(),
+        None => Client::new(plan, carrier, start_ns, hooks, progress, stop)?.run(),
         Some(ProxyVersion::V1) => {
-            Client::<_, Proxied<V1, Plain>>::new(plan, start_ns, hooks, progress, stop)?.run()
+            let carrier = Behind::<V1, _>::header(carrier);
+            Client::new(plan, carrier, start_ns, hooks, progress, stop)?.run()
         }
         Some(ProxyVersion::V2) => {
-            Client::<_, Proxied<V2, Plain>>::new(plan, start_ns, hooks, progress, stop)?.run()
+            let carrier = Behind::<V2, _>::header(carrier);
+            Client::new(plan, carrier, start_ns, hooks, progress, stop)?.run()
         }
     }
 }

@@ -6,11 +6,12 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-use holdline_model::wire::{Ends, ProxyHeader, ProxyVersion};
+use holdline_model::wire::{Ends, Excerpt, ProxyHeader, ProxyVersion};
 use nix::errno::Errno;
-use nix::sys::socket::{SockaddrStorage, getpeername, getsockname, setsockopt, sockopt};
+use nix::sys::socket::{SockaddrStorage, getpeername, getsockname};
 
-use super::transport::Transport;
+use super::socket;
+use super::transport::{Broken, Carrier, Greeting, Shown, Transport};
 
 /// Length of `sun_path`, in bytes.
 const UNIX_BYTES: usize = 108;
@@ -21,11 +22,11 @@ pub(super) trait Speaks: fmt::Debug {
 }
 
 /// Version 1.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct V1;
 
 /// Version 2.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct V2;
 
 impl Speaks for V1 {
@@ -34,6 +35,30 @@ impl Speaks for V1 {
 
 impl Speaks for V2 {
     const VERSION: ProxyVersion = ProxyVersion::V2;
+}
+
+/// Carries behind a header of the PROXY protocol.
+#[derive(Debug, Clone)]
+pub(super) struct Behind<V, C> {
+    carrier: C,
+    version: PhantomData<V>,
+}
+
+impl<V, C> Behind<V, C> {
+    pub(super) fn header(carrier: C) -> Self {
+        Self { carrier, version: PhantomData }
+    }
+}
+
+impl<V: Speaks, C: Carrier> Carrier for Behind<V, C> {
+    type Over = Proxied<V, C::Over>;
+
+    fn over(&self, socket: OwnedFd) -> Self::Over {
+        // What is sent behind the header must not wait for the header's acknowledgement.
+        socket::send_at_once(&socket);
+        let transport = self.carrier.over(socket);
+        Proxied { transport, sent: 0, is_greeted: false, version: PhantomData }
+    }
 }
 
 /// Another transport behind a header of the PROXY protocol.
@@ -53,24 +78,22 @@ impl<V, T: AsFd> AsFd for Proxied<V, T> {
 }
 
 impl<V: Speaks, T: Transport> Transport for Proxied<V, T> {
-    const SENDS_BY_ITSELF: bool = T::SENDS_BY_ITSELF;
+    const GREETS: bool = true;
+    const LAYERED: bool = T::LAYERED;
 
-    fn over(socket: OwnedFd) -> Self {
-        // What is sent behind the header must not wait for the header's acknowledgement. It is an option of TCP alone.
-        let _ = setsockopt(&socket, sockopt::TcpNoDelay, &true);
-        Self { transport: T::over(socket), sent: 0, is_greeted: false, version: PhantomData }
-    }
-
-    fn greet(&mut self) -> Result<(), Errno> {
+    fn greet(&mut self) -> Result<Greeting, Errno> {
         if !self.is_greeted {
             // Only a connected socket knows both of its ends; of one that is not yet, they are asked for anew.
             let header = match header(self.transport.as_fd(), V::VERSION) {
                 // Sending nothing says what became of `connect`.
-                Err(Errno::ENOTCONN) => return self.transport.send(&[]).and(Err(Errno::EAGAIN)),
+                Err(Errno::ENOTCONN) => {
+                    return socket::send_some(&self.transport, &[]).and(Err(Errno::EAGAIN));
+                }
                 header => header?,
             };
+            // It stands before whatever the transport beneath makes of what is sent.
             while self.sent < header.as_bytes().len() {
-                self.sent += self.transport.send(&header.as_bytes()[self.sent..])?;
+                self.sent += socket::send_some(&self.transport, &header.as_bytes()[self.sent..])?;
             }
             self.is_greeted = true;
         }
@@ -91,6 +114,30 @@ impl<V: Speaks, T: Transport> Transport for Proxied<V, T> {
 
     fn half_close(&mut self) {
         self.transport.half_close();
+    }
+
+    fn part(&mut self) {
+        self.transport.part();
+    }
+
+    fn broken(&self) -> Option<Broken> {
+        self.transport.broken()
+    }
+
+    fn ended_in_full(&self) -> bool {
+        self.transport.ended_in_full()
+    }
+
+    fn sent(&self, of_request: u64) -> u64 {
+        self.transport.sent(of_request)
+    }
+
+    fn first(&self) -> Option<Excerpt> {
+        self.transport.first()
+    }
+
+    fn shown(&self) -> Option<Shown<'_>> {
+        self.transport.shown()
     }
 }
 

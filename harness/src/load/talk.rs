@@ -36,6 +36,8 @@ pub(super) struct Talk {
     ask: Ask,
     /// The request in hand as it is sent, but for its body.
     head: Vec<u8>,
+    /// How much of that is the first of several requests that are sent at once, in bytes.
+    first_bytes: usize,
     /// The number of the request in hand, as it stands in a body of the script.
     number: Number,
     /// Whether the end of the request is held back.
@@ -107,6 +109,7 @@ impl Manner {
                 body_bytes: connection.body_bytes,
             },
             head,
+            first_bytes: 0,
             number: Number::new(0),
             holds: poison.is_some() && !self.script.has_poison(),
             is_held_back: false,
@@ -122,12 +125,14 @@ impl Manner {
 }
 
 impl Talk {
-    /// Encodes the request in hand; in a pipeline, all.
+    /// Encodes the request in hand; in a pipeline all, whose bodies are short enough to stand with their heads
+    /// ([`Script::may_be_sent_at_once`]).
     fn encode(&mut self) {
         self.ask.keeps = !self.is_last() || self.pool().is_some();
         self.number = self.ask.number();
         self.head.clear();
         self.manner.protocol.encode(&self.ask, &self.manner.script, &mut self.head);
+        self.first_bytes = self.head.len();
         if self.is_pipelined() {
             let requests = self.manner.connection.requests;
             for exchange in 1..requests {
@@ -225,7 +230,9 @@ impl Talk {
         if send_pause_ns > 0 && !self.has_paused[Pause::Sending as usize] {
             return Some(Halt { at: self.bytes() / 2, pause: Pause::Sending, length_ns: send_pause_ns });
         }
-        let at = self.bytes().checked_sub(1).filter(|_| self.holds)?;
+        // Of requests that are sent at once, it is the first that is held back.
+        let bytes = if self.is_pipelined() { self.first_bytes } else { self.bytes() };
+        let at = bytes.checked_sub(1).filter(|_| self.holds)?;
         Some(Halt { at, pause: Pause::Holding, length_ns: self.manner.hold_ns })
     }
 

@@ -6,23 +6,63 @@
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use holdline_model::tls::TlsFailure;
+use holdline_model::wire::Excerpt;
 use nix::errno::Errno;
 
 use super::socket;
 
-/// Carries the bytes of one connection, without blocking: EAGAIN means that nothing can be done until
-/// the socket is readable or writable, whichever the transport waits for. It allocates nothing for each
-/// call.
-pub(super) trait Transport: AsFd + fmt::Debug {
-    /// Whether it may have to send at any time, also when nothing is left to be sent of a request.
-    const SENDS_BY_ITSELF: bool;
+/// Makes transports.
+pub(super) trait Carrier {
+    /// What it makes.
+    type Over: Transport;
 
     /// Carries over this socket, which is not connected yet.
-    fn over(socket: OwnedFd) -> Self;
+    fn over(&self, socket: OwnedFd) -> Self::Over;
+}
+
+/// How far a transport has got with what comes between the connection and the first request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Greeting {
+    /// The socket is connected, and the rest goes on.
+    UnderWay,
+    /// It is over.
+    Over,
+}
+
+/// What a transport's own protocol broke on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Broken {
+    /// On what the server said, or on what it showed.
+    Theirs(TlsFailure),
+    /// On this side.
+    Ours,
+}
+
+/// What a server showed in the handshake of a transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shown<'a> {
+    /// Its certificate (DER).
+    pub(super) certificate: Option<&'a [u8]>,
+    /// Whether an earlier handshake was resumed, in which nothing is shown.
+    pub(super) is_resumed: bool,
+}
+
+/// Carries the bytes of one connection, without blocking: EAGAIN means that nothing can be done until
+/// the socket is readable or writable, whichever the transport waits for. EPROTO means that its own protocol
+/// broke, as [`Transport::broken`] says. Plain sockets allocate nothing for any call.
+pub(super) trait Transport: AsFd + fmt::Debug {
+    /// Whether something comes between the connection and the first request.
+    const GREETS: bool;
+
+    /// Whether it lies on top of the socket: so it may have to send at any time, also when nothing is left to be
+    /// sent of a request, and may hold what the socket does not report any more.
+    const LAYERED: bool;
 
     /// Does what comes between the connection and the first request. Called again, whenever the socket
-    /// reports something, until it is done.
-    fn greet(&mut self) -> Result<(), Errno>;
+    /// reports something, until it is over. EAGAIN: the socket is not even connected yet. Of a transport that does
+    /// not greet it is over at once, connected or not.
+    fn greet(&mut self) -> Result<Greeting, Errno>;
 
     /// Sends some of `bytes`: how many.
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Errno>;
@@ -35,6 +75,47 @@ pub(super) trait Transport: AsFd + fmt::Debug {
 
     /// Ends this side of the connection behind what was sent.
     fn half_close(&mut self);
+
+    /// Takes leave, just before the socket is closed.
+    fn part(&mut self) {}
+
+    /// What its own protocol broke on.
+    fn broken(&self) -> Option<Broken> {
+        None
+    }
+
+    /// Whether the end that was received was said to be one, and is not merely where the stream was cut.
+    fn ended_in_full(&self) -> bool {
+        true
+    }
+
+    /// How many bytes the kernel has taken of the request in hand, of which so many were sent; before there is one,
+    /// of what comes before it.
+    fn sent(&self, of_request: u64) -> u64 {
+        of_request
+    }
+
+    /// The first bytes that came, as they came, where these are not what is received.
+    fn first(&self) -> Option<Excerpt> {
+        None
+    }
+
+    /// What the server showed in its handshake, if there is one.
+    fn shown(&self) -> Option<Shown<'_>> {
+        None
+    }
+}
+
+/// Carries over sockets as they are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bare;
+
+impl Carrier for Bare {
+    type Over = Plain;
+
+    fn over(&self, socket: OwnedFd) -> Plain {
+        Plain(socket)
+    }
 }
 
 /// A socket as it is.
@@ -48,14 +129,11 @@ impl AsFd for Plain {
 }
 
 impl Transport for Plain {
-    const SENDS_BY_ITSELF: bool = false;
+    const GREETS: bool = false;
+    const LAYERED: bool = false;
 
-    fn over(socket: OwnedFd) -> Self {
-        Self(socket)
-    }
-
-    fn greet(&mut self) -> Result<(), Errno> {
-        Ok(())
+    fn greet(&mut self) -> Result<Greeting, Errno> {
+        Ok(Greeting::Over)
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Errno> {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use holdline_model::wire::Address;
 use holdline_model::words::Verb;
 
-use super::{Asks, Do, Service, Subject, quoted, time};
+use super::{Asks, Do, Service, Subject, quoted, time, word};
 
 /// Becomes the command, in its folder (`$1`), with its process id in the trial's (`$2`). The file of a Unix socket
 /// (`$3`) goes first: whoever was killed could not remove it, and it cannot be bound anew.
@@ -92,9 +92,4 @@ impl Subject<'_> {
             self.description(&self.name(), &verbs)
         )
     }
-}
-
-/// A word of a command, in which braces stand for themselves.
-fn word(text: &str) -> String {
-    quoted(&text.replace('{', "{{").replace('}', "}}"))
 }

@@ -1,6 +1,7 @@
 //! What `probe` runs: from a command and what was found of it, or from the address of a service that runs already,
 //! to descriptions and scenarios, made in memory.
 
+mod beside;
 mod description;
 pub mod discover;
 pub mod listeners;
@@ -15,6 +16,8 @@ use holdline_model::wire::Address;
 use holdline_model::words::{Transport, Verb};
 
 pub use self::story::{NOISE, STOPPED, Step, Story};
+
+pub use self::beside::portable;
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +119,11 @@ pub fn remove_socket(path: &Path) {
 /// A TOML basic string (a JSON string is one).
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
+}
+
+/// A word of a command, in which braces stand for themselves.
+fn word(text: &str) -> String {
+    quoted(&text.replace('{', "{{").replace('}', "}}"))
 }
 
 /// A time as files have it.

@@ -8,6 +8,7 @@
 //! The harness knows a process by a [`Pid`]; records, and what is told of processes, hold numbers. Here one
 //! becomes the other.
 
+mod exit;
 mod files;
 mod stat;
 mod threads;
@@ -18,6 +19,7 @@ use std::io;
 
 use nix::unistd::Pid;
 
+pub(crate) use self::exit::exit_of;
 pub(crate) use self::files::{descriptors_max, descriptors_open, has_open, sockets};
 pub(crate) use self::stat::{is_alive, is_stopped, stat};
 pub(crate) use self::threads::{family, threads, tracer};

@@ -9,6 +9,7 @@ use crate::causes::causes;
 use crate::load::LoadError;
 use crate::rundir::RunDirError;
 use crate::sandbox::SandboxError;
+use crate::tls::TlsError;
 
 /// Why a run cannot begin, or did not go on.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,14 @@ pub enum RunError {
     /// A template is missing or wrong.
     #[error(transparent)]
     Template(#[from] TemplateProblem),
+    /// The load client cannot speak TLS as it is told.
+    #[error("{origin}: {error}")]
+    Tls {
+        /// The file that says so.
+        origin: String,
+        /// Why not.
+        error: TlsError,
+    },
     /// A service cannot be asked what it is to be asked.
     #[error(transparent)]
     Request(#[from] RequestProblem),
@@ -53,8 +62,13 @@ pub enum RunError {
         remedy: &'static str,
     },
     /// holdline does not know its own executable.
-    #[error("failed to find holdline's own executable: {0}")]
+    #[error(
+        "failed to find holdline's own executable: {0} (remedy: `mount -t proc proc /proc`, or a container)"
+    )]
     Executable(io::Error),
+    /// There is no `/dev/null`, which whatever is started without input or output needs.
+    #[error("failed to open /dev/null: {0} (remedy: `mknod -m 666 /dev/null c 1 3`, or a container)")]
+    Null(io::Error),
     /// There are too few descriptors for a load.
     #[error("failed to prepare the load client: failed to {0}")]
     Load(#[from] LoadError),

@@ -1,4 +1,6 @@
-//! The limits of this process that would end a run in the middle.
+//! What this process must have for a run, and the limits that would end one in the middle.
+
+use std::fs::File;
 
 use libc::c_int;
 use nix::sys::resource::{Resource, getrlimit};
@@ -10,13 +12,17 @@ use crate::load;
 /// Descriptors that this process has open at the same time, and some to spare. What a trial's load needs
 /// is [`load::check_nofile`]'s to say.
 const DESCRIPTORS: u64 = 40;
+/// What is started without input or output has this instead.
+const NULL: &str = "/dev/null";
 
-/// Whether limits allow a run at all.
+/// Whether limits, and what is mounted, allow a run at all.
 ///
 /// # Errors
 ///
-/// A limit is too low.
+/// A limit is too low, or there is no `/proc` or no `/dev/null`, as in a root with holdline alone in it.
 pub fn check() -> Result<(), RunError> {
+    std::env::current_exe().map_err(RunError::Executable)?;
+    File::options().read(true).write(true).open(NULL).map_err(RunError::Null)?;
     load::check_nofile()?;
     // A limit that cannot be asked for is none.
     let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((u64::MAX, u64::MAX));

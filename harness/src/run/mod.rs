@@ -11,6 +11,7 @@ mod error;
 mod limits;
 mod plan;
 mod record;
+mod recorded;
 mod runner;
 mod sink;
 
@@ -20,5 +21,6 @@ pub use self::limits::check as check_limits;
 pub(crate) use self::limits::survive_file_size_limit;
 pub use self::plan::{Options, Plan, RunRequest};
 pub use self::record::Recorder;
+pub use self::recorded::{Files, PLAN_JSON, RecordedError, read_plan, scenarios_of, supervisors_of};
 pub use self::runner::{Ended, Runner};
 pub use self::sink::{Event, Sink, SinkError};

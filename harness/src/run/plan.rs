@@ -3,15 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use holdline_model::plan::{Partition, RunPlan, TrialPlan};
+use holdline_model::lack::Lack;
+use holdline_model::plan::{Partition, RunPlan, TrialPlan, estimated_ns};
+use holdline_model::planned::places;
+use holdline_model::result::RunResult;
 use holdline_model::scenario::Scenario;
-use holdline_model::supervisor::WorkerKind;
+use holdline_model::supervisor::{Supervisor, WorkerKind};
+use holdline_model::support;
 use holdline_model::wire::Address;
 
 use super::{RunError, limits};
 use crate::catalogue::{self, ScenarioEntry, Source, SupervisorEntry};
 use crate::sandbox::{self, Isolation, IsolationChoice, Notice};
-use crate::trial::TraceSpec;
+use crate::tls::{Folders, TlsClient};
+use crate::trial::{self, TraceSpec};
 
 /// What all trials of a run have in common.
 #[derive(Debug, Clone, Copy, Default)]
@@ -78,6 +83,8 @@ pub struct Plan {
     pub(super) attached: Option<Address>,
     /// So many trials, from the first on, must run for those that follow to be of use.
     pub(super) vital: usize,
+    /// What of it has been measured already.
+    pub(super) so_far: Option<RunResult>,
 }
 
 impl Plan {
@@ -118,6 +125,7 @@ impl Plan {
             traces: BTreeMap::new(),
             attached: None,
             vital: 0,
+            so_far: None,
         })
     }
 
@@ -172,6 +180,7 @@ impl Plan {
             traces: self.traces.clone(),
             attached: self.attached.clone(),
             vital: 0,
+            so_far: None,
         })
     }
 
@@ -199,15 +208,39 @@ impl Plan {
         Self { partition, ..self }
     }
 
+    /// The same plan, of which this has been measured already: these trials do not run again, and the run goes on
+    /// as it began.
+    #[must_use]
+    pub fn resumed(self, so_far: RunResult) -> Self {
+        Self { so_far: Some(so_far), ..self }
+    }
+
     /// The trials, in their order.
     #[must_use]
     pub fn trials(&self) -> &[TrialPlan] {
         &self.trials
     }
 
-    /// The scenario of each trial.
-    pub fn scenarios_of_trials(&self) -> impl Iterator<Item = &Scenario> {
-        self.trials.iter().map(|trial| &self.scenarios[&trial.scenario].scenario)
+    /// The trials that run, with their places in the plan: all that have no result yet.
+    pub fn due(&self) -> impl Iterator<Item = (usize, &TrialPlan)> {
+        let there = self.so_far.as_ref().map(|run| places(&self.trials, &run.trials)).unwrap_or_default();
+        self.trials.iter().enumerate().filter(move |(place, _)| !there.contains(place))
+    }
+
+    /// What a trial lacks, as far as that is known before anything is started: it is then not run.
+    #[must_use]
+    pub fn lack(&self, trial: &TrialPlan) -> Option<Lack> {
+        let scenario = &self.scenarios[&trial.scenario].scenario;
+        lack_known_before(&self.supervisors[&trial.supervisor].supervisor, scenario)
+    }
+
+    /// About how long a trial takes, in nanoseconds: none where it is known that it is not run.
+    #[must_use]
+    pub fn estimated_ns(&self, trial: &TrialPlan) -> u64 {
+        match self.lack(trial) {
+            Some(_) => 0,
+            None => estimated_ns(&self.scenarios[&trial.scenario].scenario),
+        }
     }
 
     /// The same plan, in which system calls are followed in the trials of these scenarios.
@@ -241,6 +274,12 @@ impl Plan {
     }
 }
 
+/// What a supervisor, or this machine, lacks for a scenario, of what is known without starting anything.
+pub(super) fn lack_known_before(supervisor: &Supervisor, scenario: &Scenario) -> Option<Lack> {
+    let is_root = nix::unistd::geteuid().is_root();
+    support::lack(supervisor, scenario, is_root).or_else(|| trial::lack_of_user(scenario))
+}
+
 /// The isolation that can be had. Where not even a process can be, there is no run.
 fn choose(choice: IsolationChoice) -> Result<(Isolation, Option<Notice>), RunError> {
     match sandbox::choose(choice)? {
@@ -270,10 +309,27 @@ fn check(
         }
         if asked.insert((&trial.supervisor, &trial.scenario)) {
             catalogue::check_requests(scenario, supervisor)?;
+            check_tls(supervisor, scenario)?;
         }
         if let Source::Folder(path) = &supervisor.source {
             utf8(path, "the supervisor's folder", "give it another name")?;
         }
+    }
+    Ok(())
+}
+
+/// Reads the files that `[tls]` names, unless the service makes them itself.
+fn check_tls(supervisor: &SupervisorEntry, scenario: &ScenarioEntry) -> Result<(), RunError> {
+    let Some(tls) = support::tls(&supervisor.supervisor, &scenario.scenario) else { return Ok(()) };
+    let (description, embedded) = match &supervisor.source {
+        Source::Folder(folder) => (Some(folder.clone()), None),
+        Source::Embedded(dir) => (None, Some(*dir)),
+    };
+    let folders = Folders { description, embedded, scenario: scenario.folder.clone(), made: None };
+    if folders.hold_all(&tls) {
+        let origin = if scenario.scenario.tls.is_some() { &scenario.origin } else { &supervisor.origin };
+        TlsClient::new(&tls, &[], &folders)
+            .map_err(|error| RunError::Tls { origin: origin.clone(), error })?;
     }
     Ok(())
 }

@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::time::Instant;
 
+use holdline_model::planned::PlanFile;
 use holdline_model::result::RunResult;
 
+use super::recorded::{PLAN_JSON, to_text};
 use super::{Event, Sink, SinkError};
 use crate::rundir::{RunDir, RunDirError};
 
@@ -16,6 +18,8 @@ const SAVE_PAUSE: u32 = 10;
 #[derive(Debug)]
 pub struct Recorder {
     dir: RunDir,
+    /// The plan, where it is to be kept.
+    plan: Option<String>,
     /// When the result is due to be saved again.
     save_due: Instant,
 }
@@ -24,7 +28,13 @@ impl Recorder {
     /// Records in this directory.
     #[must_use]
     pub fn new(dir: RunDir) -> Self {
-        Self { dir, save_due: Instant::now() }
+        Self { dir, plan: None, save_due: Instant::now() }
+    }
+
+    /// Keeps the plan as well, so that the run can be gone on with.
+    #[must_use]
+    pub fn keeping(self, plan: &PlanFile) -> Self {
+        Self { plan: Some(to_text(plan)), ..self }
     }
 
     /// The directory.
@@ -57,6 +67,9 @@ impl Sink for Recorder {
     fn take(&mut self, event: &Event<'_>) -> Result<(), SinkError> {
         match event {
             Event::RunBegan { so_far, .. } => {
+                if let Some(plan) = &self.plan {
+                    self.dir.write(PLAN_JSON, plan.as_bytes())?;
+                }
                 self.save(so_far)?;
                 self.dir.publish()?;
             }

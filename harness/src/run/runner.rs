@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use holdline_model::lack::Lack;
 use holdline_model::plan::TrialPlan;
+use holdline_model::planned::places;
 use holdline_model::reason::Reason;
 use holdline_model::result::{Manifest, RunResult, SCHEMA, TrialResult};
 use holdline_model::summary::{TrialName, not_run};
@@ -12,7 +13,7 @@ use holdline_model::{sampling, support};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::plan::utf8;
+use super::plan::{lack_known_before, utf8};
 use super::{Event, Plan, RunError, Sink};
 use crate::catalogue::{ScenarioEntry, Source, SupervisorEntry};
 use crate::manifest::manifest;
@@ -20,7 +21,7 @@ use crate::receipt;
 use crate::rundir::trial_folder;
 use crate::sandbox::{self, SandboxSpec, WorkFolder};
 use crate::trial::outer;
-use crate::trial::{self, FileText, SourceSpec, TrialSpec};
+use crate::trial::{FileText, SourceSpec, TrialSpec};
 
 /// How a run ended.
 #[derive(Debug)]
@@ -61,18 +62,7 @@ impl<'a> Runner<'a> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
         let sinks = Sinks(RefCell::new(sinks));
-        let planned = u32::try_from(self.plan.trials.len()).unwrap_or(u32::MAX);
-        let mut result = RunResult {
-            schema: SCHEMA.to_owned(),
-            manifest: Manifest {
-                required: self.plan.required.clone(),
-                reference: self.plan.reference.clone(),
-                partition: self.plan.partition.map(|partition| partition.to_string()),
-                ..manifest(self.plan.seed, self.plan.isolation, planned)
-            },
-            complete: false,
-            trials: Vec::new(),
-        };
+        let mut result = self.begun();
         let began = Event::RunBegan { so_far: &result, notice: self.plan.notice() };
         sinks.tell(&began)?;
         let interrupted = runtime.block_on(self.until_interrupted(&mut result, &sinks));
@@ -81,6 +71,24 @@ impl<'a> Runner<'a> {
         let interrupted = interrupted?;
         told?;
         Ok(Ended { result, interrupted })
+    }
+
+    /// The result before the first trial that runs here.
+    fn begun(&self) -> RunResult {
+        let planned = u32::try_from(self.plan.trials.len()).unwrap_or(u32::MAX);
+        let now = manifest(self.plan.seed, self.plan.isolation, planned);
+        if let Some(so_far) = &self.plan.so_far {
+            let mut run = so_far.clone();
+            run.manifest.resumed.push(now.started);
+            return run;
+        }
+        let manifest = Manifest {
+            required: self.plan.required.clone(),
+            reference: self.plan.reference.clone(),
+            partition: self.plan.partition.map(|partition| partition.to_string()),
+            ..now
+        };
+        RunResult { schema: SCHEMA.to_owned(), manifest, complete: false, trials: Vec::new() }
     }
 
     /// Whether it was interrupted.
@@ -114,16 +122,21 @@ impl<'a> Runner<'a> {
         sinks: &Sinks<'_, '_>,
         stop: &watch::Receiver<bool>,
     ) -> Result<(), RunError> {
-        for (index, plan) in self.plan.trials.iter().enumerate() {
+        let mut there = places(&self.plan.trials, &result.trials);
+        for (index, plan) in self.plan.due() {
             if *stop.borrow() {
                 return Ok(());
             }
             sinks.tell(&Event::TrialBegan { plan })?;
             let trial = self.trial(index, plan, sinks, stop.clone()).await?;
             let is_over = index < self.plan.vital && trial.was_not_run();
-            result.trials.push(trial);
-            result.complete = index + 1 == self.plan.trials.len() && !*stop.borrow();
-            sinks.tell(&Event::TrialEnded { trial: &result.trials[index], so_far: result })?;
+            // Where some were there before, it may come between them.
+            let is_last = there.last().is_none_or(|last| *last < index);
+            let at = if is_last { result.trials.len() } else { there.range(..index).count() };
+            there.insert(index);
+            result.trials.insert(at, trial);
+            result.complete = there.len() == self.plan.trials.len() && !*stop.borrow();
+            sinks.tell(&Event::TrialEnded { trial: &result.trials[at], so_far: result })?;
             if is_over {
                 return Ok(());
             }
@@ -165,10 +178,15 @@ impl<'a> Runner<'a> {
         }
         match ended {
             outer::Ended::Result(result) => Ok(*result),
-            outer::Ended::Failed { reason: what, fatal: false } => {
-                Ok(not_run(&name, Reason::NotRun { what }))
+            outer::Ended::Failed { mishap, full, fatal, notes } => {
+                let reason = Reason::NotRun { what: mishap.into(), full };
+                if fatal {
+                    return Err(RunError::Fatal(reason.to_string()));
+                }
+                let mut result = not_run(&name, reason);
+                notes.into_iter().for_each(|note| result.note(note));
+                Ok(result)
             }
-            outer::Ended::Failed { reason, fatal: true } => Err(RunError::Fatal(reason)),
         }
     }
 
@@ -215,9 +233,7 @@ impl<'a> Runner<'a> {
 
 /// The supervisor's version, or why it cannot run this scenario here.
 async fn receipt_or_lack(supervisor: &SupervisorEntry, scenario: &ScenarioEntry) -> Result<String, Lack> {
-    let is_root = nix::unistd::geteuid().is_root();
-    let lack = support::lack(&supervisor.supervisor, &scenario.scenario, is_root);
-    if let Some(lack) = lack.or_else(|| trial::lack_of_user(&scenario.scenario)) {
+    if let Some(lack) = lack_known_before(&supervisor.supervisor, &scenario.scenario) {
         return Err(lack);
     }
     receipt::version(&supervisor.supervisor).await.map_err(Lack::Program)

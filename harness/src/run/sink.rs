@@ -16,7 +16,7 @@ pub type SinkError = Box<dyn Error + Send + Sync>;
 pub enum Event<'a> {
     /// The run begins.
     RunBegan {
-        /// Its result, which has no trial yet.
+        /// Its result, which has no trial yet, unless it goes on after it was interrupted.
         so_far: &'a RunResult,
         /// What the user has to be told of the isolation.
         notice: Option<&'a Notice>,

@@ -209,7 +209,7 @@ fn remedy(step: Step, errno: Errno, host: Host) -> Option<&'static str> {
             Some("in a container, `--security-opt systempaths=unconfined` or `--privileged`")
         }
         _ if permission => Some(
-            "in a container, `--privileged`, or `--security-opt seccomp=unconfined --security-opt apparmor=unconfined`",
+            "in a container, `--privileged`, or `--security-opt seccomp=unconfined --security-opt apparmor=unconfined`; in a chroot there are none",
         ),
         _ => None,
     }

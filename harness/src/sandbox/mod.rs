@@ -38,6 +38,7 @@ use std::io;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
+use holdline_model::mishap::FullFolder;
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
@@ -140,11 +141,11 @@ impl Inside {
     }
 }
 
-/// Which of a trial's own directories is full by now, and what there is room for, in words that fit a reason.
+/// Which of a trial's own directories is full by now, and what there is room for.
 /// To be asked inside, where they are.
 #[must_use]
-pub fn shortage(level: Isolation, work: &Path) -> Option<String> {
-    (level == Isolation::Full).then(|| own::shortage(work)).flatten()
+pub fn full_folder(level: Isolation, work: &Path) -> Option<FullFolder> {
+    (level == Isolation::Full).then(|| own::full_folder(work)).flatten()
 }
 
 /// Builds the sandbox and goes inside.

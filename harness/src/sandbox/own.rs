@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use holdline_model::mishap::FullFolder;
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sys::statvfs::statvfs;
@@ -69,15 +70,14 @@ impl Own {
     }
 }
 
-/// Which of a trial's directories is full, in words that name its bounds.
-pub(super) fn shortage(work: &Path) -> Option<String> {
+/// Which of a trial's directories is full.
+pub(super) fn full_folder(work: &Path) -> Option<FullFolder> {
     let own = OWN.iter().map(|path| (*path, Path::new(path), Room::OWN));
     [("work folder", work, Room::WORK)].into_iter().chain(own).find_map(|(name, path, room)| {
         let stat = statvfs(path).ok()?;
         let is_full = stat.blocks_available() == 0 || stat.files_free() == 0;
         let Room { size_mib, inodes } = room;
-        let bounds = format!("which has room for {size_mib} MiB and {inodes} files");
-        is_full.then(|| format!("nothing more fits into the trial's own {name}, {bounds}"))
+        is_full.then(|| FullFolder { folder: name.to_owned(), size_mib, files: inodes })
     })
 }
 

@@ -3,9 +3,9 @@
 //! With full isolation a work folder is an empty mount point on the host; the trial's files live in a
 //! tmpfs that goes with the sandbox. Without, it is a plain directory.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -50,6 +50,7 @@ impl WorkFolder {
                 Ok(()) => return Ok(Self { _lock: lock(&path), path }),
                 // Left over from a process that had the same PID.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound && make_short(&parent) => {}
                 Err(source) => return Err(SandboxError::Work { action: "create", path, source }),
             }
         }
@@ -90,6 +91,14 @@ pub(super) fn mark(work: &Path) -> Result<(), SandboxError> {
 
 fn parent() -> PathBuf {
     parent_for(std::env::temp_dir())
+}
+
+/// Makes the folder that every system has, but not a root with holdline alone in it. Whether it did: what
+/// `TMPDIR` names must be there.
+fn make_short(parent: &Path) -> bool {
+    parent == Path::new(SHORT_TEMP_DIR)
+        && DirBuilder::new().create(parent).is_ok()
+        && fs::set_permissions(parent, Permissions::from_mode(0o1777)).is_ok()
 }
 
 fn parent_for(temp_dir: PathBuf) -> PathBuf {

@@ -23,7 +23,7 @@ pub use self::error::SweepError;
 use self::passes::Passes;
 pub use self::passes::{Stage, Watcher};
 use crate::catalogue::SupervisorEntry;
-use crate::run::Options;
+use crate::run::{Options, Plan};
 use crate::rundir::RunDir;
 
 /// What is swept.
@@ -89,6 +89,29 @@ pub fn syscalls(
         sweep.lives = map.lives;
         sweep.boundaries = map.boundaries;
     }))
+}
+
+/// The trials that a sweep has, as far as that is known before it begins, in their order: one in which nothing is done,
+/// and those of each crash step × mode; of system calls, those in which lives are recorded.
+///
+/// # Errors
+///
+/// A scenario that is made for the supervisor is wrong, or its files are.
+pub fn planned(request: &Request, syscalls: bool) -> Result<Plan, SweepError> {
+    let (rest, repetitions) = if syscalls {
+        (syscalls::lives(request)?, 1)
+    } else {
+        let cells = steps::chosen(request)?.possible;
+        (cells.into_iter().map(|(_, entry)| entry).collect(), request.repetitions)
+    };
+    let calm = passes::calm_scenario(request)?;
+    let of_rest = rest.iter().flat_map(|entry| (0..repetitions).map(move |repetition| (entry, repetition)));
+    let trials = (0..)
+        .zip([(&calm, 0)].into_iter().chain(of_rest))
+        .map(|(index, (entry, repetition))| passes::trial(request, index, entry, repetition))
+        .collect();
+    let scenarios = rest.iter().chain([&calm]).cloned().collect();
+    Ok(Plan::new(scenarios, vec![request.supervisor.clone()], trials, request.options)?)
 }
 
 /// What was found, as far as it came.

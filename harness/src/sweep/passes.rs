@@ -90,11 +90,8 @@ impl<'a> Passes<'a> {
     }
 
     fn calm(&mut self) -> Result<(), SweepError> {
-        let supervisor = &self.request.supervisor.supervisor;
-        let name = supervisor.name.clone();
-        let text = steps::calm_scenario(supervisor);
-        let scenario = ScenarioEntry::parse(text, "the calm scenario of a sweep".to_owned())?;
-        let wanted = Wanted::new(scenario, None);
+        let name = self.request.supervisor.supervisor.name.clone();
+        let wanted = Wanted::new(calm_scenario(self.request)?, None);
         let mut reason = String::new();
         for repetition in 0..TRIES {
             let stage = if repetition == 0 { Stage::Calm } else { Stage::Again { trials: 1 } };
@@ -138,14 +135,9 @@ impl<'a> Passes<'a> {
         }
         let options = self.request.options;
         let supervisor = &self.request.supervisor;
-        let name = &supervisor.supervisor.name;
         let trials: Vec<TrialPlan> = (0..)
             .zip(&wanted)
-            .map(|(index, wanted)| {
-                let scenario = wanted.scenario.scenario.name.clone();
-                let seed = trial_seed(options.seed, name, &scenario, wanted.repetition);
-                TrialPlan { index, supervisor: name.clone(), scenario, repetition: wanted.repetition, seed }
-            })
+            .map(|(index, wanted)| trial(self.request, index, &wanted.scenario, wanted.repetition))
             .collect();
         let count = trials.len();
         let traced = |wanted: &Wanted| Some((wanted.scenario.scenario.name.clone(), wanted.trace.clone()?));
@@ -200,6 +192,20 @@ impl<'a> Passes<'a> {
         run.complete = !interrupted;
         run
     }
+}
+
+/// The scenario in which nothing is done.
+pub(super) fn calm_scenario(request: &Request) -> Result<ScenarioEntry, SweepError> {
+    let text = steps::calm_scenario(&request.supervisor.supervisor);
+    Ok(ScenarioEntry::parse(text, "the calm scenario of a sweep".to_owned())?)
+}
+
+/// A trial of the request's supervisor in a scenario.
+pub(super) fn trial(request: &Request, index: u32, scenario: &ScenarioEntry, repetition: u32) -> TrialPlan {
+    let supervisor = request.supervisor.supervisor.name.clone();
+    let scenario = scenario.scenario.name.clone();
+    let seed = trial_seed(request.options.seed, &supervisor, &scenario, repetition);
+    TrialPlan { index, supervisor, scenario, repetition, seed }
 }
 
 /// Keeps the trials of all passes in one `run.json`.

@@ -12,33 +12,47 @@ use super::passes::{Passes, Wanted};
 use super::{Request, SweepError};
 use crate::catalogue::ScenarioEntry;
 
-/// Tries all cells of the request's targets.
-pub(super) fn sweep(request: &Request, passes: &mut Passes<'_>) -> Result<Vec<CellResult>, SweepError> {
+/// The cells of a request, as far as it is known before anything is started which of them can be tried.
+pub(super) struct Chosen {
+    /// Those that can, and the scenario of each.
+    pub(super) possible: Vec<(Cell, ScenarioEntry)>,
+    /// Those that cannot, and why.
+    impossible: Vec<(Cell, String)>,
+}
+
+/// The cells of the request's targets that are tried here.
+pub(super) fn chosen(request: &Request) -> Result<Chosen, SweepError> {
     let all = cells(&request.targets).into_iter();
     let is_here = |(index, cell): &(u32, Cell)| request.is_here(*index, &cell.scenario_name());
-    let mine: Vec<Cell> = (0..).zip(all).filter(is_here).map(|(_, cell)| cell).collect();
     let is_root = nix::unistd::geteuid().is_root();
-    let (mut scenarios, mut whose, mut results) = (Vec::new(), Vec::new(), Vec::new());
-    for cell in mine {
+    let mut chosen = Chosen { possible: Vec::new(), impossible: Vec::new() };
+    for cell in (0..).zip(all).filter(is_here).map(|(_, cell)| cell) {
         if let Some(reason) = cell.impossible() {
-            results.push((cell, untried(cell, reason.to_string())));
+            chosen.impossible.push((cell, reason.to_string()));
             continue;
         }
         match scenario(cell, &request.supervisor.supervisor) {
-            Err(lack) => results.push((cell, untried(cell, lack.to_string()))),
+            Err(lack) => chosen.impossible.push((cell, lack.to_string())),
             Ok(text) => {
                 let entry = ScenarioEntry::parse(text, format!("the scenario {}", cell.scenario_name()))?;
                 // What can be known beforehand needs no trial.
                 match support::lack(&request.supervisor.supervisor, &entry.scenario, is_root) {
-                    Some(lack) => results.push((cell, untried(cell, lack.to_string()))),
-                    None => {
-                        scenarios.push(Wanted::new(entry, None));
-                        whose.push(cell);
-                    }
+                    Some(lack) => chosen.impossible.push((cell, lack.to_string())),
+                    None => chosen.possible.push((cell, entry)),
                 }
             }
         }
     }
+    Ok(chosen)
+}
+
+/// Tries all cells of the request's targets.
+pub(super) fn sweep(request: &Request, passes: &mut Passes<'_>) -> Result<Vec<CellResult>, SweepError> {
+    let Chosen { possible, impossible } = chosen(request)?;
+    let mut results: Vec<(Cell, CellResult)> =
+        impossible.into_iter().map(|(cell, reason)| (cell, untried(cell, reason))).collect();
+    let (whose, scenarios): (Vec<Cell>, Vec<Wanted>) =
+        possible.into_iter().map(|(cell, entry)| (cell, Wanted::new(entry, None))).unzip();
     let says = |trial: &TrialResult| trial.grade != Grade::Inconclusive;
     let trials = passes.until_they_say_something(&scenarios, passes.calm_ns() + TYPICAL_NS, says)?;
     // Where it was interrupted, some have no trial.

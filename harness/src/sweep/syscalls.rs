@@ -86,6 +86,17 @@ fn kill_at_each(
     passes.until_they_say_something(wanted, each_ns, says)
 }
 
+/// The scenarios in which the lives of the request's targets are recorded.
+pub(super) fn lives(request: &Request) -> Result<Vec<ScenarioEntry>, SweepError> {
+    let all = request.targets.iter().flat_map(|target| Life::of(*target, &request.supervisor.supervisor));
+    all.map(|life| Ok(recording(request, life)?.scenario)).collect()
+}
+
+/// The trial in which a life is recorded.
+fn recording(request: &Request, life: Life) -> Result<Wanted, SweepError> {
+    scenario(request, life, &format!("sweep/{life}"), None)
+}
+
 /// Records a life; the inner error is why it cannot be, for this supervisor.
 fn record(
     request: &Request,
@@ -93,7 +104,7 @@ fn record(
     life: Life,
     passes: &mut Passes<'_>,
 ) -> Result<Result<Recorded, String>, SweepError> {
-    let wanted = scenario(request, life, &format!("sweep/{life}"), None)?;
+    let wanted = recording(request, life)?;
     let is_root = nix::unistd::geteuid().is_root();
     if let Some(lack) = support::lack(&request.supervisor.supervisor, &wanted.scenario.scenario, is_root) {
         return Ok(Err(lack.to_string()));

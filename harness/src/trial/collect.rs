@@ -19,6 +19,7 @@ use holdline_model::support;
 
 use crate::kernel::counters;
 use crate::kernel::observer::ObserverError;
+use crate::tls::describe_all;
 
 use super::files::{FilesError, TrialFiles};
 use super::inheritance;
@@ -76,6 +77,7 @@ pub(super) fn collect(stage: Stage, collected: Collected) -> Result<TrialResult,
     let logs = if keeps_ledger { worker_logs(&place.workspace.home, &sight.workers)? } else { Vec::new() };
     let inherited = inherit::read_all(&place.workspace.home).map_err(CollectError::Inherited)?;
     facts.leaked_fds = leaked_fds(&inherited);
+    facts.certificates = client.certificates.as_ref().map(describe_all);
     let expected = inheritance::Expected {
         passing: place.supervisor.socket.passing,
         address: &place.workspace.values.address,

@@ -6,7 +6,7 @@
 
 use std::io;
 
-use holdline_model::result::CostResult;
+use holdline_model::result::{CostMethod, CostResult};
 use nix::unistd::{Pid, SysconfVar, sysconf};
 
 use crate::proc;
@@ -43,10 +43,7 @@ impl Meter {
         CostResult {
             cpu_ns: self.cpu_ns.saturating_sub(earlier.cpu_ns),
             elapsed_ns,
-            method: format!(
-                "/proc: all processes of the trial but the harness, ended ones included, to within {} ms each",
-                self.tick_ns / 1_000_000
-            ),
+            method: CostMethod::Processes { within_ms: self.tick_ns / 1_000_000 }.into(),
         }
     }
 }
@@ -60,6 +57,6 @@ mod tests {
         let at = |cpu_ns| Meter { cpu_ns, tick_ns: 10_000_000 };
         assert_eq!(at(50).since(at(20), 9).cpu_ns, 30);
         assert_eq!(at(20).since(at(50), 9).cpu_ns, 0);
-        assert!(at(0).since(at(0), 9).method.ends_with("to within 10 ms each"));
+        assert_eq!(at(0).since(at(0), 9).method, CostMethod::Processes { within_ms: 10 }.into());
     }
 }

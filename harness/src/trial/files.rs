@@ -100,6 +100,9 @@ impl TrialFiles<'_> {
             "carried_by",
             "retried",
             "afterwards",
+            "tls_ns",
+            "certificate",
+            "resumed",
         ])?;
         for attempt in &self.summary.reconciled.attempts {
             if let Some(record) = self.client.get(attempt.record as usize) {
@@ -110,7 +113,7 @@ impl TrialFiles<'_> {
         gz.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()
     }
 
-    fn row(&self, record: &ClientRecord, attempt: &Attempt) -> [String; 24] {
+    fn row(&self, record: &ClientRecord, attempt: &Attempt) -> [String; 27] {
         let stamp = |stamp: Option<NonZeroU64>| {
             stamp.map_or(String::new(), |at| self.since_start(at.get()).to_string())
         };
@@ -143,6 +146,9 @@ impl TrialFiles<'_> {
                 .and_then(|carried| carried.retried)
                 .map_or(String::new(), |ended| ended.to_string()),
             record.carried.map_or(String::new(), |carried| carried.afterwards.to_string()),
+            stamp(record.tls),
+            self.fingerprint(record),
+            u8::from(record.resumed).to_string(),
         ]
     }
 
@@ -153,6 +159,13 @@ impl TrialFiles<'_> {
             (None, Outcome::TimedOut(Stage::FirstByte | Stage::Reply)) => "unknown".to_owned(),
             (None, _) => String::new(),
         }
+    }
+
+    /// The SHA-256 of the certificate that an attempt was shown.
+    fn fingerprint(&self, record: &ClientRecord) -> String {
+        let all = self.summary.result.tls.as_ref().map(|tls| &tls.certificates);
+        let shown = record.certificate.and_then(|which| all?.get(usize::from(which.get()) - 1));
+        shown.map_or(String::new(), |shown| shown.certificate.fingerprint.clone())
     }
 
     fn since_start(&self, at_ns: u64) -> i128 {
@@ -218,8 +231,10 @@ impl TrialFiles<'_> {
 
     fn histograms(&self) -> Result<(), FilesError> {
         let named = self.summary.latencies.named();
-        let latencies =
-            named.map(|(name, histogram)| Latencies { name: name.to_owned(), histogram: histogram.clone() });
+        let latencies: Vec<Latencies> = named
+            .into_iter()
+            .map(|(name, histogram)| Latencies { name: name.to_owned(), histogram: histogram.clone() })
+            .collect();
         let log = hdr::hlog(&latencies, self.started, Duration::from_nanos(self.length_ns))?;
         self.with("latency.hlog", |path| std::fs::write(path, log))?;
         for Latencies { name, histogram } in &latencies {
@@ -242,6 +257,7 @@ fn outcome_word(outcome: Outcome) -> String {
         Outcome::Reset => "reset".to_owned(),
         Outcome::Refused => "refused".to_owned(),
         Outcome::NoPath => "no_path".to_owned(),
+        Outcome::Tls(failure) => format!("tls:{}", failure.in_short()),
         Outcome::TimedOut(stage) => format!("timed_out:{stage}"),
         Outcome::Silent(end) => format!("silent:{}", word_of(&end)),
         Outcome::NotSent(cause) => {

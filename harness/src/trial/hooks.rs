@@ -8,14 +8,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use holdline_contract::clock::now_ns;
 use holdline_contract::control::ControlPage;
 use holdline_model::conductor::{Event, Hit};
+use holdline_model::hindrance::Hindrance;
 use holdline_model::record::{ClientRecord, RequestRecord};
 use holdline_model::said::Said;
 use holdline_model::scenario::Connection;
 use holdline_model::secrets::Secrets;
+use holdline_model::tls::Certificates;
 use holdline_model::wire::Poison;
 use holdline_model::words::CrashStep;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::hands::hindered::own;
 use super::record::Told;
 use crate::kernel::acceptor::Search;
 use crate::kernel::custody::Handover;
@@ -58,6 +61,7 @@ pub(super) struct FaultHooks {
     requests: Vec<RequestRecord>,
     custody: Handover,
     said: Said,
+    certificates: Certificates,
     /// Where whoever has an attempt is looked for, where poison has to be done without.
     search: Option<Search>,
     /// Faults and their attempts whose worker is to be killed and was not looked for yet.
@@ -80,6 +84,7 @@ impl FaultHooks {
             requests: Vec::new(),
             custody,
             said: Said::with_room(),
+            certificates: Certificates::default(),
             search: None,
             held: Vec::new(),
         }
@@ -102,11 +107,11 @@ impl FaultHooks {
         self.requests.reserve(room_for(attempts, requests_each));
     }
 
-    /// The requests that were answered, of connections that carry several or are slow, and what servers
-    /// said instead of the answer.
-    pub(super) fn into_parts(mut self, secrets: &Secrets) -> (Vec<RequestRecord>, Said) {
+    /// The requests that were answered, of connections that carry several or are slow, what servers
+    /// said instead of the answer, and the certificates that they showed.
+    pub(super) fn into_parts(mut self, secrets: &Secrets) -> (Vec<RequestRecord>, Said, Certificates) {
         self.said.hide(secrets);
-        (self.requests, self.said)
+        (self.requests, self.said, self.certificates)
     }
 
     /// Takes out the first pending fault that strikes with this attempt. An attempt carries at
@@ -149,7 +154,7 @@ impl Hooks for FaultHooks {
         }
         let armed = match poison.step {
             // The worker fails before it reads, so it must know beforehand which attempt it is.
-            CrashStep::Accept => self.control.arm_accept(attempt, poison.mode).map_err(|e| e.to_string()),
+            CrashStep::Accept => self.control.arm_accept(attempt, poison.mode).map_err(|e| own(&e)),
             CrashStep::Boot
             | CrashStep::Idle
             | CrashStep::Read
@@ -176,10 +181,14 @@ impl Hooks for FaultHooks {
         Some(&mut self.said)
     }
 
+    fn certificates(&mut self) -> Option<&mut Certificates> {
+        Some(&mut self.certificates)
+    }
+
     fn held_back(&mut self, attempt: u32, socket: BorrowedFd<'_>) {
         let Some(fault) = self.take_held(attempt) else { return };
         if !self.search.as_ref().is_some_and(|search| search.give(fault, attempt, socket)) {
-            let error = Some("no descriptor was left to look for whoever has the attempt".to_owned());
+            let error = Some(Hindrance::NoDescriptor);
             let event = Event::Fault { fault, hit: Hit::Failed, pids: Vec::new(), error };
             let _ = self.events.send((now_ns(), event));
         }

@@ -2,12 +2,11 @@
 //! each of them wrote down when it started. Pure, but for reading which cgroups are above them.
 
 use std::collections::BTreeSet;
-use std::fmt::Display;
 
-use holdline_contract::inherit::{Inheritance, ListenerFound};
+use holdline_contract::inherit::{Descriptor, Inheritance, ListenerFound};
 use holdline_model::facts::TrialFacts;
 use holdline_model::ledger::WorkerLog;
-use holdline_model::result::{Check, InheritanceCheck};
+use holdline_model::result::{Check, Flaw, Given, InheritanceCheck, StrayDescriptor, Wrong};
 use holdline_model::supervisor::Passing;
 use holdline_model::wire::Address;
 use holdline_model::words::Finding;
@@ -65,21 +64,23 @@ pub(super) fn fill(
     .collect();
 }
 
-fn check(check: Check, finding: Finding, detail: impl Into<String>) -> InheritanceCheck {
-    InheritanceCheck { check, finding, detail: detail.into() }
+fn check(check: Check, finding: Finding, found: Given) -> InheritanceCheck {
+    InheritanceCheck { check, finding, detail: found.into() }
 }
 
-/// Failed with what is wrong with the first few workers, or ok with the words given.
-fn judge(what: Check, wrong: &[(u32, String)], right: impl Into<String>) -> InheritanceCheck {
-    if wrong.is_empty() {
+/// Failed with what is wrong with the first few workers, or ok with what was found.
+fn judge(what: Check, mut flaws: Vec<Flaw>, right: Given) -> InheritanceCheck {
+    if flaws.is_empty() {
         return check(what, Finding::Ok, right);
     }
-    let mut parts: Vec<String> =
-        wrong.iter().take(NAMED_MAX).map(|(pid, what)| format!("worker {pid} {what}")).collect();
-    if let Some(more) = wrong.len().checked_sub(NAMED_MAX + 1) {
-        parts.push(format!("and {} more", more + 1));
-    }
-    check(what, Finding::Failed, parts.join("; "))
+    let more = flaws.len().saturating_sub(NAMED_MAX) as u64;
+    flaws.truncate(NAMED_MAX);
+    check(what, Finding::Failed, Given::Flaws { first: flaws, more })
+}
+
+/// What is wrong with each of these workers that something is wrong with.
+fn flaws(found: &[&Inheritance], wrong: impl Fn(&Inheritance) -> Option<Wrong>) -> Vec<Flaw> {
+    found.iter().filter_map(|worker| Some(Flaw { pid: worker.pid, what: wrong(worker)? })).collect()
 }
 
 /// Passed, listening, and at the right place. Workers that bind it themselves inherit none.
@@ -89,32 +90,29 @@ fn listener(found: &[&Inheritance], expected: &Expected<'_>) -> Option<Inheritan
     if matches!(passing, Bind | BindNoReuseAddr | BindReusePort | Connection | Own) {
         return None;
     }
-    let flaw = |worker: &&Inheritance| match &worker.listener {
+    let flaws = flaws(found, |worker| match &worker.listener {
         // One that ended before it asked for it has received nothing.
         None if passing == Receive => None,
-        None => Some((worker.pid, "was passed no socket".to_owned())),
-        Some(listener) => flaw_of(listener, expected.address).map(|flaw| (worker.pid, flaw)),
-    };
-    let wrong: Vec<(u32, String)> = found.iter().filter_map(flaw).collect();
-    let Some((first, listener)) = found.iter().find_map(|worker| Some((worker, worker.listener.as_ref()?)))
-    else {
-        return Some(match wrong.as_slice() {
-            [] => check(Check::Listener, Finding::NotKnown, "no worker lived to receive one"),
-            wrong => judge(Check::Listener, wrong, ""),
-        });
-    };
-    let mode = if listener.nonblocking { "non-blocking" } else { "blocking" };
-    let right = format!(
-        "descriptor {} listens at {}, {mode} as worker {} found it",
-        listener.fd, expected.address, first.pid
-    );
-    Some(judge(Check::Listener, &wrong, right))
+        None => Some(Wrong::NoSocket),
+        Some(listener) => flaw_of(listener, expected.address),
+    });
+    let right = found.iter().find_map(|worker| Some((worker, worker.listener.as_ref()?)));
+    let right = right.map(|(first, listener)| Given::Listener {
+        fd: listener.fd,
+        address: expected.address.clone(),
+        nonblocking: listener.nonblocking,
+        pid: first.pid,
+    });
+    Some(match right {
+        None if flaws.is_empty() => check(Check::Listener, Finding::NotKnown, Given::NoneLived),
+        right => judge(Check::Listener, flaws, right.unwrap_or(Given::NoneLived)),
+    })
 }
 
-fn flaw_of(listener: &ListenerFound, expected: &Address) -> Option<String> {
+fn flaw_of(listener: &ListenerFound, expected: &Address) -> Option<Wrong> {
     let fd = listener.fd;
     if !listener.listening {
-        return Some(format!("was passed a socket that does not listen (descriptor {fd})"));
+        return Some(Wrong::NotListening { fd });
     }
     let is_there = match (&listener.address, expected) {
         // A listener at the wildcard address listens here, too.
@@ -123,8 +121,7 @@ fn flaw_of(listener: &ListenerFound, expected: &Address) -> Option<String> {
         }
         (found, expected) => found.as_ref() == Some(expected),
     };
-    let place = listener.address.as_ref().map_or_else(|| "an unknown address".to_owned(), Address::to_string);
-    (!is_there).then(|| format!("was passed a listener at {place} (descriptor {fd})"))
+    (!is_there).then(|| Wrong::Elsewhere { fd, address: listener.address.clone() })
 }
 
 /// sd_listen_fds(3) takes descriptors only if LISTEN_PID names the process itself.
@@ -133,73 +130,59 @@ fn listen_pid(found: &[&Inheritance], passing: Passing) -> Option<InheritanceChe
     if !is_needed && found.iter().all(|worker| worker.listen_pid_matches.is_none()) {
         return None;
     }
-    let flaw = |worker: &&Inheritance| match worker.listen_pid_matches {
+    let flaws = flaws(found, |worker| match worker.listen_pid_matches {
         Some(true) => None,
         Some(false) => {
-            let value = worker.env.get("LISTEN_PID").map_or("", String::as_str);
-            Some((worker.pid, format!("was told LISTEN_PID={value}, which is another process")))
+            let listen_pid = worker.env.get("LISTEN_PID").cloned().unwrap_or_default();
+            Some(Wrong::OthersPid { listen_pid })
         }
-        None if is_needed => Some((worker.pid, "was told no LISTEN_PID".to_owned())),
-        None => None,
-    };
-    let wrong: Vec<(u32, String)> = found.iter().filter_map(flaw).collect();
-    Some(judge(Check::ListenPid, &wrong, "each worker was told its own process id"))
+        None => is_needed.then_some(Wrong::NoPid),
+    });
+    Some(judge(Check::ListenPid, flaws, Given::OwnPid))
 }
 
 /// sd_listen_fds_with_names(3): as many names as descriptors, parted by colons.
 fn listen_fdnames(found: &[&Inheritance], passing: Passing) -> Option<InheritanceCheck> {
-    let named = |worker: &&&Inheritance| worker.env.contains_key("LISTEN_FDNAMES");
-    if !found.iter().any(|worker| named(&worker)) {
+    let Some(names) = found.iter().find_map(|worker| worker.env.get("LISTEN_FDNAMES")) else {
         let is_used = matches!(passing, Passing::ListenFds | Passing::ListenFdsAnyPid);
-        return is_used
-            .then(|| check(Check::ListenFdnames, Finding::Noted, "not set: descriptors have no names"));
-    }
-    let flaw = |worker: &&Inheritance| {
-        let descriptors = worker.env.get("LISTEN_FDS").map_or("", String::as_str);
-        let names = worker.env["LISTEN_FDNAMES"].split(':').count();
-        let agrees = descriptors.trim().parse() == Ok(names);
-        (!agrees).then(|| (worker.pid, format!("was told {names} names and LISTEN_FDS={descriptors}")))
+        return is_used.then(|| check(Check::ListenFdnames, Finding::Noted, Given::NoNames));
     };
-    let wrong: Vec<(u32, String)> = found.iter().filter(named).filter_map(flaw).collect();
-    let names = found.iter().find(named).map_or("", |worker| worker.env["LISTEN_FDNAMES"].as_str());
-    Some(judge(Check::ListenFdnames, &wrong, format!("a name for each descriptor: {names}")))
+    let flaws = flaws(found, |worker| {
+        let names = worker.env.get("LISTEN_FDNAMES")?.split(':').count();
+        let listen_fds = worker.env.get("LISTEN_FDS").cloned().unwrap_or_default();
+        let agrees = listen_fds.trim().parse() == Ok(names);
+        (!agrees).then_some(Wrong::NamesDisagree { names: names as u64, listen_fds })
+    });
+    Some(judge(Check::ListenFdnames, flaws, Given::Names { names: names.clone() }))
 }
 
 fn descriptors(found: &[&Inheritance]) -> InheritanceCheck {
-    let flaw = |worker: &&Inheritance| {
-        let stray: Vec<String> = worker
-            .descriptors
-            .iter()
-            .filter(|descriptor| worker.unexpected.contains(&descriptor.fd))
-            .map(|descriptor| format!("{} ({})", descriptor.fd, descriptor.target))
-            .collect();
-        let what = format!("inherited what nobody told it of: {}", stray.join(", "));
-        (!stray.is_empty()).then_some((worker.pid, what))
-    };
-    let wrong: Vec<(u32, String)> = found.iter().filter_map(flaw).collect();
-    judge(Check::Descriptors, &wrong, "none but those that workers were told of")
+    let flaws = flaws(found, |worker| {
+        let stray = worker.descriptors.iter().filter(|descriptor| worker.unexpected.contains(&descriptor.fd));
+        let stray =
+            stray.map(|Descriptor { fd, target, .. }| StrayDescriptor { fd: *fd, target: target.clone() });
+        let descriptors: Vec<StrayDescriptor> = stray.collect();
+        (!descriptors.is_empty()).then_some(Wrong::StrayDescriptors { descriptors })
+    });
+    judge(Check::Descriptors, flaws, Given::NothingElse)
 }
 
 fn standard_streams(found: &[&Inheritance]) -> InheritanceCheck {
-    let flaw = |worker: &&Inheritance| {
+    let flaws = flaws(found, |worker| {
         let is_open = |fd: &i32| worker.descriptors.iter().any(|descriptor| descriptor.fd == *fd);
-        let closed: Vec<String> = (0..=2).filter(|fd| !is_open(fd)).map(|fd| fd.to_string()).collect();
-        (!closed.is_empty()).then(|| (worker.pid, format!("started with {} closed", closed.join(", "))))
-    };
-    let wrong: Vec<(u32, String)> = found.iter().filter_map(flaw).collect();
-    judge(Check::StandardStreams, &wrong, "0, 1 and 2 are open")
+        let fds: Vec<i32> = (0..=2).filter(|fd| !is_open(fd)).collect();
+        (!fds.is_empty()).then_some(Wrong::StreamsClosed { fds })
+    });
+    judge(Check::StandardStreams, flaws, Given::StreamsOpen)
 }
 
 fn user(found: &[&Inheritance], expected: Option<u32>) -> InheritanceCheck {
-    let Some(expected) = expected else {
+    let Some(uid) = expected else {
         let uids: BTreeSet<u32> = found.iter().map(|worker| worker.uid).collect();
-        return check(Check::User, Finding::Noted, format!("workers ran as {}", list(&uids)));
+        return check(Check::User, Finding::Noted, Given::Users { uids: uids.into_iter().collect() });
     };
-    let flaw = |worker: &&Inheritance| {
-        (worker.uid != expected).then(|| (worker.pid, format!("ran as user {}", worker.uid)))
-    };
-    let wrong: Vec<(u32, String)> = found.iter().filter_map(flaw).collect();
-    judge(Check::User, &wrong, format!("workers ran as user {expected}"))
+    let flaws = flaws(found, |worker| (worker.uid != uid).then_some(Wrong::WrongUser { uid: worker.uid }));
+    judge(Check::User, flaws, Given::RightUser { uid })
 }
 
 /// The workers whose cgroup was also the supervisor's, the harness's or that of a worker that lived
@@ -225,28 +208,18 @@ fn sharing_cgroup(found: &[&Inheritance], logs: &[WorkerLog], above: &[String]) 
 }
 
 fn cgroup(found: &[&Inheritance], sharing: Option<Vec<u32>>) -> InheritanceCheck {
-    match sharing {
-        None => check(Check::Cgroup, Finding::NotKnown, "workers could not read theirs"),
-        Some(sharing) if sharing.is_empty() => check(Check::Cgroup, Finding::Ok, "each worker had its own"),
-        Some(sharing) => {
-            let all = found.len();
-            let what =
-                format!("{} of {all} workers shared one with the supervisor or each other", sharing.len());
-            check(Check::Cgroup, Finding::Noted, what)
-        }
-    }
-}
-
-fn list<T: Display>(numbers: &BTreeSet<T>) -> String {
-    let users: Vec<String> = numbers.iter().map(T::to_string).collect();
-    format!("user{} {}", if users.len() == 1 { "" } else { "s" }, users.join(", "))
+    let (finding, given) = match sharing.map(|sharing| sharing.len() as u64) {
+        None => (Finding::NotKnown, Given::CgroupsUnread),
+        Some(0) => (Finding::Ok, Given::OwnCgroups),
+        Some(sharing) => (Finding::Noted, Given::SharedCgroups { sharing, of: found.len() as u64 }),
+    };
+    check(Check::Cgroup, finding, given)
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use holdline_contract::inherit::Descriptor;
     use holdline_model::shm::{RecordKind, WorkerRecord};
 
     use super::*;
@@ -304,65 +277,78 @@ mod tests {
         facts
     }
 
-    /// The one check that is not ok, with its detail.
+    /// The one check that is not ok, with what was found.
     #[track_caller]
-    fn check_one(change: impl FnOnce(&mut Inheritance), expected: &str) {
+    fn check_one(change: impl FnOnce(&mut Inheritance), expected: Option<(Finding, Check, Given)>) {
         let mut workers = [worker(10), worker(11)];
         workers[1].env.insert("LISTEN_FDNAMES".to_owned(), "web".to_owned());
         change(&mut workers[1]);
         let facts = facts_of(&workers, Passing::ListenFds, Some(65534));
-        let off: Vec<String> = facts
-            .inheritance
-            .iter()
-            .filter(|check| check.finding != Finding::Ok)
-            .map(|check| format!("{} {}: {}", check.finding, check.check, check.detail))
-            .collect();
-        let expected: Vec<&str> = (!expected.is_empty()).then_some(expected).into_iter().collect();
-        assert_eq!(off, expected);
+        let mut off: Vec<_> =
+            facts.inheritance.into_iter().filter(|check| check.finding != Finding::Ok).collect();
+        let found = off.pop().map(|InheritanceCheck { check, finding, detail }| (finding, check, detail));
+        assert_eq!(found, expected.map(|(finding, check, given)| (finding, check, given.into())));
+        assert_eq!(off, []);
     }
 
     #[test]
     fn each_flaw_fails_its_own_check() {
-        check_one(|_| {}, "");
-        check_one(|worker| worker.listener = None, "failed listener: worker 11 was passed no socket");
+        let failed = |check, what| {
+            let first = vec![Flaw { pid: 11, what }];
+            Some((Finding::Failed, check, Given::Flaws { first, more: 0 }))
+        };
+        check_one(|_| {}, None);
+        check_one(|worker| worker.listener = None, failed(Check::Listener, Wrong::NoSocket));
         check_one(
             |worker| worker.listener.as_mut().expect("one").listening = false,
-            "failed listener: worker 11 was passed a socket that does not listen (descriptor 3)",
+            failed(Check::Listener, Wrong::NotListening { fd: 3 }),
         );
+        let address = "127.0.0.1:1".parse().ok();
         check_one(
             |worker| worker.listener.as_mut().expect("one").address = "127.0.0.1:1".parse().ok(),
-            "failed listener: worker 11 was passed a listener at 127.0.0.1:1 (descriptor 3)",
+            failed(Check::Listener, Wrong::Elsewhere { fd: 3, address }),
         );
-        check_one(|worker| worker.listener.as_mut().expect("one").address = "0.0.0.0:7000".parse().ok(), "");
+        check_one(
+            |worker| worker.listener.as_mut().expect("one").address = "0.0.0.0:7000".parse().ok(),
+            None,
+        );
         check_one(
             |worker| {
                 worker.listen_pid_matches = Some(false);
                 worker.env.insert("LISTEN_PID".to_owned(), "1".to_owned());
             },
-            "failed listen-pid: worker 11 was told LISTEN_PID=1, which is another process",
+            failed(Check::ListenPid, Wrong::OthersPid { listen_pid: "1".to_owned() }),
         );
-        check_one(
-            |worker| worker.listen_pid_matches = None,
-            "failed listen-pid: worker 11 was told no LISTEN_PID",
-        );
+        check_one(|worker| worker.listen_pid_matches = None, failed(Check::ListenPid, Wrong::NoPid));
+        let listen_fds = "1".to_owned();
         check_one(
             |worker| drop(worker.env.insert("LISTEN_FDNAMES".to_owned(), "web:admin".to_owned())),
-            "failed listen-fdnames: worker 11 was told 2 names and LISTEN_FDS=1",
+            failed(Check::ListenFdnames, Wrong::NamesDisagree { names: 2, listen_fds }),
         );
+        let descriptors = vec![StrayDescriptor { fd: 3, target: "socket:[5]".to_owned() }];
         check_one(
             |worker| worker.unexpected = vec![3],
-            "failed descriptors: worker 11 inherited what nobody told it of: 3 (socket:[5])",
+            failed(Check::Descriptors, Wrong::StrayDescriptors { descriptors }),
         );
         check_one(
             |worker| drop(worker.descriptors.remove(0)),
-            "failed standard-streams: worker 11 started with 0 closed",
+            failed(Check::StandardStreams, Wrong::StreamsClosed { fds: vec![0] }),
         );
-        check_one(|worker| worker.uid = 0, "failed user: worker 11 ran as user 0");
+        check_one(|worker| worker.uid = 0, failed(Check::User, Wrong::WrongUser { uid: 0 }));
         check_one(
             |worker| worker.cgroup = vec![CGROUP.to_owned()],
-            "noted cgroup: 1 of 2 workers shared one with the supervisor or each other",
+            Some((Finding::Noted, Check::Cgroup, Given::SharedCgroups { sharing: 1, of: 2 })),
         );
-        check_one(|worker| worker.cgroup.clear(), "");
+        check_one(|worker| worker.cgroup.clear(), None);
+    }
+
+    #[test]
+    fn the_first_few_workers_are_named_and_the_others_counted() {
+        let workers: Vec<Inheritance> = (10..15).map(|pid| Inheritance { uid: 0, ..worker(pid) }).collect();
+        let facts = facts_of(&workers, Passing::ListenFds, Some(65534));
+        let user = facts.inheritance.iter().find(|check| check.check == Check::User).expect("a check");
+        let first = (10..13).map(|pid| Flaw { pid, what: Wrong::WrongUser { uid: 0 } }).collect();
+        assert_eq!(user.detail, Given::Flaws { first, more: 2 }.into());
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::hands::Hands;
 use super::load_thread::{ClientLog, LoadThreadError, RunningLoad};
 use super::orders::{Orders, OrdersError};
 use super::place::PlaceError;
-use super::process::{Supervised, exit_of};
+use super::process::Supervised;
 use super::record::Told;
 use super::sight::SightError;
 use super::stage::Stage;
@@ -321,9 +321,9 @@ impl<'a> Lead<'a> {
     fn note_end(&mut self, left: &Left, successor: Option<Pid>) {
         // As one ends that daemonises, or that was asked to stop.
         let has_left = successor.is_none() && left.status.is_some_and(|status| status.success());
-        let hint = self.stage.place.hint_of_background(&self.stage.sight.inside);
-        let hint = (has_left && !hint.is_empty()).then_some(hint);
-        let status = left.status.map_or(Exit::Unknown, exit_of);
+        let left_running = || self.stage.place.left_running(&self.stage.sight.inside);
+        let hint = if has_left { left_running() } else { None };
+        let status = left.status.map_or(Exit::Unknown, proc::exit_of);
         self.successor = successor;
         let successor = successor.map(proc::number);
         let pid = proc::number(left.pid);

@@ -11,6 +11,7 @@ use holdline_model::record::{ClientRecord, RequestRecord};
 use holdline_model::said::Said;
 use holdline_model::scenario::{Action, Scenario, Until};
 use holdline_model::support;
+use holdline_model::tls::Certificates;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
@@ -21,6 +22,7 @@ use super::record::Told;
 use crate::kernel::acceptor::Search;
 use crate::kernel::custody::Handover;
 use crate::load::{self, LoadError, LoadPlan, Progress, StopFlag};
+use crate::tls::TlsError;
 
 /// A load that could not be put on the service, or not to its end.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +30,9 @@ pub(super) enum LoadThreadError {
     /// The load client could not.
     #[error("failed to run the load")]
     Load(#[from] LoadError),
+    /// The service cannot be spoken to over TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// There is no thread to be had.
     #[error("failed to start the load thread")]
     Start(#[source] io::Error),
@@ -44,6 +49,8 @@ pub(super) struct ClientLog {
     pub(super) requests: Vec<RequestRecord>,
     /// What servers said instead of the answer.
     pub(super) said: Said,
+    /// The certificates that servers showed; `None`: TLS is not spoken.
+    pub(super) certificates: Option<Certificates>,
 }
 
 /// A load that runs.
@@ -78,6 +85,7 @@ impl RunningLoad {
             script: Arc::new((*place.script).clone()),
             proxy: place.scenario.load.proxy,
             connection: place.scenario.load.connection,
+            tls: place.tls()?,
         };
         let control = Arc::clone(&place.workspace.control);
         let mut hooks =
@@ -91,8 +99,9 @@ impl RunningLoad {
             .name("load".to_owned())
             .spawn(move || {
                 let attempts = load::run(&plan, start_ns, &mut hooks, &thread_progress, &thread_stop);
-                let (requests, said) = hooks.into_parts(&secrets);
-                let log = attempts.map(|attempts| ClientLog { attempts, requests, said });
+                let (requests, said, certificates) = hooks.into_parts(&secrets);
+                let certificates = plan.tls.is_some().then_some(certificates);
+                let log = attempts.map(|attempts| ClientLog { attempts, requests, said, certificates });
                 let _ = done_sender.send(log);
             })
             .map_err(LoadThreadError::Start)?;

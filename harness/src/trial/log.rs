@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use holdline_model::log_tail::LogTail;
 use holdline_model::secrets::Secrets;
 use nix::fcntl::{FallocateFlags, fallocate};
 
@@ -128,8 +129,8 @@ fn append(path: &Path) -> Result<File, PathError> {
     OpenOptions::new().create(true).append(true).open(path).map_err(to("open", path))
 }
 
-/// The last lines of a log, indented, or a remark that it is empty.
-pub(super) fn quoted_tail(path: &Path, secrets: &Secrets) -> String {
+/// The last lines of a log, but for those that are empty.
+pub(super) fn tail(path: &Path, secrets: &Secrets) -> LogTail {
     let read = || -> io::Result<Vec<u8>> {
         let mut file = File::open(path)?;
         let length = file.metadata()?.len();
@@ -142,12 +143,8 @@ pub(super) fn quoted_tail(path: &Path, secrets: &Secrets) -> String {
     let hidden = secrets.hidden(&bytes, false);
     let text = String::from_utf8_lossy(&hidden);
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    if lines.is_empty() {
-        return "; it wrote nothing to its log".to_owned();
-    }
     let tail = &lines[lines.len().saturating_sub(QUOTED_LINES)..];
-    let quoted: Vec<String> = tail.iter().map(|line| format!("\n    | {line}")).collect();
-    format!("; the last lines of its log:{}", quoted.concat())
+    LogTail(tail.iter().map(|line| (*line).to_owned()).collect())
 }
 
 #[cfg(test)]
@@ -200,11 +197,10 @@ mod tests {
     fn the_end_of_a_log_is_quoted() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("log");
-        assert_eq!(quoted_tail(&path, &Secrets::default()), "; it wrote nothing to its log");
+        assert_eq!(tail(&path, &Secrets::default()), LogTail::default());
         let lines: Vec<String> = (0..1000).map(|number| format!("line {number}\n\n")).collect();
         std::fs::write(&path, lines.concat()).expect("written");
-        let quoted = quoted_tail(&path, &Secrets::default());
-        assert!(quoted.starts_with("; the last lines of its log:\n    | line 992\n"), "{quoted}");
-        assert!(quoted.ends_with("\n    | line 999"), "{quoted}");
+        let LogTail(quoted) = tail(&path, &Secrets::default());
+        assert_eq!(quoted, (992..1000).map(|number| format!("line {number}")).collect::<Vec<_>>());
     }
 }

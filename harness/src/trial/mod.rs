@@ -16,6 +16,7 @@ mod counted;
 mod ends;
 mod files;
 mod hands;
+mod hint;
 mod hooks;
 mod inheritance;
 mod lead;
@@ -47,6 +48,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use holdline_model::lack::Lack;
+use holdline_model::mishap::{FullFolder, Mishap};
 use holdline_model::result::TrialResult;
 use holdline_model::summary::TrialName;
 use holdline_model::supervisor::WorkerKind;
@@ -143,7 +145,9 @@ pub enum Message {
     /// The trial could not be run, or not be recorded.
     Failed {
         /// What failed, and the remedy.
-        reason: String,
+        mishap: Mishap,
+        /// The folder of the trial's own into which nothing more fits, if that is why.
+        full: Option<FullFolder>,
         /// Whether every other trial would fail in the same way, such as on a full disk.
         fatal: bool,
     },

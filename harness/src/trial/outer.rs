@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use holdline_model::arrivals::Extent;
 use holdline_model::file::FileError;
+use holdline_model::mishap::{FullFolder, Mishap};
+use holdline_model::reason::Note;
 use holdline_model::result::TrialResult;
 use holdline_model::{scenario, supervisor};
 use tokio::process::{Child, Command};
@@ -17,6 +19,7 @@ use super::hands::ask::CONTROL_LIMIT;
 use super::messages::{self, Messages};
 use super::stop::STOP_LIMIT;
 use super::{Message, TrialSpec};
+use crate::proc;
 use crate::sandbox::Lifeline;
 
 /// For everything in a trial that is not bounded by the scenario, on a machine that is very busy.
@@ -63,20 +66,29 @@ pub enum Ended {
     /// Without: it could not be run, or its process died.
     Failed {
         /// What failed, and the remedy.
-        reason: String,
+        mishap: Mishap,
+        /// The folder of the trial's own into which nothing more fits, if that is why.
+        full: Option<FullFolder>,
         /// Whether every other trial would fail in the same way.
         fatal: bool,
+        /// What else a reader should know.
+        notes: Vec<Note>,
     },
 }
 
 impl Ended {
+    /// Without a result, for a reason that is this trial's alone.
+    const fn failed(mishap: Mishap) -> Self {
+        Self::Failed { mishap, full: None, fatal: false, notes: Vec::new() }
+    }
+
     /// Says that something came that was no message.
-    fn with_strangers(mut self, count: u64) -> Self {
-        if count > 0 {
-            let what = format!("{count} lines that were no messages came from the trial's process");
+    fn with_strangers(mut self, lines: u64) -> Self {
+        if lines > 0 {
+            let note = Note::Strangers { lines };
             match &mut self {
-                Self::Result(result) => result.notes.push(what),
-                Self::Failed { reason, .. } => *reason = format!("{reason}; {what}"),
+                Self::Result(result) => result.note(note),
+                Self::Failed { notes, .. } => notes.push(note),
             }
         }
         self
@@ -125,14 +137,15 @@ pub async fn run(
                     progress(LoadProgress { finished, lost, planned });
                 }
                 Ok(Some(Message::Done(result))) => ended = Some(Ended::Result(result)),
-                Ok(Some(Message::Failed { reason, fatal })) => ended = Some(Ended::Failed { reason, fatal }),
+                Ok(Some(Message::Failed { mishap, full, fatal })) => {
+                    ended = Some(Ended::Failed { mishap, full, fatal, notes: Vec::new() });
+                }
                 // An error is how the kernel tells that the process died with something unread.
                 Ok(None) | Err(_) => break,
             },
             () = &mut too_long => {
                 // Dropping the child and the lifeline ends the sandbox with everything in it.
-                let reason = format!("the trial did not end within {} s and was killed", limit.as_secs());
-                return Ok(Ended::Failed { reason, fatal: false });
+                return Ok(Ended::failed(Mishap::Endless { limit_s: limit.as_secs() }));
             }
             changed = stop.changed(), if !asked => {
                 asked = true;
@@ -148,9 +161,8 @@ pub async fn run(
     Ok(match ended {
         Some(ended) => ended.with_strangers(messages.strangers()),
         None => {
-            let said = errors.await.unwrap_or_default();
-            let said = if said.is_empty() { String::new() } else { format!(": {said}") };
-            Ended::Failed { reason: format!("the trial's process ended with {status}{said}"), fatal: false }
+            let wrote = errors.await.unwrap_or_default();
+            Ended::failed(Mishap::Died { status: proc::exit_of(status), wrote })
         }
     })
 }

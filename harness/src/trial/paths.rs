@@ -10,9 +10,9 @@ pub(super) struct PathError {
     /// What was tried.
     doing: &'static str,
     /// The file or folder.
-    path: PathBuf,
+    pub(super) path: PathBuf,
     /// What the kernel said.
-    source: io::Error,
+    pub(super) source: io::Error,
 }
 
 /// What says of an error what was tried, and with which file or folder.

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use holdline_model::file::FileError;
+use holdline_model::log_tail::LogTail;
+use holdline_model::mishap::LeftRunning;
 use holdline_model::scenario::{self, Action, Scenario};
 use holdline_model::secrets::Secrets;
 use holdline_model::service::{FillProblem, Origin};
@@ -15,13 +17,14 @@ use holdline_model::wire::Script;
 use holdline_model::words::Transport;
 
 use super::TrialSpec;
-use super::log::quoted_tail;
+use super::log;
 use super::paths::PathError;
 use super::process::{StartError, Supervised};
 use super::workspace::{Workspace, WorkspaceError};
 use crate::load::{Asker, LoadError};
 use crate::outside;
 use crate::sandbox::Inside;
+use crate::tls::{Folders, TlsClient, TlsError};
 
 /// A place that could not be prepared, or in which something could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +47,9 @@ pub(super) enum PlaceError {
     /// The service cannot be asked.
     #[error("failed to get ready to ask the service")]
     Asker(#[source] LoadError),
+    /// It cannot be spoken to over TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// The names of logs in a trial's folder.
@@ -87,6 +93,8 @@ pub(super) struct Place {
     logs: PathBuf,
     /// The trial's folder in the run directory.
     folder: PathBuf,
+    /// Where the files are that `[tls]` names.
+    folders: Folders,
 }
 
 impl Place {
@@ -108,6 +116,12 @@ impl Place {
             }
         }
         let source = workspace.values.source.clone();
+        let folders = Folders {
+            description: Some(PathBuf::from(&source)),
+            embedded: None,
+            scenario: spec.scenario_folder.clone(),
+            made: Some(workspace.dir.clone()),
+        };
         let file = |origin, path: &str| match origin {
             Origin::Scenario => outside::body_in(spec.scenario_folder.as_deref(), path),
             Origin::Description => outside::body_in(Some(Path::new(&source)), path),
@@ -116,7 +130,17 @@ impl Place {
         // What may show a secret goes with the trial, unless it is let out without it.
         let logs = if secrets.is_empty() { &spec.folder } else { &workspace.dir }.clone();
         let (script, secrets) = (Arc::new(script), Arc::new(secrets));
-        Ok(Self { scenario, supervisor, workspace, env, script, secrets, logs, folder: spec.folder.clone() })
+        Ok(Self {
+            scenario,
+            supervisor,
+            workspace,
+            env,
+            script,
+            secrets,
+            logs,
+            folder: spec.folder.clone(),
+            folders,
+        })
     }
 
     /// Starts the supervisor, and gives its command line.
@@ -142,8 +166,8 @@ impl Place {
     }
 
     /// The end of the supervisor's log, to append to why something went wrong.
-    pub(super) fn log_quoted(&self) -> String {
-        quoted_tail(&self.supervisor_log(), &self.secrets)
+    pub(super) fn log_tail(&self) -> LogTail {
+        log::tail(&self.supervisor_log(), &self.secrets)
     }
 
     /// What lets logs into the trial's folder once nobody writes to them any more.
@@ -162,26 +186,23 @@ impl Place {
         let protocol = support::protocol(&self.supervisor, &self.scenario);
         let asker = Asker::new(&self.workspace.values.address, protocol, &self.script, &self.scenario.load)
             .map_err(PlaceError::Asker)?;
-        Ok(asker.for_path(self.supervisor.ready.request.as_deref()).hiding(&self.secrets))
+        let asker = asker.for_path(self.supervisor.ready.request.as_deref()).hiding(&self.secrets);
+        Ok(asker.over(self.tls()?))
     }
 
-    /// What the supervisor needs of a machine, in words to append to why it did not get ready.
-    pub(super) fn hint_of_needs(&self) -> String {
-        self.supervisor.needs.as_ref().map_or_else(String::new, |needs| format!("; it needs {needs}"))
+    /// How the load client speaks TLS to the service; `None`: it does not. To be asked once the service listens,
+    /// which may make the files for it.
+    pub(super) fn tls(&self) -> Result<Option<TlsClient>, TlsError> {
+        let Some(tls) = support::tls(&self.supervisor, &self.scenario) else { return Ok(None) };
+        let alpn = support::alpn(&tls, support::protocol(&self.supervisor, &self.scenario));
+        Ok(Some(TlsClient::new(&tls, &alpn, &self.folders)?))
     }
 
-    /// What to do about a supervisor that has left a daemon behind.
-    pub(super) fn hint_of_background(&self, inside: &Inside) -> String {
-        if !inside.adopted_now().is_ok_and(|left| !left.is_empty()) {
-            return String::new();
-        }
-        let remedy = match &self.supervisor.pid_file {
-            None => {
-                "it must stay in the foreground, so tell it not to daemonise, or name its `pid-file` in \
-                 supervisor.toml"
-            }
-            Some(file) => &format!("its pid-file {file} names none of them"),
-        };
-        format!(", and left processes running: {remedy}")
+    /// What to do about a supervisor that has left a daemon behind; `None`: it has left nobody.
+    pub(super) fn left_running(&self, inside: &Inside) -> Option<LeftRunning> {
+        inside.adopted_now().is_ok_and(|left| !left.is_empty()).then(|| match &self.supervisor.pid_file {
+            None => LeftRunning::StayInForeground,
+            Some(file) => LeftRunning::NameOneInPidFile { pid_file: file.clone() },
+        })
     }
 }

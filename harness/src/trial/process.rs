@@ -8,12 +8,13 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use holdline_model::exit::Exit;
+use holdline_model::log_tail::LogTail;
 use holdline_model::secrets::Secrets;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
-use super::log::{BoundedLog, quoted_tail};
+use super::log::{BoundedLog, tail};
 use super::paths::{PathError, to};
 use super::user::Identity;
 use super::workspace::Workspace;
@@ -70,14 +71,14 @@ pub(super) enum CommandError {
         limit: Duration,
     },
     /// It says that it failed.
-    #[error("`{command}` ended with {status}{tail}")]
+    #[error("`{command}` ended with {status}{log}")]
     Failed {
         /// Its words.
         command: String,
         /// How it ended.
-        status: ExitStatus,
-        /// The end of its log, quoted.
-        tail: String,
+        status: Exit,
+        /// The end of its log.
+        log: LogTail,
     },
 }
 
@@ -254,25 +255,10 @@ pub(super) async fn run_command(
         Err(_) => return Err(CommandError::Late { command: words(), limit }),
     };
     if !status.success() {
-        return Err(CommandError::Failed { command: words(), status, tail: quoted_tail(log, secrets) });
+        let (status, log) = (proc::exit_of(status), tail(log, secrets));
+        return Err(CommandError::Failed { command: words(), status, log });
     }
     Ok(())
-}
-
-/// How a process ended.
-pub(super) fn exit_of(status: ExitStatus) -> Exit {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.code(), status.signal()) {
-        (Some(code), _) => Exit::Status(code),
-        (_, Some(number)) => named(number).map_or(Exit::Numbered(number), Exit::Signal),
-        // Stopped or resumed, which is no end.
-        _ => Exit::Unknown,
-    }
-}
-
-/// The signal of a number, if it has a name.
-fn named(number: i32) -> Option<holdline_model::signals::Signal> {
-    Signal::try_from(number).ok()?.as_str().strip_prefix("SIG")?.parse().ok()
 }
 
 /// The process id in a file.

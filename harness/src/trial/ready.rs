@@ -2,10 +2,9 @@
 //! they can accept. Services that bring their own workers are asked, too, whether they reply (`replies.rs`),
 //! unless their description says otherwise; nobody else is connected to, since a server would count it.
 
-use std::time::Duration;
-
 use holdline_contract::clock::now_ns;
 use holdline_model::conductor::Event;
+use holdline_model::mishap::{Mishap, NotThere};
 use holdline_model::reason::Reason;
 use holdline_model::support;
 
@@ -57,8 +56,7 @@ async fn wait_for_listener(
             return Ok(Readiness::Ready);
         }
         if stage.sight.is_denied {
-            let reason = "workers that are not root were denied the port that they had to bind".to_owned();
-            stage.log.event(now_ns(), &Event::NotReady { reason });
+            stage.log.event(now_ns(), &Event::Denied);
             return Ok(Readiness::Denied);
         }
         if let Some(status) = ended.filter(|status| !supervised.may_be_replaced(*status)) {
@@ -67,7 +65,7 @@ async fn wait_for_listener(
         if now_ns() > deadline_ns {
             return Err(match ended {
                 Some(status) => stage.ended_early(status),
-                None => too_late(stage, Duration::from_nanos(limit_ns)),
+                None => too_late(stage, limit_ns),
             });
         }
         let still_runs = ended.is_none() && supervised.has_ended().is_none();
@@ -88,17 +86,16 @@ fn is_ready(stage: &Stage) -> bool {
     listening && (!ready.workers || stage.sight.workers.ready() >= stage.place.workers_wanted())
 }
 
-fn too_late(stage: &Stage, limit: Duration) -> NotReady {
-    let (lack, needs) = (what_is_lacking(stage, &stage.place), stage.place.hint_of_needs());
-    let tail = stage.place.log_quoted();
-    NotReady::Late { limit, lack, hint: format!("{needs}{tail}") }
+fn too_late(stage: &Stage, limit_ns: u64) -> NotReady {
+    let (needs, log) = (stage.place.supervisor.needs.clone(), stage.place.log_tail());
+    NotReady::Failed(Mishap::NotReady { limit_ns, missing: missing(stage, &stage.place), needs, log })
 }
 
-fn what_is_lacking(stage: &Stage, place: &Place) -> String {
-    let address = &place.workspace.values.address;
+fn missing(stage: &Stage, place: &Place) -> NotThere {
+    let address = place.workspace.values.address.clone();
     if !stage.sight.observer.is_listening() {
-        return format!("nobody listens at {address}");
+        return NotThere::Listener { address };
     }
-    let (ready, wanted) = (stage.sight.workers.ready(), place.workers_wanted());
-    format!("{address} has a listener, but only {ready} of {wanted} workers can accept")
+    let (ready, wanted) = (stage.sight.workers.ready() as u64, place.workers_wanted() as u64);
+    NotThere::Workers { address, ready, wanted }
 }

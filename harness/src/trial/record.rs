@@ -152,6 +152,8 @@ impl Drop for EventLog {
 mod tests {
     use serde_json::{Value, json};
 
+    use holdline_model::reason::Reason;
+
     use super::*;
 
     fn lines(folder: &Path) -> Vec<Value> {
@@ -180,7 +182,7 @@ mod tests {
     fn without_a_load_instants_count_from_the_trials_beginning() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut log = EventLog::create(folder.path(), 1_000).expect("a log");
-        log.event(2_000, &Event::NotReady { reason: "x".to_owned() });
+        log.event(2_000, &Event::NotReady { reason: Reason::NoAttempt });
         drop(log);
         let found = lines(folder.path());
         assert_eq!((&found[0]["origin"], &found[1]["at_ns"]), (&json!("trial"), &json!(1_000)));

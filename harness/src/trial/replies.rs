@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use holdline_contract::clock::now_ns;
 use holdline_model::answer::Answer;
-use holdline_model::reason::{Reason, Remedy};
+use holdline_model::reason::Reason;
 use holdline_model::support;
 use holdline_model::wire::Protocol;
+use tokio::time::timeout;
 
+use super::hint::remedy;
 use super::place::{Place, PlaceError};
 use super::process::Supervised;
 use super::stage::{NotReady, Stage};
@@ -27,9 +29,10 @@ const APART_MAX: Duration = Duration::from_millis(250);
 const NOTHING_NEW_MAX: u32 = 32;
 /// So many late replies in a row, and late is what the service is.
 const LATE_MAX: u32 = 5;
-
-/// An alert of TLS, by its first bytes (RFC 8446, section 5.1).
-const TLS_ALERT: &str = "\x15\x03";
+/// So many certificates in a row that the client will not have, and the service has no other.
+const CERTIFICATES_MAX: u32 = 5;
+/// How long it may take to ask once in another way.
+const OTHERWISE: Duration = Duration::from_secs(2);
 
 /// How asking went.
 pub(super) enum Replied {
@@ -48,12 +51,11 @@ pub(super) async fn wait(
 ) -> Result<Replied, NotReady> {
     let mut enquiry = Enquiry::of(&stage.place)?;
     while !enquiry.is_over() {
-        let Some(asked) = once(&enquiry.asker, stage, supervised, deadline_ns).await? else {
-            return Ok(enquiry.too_late());
-        };
-        enquiry.take(&asked);
-        if now_ns() > deadline_ns {
-            return Ok(enquiry.too_late());
+        let asked = once(&enquiry.asker, stage, supervised, deadline_ns).await?;
+        let is_asked = asked.is_some();
+        enquiry.take(asked.as_ref());
+        if !is_asked || enquiry.is_hopeless() || now_ns() > deadline_ns {
+            return Ok(enquiry.give_up().await);
         }
         if !enquiry.is_over() {
             tokio::time::sleep(enquiry.apart()).await;
@@ -100,6 +102,8 @@ struct Enquiry {
     times: u32,
     right: u32,
     late: u32,
+    /// How many certificates in a row would not do.
+    distrusted: u32,
     /// What came last that was not right.
     came: Option<Answer>,
 }
@@ -115,12 +119,17 @@ impl Enquiry {
             times: 0,
             right: 0,
             late: 0,
+            distrusted: 0,
             came: None,
         })
     }
 
-    fn take(&mut self, asked: &Asked) {
+    fn take(&mut self, asked: Option<&Asked>) {
+        let Some(asked) = asked else { return };
         self.times += 1;
+        let is_distrusted =
+            matches!(&asked.answer, Answer::Tls { failure, .. } if failure.is_of_certificate());
+        self.distrusted = if is_distrusted { self.distrusted + 1 } else { 0 };
         if !asked.answer.is_served() {
             self.came = Some(asked.answer.clone());
             return;
@@ -144,54 +153,27 @@ impl Enquiry {
         self.right > 0 && all_answered && (self.late == 0 || self.late >= LATE_MAX)
     }
 
+    /// Whether to ask on would tell nothing new: what the client will not have is a matter of its description.
+    fn is_hopeless(&self) -> bool {
+        self.right == 0 && self.distrusted >= CERTIFICATES_MAX
+    }
+
     /// The time is over: whoever has replied is asked no more.
-    fn too_late(self) -> Replied {
+    async fn give_up(self) -> Replied {
         if self.right > 0 {
             return Replied::Right;
+        }
+        let mut otherwise = Vec::new();
+        for (way, asker) in self.asker.otherwise() {
+            if let Ok(asked) = timeout(OTHERWISE, asker.ask()).await {
+                otherwise.push((way, asked.answer));
+            }
         }
         Replied::Never(Reason::NoRightReply {
             asked: self.asker.in_words(),
             times: self.times.max(1),
-            remedy: remedy(self.came.as_ref(), self.protocol),
+            remedy: remedy(self.came.as_ref(), &otherwise, self.protocol),
             answer: self.came,
         })
-    }
-}
-
-/// What to write into the description.
-fn remedy(came: Option<&Answer>, protocol: Protocol) -> Remedy {
-    match protocol {
-        _ if came.and_then(Answer::said).is_some_and(speaks_tls) => Remedy::SpeaksTls,
-        Protocol::Square => Remedy::SayProtocol,
-        Protocol::Http => Remedy::SayRequest,
-        Protocol::Bytes => Remedy::SayExchanges,
-    }
-}
-
-/// Whether this is what a server says in plain text that expects TLS: an alert, or what web servers tell
-/// people (nginx, Apache, Go).
-fn speaks_tls(said: &str) -> bool {
-    const TOLD: [&str; 3] = [
-        "The plain HTTP request was sent to HTTPS port",
-        "speaking plain HTTP to an SSL-enabled server port",
-        "Client sent an HTTP request to an HTTPS server",
-    ];
-    said.starts_with(TLS_ALERT) || TOLD.iter().any(|told| said.contains(told))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_expects_tls_is_told_from_who_does_not() {
-        for said in [
-            "\x15\x03\x01\0\x02\x02\x46",
-            "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n",
-            "<center>The plain HTTP request was sent to HTTPS port</center>",
-        ] {
-            assert!(speaks_tls(said), "{said:?}");
-        }
-        assert!(!speaks_tls("HTTP/1.1 400 Bad Request\r\n\r\n") && !speaks_tls(""));
     }
 }

@@ -4,6 +4,9 @@ use std::error::Error;
 use std::io;
 use std::path::Path;
 
+use holdline_model::mishap::{FullFolder, Mishap};
+use holdline_model::reason::{Note, Reason};
+
 use super::paths::{PathError, to};
 use super::story::StoryError;
 use super::{Message, TraceError, TrialSpec, reach, story};
@@ -37,7 +40,7 @@ enum RunnerError {
 pub fn main(spec: &Path) -> u8 {
     let message = match run(spec) {
         Ok(message) => message,
-        Err(error) => Message::Failed { fatal: is_fatal(&error), reason: in_full(&error) },
+        Err(error) => failed(&error, None, is_fatal(&error)),
     };
     u8::from(!message.tell())
 }
@@ -73,26 +76,33 @@ fn run(spec: &Path) -> Result<Message, RunnerError> {
     let work = spec.sandbox.work.clone();
     let level = inside.level;
     let told = runtime.block_on(story::play(spec, inside));
-    let Some(shortage) = sandbox::shortage(level, &work) else { return Ok(told.map_err(Box::new)?) };
+    let Some(full) = sandbox::full_folder(level, &work) else { return Ok(told.map_err(Box::new)?) };
     Ok(match told {
-        Ok(message) => with_shortage(message, shortage),
-        Err(error) => Message::Failed { reason: format!("{}; {shortage}", in_full(&error)), fatal: false },
+        Ok(message) => with_full_folder(message, full),
+        Err(error) => failed(&error, Some(full), false),
     })
 }
 
+fn failed(error: &(dyn Error + 'static), full: Option<FullFolder>, fatal: bool) -> Message {
+    Message::Failed { mishap: Mishap::Own { error: in_full(error) }, full, fatal }
+}
+
 /// Says that a folder of the trial's own is full, which is what ailed a supervisor that did not get ready.
-fn with_shortage(message: Message, shortage: String) -> Message {
+fn with_full_folder(message: Message, folder: FullFolder) -> Message {
     match message {
         Message::Done(mut result) => {
-            match &mut result.reason {
-                Some(reason) => *reason = format!("{shortage}; {reason}"),
-                None => result.notes.push(shortage),
+            match result.why.take() {
+                Some(Reason::NotRun { what, full: _ }) => {
+                    result.explain(Reason::NotRun { what, full: Some(folder) });
+                }
+                why => {
+                    result.why = why;
+                    result.note(Note::Full(folder));
+                }
             }
             Message::Done(result)
         }
-        Message::Failed { reason, fatal } => {
-            Message::Failed { reason: format!("{reason}; {shortage}"), fatal }
-        }
+        Message::Failed { mishap, full: _, fatal } => Message::Failed { mishap, full: Some(folder), fatal },
         progress @ Message::Progress { .. } => progress,
     }
 }

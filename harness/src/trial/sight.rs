@@ -101,6 +101,14 @@ impl Sight {
         Ok((sight, watch))
     }
 
+    /// Has what is counted and measured count from now on, as the load is about to begin.
+    pub(super) fn begin(&self) -> Result<(), ObserverError> {
+        if let Some(accepts) = &self.accepts {
+            accepts.begin();
+        }
+        self.observer.begin()
+    }
+
     /// Begins to watch in whose hands connections are whose time runs out.
     pub(super) fn watch_custody(&self, place: &Place, supervisor: Pid) -> Result<CustodyWatch, SightError> {
         Ok(CustodyWatch::start(place.workspace.values.address.clone(), self.tested(supervisor))?)

@@ -2,11 +2,10 @@
 
 use std::io;
 use std::process::ExitStatus;
-use std::time::Duration;
 
 use holdline_contract::clock::now_ns;
 use holdline_model::conductor::Event;
-use holdline_model::exit::Exit;
+use holdline_model::mishap::Mishap;
 use holdline_model::reason::Reason;
 use holdline_model::result::TrialResult;
 use holdline_model::summary;
@@ -14,10 +13,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::TrialSpec;
 use super::place::{Place, PlaceError};
-use super::process::{Supervised, exit_of};
+use super::process::Supervised;
 use super::record::{EventLog, Told};
 use super::sight::{Sight, SightError};
 use super::watch::LedgerWatch;
+use crate::causes::in_full;
 use crate::proc;
 use crate::sandbox::Inside;
 
@@ -38,30 +38,25 @@ pub(super) enum StageError {
 /// Why a supervisor never got ready.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotReady {
-    /// It ended.
-    #[error("the supervisor ended with {status} before it was ready{hint}")]
-    Ended {
-        /// How.
-        status: Exit,
-        /// What to do about it, what it needs, and the end of its log.
-        hint: String,
-    },
-    /// It took too long.
-    #[error("the supervisor was not ready within {limit:?}: {lack}{hint}")]
-    Late {
-        /// How long it may take.
-        limit: Duration,
-        /// What it lacked.
-        lack: String,
-        /// What it needs, and the end of its log.
-        hint: String,
-    },
+    /// It ended, or took too long.
+    #[error("{0}")]
+    Failed(Mishap),
     /// Its place could not be prepared for being asked.
     #[error(transparent)]
     Place(#[from] PlaceError),
     /// It could not be watched.
     #[error(transparent)]
     Sight(#[from] SightError),
+}
+
+impl From<NotReady> for Mishap {
+    fn from(why: NotReady) -> Self {
+        match why {
+            NotReady::Failed(failure) => failure,
+            NotReady::Place(error) => Self::Own { error: in_full(&error) },
+            NotReady::Sight(error) => Self::Own { error: in_full(&error) },
+        }
+    }
 }
 
 /// A trial that is set up.
@@ -98,7 +93,7 @@ impl Stage {
 
     /// The result of a trial whose supervisor never got ready.
     pub(super) fn give_up(mut self, reason: Reason) -> TrialResult {
-        self.log.event(now_ns(), &Event::NotReady { reason: reason.to_string() });
+        self.log.event(now_ns(), &Event::NotReady { reason: reason.clone() });
         self.sight.observer.finish(false).ok();
         let elapsed_ns = now_ns() - self.began_ns;
         summary::not_ready(&self.spec.name, reason, elapsed_ns)
@@ -106,9 +101,9 @@ impl Stage {
 
     /// Why there is no supervisor any more that could get ready, and what to do about it.
     pub(super) fn ended_early(&self, status: ExitStatus) -> NotReady {
-        let (hint, needs) = (self.place.hint_of_background(&self.sight.inside), self.place.hint_of_needs());
-        let tail = self.place.log_quoted();
-        NotReady::Ended { status: exit_of(status), hint: format!("{hint}{needs}{tail}") }
+        let left = self.place.left_running(&self.sight.inside);
+        let (needs, log) = (self.place.supervisor.needs.clone(), self.place.log_tail());
+        NotReady::Failed(Mishap::Ended { status: proc::exit_of(status), left, needs, log })
     }
 
     /// Writes down something that happened, and takes note of it.

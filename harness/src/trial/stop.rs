@@ -8,15 +8,15 @@ use holdline_model::conductor::Event;
 use holdline_model::exit::Exit;
 use holdline_model::reason::Note;
 use holdline_model::signals::Signal;
+use holdline_model::worded::Worded;
 use nix::unistd::Pid;
 use tokio::time::timeout;
 
 use super::ends;
 use super::hands::ask::{self, AskError};
-use super::process::{Supervised, exit_of};
+use super::process::Supervised;
 use super::sight::SightError;
 use super::stage::Stage;
-use crate::causes::in_full;
 use crate::proc;
 
 /// How long a supervisor may take to stop.
@@ -71,12 +71,12 @@ pub(super) async fn stop(stage: &mut Stage, mut supervised: Supervised) -> Resul
     stage.look()?;
     let orphans =
         lost.map(|lost| BTreeSet::from_iter(lost.into_iter().chain(left_behind(stage, below, last))));
-    let error = asked.err().map(|error| in_full(&error));
+    let error = asked.err().map(|error| error.hindrance());
     let mut notes = Vec::new();
     if !in_time {
-        notes.push(Note::Killed { limit_s: limit.as_secs(), error: error.clone() });
+        notes.push(Note::Killed { limit_s: limit.as_secs(), error: error.clone().map(Worded::Value) });
     } else if let Some(status) =
-        supervised.has_ended().map(exit_of).filter(|status| lives && is_unclean(*status))
+        supervised.has_ended().map(proc::exit_of).filter(|status| lives && is_unclean(*status))
     {
         notes.push(Note::DiedOfStop { status });
     }

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use holdline_contract::clock::now_ns;
 use holdline_model::arrivals::schedule;
 use holdline_model::conductor::{Conductor, Event, Moments};
+use holdline_model::mishap::Mishap;
 use holdline_model::reason::Reason;
 use holdline_model::record::Outcome;
 use holdline_model::result::TrialResult;
@@ -25,7 +26,6 @@ use super::sight::SightError;
 use super::stage::{Stage, StageError};
 use super::tracing::{TraceError, Tracer};
 use super::{Message, TrialSpec, inheritance, settle, stop};
-use crate::causes::in_full;
 use crate::kernel::observer::ObserverError;
 use crate::load;
 use crate::sandbox::Inside;
@@ -77,7 +77,7 @@ pub(super) async fn play(spec: TrialSpec, inside: Inside) -> Result<Message, Sto
         // Denied, it never will be ready; but why is clear, and what clients get can be measured.
         Ok(Readiness::Ready | Readiness::Denied) => measure(stage, supervised).await?,
         Ok(Readiness::Mute(reason)) => stage.give_up(reason),
-        Err(reason) => stage.give_up(Reason::NotRun { what: in_full(&reason) }),
+        Err(why) => stage.give_up(Reason::NotRun { what: Mishap::from(why).into(), full: None }),
     };
     logs.let_out()?;
     Ok(Message::Done(Box::new(result)))
@@ -107,7 +107,7 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
     let conductor = Conductor::new(&stage.place.scenario, moments);
     stage.log.load_starts(start_ns);
     stage.log.event(start_ns, &Event::LoadStarted);
-    stage.sight.observer.begin()?;
+    stage.sight.begin()?;
     let custody = stage.sight.watch_custody(&stage.place, supervised.pid())?;
     let (sender, handover) = (stage.sender.clone(), custody.handover());
     let (search, killer) = match support::kills_for_poison(&stage.place.supervisor, &stage.place.scenario) {

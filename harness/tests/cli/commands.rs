@@ -62,7 +62,7 @@ fn doctor_says_what_is_missing_and_how_to_install_it() {
     assert!(names.is_sorted() && names.len() >= 40, "{shown}");
     let indent = " ".repeat(38);
     let broken = format!(
-        "  broken   catflap                    `catflap --version` ended with exit status: 3: no such library\n\
+        "  broken   catflap                    `catflap --version` ended with status 3: no such library\n\
          {indent}install it with: cargo install --locked catflap@1.2.0\n"
     );
     assert!(table.contains(&broken), "{shown}");

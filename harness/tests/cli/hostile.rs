@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
+use holdline_model::reason::{Note, Reason};
 use holdline_model::result::{RunResult, TrialResult};
 use holdline_model::words::Grade;
 
@@ -123,9 +124,10 @@ fn every_trial_has_folders_for_temporary_files_of_its_own() {
         assert!(!Path::new(folder).join(&name).exists());
     }
     assert!(log.contains(" 200000 inodes"), "{log}");
-    let full = |trial: &TrialResult| trial.notes.iter().any(|note| note.contains("/dev/shm"));
+    let is_full = |note: &Note| matches!(note, Note::Full(full) if full.folder == "/dev/shm");
+    let full = |trial: &TrialResult| trial.noted.iter().any(is_full);
     for trial in &run.trials {
-        assert_eq!(full(trial), trial.supervisor == "hostile", "{:?}", trial.notes);
+        assert_eq!(full(trial), trial.supervisor == "hostile", "{:?}", trial.noted);
     }
 }
 
@@ -139,7 +141,8 @@ fn a_work_folder_that_is_full_is_said_to_be() {
     let (output, run) = run(&place, script, &[]);
     let trial = of(&run, "hostile");
     assert_eq!(trial.grade, Grade::Inconclusive);
-    assert!(trial.reason.as_ref().is_some_and(|reason| reason.contains("1024 MiB")), "{:?}", trial.reason);
+    let Some(Reason::NotRun { full: Some(full), .. }) = &trial.why else { panic!("{:?}", trial.why) };
+    assert_eq!(full.size_mib, 1024);
     assert_held(of(&run, "held-socket"));
     assert_eq!(output.status.code(), Some(3));
 }

@@ -1,14 +1,17 @@
 //! The command line as a user types it: what it prints, how it exits, what it leaves behind.
 
+mod again;
 mod answers;
 mod bad_input;
 mod commands;
 #[path = "../common/mod.rs"]
 mod common;
 mod compare;
+mod completions;
 mod costs;
 mod deaths;
 mod descriptors;
+mod dry;
 mod example;
 mod exports;
 mod gate;
@@ -30,3 +33,4 @@ mod require;
 mod schema;
 mod sessions;
 mod support;
+mod told;

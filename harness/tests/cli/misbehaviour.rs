@@ -7,9 +7,12 @@ use std::process::Output;
 
 use holdline_model::exit::Exit;
 use holdline_model::lack::{Lack, VersionProblem};
+use holdline_model::log_tail::LogTail;
+use holdline_model::mishap::{LeftRunning, Mishap};
 use holdline_model::reason::{Note, Reason};
 use holdline_model::result::TrialResult;
 use holdline_model::signals::Signal;
+use holdline_model::worded::Worded;
 use holdline_model::words::{Fate, Grade, Verdict};
 use predicates::prelude::*;
 use predicates::str::contains;
@@ -81,11 +84,12 @@ fn a_supervisor_that_daemonises_is_told_to_stay() {
     let supervisor = plant(&place, "daemon", "", "setsid \"$@\" & exit 0");
     let (output, trial) = run(&place, &supervisor, &[]);
     assert_eq!(trial.grade, Grade::Inconclusive, "{}", stdout(&output));
-    let reason = trial.reason.expect("a reason");
-    assert!(reason.starts_with("the supervisor ended with status 0"), "{reason}");
-    for part in ["left processes running", "tell it not to daemonise", "`pid-file`"] {
-        assert!(reason.contains(part), "{reason}");
-    }
+    let Some(Reason::NotRun { what: Worded::Value(Mishap::Ended { status, left, .. }), full: None }) =
+        trial.why
+    else {
+        panic!("{:?}", trial.why)
+    };
+    assert_eq!((status, left), (Exit::Status(0), Some(LeftRunning::StayInForeground)));
 }
 
 #[test]
@@ -100,9 +104,9 @@ fn a_supervisor_that_daemonises_later_is_told_to_stay_too() {
     let (output, trial) = run(&place, &supervisor, &[]);
     assert_served(&trial);
     assert_eq!(trial.supervisor_ended, Some(Exit::Status(0)));
-    let note =
-        "the supervisor ended with status 0 while the load ran, and left processes running: it must stay";
-    assert!(stdout(&output).contains(note), "{}", stdout(&output));
+    let note = Note::LeftBehind { status: Exit::Status(0), hint: LeftRunning::StayInForeground.into() };
+    assert!(trial.noted.contains(&note), "{:?}", trial.noted);
+    assert!(stdout(&output).contains("and left processes running"), "{}", stdout(&output));
 }
 
 #[test]
@@ -193,10 +197,13 @@ fn a_user_that_is_missing_is_named() {
     let supervisor = plant(&place, "wants", "needs = \"a user named shop\"\n", script);
     let (output, trial) = run(&place, &supervisor, &[]);
     assert_eq!(trial.grade, Grade::Inconclusive);
-    let Some(Reason::NotRun { what }) = &trial.why else { panic!("{:?}", trial.why) };
-    for part in ["status 1", "it needs a user named shop", "\n    | starter: no user named shop"] {
-        assert!(what.contains(part), "{part}: {what}");
-    }
+    let why = Mishap::Ended {
+        status: Exit::Status(1),
+        left: None,
+        needs: Some("a user named shop".to_owned()),
+        log: LogTail(vec!["starter: no user named shop".to_owned()]),
+    };
+    assert_eq!(trial.why, Some(Reason::NotRun { what: why.into(), full: None }));
     assert!(stdout(&output).contains("\n         | starter: no user named shop\n"), "{}", stdout(&output));
 }
 

@@ -1,28 +1,13 @@
-//! Sharing the machine: trials mostly wait, so that several may run side by side, but a neighbour may
-//! make a load client lag, or requests wait. What then differs from what is expected is measured alone.
+//! Trials that share the machine: what differs beside others from what is expected is measured alone.
 
-use std::sync::{PoisonError, RwLock};
+#[path = "neighbours.rs"]
+mod neighbours;
 
 use holdline_model::result::TrialResult;
 use libtest_mimic::Failed;
 
+pub(crate) use self::neighbours::{SIDE_BY_SIDE, alone, beside_others};
 use super::common::{Place, read_result};
-
-/// How many tests run side by side.
-pub(crate) const SIDE_BY_SIDE: usize = 4;
-
-/// Held shared by trials that may have neighbours, exclusively by those that may not.
-static MACHINE: RwLock<()> = RwLock::new(());
-
-pub(crate) fn beside_others<T>(measure: impl FnOnce() -> T) -> T {
-    let _shared = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
-    measure()
-}
-
-pub(crate) fn alone<T>(measure: impl FnOnce() -> T) -> T {
-    let _exclusive = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
-    measure()
-}
 
 /// Runs scenarios over supervisors; over the reference supervisors where none is named.
 pub(crate) fn trials(scenarios: &[&str], supervisors: &[&str]) -> Result<Vec<TrialResult>, Failed> {

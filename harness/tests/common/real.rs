@@ -10,7 +10,15 @@ pub(crate) fn if_installed(
     supervisor: &Supervisor,
     test: impl FnOnce() -> Result<(), Failed>,
 ) -> Result<Completion, Failed> {
-    match installed(supervisor) {
+    if_there(installed(supervisor), test)
+}
+
+/// The same, of whatever it is that is there or lacks.
+pub(crate) fn if_there(
+    there: Result<(), String>,
+    test: impl FnOnce() -> Result<(), Failed>,
+) -> Result<Completion, Failed> {
+    match there {
         Ok(()) => test().map(|()| Completion::Completed),
         Err(lack) if is_required() => Err(lack.into()),
         Err(lack) => Ok(Completion::ignored_with(lack)),
@@ -21,7 +29,7 @@ fn is_required() -> bool {
     std::env::var("HOLDLINE_REQUIRE_SUPERVISORS").is_ok_and(|value| value == "1")
 }
 
-fn installed(supervisor: &Supervisor) -> Result<(), String> {
+pub(crate) fn installed(supervisor: &Supervisor) -> Result<(), String> {
     if supervisor.needs_root && !nix::unistd::geteuid().is_root() {
         return Err("it must be started by root".to_owned());
     }

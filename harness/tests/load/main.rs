@@ -42,6 +42,7 @@ fn plan(address: Address, schedule: Schedule) -> LoadPlan {
         script: Default::default(),
         proxy: None,
         connection: Connection::ONE_SHOT,
+        tls: None,
     }
 }
 
@@ -90,6 +91,7 @@ fn check_stamps(record: &ClientRecord, start_ns: u64) {
             | Outcome::Truncated
             | Outcome::Closed
             | Outcome::Reset
+            | Outcome::Tls(_)
             | Outcome::Silent(_)
     );
     assert!(!must_be_connected || record.connected.is_some() || record.was_reused(), "{record:?}");

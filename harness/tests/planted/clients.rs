@@ -90,3 +90,36 @@ fn what_is_sent_at_once_and_not_answered_is_lost_each_request() {
         planted.said("cut", 4);
     }
 }
+
+/// A reset takes what was not read along, and none of the answers that were there before it. A client cannot know
+/// what was read and what was not, unless it is told.
+#[test]
+fn what_is_sent_at_once_and_left_unread_is_lost_by_a_reset() {
+    for (service, safe) in [("resets-pipelines", 0), ("resets-pipelines-and-says-so", 5)] {
+        let planted = run("pipelines", service, &[]);
+        let trial = &planted.trial;
+        let sessions = trial.sessions.as_ref().expect("sessions");
+        assert_eq!((trial.grade, trial.endings.resets), (Grade::Lossy, 5), "{service}: {:?}", trial.losses);
+        assert_eq!((trial.fates[&Fate::Served], trial.fates[&Fate::NoReply]), (5, 5), "{service}");
+        assert_eq!((sessions.completed, sessions.cut), (5, 5), "{service}");
+        assert_eq!((sessions.requests_answered, sessions.requests_lost), (55, 25), "{service}");
+        assert_eq!((trial.safe_to_retry, trial.ambiguous), (safe, 5 - safe), "{service}");
+        assert!(trial.books.is_balanced(), "{service}: {:?}", trial.books);
+        planted.said("cut", 4);
+    }
+}
+
+/// Each body goes with its head, and each answer with its request.
+#[test]
+fn requests_of_ones_own_that_are_sent_at_once_keep_their_bodies() {
+    let held = run("pipelines", "orders-in-order", &[]).trial;
+    let sessions = held.sessions.as_ref().expect("sessions");
+    assert_eq!((held.grade, sessions.completed, sessions.requests_answered), (Grade::Held, 10, 80));
+    // An answer with another's body is told from the right one, and nothing behind it counts.
+    let planted = run("pipelines", "orders-mistaken", &[]);
+    let trial = &planted.trial;
+    let sessions = trial.sessions.as_ref().expect("sessions");
+    assert_eq!(trial.fates[&Fate::WrongReply], 10, "{:?}", trial.losses);
+    assert_eq!((sessions.requests_answered, sessions.requests_lost), (20, 60), "{:?}", trial.losses);
+    planted.said("mistook", 9);
+}

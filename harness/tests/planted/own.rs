@@ -171,6 +171,29 @@ fn what_cannot_be_asked_is_found_before_anything_starts() {
     assert!(!place.path("out").exists());
 }
 
+/// A pipeline is kept together while it is sent, and its answers come one behind the other.
+#[test]
+fn what_cannot_be_sent_at_once_is_found_before_anything_starts() {
+    let place = Place::new();
+    let at_once = "name = \"at-once\"\nasks = \"?\"\n[load]\narrivals = { sequential = \"2ms\" }\nattempts = 9\n\
+                   connection = { requests = 3, pipeline = true }\n";
+    let longer = format!("{at_once}[request]\nbody = \"{}\"\n", "x".repeat(20_000));
+    fs::write(place.path("at-once.toml"), at_once).expect("written");
+    fs::write(place.path("longer.toml"), longer).expect("written");
+    for (scenario, service) in
+        [("./at-once.toml", "own-upload"), ("./longer.toml", "own-right"), ("./at-once.toml", "talks-right")]
+    {
+        let service = fixtures().join(format!("{service}.toml"));
+        let arguments = ["run", scenario, "-s", service.to_str().expect("UTF-8"), "--out", "out"];
+        let output =
+            place.holdline(&arguments).env("HOLDLINE_PLANTED_TOKEN", TOKEN).output().expect("holdline runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{scenario}: {said}");
+        assert!(said.contains(scenario) && said.contains("`pipeline`"), "{scenario}: {said}");
+        assert!(!place.path("out").exists());
+    }
+}
+
 #[test]
 fn a_scenario_says_otherwise() {
     let place = Place::new();

@@ -1,8 +1,10 @@
 //! The PROXY protocol, in front of services that take it and of those that do not.
 
+use holdline_model::reason::{Reason, Remedy};
 use holdline_model::words::{Fate, Grade};
 
-use crate::planted::run;
+use crate::common::{Place, read_result};
+use crate::planted::{fixtures, run};
 
 #[test]
 fn services_that_want_a_header_get_one_that_names_both_ends() {
@@ -32,4 +34,27 @@ fn services_that_want_another_header_or_none_refuse_it() {
     // It takes the header for a request of HTTP/0.9, and answers as that does: without a status.
     let plain = run("proxy-v1-tcp", "keeps-and-says-close", &[]).trial;
     assert_eq!((plain.fates[&Fate::Served], plain.fates[&Fate::WrongReply]), (0, 20), "{:?}", plain.losses);
+}
+
+#[test]
+fn who_is_asked_without_the_header_that_he_wants_is_found_out_before_the_load() {
+    for version in ["v1", "v2"] {
+        let place = Place::new();
+        let planted = fixtures();
+        let text = std::fs::read_to_string(planted.join(format!("wants-proxy-{version}.toml")))
+            .expect("a description");
+        let asked = text
+            .replace("reply = false, timeout = \"30s\"", "timeout = \"3s\"")
+            .replace("{source}", planted.to_str().expect("UTF-8"));
+        assert_ne!(asked, text);
+        std::fs::write(place.path("service.toml"), asked).expect("room");
+        let scenario = planted.join("scenarios/pool-after-a-lull.toml");
+        let scenario = scenario.to_str().expect("UTF-8");
+        let arguments = ["run", scenario, "-s", "./service.toml", "--out", "out", "--show-progress", "none"];
+        let output = place.holdline(&arguments).output().expect("holdline runs");
+        let trial = read_result(&place.path("out").join("run.json")).trials.pop().expect("a trial");
+        assert_eq!((output.status.code(), trial.attempts), (Some(2), 0));
+        let Some(Reason::NoRightReply { remedy, .. }) = trial.why else { panic!("{:?}", trial.why) };
+        assert_eq!(remedy, Remedy::ExpectsHeader, "{version}");
+    }
 }

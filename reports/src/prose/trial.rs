@@ -298,7 +298,7 @@ pub(crate) fn inheritance(trial: &TrialResult) -> Vec<String> {
         .into_iter()
         .map(|check| {
             let finding = spaced(check.finding.as_str());
-            format!("{finding:<9}  {:<widest$}  {}", check.check.as_str(), plain(&check.detail))
+            format!("{finding:<9}  {:<widest$}  {}", check.check.as_str(), plain(&check.detail.to_string()))
         })
         .collect()
 }
@@ -306,7 +306,7 @@ pub(crate) fn inheritance(trial: &TrialResult) -> Vec<String> {
 /// The checks of what workers inherited that failed, a line each.
 pub(crate) fn inherited_wrongly(trial: &TrialResult) -> Vec<String> {
     let failed = trial.workers.inheritance.iter().filter(|check| check.finding == Finding::Failed);
-    failed.map(|check| format!("{}: {}", check.check.as_str(), plain(&check.detail))).collect()
+    failed.map(|check| format!("{}: {}", check.check.as_str(), plain(&check.detail.to_string()))).collect()
 }
 
 /// What the supervisor and its workers cost, and whether the supervisor gave up.
@@ -316,7 +316,7 @@ pub(crate) fn cost(trial: &TrialResult) -> Option<String> {
         0 => String::new(),
         elapsed_ns => format!(" in {}", duration(elapsed_ns)),
     };
-    Some(format!("{} of CPU{share} ({})", duration(cost.cpu_ns), plain(&cost.method)))
+    Some(format!("{} of CPU{share} ({})", duration(cost.cpu_ns), plain(&cost.method.to_string())))
 }
 
 /// The fates of a trial that occurred, in words.

@@ -1,6 +1,7 @@
 //! What the conductor knows of a trial that has ended, and why the trial may show nothing.
 
-use super::{Conductor, action_in_words, ordinal};
+use super::{Conductor, ordinal};
+use crate::deed::Deed;
 use crate::facts::TrialFacts;
 use crate::ledger::InjectedDeath;
 use crate::reason::{Note, Reason};
@@ -28,7 +29,8 @@ impl Conductor {
     fn reason(&mut self, is_unsent: impl Fn(u32) -> bool) -> Option<Reason> {
         let failed = self.facts.iter().find_map(|fact| {
             let error = fact.error.clone()?;
-            Some(Reason::FaultFailed { fault: ordinal(fact.fault), action: fact.text.clone(), error })
+            let (fault, action) = (ordinal(fact.fault), fact.deed.into());
+            Some(Reason::FaultFailed { fault, action, error: error.into() })
         });
         let interrupted = match self.watch.found() {
             Some(Found::Interrupted) => Reason::WatchInterrupted,
@@ -46,7 +48,7 @@ impl Conductor {
         let has_struck = |fault: usize| self.facts.iter().any(|fact| fact.fault == fault);
         let mut missed = None;
         for (index, fault) in self.faults.iter().enumerate().filter(|(index, _)| !has_struck(*index)) {
-            let (number, action) = (ordinal(index), action_in_words(&fault.action));
+            let (number, action) = (ordinal(index), Deed::from(&fault.action).into());
             let waited = fault.after.filter(|(other, _)| has_struck(*other));
             match waited {
                 Some((other, _)) => {

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::hindrance::Hindrance;
 use crate::scenario::Target;
 
 /// Who was seen when a fault was due. Workers are looked for only where they are meant.
@@ -57,25 +58,17 @@ pub(super) struct Aim {
     pub(super) each: bool,
 }
 
-/// Why it cannot be told whom a fault should hit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NoAim {
-    /// Workers are known by the listener that they hold, and none beneath a supervisor that runs holds it.
-    #[error("no process beneath the supervisor holds its listener, by which its workers are known")]
-    NoneHolds,
-}
-
 /// Chooses of those who are seen. One that ends before it is reached leaves its place to the next.
 ///
 /// A worker is one that accepts, if there is such, and of several the oldest: a spare that has taken over
 /// before those that may still be spares, and one that still starts last.
-pub(super) fn aim(target: Target, seen: &Sighting) -> Result<Aim, NoAim> {
+pub(super) fn aim(target: Target, seen: &Sighting) -> Result<Aim, Hindrance> {
     match target {
         Target::Supervisor => Ok(Aim { among: seen.supervisor.into_iter().collect(), each: false }),
         Target::Worker | Target::Workers => {
             let are_unknown = seen.workers.is_empty() && seen.known_by == KnownBy::Listener;
             if are_unknown && seen.supervisor.is_some() {
-                return Err(NoAim::NoneHolds);
+                return Err(Hindrance::NoneHolds);
             }
             let mut workers = seen.workers.clone();
             workers.sort_by_key(|worker| worker.standing);
@@ -109,7 +102,7 @@ mod tests {
     fn nobody_is_nobody_but_where_it_is_not_known_who_the_workers_are() {
         let nobody = Ok(Aim { among: vec![], each: false });
         assert_eq!(aim(Target::Worker, &seen(&[], KnownBy::Ledger)), nobody);
-        assert_eq!(aim(Target::Worker, &seen(&[], KnownBy::Listener)), Err(NoAim::NoneHolds));
+        assert_eq!(aim(Target::Worker, &seen(&[], KnownBy::Listener)), Err(Hindrance::NoneHolds));
         let ended = Sighting { supervisor: None, ..seen(&[], KnownBy::Listener) };
         assert_eq!(aim(Target::Worker, &ended), nobody);
         assert_eq!(aim(Target::Supervisor, &ended), nobody);

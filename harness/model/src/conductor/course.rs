@@ -3,7 +3,9 @@
 use super::aim::{Aim, Sighting, aim};
 use super::event::{Hit, Order, Why};
 use super::fault::{End, State};
-use super::{Conductor, action_in_words, ordinal};
+use super::{Conductor, ordinal};
+use crate::deed::Deed;
+use crate::hindrance::Hindrance;
 use crate::ledger::InjectedDeath;
 use crate::reason::Note;
 use crate::scenario::Action;
@@ -31,8 +33,8 @@ impl Conductor {
             }
             Err(error) => {
                 fault.state = State::Final(End::Failed);
-                let text = action_in_words(&fault.action);
-                self.note_fault(index, at_ns, text, Some(error.to_string()));
+                let deed = Deed::from(&fault.action);
+                self.note_fault(index, at_ns, deed, Some(error));
                 Vec::new()
             }
         }
@@ -58,14 +60,14 @@ impl Conductor {
         index: usize,
         attempt: u32,
         at_ns: u64,
-        text: String,
-        error: Option<String>,
+        deed: Deed,
+        error: Option<Hindrance>,
     ) -> Vec<Order> {
         let Some(fault) = self.faults.get_mut(index).filter(|fault| fault.state == State::WithLoad) else {
             return Vec::new();
         };
         fault.state = State::Final(if error.is_some() { End::Failed } else { End::Over });
-        self.note_fault(index, at_ns, text, error);
+        self.note_fault(index, at_ns, deed, error);
         if let Some(fact) = self.facts.last_mut() {
             fact.poison = Some(attempt);
         }
@@ -85,7 +87,7 @@ impl Conductor {
         hit: Hit,
         pids: &[u32],
         at_ns: u64,
-        error: Option<String>,
+        error: Option<Hindrance>,
     ) -> Vec<Order> {
         let Some(fault) = self.faults.get_mut(index) else { return Vec::new() };
         let State::Due { at_ns: ordered_ns } = fault.state else { return Vec::new() };
@@ -99,19 +101,19 @@ impl Conductor {
             (fault.state, fault.has_failed) = (State::Lasts { until_ns: Some(at_ns) }, true);
         }
         let is_over_at_once = fault.is_over_at_once();
-        let mut text = action_in_words(&fault.action);
+        let deed = Deed::from(&fault.action);
         let victim = fault.victim;
         if hit == Hit::Nobody {
-            let (fault, action) = (ordinal(index), text.clone());
+            let (fault, action) = (ordinal(index), deed.into());
             self.notes.push(match victim {
                 Some(attempt) => Note::NobodyHadIt { fault, action, attempt },
                 None => Note::HitNobody { fault, action },
             });
-            text.push_str(": hit nobody");
         }
-        self.note_fault(index, ordered_ns, text, error);
+        self.note_fault(index, ordered_ns, deed, error);
         if let Some(fact) = self.facts.last_mut() {
             fact.poison = victim;
+            fact.hit_nobody = hit == Hit::Nobody;
         }
         match hit {
             Hit::Struck if is_over_at_once => self.completed(index, at_ns),
@@ -129,7 +131,7 @@ impl Conductor {
         }
     }
 
-    pub(super) fn control_done(&mut self, index: usize, at_ns: u64, error: Option<String>) -> Vec<Order> {
+    pub(super) fn control_done(&mut self, index: usize, at_ns: u64, error: Option<Hindrance>) -> Vec<Order> {
         let Some(fault) = self.faults.get_mut(index).filter(|fault| fault.is_asking()) else {
             return Vec::new();
         };
@@ -151,7 +153,7 @@ impl Conductor {
         }
         fault.state = State::Final(if unused { End::HitNobody } else { End::Over });
         if let (true, Action::Crash { step, .. }) = (unused, &fault.action) {
-            let action = action_in_words(&fault.action);
+            let action = Deed::from(&fault.action).into();
             self.notes.push(Note::NobodyCame { fault: ordinal(index), action, step: *step });
         }
         if let Some(fact) = self.facts.iter_mut().find(|fact| fact.fault == index) {

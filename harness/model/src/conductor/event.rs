@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::aim::Sighting;
 use crate::answer::Answer;
 use crate::exit::Exit;
+use crate::hindrance::Hindrance;
+use crate::mishap::LeftRunning;
+use crate::reason::Reason;
 use crate::scenario::Target;
 use crate::shm::RecordKind;
 use crate::signals::Signal;
@@ -35,11 +38,13 @@ pub enum Event {
     },
     /// The service can be put under load.
     Ready,
-    /// It never got ready, or was denied what it needs.
+    /// It never got ready.
     NotReady {
         /// Why.
-        reason: String,
+        reason: Reason,
     },
+    /// Workers that are not root were denied the port that they have to bind.
+    Denied,
     /// The load begins: all instants of this file count from here.
     LoadStarted,
     /// A fault is due that strikes with an attempt and that no request carries.
@@ -68,7 +73,7 @@ pub enum Event {
         mode: CrashMode,
         /// Why it could not be handed out; absent where it could.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        error: Option<String>,
+        error: Option<Hindrance>,
     },
     /// An attempt sets out in place of poison: the end of its request is held back, and whoever has it is killed.
     HeldBack {
@@ -105,7 +110,7 @@ pub enum Event {
         pids: Vec<u32>,
         /// Why it could not be injected; absent where it could.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        error: Option<String>,
+        error: Option<Hindrance>,
     },
     /// Workers have come to what they were armed with, as often as they should.
     ArmedStruck {
@@ -118,7 +123,7 @@ pub enum Event {
         fault: usize,
         /// Why it failed; absent where it did not.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        error: Option<String>,
+        error: Option<Hindrance>,
     },
     /// A fault was undone.
     Healed {
@@ -176,7 +181,7 @@ pub enum Event {
         successor: Option<u32>,
         /// Where it went to the background and left others running: what to do about it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        hint: Option<String>,
+        hint: Option<LeftRunning>,
     },
     /// The user asks for an early end.
     StopAsked,
@@ -211,7 +216,7 @@ pub enum Event {
         in_time: bool,
         /// Why it could not be asked; absent where it could.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        error: Option<String>,
+        error: Option<Hindrance>,
         /// Workers that it left behind.
         left_behind: Vec<u32>,
     },

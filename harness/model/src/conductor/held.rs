@@ -1,7 +1,8 @@
 //! Attempts whose worker is killed in place of poison.
 
 use super::fault::{End, Fault, State};
-use super::{Conductor, Order, action_in_words, ordinal};
+use super::{Conductor, Order, ordinal};
+use crate::deed::Deed;
 use crate::ledger::InjectedDeath;
 use crate::reason::Note;
 use crate::scenario::Action;
@@ -28,11 +29,12 @@ impl Conductor {
         let is_meant =
             |fault: &&mut Fault| fault.victim == Some(attempt) && matches!(fault.state, State::Due { .. });
         let Some(fault) = self.faults.get_mut(index).filter(is_meant) else { return Vec::new() };
+        let Action::Poison(poison) = fault.action else { return Vec::new() };
         fault.state = State::Final(End::Over);
-        let action = action_in_words(&fault.action);
+        let action = Deed::from(&fault.action).into();
         self.deaths.push(InjectedDeath { pid, at_ns, had: Some(attempt) });
-        let text = format!("attempt {attempt}: process {pid}, which had it, was killed in place of {action}");
-        self.note_fault(index, at_ns, text, None);
+        let deed = Deed::KillHolder { attempt, pid, step: poison.step, mode: poison.mode };
+        self.note_fault(index, at_ns, deed, None);
         if let Some(fact) = self.facts.last_mut() {
             fact.poison = Some(attempt);
             fact.killed = true;

@@ -31,11 +31,14 @@ pub use aim::{KnownBy, SeenWorker, Sighting, Standing};
 pub use event::{Event, Hit, Order, SCHEMA, Why};
 pub use fault::{End, State};
 pub use moments::{Moment, Moments, strikes_before_start};
-pub use words::{action_in_words, faults_in_words};
+pub use words::faults_in_words;
 
+use crate::deed::Deed;
 use crate::exit::Exit;
 use crate::facts::{FaultFact, ProcessEnd};
+use crate::hindrance::Hindrance;
 use crate::ledger::InjectedDeath;
+use crate::mishap::LeftRunning;
 use crate::reason::Note;
 use crate::scenario::{Action, Scenario};
 use crate::watch::{Found, LastRequest};
@@ -84,8 +87,8 @@ impl Conductor {
         let start_ns = conductor.moments.start_ns;
         for fault in 0..conductor.faults.len() {
             if conductor.moments.due[fault] == Moment::BeforeStart {
-                let text = action_in_words(&conductor.faults[fault].action);
-                conductor.note_fault(fault, start_ns, text, None);
+                let deed = Deed::from(&conductor.faults[fault].action);
+                conductor.note_fault(fault, start_ns, deed, None);
             }
         }
         conductor
@@ -220,8 +223,8 @@ impl Conductor {
             Event::AttemptDue { fault, .. } => self.attempt_due(*fault, at_ns),
             Event::Sighted { fault, seen } => self.sighted(*fault, seen),
             Event::Poisoned { fault, attempt, step, mode, error } => {
-                let text = format!("attempt {attempt} carries poison ({mode} at step {step})");
-                self.poisoned(*fault, *attempt, at_ns, text, error.clone())
+                let deed = Deed::Poison { attempt: Some(*attempt), step: *step, mode: *mode };
+                self.poisoned(*fault, *attempt, at_ns, deed, error.clone())
             }
             Event::HeldBack { fault, attempt } => {
                 self.held_back(*fault, *attempt, at_ns);
@@ -262,6 +265,7 @@ impl Conductor {
             | Event::SupervisorStarted { .. }
             | Event::Ready
             | Event::NotReady { .. }
+            | Event::Denied
             | Event::LoadStarted
             | Event::ListenerOpened { .. }
             | Event::ListenerHeld { .. }
@@ -303,10 +307,10 @@ impl Conductor {
         at_ns: u64,
         status: Exit,
         successor: Option<u32>,
-        hint: Option<String>,
+        hint: Option<LeftRunning>,
     ) {
         if let Some(hint) = hint {
-            self.notes.push(Note::LeftBehind { status, hint });
+            self.notes.push(Note::LeftBehind { status, hint: hint.into() });
         }
         self.exits.push(ProcessEnd { pid, at_ns, status, successor });
     }
@@ -319,8 +323,18 @@ impl Conductor {
         if self.load_ended { Vec::new() } else { vec![Order::StopLoad] }
     }
 
-    fn note_fault(&mut self, fault: usize, at_ns: u64, text: String, error: Option<String>) {
-        self.facts.push(FaultFact { fault, at_ns, text, poison: None, killed: false, done_ns: None, error });
+    fn note_fault(&mut self, fault: usize, at_ns: u64, deed: Deed, error: Option<Hindrance>) {
+        let fact = FaultFact {
+            fault,
+            at_ns,
+            deed,
+            hit_nobody: false,
+            poison: None,
+            killed: false,
+            done_ns: None,
+            error,
+        };
+        self.facts.push(fact);
     }
 }
 

@@ -167,7 +167,8 @@ fn who_stays_stopped_is_known_before_anybody_goes_on() {
 fn who_was_stopped_by_a_fault_that_failed_with_others_goes_on_at_once() {
     let mut c = conductor(&[PAUSE]);
     wake(&mut c, START + 100 * MS);
-    let failed = Event::Fault { fault: 0, hit: Hit::Failed, pids: vec![7], error: Some("no".to_owned()) };
+    let failed =
+        Event::Fault { fault: 0, hit: Hit::Failed, pids: vec![7], error: Some(Hindrance::NoDescriptor) };
     let heal = Order::Heal { fault: 0, why: Why::Failed, resume: vec![7] };
     assert!(c.tell(START + 100 * MS, &failed).is_empty());
     assert_eq!(c.wake_at(), Some(START + 100 * MS));
@@ -263,7 +264,8 @@ fn an_early_stop_ends_the_load_once_and_strikes_nothing_more() {
 fn what_could_not_be_injected_or_failed_makes_the_trial_inconclusive() {
     let mut c = conductor(&[KILL]);
     wake(&mut c, START + 100 * MS);
-    let failed = Event::Fault { fault: 0, hit: Hit::Failed, pids: vec![], error: Some("no".to_owned()) };
+    let failed =
+        Event::Fault { fault: 0, hit: Hit::Failed, pids: vec![], error: Some(Hindrance::NoDescriptor) };
     c.tell(START + 100 * MS, &failed);
     c.end();
     assert!(matches!(c.into_facts(|_| false).0.environment, Some(Reason::FaultFailed { fault: 1, .. })));
@@ -567,7 +569,7 @@ impl Play {
     fn injected(&mut self, fault: usize, outcome: u8) {
         let hit = [Hit::Struck, Hit::Struck, Hit::Nobody, Hit::Failed][usize::from(outcome % 4)];
         let (hit, pids) = self.paused.get(&fault).cloned().unwrap_or((hit, Vec::new()));
-        let error = (hit == Hit::Failed).then(|| "no".to_owned());
+        let error = (hit == Hit::Failed).then_some(Hindrance::NoDescriptor);
         if !self.ended && self.paused.contains_key(&fault) {
             self.known.insert(fault);
         }
@@ -575,7 +577,7 @@ impl Play {
     }
 
     fn poison(&mut self, fault: usize, outcome: u8) {
-        let error = (outcome % 4 == 3).then(|| "no".to_owned());
+        let error = (outcome % 4 == 3).then_some(Hindrance::NoDescriptor);
         // What came of a pause is told as it was, and only so.
         if outcome & 4 > 0 && !self.paused.contains_key(&fault) {
             // Whoever has it is killed, or nobody has it.
@@ -666,7 +668,7 @@ proptest! {
             LOST,
             Event::LoadEnded { last: None },
             Event::Answered { answer: Answer::Wrong { status: Some(503), said: "x".to_owned() } },
-            Event::Fault { fault, hit: Hit::Nobody, pids: vec![pid], error: Some("x".to_owned()) },
+            Event::Fault { fault, hit: Hit::Nobody, pids: vec![pid], error: Some(Hindrance::NoDescriptor) },
             Event::SupervisorEnded { pid, status: Exit::Status(0), successor: None, hint: None },
         ];
         for event in events {

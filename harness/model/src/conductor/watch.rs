@@ -111,6 +111,7 @@ impl Watch {
             | Answer::NoPath
             | Answer::Wrong { .. }
             | Answer::Cut { .. }
+            | Answer::Tls { .. }
             | Answer::TimedOut { .. }
             | Answer::NotAsked { .. } => {
                 self.last = Some(answer.clone());

@@ -1,32 +1,8 @@
 //! Faults in words.
 
+use crate::deed::Deed;
 use crate::duration::show_ns;
-use crate::scenario::{Action, Scenario, Target, Trigger};
-use crate::words::CrashStep;
-
-/// What a fault does, in words.
-#[must_use]
-pub fn action_in_words(action: &Action) -> String {
-    let whom = |target: Target| match target {
-        Target::Worker => "a worker",
-        Target::Workers => "every worker",
-        Target::Supervisor => "the supervisor",
-    };
-    match action {
-        Action::Poison(poison) => format!("poison ({} at step {})", poison.mode, poison.step),
-        Action::Crash { step: CrashStep::Boot, mode, times } => {
-            format!("the next {times} starts fail ({mode})")
-        }
-        Action::Crash { step, mode, .. } => format!("a worker fails ({mode} at step {step})"),
-        Action::Signal { to, signal } => format!("{signal} to {}", whom(*to)),
-        Action::Pause { whom: target, for_ns: Some(ns) } => {
-            format!("{} is paused for {:?}", whom(*target), std::time::Duration::from_nanos(*ns))
-        }
-        Action::Pause { whom: target, for_ns: None } => format!("{} is paused", whom(*target)),
-        Action::Control { verb, workers: Some(count) } => format!("{verb} to {count} workers"),
-        Action::Control { verb, workers: None } => verb.to_string(),
-    }
-}
+use crate::scenario::{Scenario, Trigger};
 
 /// A scenario's faults in words, with when they strike.
 #[must_use]
@@ -39,5 +15,5 @@ pub fn faults_in_words(scenario: &Scenario) -> Vec<String> {
         Trigger::After { fault, delay_ns } => format!("{} after fault {}", show_ns(delay_ns), fault + 1),
     };
     let faults = scenario.faults.iter();
-    faults.map(|fault| format!("{}: {}", when(fault.at), action_in_words(&fault.action))).collect()
+    faults.map(|fault| format!("{}: {}", when(fault.at), Deed::from(&fault.action))).collect()
 }

@@ -4,14 +4,20 @@ use super::*;
 use crate::metric::{metric, metrics};
 use crate::recovery::Recovery;
 use crate::result::{
-    BooksResult, Check, CostResult, InheritanceCheck, KernelResult, LatencySet, ListenerResult, Outage,
-    PoolResult, Quantiles, Served, SessionsResult, SettledResult, SilentResult, WorkersResult,
+    BooksResult, Check, CostMethod, CostResult, Given, InheritanceCheck, KernelResult, LatencySet,
+    ListenerResult, Outage, PoolResult, Quantiles, Served, SessionsResult, SettledResult, SilentResult,
+    TlsResult, WorkersResult,
 };
 use crate::violation::Unmeasured;
 use crate::words::{Blame, Fate, Finding, Grade, Verdict};
 
 fn listener(drops: Option<u32>) -> ListenerResult {
     ListenerResult { drops, ..ListenerResult::default() }
+}
+
+fn cost() -> CostResult {
+    let method = CostMethod::Processes { within_ms: 10 }.into();
+    CostResult { cpu_ns: 30_000_000, elapsed_ns: 0, method }
 }
 
 fn trial() -> TrialResult {
@@ -59,6 +65,7 @@ fn trial() -> TrialResult {
         recovery_ns: Vec::new(),
         recoveries: vec![Recovery::Back { after_ns: 104_000_000 }, Recovery::Never],
         back_after_ns: None,
+        tls: None,
         client_addresses: 0,
         watched_ns: 0,
         patience_ns: 0,
@@ -75,7 +82,7 @@ fn trial() -> TrialResult {
             orphans: Some(0),
             ..WorkersResult::default()
         },
-        cost: Some(CostResult { cpu_ns: 30_000_000, ..CostResult::default() }),
+        cost: Some(cost()),
         supervisor_ended: None,
         books: BooksResult::Balanced,
         off: Vec::new(),
@@ -221,7 +228,7 @@ fn what_need_not_come_back_exceeds_no_time_and_what_is_not_back_every_one() {
 }
 
 fn found(finding: Finding) -> InheritanceCheck {
-    InheritanceCheck { check: Check::Listener, finding, detail: String::new() }
+    InheritanceCheck { check: Check::Listener, finding, detail: Given::NothingElse.into() }
 }
 
 #[test]
@@ -275,6 +282,7 @@ fn a_new_version_that_never_answered_is_not_the_newest() {
 fn every_metric_can_be_measured() {
     let quantiles = Quantiles { count: 1, ..Quantiles::default() };
     let latency = LatencySet {
+        tls: quantiles.clone(),
         send_lag: quantiles.clone(),
         connect: quantiles.clone(),
         queue_wait: quantiles.clone(),
@@ -293,6 +301,7 @@ fn every_metric_can_be_measured() {
         workers,
         sessions,
         silent,
+        tls: Some(TlsResult::default()),
         pool: Some(PoolResult::default()),
         recoveries: vec![Recovery::Back { after_ns: 1 }],
         back_after_ns: Some(1),

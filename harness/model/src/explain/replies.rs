@@ -3,85 +3,77 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
-use super::said::{Said, count};
 use super::story::Story;
 use crate::ledger::Attempt;
 use crate::record::{ClientRecord, Listener, Outcome};
-use crate::told::Phrase;
-use crate::wire::{CONTENT_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX};
+use crate::result::{How, Loss};
+use crate::said::escaped;
 use crate::words::{Blame, Fate};
 
 /// What servers and gateways turned away or failed at, by the status that they gave.
-pub(super) fn error_replies(story: &Story<'_>) -> Vec<Said> {
+pub(super) fn error_replies(story: &Story<'_>) -> Vec<Loss> {
     let mut by_status: BTreeMap<u16, Vec<&ClientRecord>> = BTreeMap::new();
     for (_, record) in story.lost(Blame::Collateral, Some(Fate::ErrorReply)) {
         if let Some(status) = record.outcome.status() {
             by_status.entry(status).or_default().push(record);
         }
     }
-    let said = |(status, lost): (u16, Vec<&ClientRecord>)| {
-        Said::quoting(count(lost.len() as u64, format!(" got status {status}")), story, &lost)
+    let loss = |(status, lost): (u16, Vec<&ClientRecord>)| {
+        Loss::new(lost.len() as u64, How::ErrorStatus { status }).quoting(first_kept(story, &lost))
     };
-    by_status.into_iter().map(said).collect()
+    by_status.into_iter().map(loss).collect()
 }
 
-pub(super) fn wrong_replies(story: &Story<'_>) -> Option<Said> {
+pub(super) fn wrong_replies(story: &Story<'_>) -> Option<Loss> {
     let wrong: Vec<&ClientRecord> =
         story.lost(Blame::Collateral, Some(Fate::WrongReply)).into_iter().map(|(_, record)| record).collect();
-    let said = count(wrong.len() as u64, " got a reply that was not the answer to what they asked");
-    (!wrong.is_empty()).then(|| Said::quoting(said, story, &wrong))
+    let is_alert = |record: &&ClientRecord| story.records.said.get(record.said).is_some_and(is_tls_alert);
+    let how = if wrong.iter().any(is_alert) { How::TlsAlert } else { How::NotTheAnswer };
+    some(wrong.len(), how).map(|loss| loss.quoting(first_kept(story, &wrong)))
+}
+
+/// Whether bytes begin as an alert of TLS does (RFC 8446, section 5.1): kind 21, major version 3.
+fn is_tls_alert(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[21, 3])
+}
+
+/// The first of these replies that was kept, escaped.
+pub(super) fn first_kept(story: &Story<'_>, replies: &[&ClientRecord]) -> Option<String> {
+    replies.iter().find_map(|record| story.records.said.get(record.said)).map(escaped)
+}
+
+/// So many, if there are any.
+pub(super) fn some(count: usize, how: How) -> Option<Loss> {
+    (count > 0).then(|| Loss::new(count as u64, how))
+}
+
+/// So many attempts as are like that, if there are any.
+pub(super) fn all_that(story: &Story<'_>, are: impl Fn(&ClientRecord) -> bool, how: How) -> Option<Loss> {
+    some(story.records.client.iter().filter(|record| are(record)).count(), how)
 }
 
 /// Replies of which the load client did not read the end.
-pub(super) fn too_long(story: &Story<'_>) -> Option<Phrase> {
-    let longer =
-        story.records.client.iter().filter(|record| record.outcome == Outcome::TooLong).count() as u64;
-    let (mib, kib) = (CONTENT_BYTES_MAX >> 20, HEAD_BYTES_MAX >> 10);
-    let limits = format!("{mib} MiB of content, a head of {kib} KiB or {HEADERS_MAX} headers");
-    let text = format!(" got a reply longer than what is read ({limits}): whether it was right is not known");
-    (longer > 0).then(|| count(longer, text))
+pub(super) fn too_long(story: &Story<'_>) -> Option<Loss> {
+    all_that(story, |record| record.outcome == Outcome::TooLong, How::TooLong)
 }
 
 /// Requests that could not be sent to their end, although the reply came.
-pub(super) fn send_failed(story: &Story<'_>) -> Option<Phrase> {
-    let failed = story.records.client.iter().filter(|record| record.was_answered_unsent()).count() as u64;
-    let text = " sent into a connection that the server had closed with the request unread: the reply came, but the send \
-                failed; clients that do not read after a failed send lose it";
-    (failed > 0).then(|| count(failed, text))
-}
-
-/// Servers that ended their side early, and read on.
-/// Of requests that were sent at once, how many got no answer.
-pub(super) fn unanswered(lost: &[&ClientRecord]) -> Phrase {
-    let sum = |of: fn(&ClientRecord) -> u16| lost.iter().map(|record| u64::from(of(record))).sum::<u64>();
-    let sent = sum(|record| record.requests_pipelined);
-    let answered = sum(|record| record.requests_answered.min(record.requests_pipelined));
-    match sent {
-        0 => Phrase::default(),
-        _ => {
-            let head = Phrase::new("; ").count(sent - answered).text(" of ").count(sent);
-            head.text(" requests that were sent at once got no answer")
-        }
-    }
+pub(super) fn send_failed(story: &Story<'_>) -> Option<Loss> {
+    all_that(story, ClientRecord::was_answered_unsent, How::AnsweredUnsent)
 }
 
 /// What a pool sent once more: no loss, unless it was lost the second time, but perhaps done twice.
-pub(super) fn sent_twice(story: &Story<'_>) -> Option<Phrase> {
-    let retried = |record: &&ClientRecord| record.was_retried();
-    let twice = story.records.client.iter().filter(retried).count() as u64;
-    let text =
-        " sent once more over a fresh connection, since one that others had used before ended under way";
-    (twice > 0).then(|| count(twice, text))
+pub(super) fn sent_twice(story: &Story<'_>) -> Option<Loss> {
+    all_that(story, ClientRecord::was_retried, How::SentTwice)
 }
 
-pub(super) fn half_closed(story: &Story<'_>) -> Option<Phrase> {
-    let halves = story.records.client.iter().filter(|record| record.half_closed).count() as u64;
-    let text = " saw the server end its side before it had all of the request, which it went on to read: nothing was lost";
-    (halves > 0).then(|| count(halves, text))
+/// Servers that ended their side early, and read on.
+pub(super) fn half_closed(story: &Story<'_>) -> Option<Loss> {
+    all_that(story, |record| record.half_closed, How::HalfClosed)
 }
 
 /// Takes those out who found no path although somebody listened, and tells of them.
-pub(super) fn no_path(story: &Story<'_>, lost: &mut Vec<(&Attempt, &ClientRecord)>) -> Vec<Said> {
+pub(super) fn no_path(story: &Story<'_>, lost: &mut Vec<(&Attempt, &ClientRecord)>) -> Vec<Loss> {
     let listeners = &story.records.kernel.listeners;
     let mut by_listener: BTreeMap<u32, u64> = BTreeMap::new();
     lost.retain(|(_, record)| {
@@ -94,9 +86,5 @@ pub(super) fn no_path(story: &Story<'_>, lost: &mut Vec<(&Attempt, &ClientRecord
         }
         listener.is_none()
     });
-    let said = |(inode, lost)| {
-        let head = count(lost, " found no path to connect to: a listener was there (inode ").id(inode);
-        head.text("), but its path had been removed, as by a predecessor that cleans up when it ends").into()
-    };
-    by_listener.into_iter().map(said).collect()
+    by_listener.into_iter().map(|(inode, lost)| Loss::new(lost, How::NoPath { inode })).collect()
 }

@@ -1,13 +1,11 @@
 //! A trial as its losses are told of: who listened when, who ended when, who was stuck.
 
 use crate::custody::Exhausted;
-use crate::errno::errno_in_words;
 use crate::facts::TrialFacts;
 use crate::ledger::{Attempt, Reconciled, TrialRecords, WorkerLog};
 use crate::record::ClientRecord;
-use crate::result::Cause;
+use crate::result::{Cause, Stall, Stuck};
 use crate::shm::{RecordKind, WorkerRecord, parse_crash_detail};
-use crate::told::Phrase;
 use crate::words::{Blame, CrashMode, Fate};
 
 /// A trial, as far as words for its losses need it.
@@ -120,43 +118,36 @@ impl Story<'_> {
         })
     }
 
-    /// How many workers failed to boot between two instants, as the end of a sentence.
-    pub(super) fn failed_starts(&self, from_ns: u64, to_ns: Option<u64>) -> Phrase {
+    /// How many workers failed to boot between two instants.
+    pub(super) fn failed_starts(&self, from_ns: u64, to_ns: Option<u64>) -> u64 {
         let is_failure = |record: &&WorkerRecord| {
             matches!(record.kind, RecordKind::BootFailed | RecordKind::BindFailed)
                 && record.at_ns + self.slack_ns() >= from_ns
                 && to_ns.is_none_or(|to_ns| record.at_ns <= to_ns)
         };
         let logs = self.records.workers.unwrap_or_default();
-        match logs.iter().filter(|log| log.records.iter().any(|record| is_failure(&record))).count() {
-            0 => Phrase::default(),
-            1 => Phrase::new("; 1 start failed meanwhile"),
-            count => Phrase::new("; ").count(count as u64).text(" starts failed meanwhile"),
-        }
+        logs.iter().filter(|log| log.records.iter().any(|record| is_failure(&record))).count() as u64
     }
 
     /// Which workers live and accept nothing, and why: they do not end, so nobody starts others.
-    pub(super) fn stuck_workers(&self) -> Vec<Phrase> {
+    pub(super) fn stuck_workers(&self) -> Vec<Stuck> {
         let logs = self.records.workers.unwrap_or_default().iter();
-        logs.filter_map(|log| {
-            Some(Phrase::new("worker ").id(log.pid).text(format!(" {}", stuck(log, self.facts.end_ns)?)))
-        })
-        .collect()
+        logs.filter_map(|log| Some(Stuck { pid: log.pid, by: stall(log, self.facts.end_ns)? })).collect()
     }
 }
 
 /// Why a worker that was not told to stop accepts nothing; `None` if it does, or has ended.
-fn stuck(log: &WorkerLog, end_ns: u64) -> Option<String> {
+fn stall(log: &WorkerLog, end_ns: u64) -> Option<Stall> {
     let before_the_end = || log.records.iter().filter(|record| record.at_ns <= end_ns);
     if log.crashed_ns().is_some() || before_the_end().any(|record| record.kind == RecordKind::Exit) {
         return None;
     }
     before_the_end().rev().find_map(|record| match record.kind {
-        RecordKind::StoppedAccepting => Some("was alive but had stopped accepting".to_owned()),
-        RecordKind::AcceptFailed => Some(format!("could not accept ({})", errno_in_words(record.detail))),
+        RecordKind::StoppedAccepting => Some(Stall::StoppedAccepting),
+        RecordKind::AcceptFailed => Some(Stall::CouldNotAccept(record.detail)),
         RecordKind::Crash | RecordKind::BootFailed => {
             let (step, mode) = parse_crash_detail(record.detail)?;
-            (mode == CrashMode::Hang).then(|| format!("hung (at step {step})"))
+            (mode == CrashMode::Hang).then_some(Stall::Hung(step))
         }
         RecordKind::Boot
         | RecordKind::Ready

@@ -7,7 +7,7 @@ use super::*;
 use crate::custody::{Custody, Exhausted, InHands, Process, Reading};
 use crate::facts::{ProcessEnd, TrialFacts};
 use crate::ledger::{InjectedDeath, TrialRecords, reconcile};
-use crate::record::{KernelRecord, Listener, NotSent, TcpCounters};
+use crate::record::{KernelRecord, Listener, NotSent, QueueSample, TcpCounters};
 use crate::shm::{WorkerRecord, crash_detail};
 use crate::wire::{Excerpt, Peer, client_v4};
 use crate::words::{CrashStep, Transport};
@@ -462,4 +462,32 @@ fn a_worker_that_could_not_listen_tells_more_than_one_that_was_stopped_later() {
         .worker(71, &[(0, RecordKind::Boot, 1), (5, RecordKind::BindFailed, 13), (5, Exit, 1)])
         .worker(72, &[(10, RecordKind::Boot, 1), (1_999, Exit, 0)])
         .says(&["1 refused: nobody ever listened after worker 71 could not listen (errno 13, EACCES: permission denied)"]);
+}
+
+#[test]
+fn queues_that_were_full_say_which_how_full_and_how_long() {
+    let check = |samples: &[(u64, u32)], drops, expected: &[&str]| {
+        let sample = |(at_ms, queue): &(u64, u32)| QueueSample {
+            at_ns: START_NS + at_ms * MS,
+            inode: 9,
+            queue: *queue,
+            limit: 4,
+            drops,
+        };
+        let full = Listener { queue_max: 5, limit: 4, drops, ..listener(9, 0, None) };
+        let mut case = Case::new().listeners(vec![full]);
+        case.kernel.samples = samples.iter().map(sample).collect();
+        case.says(expected);
+    };
+    check(
+        &[(1, 5), (2, 4), (500, 5), (600, 0)],
+        Some(1),
+        &["the accept queue (inode 9) was full, with 5 in it and a limit of 4, for 101 ms, 2 times \
+           from 1.00 ms; it dropped 1 SYN"],
+    );
+    let waited = "the accept queue (inode 9) was full, with 5 in it and a limit of 4, for 100 ms from 1.00 ms; \
+                  whoever connected then had to wait for room";
+    check(&[(1, 5), (101, 0)], None, &[waited]);
+    check(&[(1, 4)], None, &[]);
+    check(&[(1, 5)], Some(0), &[]);
 }

@@ -164,6 +164,7 @@ fn beat(event: &Event) -> Option<(Beat, Option<usize>)> {
         | Event::SupervisorStarted { .. }
         | Event::Ready
         | Event::NotReady { .. }
+        | Event::Denied
         | Event::AttemptDue { .. }
         | Event::Sighted { .. }
         | Event::HeldBack { .. }

@@ -62,6 +62,7 @@ fn run(web: &[Shown]) -> RunResult {
             required: Vec::new(),
             reference: Some("reference".to_owned()),
             partition: None,
+            resumed: Vec::new(),
         },
         complete: true,
         trials: trials.collect(),

@@ -18,7 +18,8 @@ pub(super) fn blame_of(
 ) -> Blame {
     let never_left_queue = matches!(attempt.fate, Fate::Refused | Fate::SynDropped | Fate::QueueReset);
     let reached_worker = attempt.worker != NO_WORKER || !records.tell_accepts() && !never_left_queue;
-    if record.poison && reached_worker {
+    // Of a request that was not sent, nobody can have died.
+    if record.poison && reached_worker && !record.ended_in_tls() {
         return Blame::Poison;
     }
     if was_cut_short(record, attempt)
@@ -33,8 +34,11 @@ pub(super) fn blame_of(
 /// Whether an attempt ended as it does when the worker that has it dies: without a complete reply, or with
 /// that of a gateway in front of it, which says so by 502 or 504 (RFC 9110, sections 15.6.3 and 15.6.5).
 const fn was_cut_short(record: &ClientRecord, attempt: &Attempt) -> bool {
-    let by_gateway = matches!(record.outcome, Outcome::ErrorReply(502 | 504));
-    by_gateway || matches!(attempt.fate, Fate::NoReply | Fate::Truncated)
+    match record.outcome {
+        Outcome::ErrorReply(status) => matches!(status, 502 | 504),
+        Outcome::Tls(failure) => failure.is_cut(),
+        _ => matches!(attempt.fate, Fate::NoReply | Fate::Truncated),
+    }
 }
 
 /// Whether the worker that had accepted this attempt crashed before it ended, by its own fault or by
@@ -71,7 +75,12 @@ pub(super) fn retry_of(records: &TrialRecords<'_>, record: &ClientRecord, attemp
     let is_safe = match attempt.fate {
         Fate::Refused | Fate::SynDropped | Fate::QueueReset | Fate::NotSent => true,
         Fate::ErrorReply if record.outcome == Outcome::ErrorReply(503) => true,
-        _ => record.unasked || record.announced || records.tell_accepts() && attempt.worker == NO_WORKER,
+        _ => {
+            record.ended_in_tls()
+                || record.unasked
+                || record.announced
+                || records.tell_accepts() && attempt.worker == NO_WORKER
+        }
     };
     // What was sent twice may have been done the first time.
     if is_safe && !record.was_retried() { Retry::Safe } else { Retry::Ambiguous }

@@ -11,6 +11,7 @@ use super::carriage::Carriage;
 use super::log::{self, Misfits};
 use super::{Attempt, NO_WORKER, TrialRecords, reads};
 use crate::record::{ClientRecord, Outcome, SilentEnd};
+use crate::tls::TlsFailure;
 use crate::told::{Phrase, Told};
 use crate::words::{Fate, Stage, Transport};
 
@@ -234,7 +235,10 @@ fn never_left(record: &ClientRecord) -> bool {
 }
 
 const fn was_reset(record: &ClientRecord) -> bool {
-    matches!(record.outcome, Outcome::Reset | Outcome::Silent(SilentEnd::Reset))
+    matches!(
+        record.outcome,
+        Outcome::Reset | Outcome::Silent(SilentEnd::Reset) | Outcome::Tls(TlsFailure::Reset)
+    )
 }
 
 /// Client and workers against the kernel. Nothing is checked where the counters are the whole

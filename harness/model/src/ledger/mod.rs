@@ -15,10 +15,11 @@ use std::collections::BTreeMap;
 
 pub use books::{Books, Entry, Line};
 
-use crate::record::{ClientRecord, KernelRecord, Listener, NotSent, Outcome, RequestRecord, Stamp};
+use crate::record::{ClientRecord, Ending, KernelRecord, Listener, NotSent, Outcome, RequestRecord, Stamp};
 use crate::said::Said;
 use crate::sampling::{left_queue_by, was_kept_back};
 use crate::shm::{RecordKind, WorkerRecord, parse_crash_detail};
+use crate::tls::TlsFailure;
 use crate::words::{Blame, Fate, Retry, Stage, Transport};
 
 /// What one worker process wrote down.
@@ -283,9 +284,9 @@ fn one_shot_wait_ns(record: &ClientRecord) -> u64 {
 /// A worker that died between `accept` and its record took at most one connection unseen.
 ///
 /// Such a connection looks like one that was reset in the queue. It is told apart by this: while a
-/// listener stays open, the kernel resets nothing that waits in its queue. So where a worker died
-/// in the accept window, and an attempt ended without a byte, unaccepted, while no listener
-/// closed, that worker had taken it. Only attempts that ended within the worker's lifetime or at
+/// listener stays open, the kernel resets nothing that waits in its queue, and never does it close what waits there in
+/// order. So where a worker died in the accept window, and an attempt ended without a byte, unaccepted, while no
+/// listener closed, or in order, that worker had taken it. Only attempts that ended within the worker's lifetime or at
 /// its death qualify; of several, the one that ended first after the worker's last record does.
 fn attribute_unrecorded_accepts(records: &TrialRecords<'_>, attempts: &mut [Attempt]) {
     for (log, worker) in records.workers.unwrap_or_default().iter().zip(0_u32..) {
@@ -298,7 +299,10 @@ fn attribute_unrecorded_accepts(records: &TrialRecords<'_>, attempts: &mut [Atte
             .filter(|attempt| attempt.worker == NO_WORKER)
             .filter_map(|attempt| Some((ended_empty_ns(records, attempt)?, attempt)))
             .filter(|(ended_ns, attempt)| {
-                *ended_ns >= last_ns && closed_listener(records, attempt, *ended_ns).is_none()
+                let record = records.client.get(attempt.record as usize);
+                let was_taken = record.is_some_and(was_closed_in_order)
+                    || closed_listener(records, attempt, *ended_ns).is_none();
+                *ended_ns >= last_ns && was_taken
             })
             .min_by_key(|(ended_ns, _)| *ended_ns);
         if let Some((_, attempt)) = taken {
@@ -307,9 +311,22 @@ fn attribute_unrecorded_accepts(records: &TrialRecords<'_>, attempts: &mut [Atte
     }
 }
 
+/// Whether whoever had accepted it closed it: what waits in a listener's queue is reset when that closes
+/// (`inet_csk_listen_stop`, by `tcp_disconnect`; `unix_release_sock`), and sees no end of the stream. Only where a
+/// reset was told to a `send` already, the client may read the end afterwards.
+fn was_closed_in_order(record: &ClientRecord) -> bool {
+    let is_cut = matches!(record.outcome, Outcome::Closed | Outcome::Tls(TlsFailure::Cut));
+    is_cut && record.ended == Some(Ending::Fin) && !record.send_failed
+}
+
 fn ended_empty_ns(records: &TrialRecords<'_>, attempt: &Attempt) -> Option<u64> {
     let record = records.client.get(attempt.record as usize)?;
-    matches!(record.outcome, Outcome::Closed | Outcome::Reset).then_some(record.finished?.get())
+    let is_empty = match record.outcome {
+        Outcome::Closed | Outcome::Reset => true,
+        Outcome::Tls(failure) => failure.is_cut(),
+        _ => false,
+    };
+    is_empty.then_some(record.finished?.get())
 }
 
 /// The listener whose closing can have ended this attempt, of several the last that closed: open when
@@ -366,14 +383,17 @@ fn fate_of(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt)
         Outcome::TimedOut(Stage::Connect) if attempt.worker == NO_WORKER => Fate::SynDropped,
         Outcome::TimedOut(_) => Fate::TimedOut,
         Outcome::Errno(_, Stage::Connect) => Fate::Refused,
-        Outcome::Closed | Outcome::Reset | Outcome::Errno(_, Stage::FirstByte) => {
-            fate_without_reply(records, record, attempt)
-        }
+        // The client itself had enough of a server that was there.
+        Outcome::Tls(failure) if !failure.is_cut() => Fate::NoReply,
+        Outcome::Closed
+        | Outcome::Reset
+        | Outcome::Tls(_)
+        | Outcome::Errno(_, Stage::Tls | Stage::FirstByte) => fate_without_reply(records, record, attempt),
     }
 }
 
 /// Closed or reset without a byte: `no_reply` if a worker had accepted it, else `queue_reset`.
-/// Where workers do not record accepts, a request that one read tells, an earlier reply in the same
+/// Where workers do not record accepts, a close in order tells, an earlier reply in the same
 /// session, or a listener that closed just then: unless samples show that the connection had left its
 /// queue while it was still open.
 fn fate_without_reply(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt) -> Fate {
@@ -385,7 +405,7 @@ fn fate_without_reply(records: &TrialRecords<'_>, record: &ClientRecord, attempt
 }
 
 fn was_taken(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt) -> bool {
-    if records.deaths.iter().any(|death| death.had == Some(record.attempt)) {
+    if was_closed_in_order(record) || records.deaths.iter().any(|death| death.had == Some(record.attempt)) {
         return true;
     }
     let closed = record.finished.and_then(|at| closed_listener(records, attempt, at.get()));

@@ -1,6 +1,7 @@
 //! Trials are built from stories, one for each attempt, so that the right fate is known.
 
 mod applications;
+mod handshakes;
 
 use std::num::NonZeroU64;
 
@@ -453,6 +454,24 @@ fn a_listener_that_holdline_closed_by_stopping_the_supervisor_reset_nobody() {
 fn a_listener_that_was_seen_after_an_attempt_did_not_end_it() {
     check_close(1, 1_000_000, 1_000_000_000, Fate::NoReply);
     check_close(-1, 1_000_000, 1_000_000_000, Fate::QueueReset);
+}
+
+#[test]
+fn what_was_closed_in_order_was_accepted_whatever_closed_then() {
+    for (ended, send_failed, expected) in [
+        (Some(Ending::Fin), false, Fate::NoReply),
+        // The reset was told to the send.
+        (Some(Ending::Fin), true, Fate::QueueReset),
+        (Some(Ending::Reset), false, Fate::QueueReset),
+        (None, false, Fate::QueueReset),
+    ] {
+        let mut trial = trial(&[Story::Served, Story::QueueReset]);
+        let client = &mut trial.client[1];
+        client.outcome = if ended == Some(Ending::Fin) { Outcome::Closed } else { Outcome::Reset };
+        (client.ended, client.send_failed) = (ended, send_failed);
+        let records = TrialRecords { workers: None, ..records(&trial, 2) };
+        assert_eq!(reconcile(&records).attempts[1].fate, expected, "{ended:?} {send_failed}");
+    }
 }
 
 proptest! {

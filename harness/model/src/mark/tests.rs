@@ -1,4 +1,5 @@
 use super::*;
+use crate::deed::Deed;
 use crate::ledger::{Books, NO_WORKER};
 use crate::record::KernelRecord;
 use crate::scenario;
@@ -103,7 +104,8 @@ fn check(told: &Told, mark: Option<Mark>, note: Option<fn(&Note) -> bool>) {
         killed: false,
         fault: 0,
         at_ns: STRUCK,
-        text: "poison".into(),
+        deed: Deed::Poison { attempt: Some(0), step: CrashStep::Work, mode: CrashMode::Panic },
+        hit_nobody: false,
         poison: Some(0),
         done_ns: None,
         error: None,

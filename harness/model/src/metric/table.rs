@@ -79,6 +79,14 @@ macro_rules! pool_rows {
     };
 }
 
+macro_rules! tls_rows {
+    ($($field:ident: $means:literal, $read:expr;)+) => {
+        [$(row(concat!("tls.", stringify!($field)), Kind::Count, Needs::Tls, $means, |trial| {
+            trial.tls.as_ref().map($read).ok_or(Unmeasured::NoTls)
+        })),+]
+    };
+}
+
 macro_rules! kernel_rows {
     ($($field:ident: $needs:ident, $means:literal;)+) => {
         [$(row(concat!("kernel.", stringify!($field)), Kind::Count, Needs::$needs, $means, |trial| {
@@ -100,11 +108,12 @@ const FATES: [Metric; 11] = fates!(
     NotSent
 );
 const BLAMES: [Metric; 3] = blames!(Poison, InFlight, Collateral);
-const LATENCIES: [Metric; 25] = latencies!(
+const LATENCIES: [Metric; 30] = latencies!(
     send_lag: "send lag: from the intended start to `connect`, which shows whether the generator kept up",
     connect: "from the intended start to the connection",
     queue_wait: "from the connection to its accept: the time in the accept queue",
     accept: "from the intended start to the accept by a worker",
+    tls: "from the connection to the end of the TLS handshake, which holds the wait in the queue as well",
     response: "from the intended start to the end of the reply"
 );
 const SESSIONS: [Metric; 7] = session_rows!(
@@ -123,6 +132,12 @@ const SILENT: [Metric; 5] = silent_rows!(
     told: "silent clients that the server ended after a word",
     reset: "silent clients that the server reset",
     open: "silent clients that stayed until they left"
+);
+const TLS: [Metric; 4] = tls_rows!(
+    completed: "TLS handshakes that came to their end", |tls| tls.completed;
+    resumed: "those of them that resumed an earlier one", |tls| tls.resumed;
+    failed: "attempts that had no TLS", |tls| tls.failed.values().sum();
+    certificates: "certificates that the service showed", |tls| tls.certificates.len() as u64;
 );
 const POOL: [Metric; 11] = pool_rows!(
     connections: "connections that a pool opened",
@@ -327,8 +342,8 @@ const COST: [Metric; 1] = [row(
 )];
 
 /// All of them, those of a family together.
-pub(super) const TABLE: [&[Metric]; 12] = [
-    &FATES, &BLAMES, &ENDINGS, &OTHERS, &SETTLED, &COST, &SESSIONS, &SILENT, &POOL, &KERNEL, &WORKERS,
+pub(super) const TABLE: [&[Metric]; 13] = [
+    &FATES, &BLAMES, &ENDINGS, &OTHERS, &SETTLED, &COST, &SESSIONS, &SILENT, &TLS, &POOL, &KERNEL, &WORKERS,
     &LATENCIES,
 ];
 

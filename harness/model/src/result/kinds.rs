@@ -15,6 +15,8 @@ words! {
         QueueReset = "queue_reset",
         /// Never connected.
         SynDropped = "syn_dropped",
+        /// No TLS came about.
+        Tls = "tls",
         /// Closed without a complete reply.
         CutShort = "cut_short",
         /// Sessions that were ended between two requests, which is none.

@@ -1,4 +1,4 @@
-//! What was lost, in a sentence of which the kind, the cause and the numbers are known.
+//! What was lost: how many, in which way, and what came before it. The sentence is made of these values.
 
 use std::fmt;
 
@@ -8,23 +8,75 @@ use serde::{Deserialize, Serialize};
 use super::LossKind;
 use crate::errno::errno_in_words;
 use crate::exit::Exit;
+use crate::said::in_quotes;
 use crate::told::{Phrase, Told};
 use crate::words::{CrashMode, CrashStep};
+
+mod how;
+mod place;
+mod tell;
+
+pub use how::{Closer, Cut, End, How, Part, PoisonReply, Queue, Silence, Span};
+pub use place::{Place, Stall, Stuck};
+
+/// How much of a reply a sentence quotes.
+const QUOTED_CHARS_MAX: usize = 80;
 
 /// A kind of loss, with how many.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Loss {
     /// Which.
     pub kind: LossKind,
+    /// What is known of it.
+    #[serde(flatten)]
+    pub known: Known,
     /// What came before it, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
-    /// The sentence, with the numbers in it apart.
-    pub said: Phrase,
     /// The first bytes of one of the replies, where there was one that was not the answer. What cannot be
     /// printed is escaped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub example: Option<String>,
+}
+
+/// What is known of a loss.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Known {
+    /// How many, and how.
+    Lost(Lost),
+    /// A sentence with the numbers in it apart, in files that say it in words alone.
+    Said(Phrase),
+}
+
+/// How many were lost, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Lost {
+    /// How many attempts; of a queue that was full, how often it was.
+    pub count: u64,
+    /// In which way.
+    #[serde(flatten)]
+    pub how: How,
+}
+
+impl Loss {
+    /// So many that were lost in a way, for no reason that is known.
+    #[must_use]
+    pub fn new(count: u64, how: How) -> Self {
+        Self { kind: how.kind(), known: Known::Lost(Lost { count, how }), cause: None, example: None }
+    }
+
+    /// With what came before it, if that is known.
+    #[must_use]
+    pub fn after(self, cause: Option<Cause>) -> Self {
+        Self { cause, ..self }
+    }
+
+    /// With the first bytes of a reply, escaped, if any were kept.
+    #[must_use]
+    pub fn quoting(self, example: Option<String>) -> Self {
+        Self { example, ..self }
+    }
 }
 
 /// What made a listener close, or nobody listen or accept: whose end or failure came last.
@@ -99,7 +151,16 @@ impl Told for Cause {
 
 impl Told for Loss {
     fn phrase(&self) -> Phrase {
-        self.said.clone()
+        let lost = match &self.known {
+            Known::Said(phrase) => return phrase.clone(),
+            Known::Lost(lost) => lost,
+        };
+        let cause = self.cause.as_ref().map(Told::phrase).unwrap_or_default();
+        let phrase = lost.how.begin(lost.count).and(cause).then(lost.how.end());
+        match &self.example {
+            Some(example) => phrase.text(format!(": {}", in_quotes(example, QUOTED_CHARS_MAX))),
+            None => phrase,
+        }
     }
 }
 
@@ -111,6 +172,9 @@ impl fmt::Display for Cause {
 
 impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.said.fmt(f)
+        self.phrase().fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests;

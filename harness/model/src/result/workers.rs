@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Check;
+use super::{Check, Given};
+use crate::worded::Worded;
 use crate::words::Finding;
 
 /// What became of the workers.
@@ -92,6 +93,6 @@ pub struct InheritanceCheck {
     pub check: Check,
     /// What came of it.
     pub finding: Finding,
-    /// What was found, in words.
-    pub detail: String,
+    /// What was found.
+    pub detail: Worded<Given>,
 }

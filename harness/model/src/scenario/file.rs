@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use super::{Drain, Target};
 use crate::file::{At, Bytes, Rate, Table, Time};
 use crate::service::file::{CloseFile, ExchangeFile, PoisonChoiceFile, ReplyFile, RequestFile};
+use crate::tls::file::TlsFile;
 use crate::wire::{Protocol, ProxyVersion};
 use crate::words::{CrashMode, CrashStep, Transport, Verb};
 
@@ -40,6 +41,8 @@ pub struct ScenarioFile {
     pub workers: WorkersFile,
     /// The load.
     pub load: At<LoadFile>,
+    /// How the load client speaks TLS, in place of what the supervisor's description says.
+    pub tls: Option<TlsFile>,
     /// What attempts ask for, over HTTP. Default: what the description says.
     pub request: Option<At<RequestFile>>,
     /// What counts as served, over HTTP. Default: what the description says.

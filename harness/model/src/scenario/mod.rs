@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use crate::metric::Expectation;
 use crate::service::Service;
 use crate::signals::Signal;
+use crate::tls::Tls;
 use crate::wire::{Address, Clients, Poison, Protocol, ProxyVersion};
 use crate::words::{CrashMode, CrashStep, Grade, Transport, Verb};
 
@@ -42,6 +43,8 @@ pub struct Scenario {
     pub workers: Workers,
     /// The load.
     pub load: Load,
+    /// How the load client speaks TLS, in place of what the supervisor's description says.
+    pub tls: Option<Tls>,
     /// What services understand, where it is not what their descriptions say.
     pub service: Service,
     /// What is done to the system.

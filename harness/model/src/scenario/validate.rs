@@ -13,6 +13,7 @@ use crate::file::{At, Bytes, FileError, Problem, Source, Table, check_scenario_n
 use crate::metric::{self, Expectation};
 use crate::service::file::ServiceFile;
 use crate::service::{self, Origin, Service};
+use crate::tls;
 use crate::wire::Address;
 use crate::words::{CrashMode, Grade, Transport, UnknownWord, nearest};
 
@@ -60,6 +61,7 @@ fn scenario(file: ScenarioFile) -> Result<Scenario, Problem> {
         workers,
         service,
         load,
+        tls: file.tls.as_ref().map(|file| tls::file::tls(file, tls::Beside::Scenario)).transpose()?,
         faults,
         expect: expectations(&file.expect)?,
         sysctls: sysctls(file.sysctl)?,

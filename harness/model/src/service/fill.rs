@@ -7,7 +7,7 @@ use super::{
     VersionIn,
 };
 use crate::secrets::Secrets;
-use crate::wire::{self, BytesScript, HttpReply, HttpRequest, HttpScript, Protocol, Script, Text};
+use crate::wire::{self, BytesScript, HttpReply, HttpRequest, HttpScript, NotAtOnce, Protocol, Script, Text};
 
 /// The path of a square, for services of which only the reply is described.
 const SQUARE: &str = "/square?n={n}";
@@ -52,6 +52,9 @@ pub enum FillProblem {
         /// Why not.
         why: String,
     },
+    /// The scenario sends all requests of a connection at once, and that cannot be.
+    #[error("{0}")]
+    AtOnce(NotAtOnce),
 }
 
 /// Fills in.

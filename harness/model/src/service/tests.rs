@@ -3,7 +3,7 @@
 use super::*;
 use crate::secrets::Secrets;
 use crate::supervisor;
-use crate::wire::{Ask, Protocol, Script};
+use crate::wire::{Ask, NotAtOnce, Protocol, Script};
 
 const HTTP: &str = "protocol = \"http\"\n";
 const BYTES: &str = "protocol = \"bytes\"\n";
@@ -82,6 +82,29 @@ fn what_cannot_be_filled_in_is_named_and_no_value_shown() {
     assert!(matches!(unfit, FillProblem::Unfit { .. }) && !unfit.to_string().contains("a\nb"), "{unfit}");
     let file = problem(&format!("{HTTP}[request]\nbody-file = \"nowhere\"\n"));
     assert!(matches!(file, FillProblem::File { .. }), "{file}");
+}
+
+#[test]
+fn what_cannot_be_sent_at_once_is_told_from_what_can() {
+    let at_once = |lines: &str, protocol| {
+        let (script, _) = script(lines, protocol).unwrap_or_else(|error| panic!("{error}"));
+        script.may_be_sent_at_once()
+    };
+    assert_eq!(at_once(HTTP, Protocol::Http), Ok(()));
+    let body =
+        |table: &str, bytes: usize| format!("{HTTP}[{table}]\nbody = \"{}{{n}}\"\n", "x".repeat(bytes));
+    assert_eq!(at_once(&body("request", 16_376), Protocol::Http), Ok(()));
+    for table in ["request", "poison"] {
+        let lines = format!("{}{}", body(table, 16_377), if table == "poison" { "[request]\n" } else { "" });
+        assert_eq!(at_once(&lines, Protocol::Http), Err(NotAtOnce::LongBody { bytes: 16_385 }), "{table}");
+    }
+    let exchange =
+        |send: &str, expect: &str| format!("[[exchange]]\nsend = '{send}'\nexpect = {{ {expect} }}\n");
+    let (greeting, until) = ("[[exchange]]\nexpect = { until = 'x' }\n", "until = 'x'");
+    let bytes = |exchanges: &[&str]| at_once(&format!("{BYTES}{}", exchanges.concat()), Protocol::Bytes);
+    assert_eq!(bytes(&[greeting, &exchange("PING", until)]), Ok(()));
+    assert_eq!(bytes(&[&exchange("PING", until), &exchange("QUIT", until)]), Err(NotAtOnce::Turns));
+    assert_eq!(bytes(&[&exchange("PING", "matches = 'P.NG'")]), Err(NotAtOnce::Endless));
 }
 
 #[test]

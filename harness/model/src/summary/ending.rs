@@ -26,8 +26,8 @@ pub(super) fn since_start(outages: &[Outage], facts: &TrialFacts) -> Vec<Outage>
     outages.iter().map(shifted).collect()
 }
 
-/// When faults struck. Poison strikes when the worker fails, not when the attempt sets out: else
-/// the accept of the poison itself would count as recovery.
+/// When faults struck: poison when the worker failed, and where that is not known, when the attempt was connected, before
+/// which it cannot have.
 pub(super) fn fault_instants(records: &TrialRecords<'_>, facts: &TrialFacts) -> Vec<u64> {
     facts
         .faults
@@ -42,9 +42,10 @@ pub(super) fn fault_instants(records: &TrialRecords<'_>, facts: &TrialFacts) -> 
 fn poison_struck_ns(records: &TrialRecords<'_>, attempt: u32) -> Option<u64> {
     let logs = records.workers.unwrap_or_default();
     let struck = logs.iter().find_map(|log| log.crash_of(attempt)).map(|record| record.at_ns);
-    // A worker that keeps no ledger, or caught the poison, is judged by what the client saw.
-    let ended = || records.client.iter().find(|record| record.attempt == attempt)?.finished;
-    struck.or_else(|| ended().map(std::num::NonZeroU64::get))
+    // Of a worker that keeps no ledger, or caught the poison, only the client tells: from when it could ask on. Others
+    // may hear of the crash before the client that brought it about does.
+    let asked = || records.client.iter().find(|record| record.attempt == attempt)?.connected;
+    struck.or_else(|| asked().map(std::num::NonZeroU64::get))
 }
 
 pub(super) fn recoveries(order: &[Request], facts: &TrialFacts, faults_ns: &[u64]) -> Vec<Recovery> {

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::{Holder, Passing, Protocol, Runs, WorkerKind};
 use crate::file::{At, OneOf, Table, Time, read_one_of, unknown_word};
 use crate::service::file::{CloseFile, ExchangeFile, PoisonChoiceFile, ReplyFile, RequestFile};
+use crate::tls::file::TlsFile;
 use crate::words::{Transport, UnknownWord, nearest};
 
 /// A supervisor under test: how it is started, asked and stopped.
@@ -35,6 +36,8 @@ pub struct SupervisorFile {
     pub worker: Option<WorkerKind>,
     /// What its workers speak. Default: square.
     pub protocol: Option<At<Protocol>>,
+    /// How the load client speaks TLS to it. Default: it does not.
+    pub tls: Option<TlsFile>,
     /// What attempts ask for, over HTTP. Default: GET /square?n={n}, with a square as the reply.
     pub request: Option<At<RequestFile>>,
     /// What counts as served, over HTTP. Default: a complete reply with a status of 2xx.

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::service::Service;
 use crate::signals::Signal;
+use crate::tls::Tls;
 pub use crate::wire::Protocol;
 use crate::words::{Grade, Transport, Verb};
 
@@ -37,6 +38,8 @@ pub struct Supervisor {
     pub worker: WorkerKind,
     /// What its workers speak.
     pub protocol: Protocol,
+    /// How the load client speaks TLS to it; `None`: it does not.
+    pub tls: Option<Tls>,
     /// Whether a request that makes no sense can make its workers fail.
     pub poison: bool,
     /// What it understands, where that is no squares.

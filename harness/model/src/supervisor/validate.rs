@@ -18,6 +18,7 @@ use crate::service::file::{PoisonChoiceFile, ServiceFile};
 use crate::service::{self, Origin, Service};
 use crate::signals::Signal;
 use crate::template::{self, PLACEHOLDERS, TemplateError};
+use crate::tls;
 use crate::words::{Grade, Transport, Verb};
 
 /// How long a supervisor may take to be ready where its description says nothing.
@@ -55,6 +56,7 @@ fn supervisor(mut file: SupervisorFile) -> Result<Supervisor, Problem> {
         install: file.install,
         worker: file.worker.unwrap_or(WorkerKind::Rust),
         protocol,
+        tls: file.tls.as_ref().map(|file| tls::file::tls(file, tls::Beside::Description)).transpose()?,
         poison: !matches!(file.poison, Some(At { value: PoisonChoiceFile::Whether(false), .. })),
         service,
         socket: Socket { holder: file.socket.holder, passing: file.socket.passing.value },

@@ -99,7 +99,7 @@ mod tests {
             folder: String::new(),
             applied: Vec::new(),
         };
-        let mut trial = not_run(&name, Reason::NotRun { what: "x".to_owned() });
+        let mut trial = not_run(&name, Reason::NoAttempt);
         trial.grade = grade;
         trial.collateral = collateral.iter().copied().collect();
         trial.fates = trial.collateral.clone();

@@ -35,7 +35,7 @@ pub use self::request::{Poison, Request};
 pub use self::rest::{EXCERPT_BYTES_MAX, Excerpt, Heard, Rest, Right, Wrong};
 pub use self::script::{
     AnswerEnd, BytesScript, Content, Exchange, Expect, HttpReply, HttpRequest, HttpScript, LOOKED_BYTES_MAX,
-    Script, Statuses, VersionIn,
+    NotAtOnce, Script, Statuses, VersionIn,
 };
 pub use self::search::{NotAnExpression, Search};
 pub use self::shared::Clients;

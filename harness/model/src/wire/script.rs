@@ -4,10 +4,14 @@
 use std::ops::Range;
 
 use super::search::Search;
-use super::text::Text;
+use super::text::{Number, Text};
 
 /// How much of a reply's content is looked at for what is to be in it, in bytes.
 pub const LOOKED_BYTES_MAX: usize = 32 << 10;
+/// The greatest number that a request has.
+const NUMBER_MAX: u64 = (1 << 25) - 1;
+/// Bodies up to this long are sent along with the head, in one piece; longer ones from where they lie.
+pub(super) const INLINE_BYTES_MAX: usize = 16 << 10;
 
 /// What is said to a service.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -129,7 +133,58 @@ pub enum AnswerEnd {
     WhenRight,
 }
 
+/// Why requests cannot be sent at once, before any reply came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotAtOnce {
+    /// They are kept together while they are sent.
+    #[error(
+        "requests that are sent at once have bodies of at most {INLINE_BYTES_MAX} bytes, and one of its own has {bytes}: \
+         leave `pipeline` out, or send a shorter one"
+    )]
+    LongBody {
+        /// How long one is at most, in bytes.
+        bytes: usize,
+    },
+    /// Each waits for an answer itself.
+    #[error(
+        "requests that are sent at once wait for no answer in between, and its own have several exchanges that send: \
+         leave `pipeline` out, or describe one"
+    )]
+    Turns,
+    /// Nothing shows where an answer ends and the next begins.
+    #[error(
+        "the answers to requests that are sent at once come one behind the other, and nothing shows where its own \
+         end: leave `pipeline` out, or say `until`, `bytes` or `equals`"
+    )]
+    Endless,
+}
+
 impl Script {
+    /// Whether several requests of a connection may be sent before any reply came.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub fn may_be_sent_at_once(&self) -> Result<(), NotAtOnce> {
+        match self {
+            Self::Squares => Ok(()),
+            Self::Http(http) => {
+                let longest = Number::new(NUMBER_MAX);
+                let requests = [Some(&http.request), http.poison.as_ref()].into_iter().flatten();
+                let bodies = requests.filter_map(|request| Some(request.body.as_ref()?.length(&longest)));
+                match bodies.max() {
+                    Some(bytes) if bytes > INLINE_BYTES_MAX => Err(NotAtOnce::LongBody { bytes }),
+                    Some(_) | None => Ok(()),
+                }
+            }
+            Self::Bytes(_) if self.turns(1).len() > 1 => Err(NotAtOnce::Turns),
+            Self::Bytes(bytes) => {
+                let is_endless = |exchange: &Exchange| exchange.expect.end == AnswerEnd::WhenRight;
+                if bytes.exchanges.iter().any(is_endless) { Err(NotAtOnce::Endless) } else { Ok(()) }
+            }
+        }
+    }
+
     /// Whether a request of its own can crash a worker. Where it cannot, the harness has to.
     #[must_use]
     pub const fn has_poison(&self) -> bool {

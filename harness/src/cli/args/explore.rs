@@ -6,19 +6,22 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap_complete::engine::ArgValueCompleter;
 use holdline_model::duration;
 use holdline_model::fuzz::Invariant;
 use holdline_model::supervisor::WorkerKind;
 use holdline_model::sweep::SweepTarget;
 
-use super::{ColorWhen, ExportArgs, RunArgs, ShowProgress, worker_kinds};
+use super::super::complete;
+use super::{ColorWhen, ExportArgs, RunArgs, ShowProgress, examples, worker_kinds};
 use crate::sandbox::IsolationChoice;
 
 /// Options of `fuzz`.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = examples::FUZZ)]
 pub struct FuzzArgs {
     /// The supervisor: a catalogue name, or the path of a supervisor.toml file
-    #[arg(short, long, value_name = "SUPERVISOR")]
+    #[arg(short, long, value_name = "SUPERVISOR", add = ArgValueCompleter::new(complete::supervisors))]
     pub supervisor: OsString,
     /// End after so many cases
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -88,6 +91,7 @@ fn invariants() -> impl TypedValueParser<Value = Invariant> {
 
 /// Options of `sweep`.
 #[derive(Debug, Args)]
+#[command(after_help = examples::SWEEP)]
 pub struct SweepArgs {
     /// Record the system calls of a life, and kill the target before and after each of them
     #[arg(long)]
@@ -106,6 +110,7 @@ pub struct SweepArgs {
 
 /// Options of `probe`.
 #[derive(Debug, Args)]
+#[command(after_help = examples::PROBE)]
 pub struct ProbeArgs {
     /// Ask for this path over HTTP; any complete 2xx reply is right [default: /]
     #[arg(long, value_name = "PATH")]

@@ -11,7 +11,7 @@ use super::typed::Typed;
 use super::{Report, trial_of};
 use crate::cli::args::ProbeArgs;
 use crate::cli::measure::{self, Places};
-use crate::cli::run::exit_code;
+use crate::cli::outcome::exit_code;
 use crate::cli::terminal::say;
 use crate::exit::{self, Failure};
 use crate::kernel::diag::Diag;

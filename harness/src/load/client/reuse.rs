@@ -3,7 +3,7 @@
 use super::super::pool::Taken;
 use super::*;
 
-impl<H: Hooks, T: Transport> Client<'_, H, T> {
+impl<H: Hooks, C: Carrier> Client<'_, H, C> {
     /// Takes a connection from the pool that is not known to be over.
     pub(super) fn take_idle(&mut self, now_ns: u64) -> Option<Token> {
         loop {
@@ -53,8 +53,9 @@ impl<H: Hooks, T: Transport> Client<'_, H, T> {
         };
         self.connect_waiting();
         let queues = !self.waiting_for_room.is_empty();
+        let transport = self.carrier.over(socket);
         let Some(connection) = self.connections.get_mut(token) else { return false };
-        let step = connection.retry(socket, end, &self.route, &mut self.records[attempt as usize], queues);
+        let step = connection.retry(transport, end, &self.route, &mut self.records[attempt as usize], queues);
         if connection.waits_for_room() && matches!(step, Step::Wait) {
             self.waiting_for_room.push_back(token);
         }

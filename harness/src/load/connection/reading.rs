@@ -2,12 +2,13 @@
 
 use holdline_contract::clock::now_ns;
 use holdline_model::record::{Afterwards, Ending, Outcome, SilentEnd};
+use holdline_model::tls::TlsFailure;
 use holdline_model::wire::{Heard, Right, Wrong};
 use nix::errno::Errno;
 
-use super::super::errno::outcome_of;
+use super::super::errno::{outcome_of, outcome_of_broken};
 use super::super::pauses::Pause;
-use super::super::transport::Transport;
+use super::super::transport::{Broken, Transport};
 use super::{Connection, End, Phase, Step, send_of};
 
 /// How often one event reads from a server that has answered and goes on talking.
@@ -263,6 +264,8 @@ impl<T: Transport> Connection<T> {
                 Ok(1..) => self.is_told = true,
                 Err(Errno::EAGAIN) => return Step::Wait,
                 Ok(0) | Err(_) if self.is_told => return silent(SilentEnd::Told),
+                // The server said something to the transport, such as an alert.
+                Err(Errno::EPROTO) => return silent(SilentEnd::Told),
                 Ok(0) => return silent(SilentEnd::Closed),
                 Err(_) => return silent(SilentEnd::Reset),
             }
@@ -280,8 +283,8 @@ impl<T: Transport> Connection<T> {
                     self.ended = Some(self.ending_at_eof());
                     return Step::Closed;
                 }
-                Err(_) => {
-                    self.ended = Some(Ending::Reset);
+                Err(errno) => {
+                    self.ended = (errno != Errno::EPROTO).then_some(Ending::Reset);
                     return Step::Closed;
                 }
             }
@@ -306,6 +309,9 @@ impl<T: Transport> Connection<T> {
             let has_heard = self.talk.has_turned();
             return Step::Ended(End::now(if has_heard { Outcome::Truncated } else { Outcome::Closed }));
         }
+        if !self.transport.ended_in_full() {
+            return Step::Ended(End::now(Outcome::Truncated));
+        }
         // It may have been what shows the end of the reply.
         match self.hear(&[], true) {
             Some(Step::Pause(Pause::Gap, _)) => Step::Ended(End::now(Outcome::ClosedIdle)),
@@ -315,13 +321,21 @@ impl<T: Transport> Connection<T> {
     }
 
     pub(super) fn end_by(&mut self, errno: Errno) -> Step {
-        if matches!(errno, Errno::ECONNRESET | Errno::EPIPE) {
+        let broken = self.transport.broken().filter(|_| errno == Errno::EPROTO);
+        if matches!(errno, Errno::ECONNRESET | Errno::EPIPE)
+            || broken == Some(Broken::Theirs(TlsFailure::Reset))
+        {
             self.ended = Some(Ending::Reset);
+        } else if broken == Some(Broken::Theirs(TlsFailure::Cut)) {
+            self.ended = Some(Ending::Fin);
         }
         if self.is_idle() {
             return Step::Ended(End::now(Outcome::ClosedIdle));
         }
-        Step::Ended(End::now(outcome_of(errno, self.at())))
+        let at = self.at();
+        Step::Ended(End::now(
+            broken.map_or_else(|| outcome_of(errno, at), |broken| outcome_of_broken(broken, at)),
+        ))
     }
 
     /// Whether nothing is under way: the last request was answered, and of the next one the kernel has

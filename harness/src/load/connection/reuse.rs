@@ -68,11 +68,11 @@ impl<T: Transport> Connection<T> {
         was_reused && is_broken && self.talk.pool().is_some_and(|pool| pool.retry)
     }
 
-    /// Sends its request once more, over a socket that is not connected yet, unless it has to queue behind others that
+    /// Sends its request once more, over a transport that is not connected yet, unless it has to queue behind others that
     /// wait for room. Its time goes on from the attempt's start.
     pub(in crate::load) fn retry(
         &mut self,
-        socket: OwnedFd,
+        transport: T,
         end: &End,
         route: &Route,
         record: &mut ClientRecord,
@@ -81,7 +81,7 @@ impl<T: Transport> Connection<T> {
         if let Some(carried) = &mut record.carried {
             carried.retried = Some(self.ended.unwrap_or(Ending::Fin));
         }
-        self.transport = T::over(socket);
+        self.transport = transport;
         self.opener = self.attempt;
         self.first_outcome = Some(end.outcome);
         self.forget_request();

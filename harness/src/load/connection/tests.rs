@@ -2,14 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use holdline_model::scenario;
 use holdline_model::wire::{Address, Protocol, REPLY_BYTES_MAX};
 
 use super::super::talk::Manner;
-use super::super::transport::Plain;
+use super::super::transport::{Bare, Carrier, Greeting, Plain};
 use super::*;
 
 fn record() -> ClientRecord {
@@ -18,7 +18,7 @@ fn record() -> ClientRecord {
 
 /// A connection whose handshake is over, while it does not know of that and has sent nothing.
 fn unaware() -> (TcpListener, Route, Connection<Plain>) {
-    unaware_over()
+    unaware_over(|socket| Bare.over(socket))
 }
 
 /// A connection whose request is sent.
@@ -28,7 +28,7 @@ fn asked() -> (TcpListener, Route, Connection<Plain>) {
     (listener, route, connection)
 }
 
-fn unaware_over<T: Transport>() -> (TcpListener, Route, Connection<T>) {
+fn unaware_over<T: Transport>(over: impl Fn(OwnedFd) -> T) -> (TcpListener, Route, Connection<T>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = Address::Tcp(listener.local_addr().expect("an address"));
     let route = Route::new(&address, true).expect("a route");
@@ -39,7 +39,7 @@ fn unaware_over<T: Transport>() -> (TcpListener, Route, Connection<T>) {
         None,
         Vec::new(),
     );
-    let mut connection = Connection::new(socket, 0, talk, Vec::new());
+    let mut connection = Connection::new(over(socket), 0, talk, Vec::new());
     assert_eq!(route.connect(&connection.transport), Err(Errno::EINPROGRESS));
     connection.phase = Phase::Handshake;
     (listener, route, connection)
@@ -137,15 +137,16 @@ impl AsFd for Stutter {
 }
 
 impl Transport for Stutter {
-    const SENDS_BY_ITSELF: bool = true;
+    const GREETS: bool = true;
+    const LAYERED: bool = true;
 
-    fn over(socket: OwnedFd) -> Self {
-        Self { plain: Plain::over(socket), greetings: 0 }
-    }
-
-    fn greet(&mut self) -> Result<(), Errno> {
+    fn greet(&mut self) -> Result<Greeting, Errno> {
         self.greetings += 1;
-        if self.greetings < 3 { Err(Errno::EAGAIN) } else { Ok(()) }
+        match self.greetings {
+            1 => Err(Errno::EAGAIN),
+            2 => Ok(Greeting::UnderWay),
+            _ => Ok(Greeting::Over),
+        }
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
@@ -167,18 +168,20 @@ impl Transport for Stutter {
 
 #[test]
 fn nothing_is_sent_before_the_transport_has_greeted() {
-    let (listener, route, mut connection) = unaware_over::<Stutter>();
+    let (listener, route, mut connection) =
+        unaware_over(|socket| Stutter { plain: Bare.over(socket), greetings: 0 });
     let mut stream = accept(&listener);
     stream.write_all(b"0*0=0 version=9\n").expect("room");
     let (mut record, mut scratch) = (record(), [0; SCRATCH_BYTES]);
-    for _ in 0..2 {
+    for is_connected in [false, true] {
         let step = connection.advance(&route, &mut record, &mut scratch);
-        assert!(matches!(step, Step::Wait) && !connection.is_connected(), "{step:?}");
-        assert_eq!(record.connected, None);
+        assert!(matches!(step, Step::Wait) && connection.is_connected() == is_connected, "{step:?}");
+        assert_eq!((record.connected.is_some(), record.tls), (is_connected, None));
+        assert_eq!(connection.sent(), 0);
     }
     let step = connection.advance(&route, &mut record, &mut scratch);
     assert_eq!(end_of(Some(step)), (Outcome::Replied, true));
-    assert!(record.connected.is_some());
+    assert!(record.connected <= record.tls && record.tls.is_some());
     let mut request = [0; 2];
     stream.read_exact(&mut request).expect("the request");
     assert_eq!(request, *b"0\n");

@@ -1,6 +1,6 @@
 //! What is said on connections, in which order, and with which pauses.
 
-use holdline_model::wire::{AnswerEnd, BytesScript, Exchange, Expect, Right, Text, Wrong};
+use holdline_model::wire::{AnswerEnd, BytesScript, Exchange, Expect, HttpScript, Right, Text, Wrong};
 use holdline_model::words::{CrashMode, CrashStep};
 
 use super::*;
@@ -152,6 +152,55 @@ fn a_request_may_have_several_turns() {
     assert_eq!((talk.sendable(0), talk.has_turned(), talk.is_last()), (&b"PING\n"[..], false, false));
     assert!(talk.turn() && talk.is_last() && talk.server_closes());
     assert_eq!(talk.answer(7), None);
+}
+
+const PIPELINE: scenario::Connection =
+    scenario::Connection { requests: 3, pipeline: true, ..scenario::Connection::ONE_SHOT };
+
+fn order() -> Arc<Script> {
+    let mut script = HttpScript::get("/");
+    script.request.body = Some(Text::new(b"order !".to_vec(), vec![6]));
+    Arc::new(Script::Http(Box::new(script)))
+}
+
+#[test]
+fn requests_that_are_sent_at_once_have_their_bodies_behind_their_heads() {
+    let talk = talk(&Manner::new(Protocol::Http, &order(), PIPELINE), 7, None);
+    let sent = String::from_utf8(talk.sendable(0).to_vec()).expect("text");
+    let bodies: Vec<&str> =
+        sent.split("\r\n\r\n").skip(1).map(|piece| piece.split('!').next().unwrap_or_default()).collect();
+    assert_eq!(bodies, ["order 7", "order 65544", "order 131081"]);
+    assert_eq!((sent.matches("keep-alive").count(), sent.matches("close").count()), (2, 1));
+    assert_eq!((talk.bytes(), talk.sendable(talk.bytes())), (sent.len(), &b""[..]));
+}
+
+#[test]
+fn of_requests_that_are_sent_at_once_the_first_is_held_back() {
+    let poison = Some(Poison { step: CrashStep::Work, mode: CrashMode::Kill });
+    let mut talk = talk(&Manner::new(Protocol::Http, &order(), PIPELINE).hold_for(9), 7, poison);
+    let held = talk.sendable(0).len();
+    assert!(talk.sendable(0).ends_with(b"\r\n\r\norder 7"), "all but its last byte");
+    assert_eq!((talk.sendable(held), talk.pause_due(held)), (&b""[..], Some((Pause::Holding, 9))));
+    talk.paused(Pause::Holding);
+    assert!(
+        talk.sendable(held).starts_with(b"!GET / HTTP/1.1\r\n") && talk.sendable(held).ends_with(b"131081!")
+    );
+}
+
+#[test]
+fn a_server_that_greets_is_asked_all_at_once_behind_its_greeting() {
+    let Script::Bytes(mut script) = greeting_and_ping().as_ref().clone() else { unreachable!("bytes") };
+    script.exchanges.pop();
+    let manner = Manner::new(Protocol::Bytes, &Arc::new(Script::Bytes(script)), PIPELINE);
+    let mut talk = talk(&manner, 1, None);
+    assert_eq!((talk.bytes(), talk.silence()), (0, Some(Silence::ToListen)));
+    assert!(talk.turn());
+    assert_eq!(talk.sendable(0), b"PING\nPING\nPING\n");
+    for _ in 0..2 {
+        assert_eq!(talk.hear(b"PONG\nPONG\n", false), right(5, 0, true));
+        assert!(!talk.turn() && talk.answer(9).is_some());
+    }
+    assert_eq!((talk.hear(b"PONG\n", false), talk.answer(9)), (right(5, 0, true), None));
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! Asking a supervisor to do something: a command, or a signal to a named process.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use holdline_contract::clock::now_ns;
 use holdline_model::conductor::Event;
+use holdline_model::hindrance::{CommandProblem, Hindrance, PidFileProblem};
 use holdline_model::secrets::Secrets;
 use holdline_model::signals::Signal;
 use holdline_model::supervisor::{Control, SignalTo};
@@ -18,7 +19,7 @@ use nix::unistd::Pid;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 
-use crate::causes::in_full;
+use super::hindered::{not_signalled, own};
 use crate::trial::ends::{self, Reached, nix_signal};
 use crate::trial::place::Place;
 use crate::trial::process::{
@@ -80,6 +81,54 @@ pub(in crate::trial) enum AskError {
     },
 }
 
+impl AskError {
+    /// As a value that is recorded.
+    pub(in crate::trial) fn hindrance(&self) -> Hindrance {
+        match self {
+            Self::NoVerb(verb) => Hindrance::NoVerb { verb: *verb },
+            Self::Unsupported(reason) => Hindrance::Unsupported { reason: reason.clone() },
+            Self::Workspace(error) => own(error),
+            Self::Template(error) => own(error),
+            Self::Start(error) | Self::Command(CommandError::Start(error)) => not_started(error),
+            Self::Command(CommandError::Wait { .. }) => own(self),
+            Self::Command(CommandError::Late { command, limit }) => {
+                of_command(command, CommandProblem::Late { limit_s: limit.as_secs() })
+            }
+            Self::Command(CommandError::Failed { command, status, log }) => {
+                of_command(command, CommandProblem::Failed { status: *status, log: log.clone() })
+            }
+            Self::PidFile(error) => of_pid_file(error),
+            Self::NoProcess(signal) => Hindrance::NoProcess { signal: *signal },
+            Self::Process { signal, pid, source } => not_signalled(*signal, *pid, false, source),
+            Self::Group { signal, leader, source } => not_signalled(*signal, *leader, true, source),
+        }
+    }
+}
+
+fn not_started(error: &StartError) -> Hindrance {
+    match error {
+        StartError::Spawn { command, source } => {
+            of_command(command, CommandProblem::NotStarted { error: source.to_string() })
+        }
+        StartError::Empty | StartError::Log(_) | StartError::NoPid { .. } => own(error),
+    }
+}
+
+fn of_command(command: &str, problem: CommandProblem) -> Hindrance {
+    Hindrance::Command { command: command.to_owned(), problem }
+}
+
+fn of_pid_file(error: &PidFileError) -> Hindrance {
+    let of = |path: &Path, problem| Hindrance::PidFile { path: path.display().to_string(), problem };
+    match error {
+        PidFileError::Read(error) => {
+            of(&error.path, PidFileProblem::Unreadable { error: error.source.to_string() })
+        }
+        PidFileError::NoNumber { path, .. } => of(path, PidFileProblem::NoNumber),
+        PidFileError::NoSupervisor { path } => of(path, PidFileProblem::NoSupervisor),
+    }
+}
+
 /// A verb that is under way; dropping it kills its command.
 #[derive(Debug)]
 #[must_use = "dropping it ends what is under way"]
@@ -113,7 +162,7 @@ impl Asked {
         }
         let prepared = prepare(&control, place, sight, supervised)?;
         let task = tokio::spawn(async move {
-            let error = prepared.run().await.err().map(|error| in_full(&error));
+            let error = prepared.run().await.err().map(|error| error.hindrance());
             let _ = sender.send((now_ns(), Event::ControlDone { fault, error }));
         });
         Ok(Self { task })

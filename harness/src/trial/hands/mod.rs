@@ -3,6 +3,7 @@
 
 mod arm;
 pub(super) mod ask;
+pub(super) mod hindered;
 mod pause;
 pub(super) mod seize;
 
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Release};
 use holdline_contract::clock::now_ns;
 use holdline_contract::control::{ControlError, ControlPage, send_idle_signal};
 use holdline_model::conductor::{Event, Hit, Order};
+use holdline_model::hindrance::Hindrance;
 use holdline_model::signals::Signal;
 use holdline_model::words::CrashStep;
 use nix::errno::Errno;
@@ -25,10 +27,10 @@ use super::place::Place;
 use super::process::Supervised;
 use super::record::Told;
 use super::sight::{Sight, SightError};
-use crate::causes::in_full;
 use crate::proc;
 use arm::Armed;
 use ask::{AskError, Asked};
+use hindered::{not_signalled, own};
 use pause::Paused;
 
 /// A fault that could not be injected.
@@ -61,6 +63,22 @@ enum DeedError {
     /// The supervisor could not be asked.
     #[error(transparent)]
     Ask(#[from] AskError),
+}
+
+impl DeedError {
+    /// As a value that is recorded.
+    fn hindrance(&self) -> Hindrance {
+        match self {
+            Self::Sight(SightError::Foreign(pid)) => Hindrance::Foreign { pid: proc::number(*pid) },
+            Self::Sight(error) => own(error),
+            Self::Signal { signal, pid, source } => not_signalled(*signal, *pid, false, source),
+            Self::Worker { pid, source } => {
+                Hindrance::NotTold { pid: proc::number(*pid), error: source.to_string() }
+            }
+            Self::Arm(error) => own(error),
+            Self::Ask(error) => error.hindrance(),
+        }
+    }
 }
 
 /// The hands of a trial.
@@ -186,7 +204,7 @@ impl Hands {
             self.undos.insert(fault, undo);
         }
         let pids = pids.into_iter().map(proc::number).collect();
-        let error = error.map(|error| in_full(&error));
+        let error = error.as_ref().map(DeedError::hindrance);
         (now_ns(), Event::Fault { fault, hit, pids, error })
     }
 
@@ -202,10 +220,12 @@ impl Hands {
             if error.is_some() || (!each && !reached.is_empty()) {
                 break;
             }
+            // Before it is sent: who has it may be gone, and a client know of it, before this goes on.
+            let at_ns = now_ns();
             match ends::send(pid, signal) {
                 Ok(Reached::Gone) => {}
                 Ok(Reached::Yes) => {
-                    told.push((now_ns(), Event::Signalled { fault, pid: proc::number(pid) }));
+                    told.push((at_ns, Event::Signalled { fault, pid: proc::number(pid) }));
                     reached.push(pid);
                     if signal.stops() {
                         paused.add(pid);

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use holdline_contract::clock::now_ns;
 use holdline_model::conductor::{Event, Hit};
+use holdline_model::hindrance::Hindrance;
 use holdline_model::scenario::Scenario;
 use holdline_model::signals::Signal;
 use nix::unistd::Pid;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::hindered::not_signalled;
 use crate::kernel::acceptor::{Acceptor, Search};
 use crate::kernel::observer::ObserverError;
 use crate::load;
@@ -39,14 +41,9 @@ fn event_of(fault: usize, attempt: u32, acceptor: Acceptor) -> Event {
         Acceptor::Process { pid, supervises } => match ends::send(pid, Signal::KILL) {
             Ok(Reached::Yes) => Event::HolderKilled { fault, attempt, pid: proc::number(pid), supervises },
             Ok(Reached::Gone) => answer(Hit::Nobody, None),
-            Err(error) => {
-                answer(Hit::Failed, Some(format!("failed to send SIGKILL to process {pid}: {error}")))
-            }
+            Err(error) => answer(Hit::Failed, Some(not_signalled(Signal::KILL, pid, false, &error))),
         },
         Acceptor::Nobody => answer(Hit::Nobody, None),
-        Acceptor::Hidden => {
-            let error = format!("whoever has accepted attempt {attempt} cannot be seen");
-            answer(Hit::Failed, Some(error))
-        }
+        Acceptor::Hidden => answer(Hit::Failed, Some(Hindrance::Hidden { attempt })),
     }
 }

@@ -11,16 +11,14 @@ const FORKS: &str = "import os,socket,time\nif os.fork()==0:\n time.sleep(0.2); 
 
 #[test]
 fn a_command_that_opens_no_listener_is_a_clear_error() {
-    for (command, quoted) in [
-        (&["./no-such-program"][..], &["./no-such-program"][..]),
-        (&["sh", "-c", "echo no licence; exit 3"], &["no licence", "exit status: 3"]),
-        (
-            &["sh", "-c", "echo waiting for a friend; exec sleep 99"],
-            &["waiting for a friend", "--wait", "--attach"],
-        ),
-        (&["python3", "-c", FORKS], &["foreground", "python3"]),
-        (&["sh", "-c", "read answer </dev/tty"], &["/dev/tty", "terminal"]),
-        (&["python3", "-c", "input('password: ')"], &["EOFError", "terminal"]),
+    let long = "30s";
+    for (command, wait, quoted) in [
+        (&["./no-such-program"][..], long, &["./no-such-program"][..]),
+        (&["sh", "-c", "echo no licence; exit 3"], long, &["no licence", "exit status: 3"]),
+        (&["sh", "-c", "echo no friend; exec sleep 99"], "2s", &["no friend", "--wait", "--attach"]),
+        (&["python3", "-c", FORKS], long, &["foreground", "python3"]),
+        (&["sh", "-c", "read answer </dev/tty"], long, &["/dev/tty", "terminal"]),
+        (&["python3", "-c", "input('password: ')"], long, &["EOFError", "terminal"]),
     ] {
         let place = Place::new();
         let marker = place.path("marker").display().to_string();
@@ -30,7 +28,7 @@ fn a_command_that_opens_no_listener_is_a_clear_error() {
         // One that is not there must be named as it is.
         let command: Vec<&str> =
             if command[0].starts_with('.') { command.to_vec() } else { [&marked, command].concat() };
-        let (code, _, errors) = probe(&place, &["--wait", "1s"], &command);
+        let (code, _, errors) = probe(&place, &["--wait", wait], &command);
         assert_eq!(code, Some(2), "{errors}");
         for quoted in quoted {
             assert!(errors.contains(quoted), "{quoted}: {errors}");

@@ -3,14 +3,12 @@
 use super::super::body::{Body, Taken};
 use super::super::rest::{EXCERPT_BYTES_MAX, Heard, Keeps, Rest, Start, Wrong, heard};
 use super::super::script::{
-    Content, HttpReply, HttpRequest, HttpScript, LOOKED_BYTES_MAX, VersionIn, version_of,
+    Content, HttpReply, HttpRequest, HttpScript, INLINE_BYTES_MAX, LOOKED_BYTES_MAX, VersionIn, version_of,
 };
 use super::super::speak::Ask;
 use super::super::text::{Fit, Number, Text};
 use super::{Asks, HEAD_BYTES_MAX, Headed, Reply, connection, parse};
 
-/// Bodies up to this long are sent along with the head, in one piece; longer ones from where they lie.
-const INLINE_BYTES_MAX: usize = 16 << 10;
 /// So many times the content is read that is looked at, since chunks have sizes.
 const FRAMING_FACTOR: usize = 4;
 

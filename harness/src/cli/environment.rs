@@ -1,0 +1,77 @@
+//! Options that the environment may set: each as `HOLDLINE_` and its name. What is typed counts first.
+//!
+//! They are those that stay the same for a machine or a pipeline. A variable that is empty says nothing, as CI systems
+//! set those that have no value.
+
+use clap::error::{ContextKind, ContextValue, Error};
+use clap::{Arg, Command};
+
+/// The options, and the variables that set them.
+pub(super) const OPTIONS: [(&str, &str); 9] = [
+    ("seed", "HOLDLINE_SEED"),
+    ("repetitions", "HOLDLINE_REPETITIONS"),
+    ("worker", "HOLDLINE_WORKER"),
+    ("require", "HOLDLINE_REQUIRE"),
+    ("isolation", "HOLDLINE_ISOLATION"),
+    ("partition", "HOLDLINE_PARTITION"),
+    ("out", "HOLDLINE_OUT"),
+    ("show_progress", "HOLDLINE_SHOW_PROGRESS"),
+    ("color", "HOLDLINE_COLOR"),
+];
+
+/// The same command, and all below it, which take options from the environment.
+pub(super) fn heeded(command: Command) -> Command {
+    // What holdline starts is told everything, and asks nobody.
+    if command.is_hide_set() {
+        return command;
+    }
+    command.mut_args(of_environment).mut_subcommands(heeded)
+}
+
+fn of_environment(arg: Arg) -> Arg {
+    match OPTIONS.iter().find(|(option, _)| arg.get_id() == option) {
+        Some((_, name)) if std::env::var_os(name).is_none_or(|value| !value.is_empty()) => {
+            arg.env(*name).hide_env_values(true)
+        }
+        Some(_) | None => arg,
+    }
+}
+
+/// The same error; where a variable is what is wrong, it names the variable.
+pub(super) fn explained(mut error: Error) -> Error {
+    let text = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
+    let (argument, value) = (text(ContextKind::InvalidArg), text(ContextKind::InvalidValue));
+    let is_meant = |(option, name): &&(&str, &str)| {
+        let long = format!("--{}", option.replace('_', "-"));
+        argument.split(' ').next() == Some(long.as_str())
+            && std::env::var(name).is_ok_and(|set| !set.is_empty() && set.contains(&value))
+    };
+    if let Some((_, name)) = OPTIONS.iter().find(is_meant) {
+        let tip = format!("the environment says so: {name} is set");
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn each_is_an_option_and_named_after_it() {
+        let mut command = heeded(Cli::command());
+        command.build();
+        let run = command.find_subcommand("run").expect("a verb");
+        for (option, name) in OPTIONS {
+            let arg = run.get_arguments().find(|arg| arg.get_id() == option).expect("an option");
+            assert_eq!(arg.get_env().and_then(|env| env.to_str()), Some(name));
+            let long = arg.get_long().expect("a long one").replace('-', "_").to_uppercase();
+            assert_eq!(name, format!("HOLDLINE_{long}"));
+        }
+        let worker = command.find_subcommand("__worker").expect("a hidden verb");
+        assert!(worker.get_arguments().all(|arg| arg.get_env().is_none()));
+    }
+}

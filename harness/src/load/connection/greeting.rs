@@ -1,0 +1,91 @@
+//! What comes between an attempt's `connect` and its first request: what a transport has to say before, such as a
+//! handshake, and what a client does that says nothing yet.
+
+use std::ops::ControlFlow;
+
+use holdline_contract::clock::now_ns;
+use holdline_model::record::ClientRecord;
+use nix::errno::Errno;
+
+use super::super::clock::stamp;
+use super::super::pauses::Pause;
+use super::super::socket::Route;
+use super::super::talk::Silence;
+use super::super::transport::{Broken, Greeting, Transport};
+use super::{Connection, Phase, Step};
+
+impl<T: Transport> Connection<T> {
+    /// Makes the greeting of a transport that has one, as far as it goes. To break off is to send nothing now: with a
+    /// step, or to wait.
+    ///
+    /// That the transport could send shows that the socket is connected, as of just before.
+    pub(super) fn greet(&mut self, before_ns: u64, record: &mut ClientRecord) -> ControlFlow<Option<Step>> {
+        let greeted = self.transport.greet();
+        let is_answered = matches!(self.transport.broken(), Some(Broken::Theirs(_)));
+        if self.phase == Phase::Handshake && (greeted.is_ok() || is_answered) {
+            record.connected = stamp(before_ns);
+            self.phase = Phase::Greeting;
+        }
+        match greeted {
+            Ok(Greeting::Over) if T::LAYERED => record.tls = stamp(now_ns()),
+            Ok(Greeting::Over) => {}
+            Ok(Greeting::UnderWay) | Err(Errno::EAGAIN) => return ControlFlow::Break(None),
+            // The handshake was over, and the server has reset since. It may have said something before, so that
+            // reading decides.
+            Err(errno @ (Errno::ECONNRESET | Errno::EPIPE)) => {
+                record.connected = stamp(before_ns);
+                self.send_error = Some(errno);
+                self.phase = Phase::Reply;
+                return ControlFlow::Break(self.talk.silence().and_then(|silence| self.keep_silent(silence)));
+            }
+            Err(errno) => return ControlFlow::Break(Some(self.end_by(errno))),
+        }
+        match self.talk.silence() {
+            None => {
+                self.phase = Phase::Reply;
+                ControlFlow::Continue(())
+            }
+            Some(silence) => ControlFlow::Break(self.keep_silent(silence)),
+        }
+    }
+
+    /// Says nothing once the handshake is over. `None`: it is not, or it is for good.
+    ///
+    /// As nothing is sent that could show it, `connect` is asked once more: it says EALREADY as long as the
+    /// handshake lasts, then once that it has succeeded, or what became of it
+    /// (`__inet_stream_connect` in net/ipv4/af_inet.c).
+    pub(super) fn fall_silent(
+        &mut self,
+        silence: Silence,
+        route: &Route,
+        record: &mut ClientRecord,
+    ) -> Option<Step> {
+        let result = if route.is_tcp() { route.connect(&self.transport) } else { Ok(()) };
+        match result {
+            Ok(()) | Err(Errno::EISCONN) => {}
+            Err(Errno::EALREADY | Errno::EINPROGRESS) => return None,
+            // The handshake was over, and the server has reset since.
+            Err(Errno::ECONNRESET | Errno::EPIPE) => self.send_error = Some(Errno::ECONNRESET),
+            Err(errno) => return Some(self.end_by(errno)),
+        }
+        record.connected = stamp(now_ns());
+        self.keep_silent(silence)
+    }
+
+    /// Says nothing from now on. `None`: for good, or the connection is over.
+    fn keep_silent(&mut self, silence: Silence) -> Option<Step> {
+        match silence {
+            Silence::ToTheEnd => self.phase = Phase::Silence,
+            Silence::ToListen => {
+                self.phase = Phase::Reply;
+                self.is_sent = true;
+            }
+            Silence::For(_) if self.send_error.is_some() => self.phase = Phase::Reply,
+            Silence::For(length_ns) => {
+                self.phase = Phase::Pause(Pause::Connecting);
+                return Some(Step::Pause(Pause::Connecting, now_ns().saturating_add(length_ns)));
+            }
+        }
+        None
+    }
+}

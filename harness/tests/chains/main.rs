@@ -1,0 +1,33 @@
+//! Real servers and proxies that are run as `fixtures/chains` describes them: what holdline counts is what they
+//! themselves wrote to their logs.
+//!
+//! What is not installed is ignored, as in the tests of the descriptions.
+
+#[path = "../tls/authority.rs"]
+mod authority;
+mod certificates;
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/copied.rs"]
+mod copied;
+#[path = "../common/lag.rs"]
+mod lag;
+mod pooled;
+mod proxied;
+#[path = "../common/real.rs"]
+mod real;
+mod statuses;
+mod told;
+
+use std::process::ExitCode;
+
+use libtest_mimic::Arguments;
+
+fn main() -> ExitCode {
+    let tests = [statuses::tests(), proxied::tests(), pooled::tests(), certificates::tests()]
+        .into_iter()
+        .flatten()
+        .collect();
+    let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
+    libtest_mimic::run(&arguments, tests).exit_code()
+}
