@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use holdline_model::exit::Exit;
-use holdline_model::recovery::Recovery;
 use holdline_model::result::{
-    BooksResult, CostMethod, CostResult, KernelResult, LatencySet, Manifest, MomentKind, Outage, Phase,
-    Phases, Quantiles, RunResult, SCHEMA, Served, StripBucket, TimelineEntry, TrialResult, WorkersResult,
+    BooksResult, CostMethod, CostResult, KernelResult, LatencySet, Manifest, MomentKind, Outage, Quantiles,
+    RunResult, SCHEMA, Served, StripBucket, TimelineEntry, TrialResult, WorkersResult,
 };
 use holdline_model::words::{Blame, Fate, Grade, Isolation, Verdict};
 
 mod any;
+mod course;
 
 pub(crate) use any::any_run;
 
@@ -145,23 +145,6 @@ impl Losses {
             without_remedy: BTreeMap::new(),
             applied: Vec::new(),
             throughput_per_second: None,
-        }
-    }
-
-    fn phases(self) -> Phases {
-        Phases {
-            before: Phase { in_time: 6, late: 0, lost: 0 },
-            during: Phase { in_time: 0, late: self.late, lost: self.lost() },
-            after: Phase { in_time: 14_u64.saturating_sub(self.late + self.lost()), late: 0, lost: 0 },
-        }
-    }
-
-    /// Of the one fault.
-    fn recovery(self, grade: Grade) -> Recovery {
-        if grade == Grade::Down {
-            Recovery::Never
-        } else {
-            Recovery::Back { after_ns: self.outage_ms * MS + 4 * MS }
         }
     }
 

@@ -140,6 +140,7 @@ mod tests {
             scenario: trial.scenario.clone(),
             repetition: trial.repetition,
             folder: format!("trials/{}", trial.index),
+            applied: Vec::new(),
         };
         not_run(&name, why)
     }

@@ -118,7 +118,8 @@ impl<'a> Evidence<'a> {
 
     /// Faults that struck and are like this, and when they did.
     fn asked(&self, is_like: impl Fn(&Action) -> bool) -> impl Iterator<Item = (u64, &'a Action)> {
-        let faults = self.story.facts.faults.iter().filter(|fault| fault.error.is_none());
+        let faults =
+            self.story.facts.faults.iter().filter(|fault| fault.error.is_none() && !fault.hit_nobody);
         let scenario = self.scenario;
         faults
             .filter_map(move |fault| Some((fault.at_ns, &scenario.faults.get(fault.fault)?.action)))

@@ -5,13 +5,14 @@ use proptest::prelude::*;
 use Outcome::{Closed, Refused, Replied, Reset, TimedOut};
 
 use super::*;
+use crate::deed::Deed;
 use crate::facts::{FaultFact, TrialFacts};
 use crate::ledger::{TrialRecords, reconcile};
 use crate::record::{AcceptSamples, KernelRecord, Listener, Outcome, Waiting};
 use crate::result::{Backlog, DrainBasis, Need};
 use crate::scenario;
 use crate::watch::{Found, Watched};
-use crate::words::{Stage, Transport};
+use crate::words::{CrashMode, CrashStep, Stage, Transport};
 
 const MS: u64 = 1_000_000;
 /// The load's start; attempt `n` is due `n` times 10 ms later.
@@ -33,7 +34,8 @@ impl Case {
         let struck = FaultFact {
             fault: 0,
             at_ns: START_NS + 100 * MS,
-            text: String::new(),
+            deed: Deed::Poison { attempt: None, step: CrashStep::Work, mode: CrashMode::Panic },
+            hit_nobody: false,
             poison: None,
             killed: false,
             done_ns: None,
