@@ -66,6 +66,7 @@ pub fn be_inside_if_asked() -> Option<ExitCode> {
         keep: Vec::new(),
         reach: std::env::current_exe().into_iter().collect(),
         lifeline: None,
+        leaves_behind: false,
     };
     match sandbox::enter(&spec) {
         Ok(_inside) => println!("{}", measure(pairs)),

@@ -196,6 +196,7 @@ fn kernel(attempts: u32) -> KernelRecord {
         accepts: None,
         held: Held::default(),
         somaxconn: Some(4096),
+        tcp_migrate_req: Some(false),
     }
 }
 

@@ -11,6 +11,7 @@ mod templates;
 use std::path::{Path, PathBuf};
 
 use holdline_model::file::FileError;
+use holdline_model::result::Change;
 use holdline_model::scenario::{self, Scenario};
 use holdline_model::supervisor::{self, Supervisor};
 use include_dir::{Dir, DirEntry, include_dir};
@@ -21,7 +22,7 @@ pub use self::requests::{RequestProblem, check_requests};
 pub use self::select::{
     SelectError, is_description, is_path, required, select_scenarios, select_supervisors,
 };
-pub use self::templates::{TemplateProblem, check_templates};
+pub use self::templates::{TemplateProblem, check_templates, templates_have};
 
 static SCENARIOS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../scenarios");
 
@@ -54,6 +55,8 @@ pub struct SupervisorEntry {
     pub source: Source,
     /// What it says.
     pub supervisor: Supervisor,
+    /// Remedies that have been applied to it, to prove them.
+    pub applied: Vec<Change>,
 }
 
 /// The folder of a description.
@@ -132,7 +135,7 @@ impl SupervisorEntry {
                 *word = word.replace("{source}", &folder);
             }
         }
-        Ok(Self { text, origin, source, supervisor })
+        Ok(Self { text, origin, source, supervisor, applied: Vec::new() })
     }
 
     /// Reads a description, from its file or from the folder of its supervisor.toml.

@@ -1,7 +1,7 @@
 //! The detail of one trial on a terminal: outcome over time, latencies, kernel, workers, books.
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, TableStyle};
-use holdline_model::result::{Quantiles, StripBucket, TimelineEntry, TrialResult};
+use holdline_model::result::{Change, Quantiles, StripBucket, TimelineEntry, TrialResult};
 
 use crate::prose::{self, spaced};
 use crate::ratios::per_second_text;
@@ -29,10 +29,17 @@ pub fn trial(trial: &TrialResult, style: &Style) -> String {
     }
     blocks.extend(list("lost", &trial.losses, *style));
     blocks.extend(list("advice", trial.advice.as_slice(), *style));
+    blocks.extend(list("remedies", &trial.remedies_in_words(), *style));
+    blocks.extend(list("remedies that were applied", &in_words(&trial.applied), *style));
     blocks.extend(list("expectations that did not hold", &trial.violations, *style));
     blocks.extend(list("inherited by workers", &prose::inheritance(trial), *style));
     blocks.extend(list("notes", &prose::trial_notes(trial), *style));
     format!("{}\n", blocks.join("\n\n"))
+}
+
+/// What was changed, a line each.
+pub(crate) fn in_words(changes: &[Change]) -> Vec<String> {
+    changes.iter().map(Change::to_string).collect()
 }
 
 fn title(trial: &TrialResult, style: Style) -> String {
@@ -228,9 +235,11 @@ fn list(head: &str, lines: &[String], style: Style) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use holdline_model::result::{Check, Flaw, Given, InheritanceCheck, Served, StrayDescriptor, Wrong};
+    use holdline_model::result::{
+        Check, DrainBasis, Flaw, Given, InheritanceCheck, Remedy, Served, StrayDescriptor, Wrong,
+    };
     use holdline_model::worded::Worded;
-    use holdline_model::words::Finding;
+    use holdline_model::words::{Fate, Finding};
     use proptest::prelude::*;
 
     use super::*;
@@ -314,6 +323,25 @@ inherited by workers (3 lines)
         assert!(text.contains(expected), "{text}");
         trial.versions[1].first_ns = 30_000_001;
         assert!(super::trial(&trial, &Style::default()).contains(", never side by side"));
+    }
+
+    #[test]
+    fn what_would_have_helped_is_listed_and_what_not() {
+        let mut trial = sample::held("web", "probe");
+        let drain = Change::Drain { at_least_ns: 1_300_000_000, basis: DrainBasis::LongestCut };
+        trial.remedies = vec![Remedy::new(drain.clone(), [(Fate::NoReply, 3)].into())];
+        trial.without_remedy = [(Fate::WrongReply, 2)].into();
+        trial.applied = vec![drain];
+        let expected = "
+remedies (2 lines)
+  a drain of more than 1.30 s: 3 without a reply; they were under way when it was asked to stop, and the last was cut only then
+  nothing is known that would have helped: 2 with a wrong reply
+
+remedies that were applied (1 line)
+  a drain of more than 1.30 s
+";
+        let text = super::trial(&trial, &Style::default());
+        assert!(text.ends_with(expected), "{text}");
     }
 
     #[test]

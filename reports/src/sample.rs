@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use holdline_model::exit::Exit;
-use holdline_model::recovery::Recovery;
 use holdline_model::result::{
-    BooksResult, CostMethod, CostResult, KernelResult, LatencySet, Manifest, MomentKind, Outage, Phase,
-    Phases, Quantiles, RunResult, SCHEMA, Served, StripBucket, TimelineEntry, TrialResult, WorkersResult,
+    BooksResult, CostMethod, CostResult, KernelResult, LatencySet, Manifest, MomentKind, Outage, Quantiles,
+    RunResult, SCHEMA, Served, StripBucket, TimelineEntry, TrialResult, WorkersResult,
 };
 use holdline_model::words::{Blame, Fate, Grade, Isolation, Verdict};
 
 mod any;
+mod course;
 
 pub(crate) use any::any_run;
 
@@ -111,11 +111,7 @@ impl Losses {
             kernel: self.kernel(),
             outages: self.outages(),
             recovery_ns: vec![self.recovery(grade).after_ns()],
-            phases: Some(Phases {
-                before: Phase { in_time: 6, late: 0, lost: 0 },
-                during: Phase { in_time: 0, late: self.late, lost: self.lost() },
-                after: Phase { in_time: 14_u64.saturating_sub(self.late + self.lost()), late: 0, lost: 0 },
-            }),
+            phases: Some(self.phases()),
             recoveries: vec![self.recovery(grade)],
             back_after_ns: None,
             client_addresses: 20,
@@ -145,16 +141,10 @@ impl Losses {
             elapsed_ns: 1_400 * MS,
             advice: None,
             advised: None,
+            remedies: Vec::new(),
+            without_remedy: BTreeMap::new(),
+            applied: Vec::new(),
             throughput_per_second: None,
-        }
-    }
-
-    /// Of the one fault.
-    fn recovery(self, grade: Grade) -> Recovery {
-        if grade == Grade::Down {
-            Recovery::Never
-        } else {
-            Recovery::Back { after_ns: self.outage_ms * MS + 4 * MS }
         }
     }
 
@@ -314,6 +304,9 @@ pub(crate) fn unsupported(supervisor: &str, scenario: &str) -> TrialResult {
         elapsed_ns: 0,
         advice: None,
         advised: None,
+        remedies: Vec::new(),
+        without_remedy: BTreeMap::new(),
+        applied: Vec::new(),
         throughput_per_second: None,
         ..Losses::default().trial(supervisor, scenario, Grade::Unsupported)
     }

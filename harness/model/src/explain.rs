@@ -18,12 +18,12 @@ mod overdue;
 mod replies;
 mod story;
 
+pub(crate) use story::Gap;
 pub use story::Story;
 
 use replies::{
     all_that, error_replies, half_closed, no_path, send_failed, sent_twice, some, too_long, wrong_replies,
 };
-use story::Gap;
 
 /// One for each way in which attempts were lost, or had to suffer.
 #[must_use]

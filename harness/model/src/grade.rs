@@ -20,6 +20,15 @@ pub struct Graded {
     pub reason: Option<Reason>,
 }
 
+impl Graded {
+    /// Whether what was lost is known: also where the grade is in doubt only because the service was late, or lost
+    /// some, before anything was done to it.
+    #[must_use]
+    pub fn knows_losses(&self) -> bool {
+        self.grade != Grade::Inconclusive || matches!(self.reason, Some(Reason::BeforeFault { .. }))
+    }
+}
+
 /// What a grade rests on.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {

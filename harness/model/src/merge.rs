@@ -202,6 +202,7 @@ mod tests {
             scenario: scenario.to_owned(),
             repetition,
             folder: String::new(),
+            applied: Vec::new(),
         };
         not_run(&name, Reason::NotRun { what: crate::worded::Worded::Words("x".to_owned()), full: None })
     }

@@ -78,7 +78,7 @@ pub fn places(planned: &[TrialPlan], results: &[TrialResult]) -> BTreeSet<usize>
 }
 
 /// What remains valid of a run that was interrupted, in the order of its plan: everything but the trial that was cut
-/// short.
+/// short, and those with which remedies were to be proven.
 ///
 /// # Errors
 ///
@@ -87,7 +87,7 @@ pub fn kept(planned: &[TrialPlan], run: RunResult) -> Result<RunResult, NotOfPla
     let places: BTreeMap<Key<'_>, usize> =
         planned.iter().enumerate().map(|(place, trial)| (key_of_plan(trial), place)).collect();
     let mut trials: BTreeMap<usize, TrialResult> = BTreeMap::new();
-    for trial in run.trials {
+    for trial in run.trials.into_iter().filter(|trial| trial.applied.is_empty()) {
         let Some(place) = places.get(&key_of_result(&trial)) else {
             let TrialResult { scenario, supervisor, repetition, .. } = trial;
             return Err(NotOfPlan { scenario, supervisor, repetition: repetition + 1 });
@@ -110,10 +110,12 @@ pub fn was_cut(trial: &TrialResult) -> bool {
 /// and what is inconclusive, since nobody has seen it pass.
 #[must_use]
 pub fn did_not_pass(run: &RunResult, trial: &TrialResult) -> bool {
-    match trial.verdict {
-        Verdict::Fail | Verdict::Inconclusive => true,
-        Verdict::Pass | Verdict::Unsupported => run.is_required_in_vain(trial),
-    }
+    // What a remedy makes of a trial is no verdict on what it is.
+    trial.applied.is_empty()
+        && match trial.verdict {
+            Verdict::Fail | Verdict::Inconclusive => true,
+            Verdict::Pass | Verdict::Unsupported => run.is_required_in_vain(trial),
+        }
 }
 
 #[cfg(test)]
@@ -138,6 +140,7 @@ mod tests {
             scenario: trial.scenario.clone(),
             repetition: trial.repetition,
             folder: format!("trials/{}", trial.index),
+            applied: Vec::new(),
         };
         not_run(&name, why)
     }

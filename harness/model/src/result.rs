@@ -27,6 +27,7 @@ mod loss;
 mod manifest;
 mod phases;
 mod pool;
+mod remedy;
 mod sessions;
 mod silent;
 mod tls;
@@ -47,6 +48,7 @@ pub use loss::{
 pub use manifest::Manifest;
 pub use phases::{Phase, Phases};
 pub use pool::PoolResult;
+pub use remedy::{Change, DrainBasis, Remedy};
 pub use sessions::SessionsResult;
 pub use silent::SilentResult;
 pub use tls::{CertificateResult, TlsResult};
@@ -197,6 +199,17 @@ pub struct TrialResult {
     /// The same as a value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advised: Option<Advice>,
+    /// What would have prevented losses that need not have been; empty where nothing was lost, or nothing is known
+    /// that would have helped. Several that name the same losses are alternatives.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remedies: Vec<Remedy>,
+    /// Collateral losses that none of these would have prevented, by fate; who was refused by a service that was to
+    /// stop is not among them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub without_remedy: BTreeMap<Fate, u64>,
+    /// Remedies of another trial that holdline has applied in this one, to prove them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub applied: Vec<Change>,
     /// Attempts served per second, from the load's start to the end of the last attempt, where the load
     /// is a closed loop: other loads set their own pace.
     #[serde(default, skip_serializing_if = "Option::is_none")]

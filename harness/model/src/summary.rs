@@ -1,5 +1,6 @@
 //! From reconciled records to a trial's result.
 
+mod counts;
 mod ending;
 mod kernel;
 
@@ -13,7 +14,7 @@ use crate::exit::Exit;
 use crate::expect;
 use crate::explain::{self, Story};
 use crate::facts::TrialFacts;
-use crate::grade::{self, Evidence};
+use crate::grade::{self, Evidence, Graded};
 use crate::handshakes;
 use crate::latency::Latencies;
 use crate::ledger::{Books, Reconciled, TrialRecords, WorkerLog, reconcile};
@@ -24,8 +25,11 @@ use crate::phases::phases;
 use crate::pool;
 use crate::reason::{Note, Reason};
 use crate::record::ClientRecord;
+use crate::remedies::{self, Remedies};
 use crate::requests::{self, Request};
-use crate::result::{Advice, BooksResult, EndingsResult, KernelResult, Loss, TrialResult, WorkersResult};
+use crate::result::{
+    Advice, BooksResult, Change, EndingsResult, KernelResult, Loss, TrialResult, WorkersResult,
+};
 use crate::sampling::Method;
 use crate::scenario::{Arrivals, Scenario};
 use crate::sessions;
@@ -35,7 +39,8 @@ use crate::timeline;
 use crate::versions;
 use crate::violation::Violation;
 use crate::watch::Watched;
-use crate::words::{Blame, Fate, Grade, Retry, Verdict};
+use crate::words::{Blame, Fate, Grade, Verdict};
+use counts::Counts;
 
 /// Into how many parts reports cut a trial's time.
 const STRIP_BUCKETS: usize = 100;
@@ -53,6 +58,9 @@ pub struct TrialName {
     pub repetition: u32,
     /// The trial's folder, relative to the run directory.
     pub folder: String,
+    /// Remedies of another trial that are applied in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub applied: Vec<Change>,
 }
 
 /// A trial's result, and the histograms behind it.
@@ -75,11 +83,7 @@ pub fn summarise(
     facts: &TrialFacts,
 ) -> Summary {
     let mut reconciled = reconcile(records);
-    let method = if records.tell_accepts() {
-        Some(Method::Stamped)
-    } else {
-        accepts::enter(records.client, &mut reconciled, records.kernel)
-    };
+    let method = enter_accepts(records, &mut reconciled);
     let latencies = Latencies::collect(records.client, records.requests, &reconciled);
     let order = in_order(scenario, records, &reconciled);
     let faults_ns = ending::fault_instants(records, facts);
@@ -101,6 +105,8 @@ pub fn summarise(
     let story = Story { records, reconciled: &reconciled, facts, deadline_ns: scenario.load.deadline_ns };
     let causes = explain::losses(&story);
     let advised = advice::advice(scenario.listen.backlog, records, &reconciled, facts.start_ns);
+    let evidence = remedies::Evidence { scenario, story, advised: advised.as_ref() };
+    let Remedies { list: remedies, without: without_remedy } = remedies_of(&graded, &evidence);
     let mut latency = latencies.quantiles();
     for quantiles in [&mut latency.accept, &mut latency.queue_wait] {
         quantiles.how = method.filter(|_| quantiles.count > 0);
@@ -149,11 +155,25 @@ pub fn summarise(
         strip: outage::strip(&order, records.kernel, facts.start_ns, facts.end_ns, STRIP_BUCKETS),
         advice: advised.as_ref().map(Advice::to_string),
         advised,
+        remedies,
+        without_remedy,
         notes: noted.iter().map(Note::to_string).collect(),
         noted,
         ..blank(name, facts.elapsed_ns)
     };
     Summary { result: judged(result, &scenario.expect), reconciled, latencies }
+}
+
+/// Enters when attempts were accepted, where workers do not say so, and says how that is known.
+fn enter_accepts(records: &TrialRecords<'_>, reconciled: &mut Reconciled) -> Option<Method> {
+    match records.tell_accepts() {
+        true => Some(Method::Stamped),
+        false => accepts::enter(records.client, reconciled, records.kernel),
+    }
+}
+
+fn remedies_of(graded: &Graded, evidence: &remedies::Evidence<'_>) -> Remedies {
+    if graded.knows_losses() { remedies::remedies(evidence) } else { Remedies::default() }
 }
 
 /// The result with what its expectations make of it.
@@ -234,6 +254,9 @@ fn blank(name: &TrialName, elapsed_ns: u64) -> TrialResult {
         elapsed_ns,
         advice: None,
         advised: None,
+        remedies: Vec::new(),
+        without_remedy: BTreeMap::new(),
+        applied: name.applied.clone(),
         throughput_per_second: None,
     }
 }
@@ -245,44 +268,6 @@ fn books_result(books: &Books) -> BooksResult {
 fn in_order(scenario: &Scenario, records: &TrialRecords<'_>, reconciled: &Reconciled) -> Vec<Request> {
     let load = &scenario.load;
     requests::in_order(&load.connection, records.client, records.requests, reconciled, load.deadline_ns)
-}
-
-/// How many attempts had which fate, and who is to blame for those that were lost.
-struct Counts {
-    fates: BTreeMap<Fate, u64>,
-    blame: BTreeMap<Blame, u64>,
-    collateral: BTreeMap<Fate, u64>,
-    safe_to_retry: u64,
-    ambiguous: u64,
-}
-
-impl Counts {
-    fn of(reconciled: &Reconciled) -> Self {
-        let mut counts = Self {
-            fates: reconciled.fates(),
-            blame: Blame::ALL.iter().map(|blame| (*blame, 0)).collect(),
-            collateral: BTreeMap::new(),
-            safe_to_retry: 0,
-            ambiguous: 0,
-        };
-        for attempt in reconciled.attempts.iter().filter(|attempt| attempt.is_lost()) {
-            if let Some(blame) = attempt.blame {
-                *counts.blame.entry(blame).or_default() += 1;
-            }
-            if attempt.blame == Some(Blame::Collateral) {
-                *counts.collateral.entry(attempt.fate).or_default() += 1;
-            }
-            match attempt.retry {
-                Some(Retry::Safe) => counts.safe_to_retry += 1,
-                Some(Retry::Ambiguous) | None => counts.ambiguous += 1,
-            }
-        }
-        counts
-    }
-
-    fn served(&self) -> u64 {
-        self.fates.get(&Fate::Served).copied().unwrap_or(0)
-    }
 }
 
 /// Served attempts per second of a closed loop.

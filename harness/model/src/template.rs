@@ -75,7 +75,7 @@ impl Values {
             // Without brackets: what surrounds it knows whether it wants them.
             ("host", Address::Tcp(address)) => Some(address.ip().to_string()),
             ("port", Address::Tcp(address)) => Some(address.port().to_string()),
-            ("path", Address::Unix(path)) => Some(path.display().to_string()),
+            ("path", address @ Address::Unix(_)) => Some(address.to_string()),
             ("backlog", _) => Some(self.backlog.to_string()),
             ("workers", _) => Some(self.workers.to_string()),
             ("version", _) => Some(self.version.to_string()),

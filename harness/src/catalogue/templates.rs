@@ -68,6 +68,14 @@ pub fn check_templates(entry: &SupervisorEntry, transport: Transport) -> Result<
     Ok(())
 }
 
+/// Whether one of the templates that the description needs for a transport has this in it.
+#[must_use]
+pub fn templates_have(entry: &SupervisorEntry, transport: Transport, what: &str) -> bool {
+    entry.supervisor.files.iter().any(|(name, file)| {
+        text_of(entry, name, file.for_transport(transport)).is_ok_and(|text| text.contains(what))
+    })
+}
+
 fn text_of(entry: &SupervisorEntry, file: &str, template: &str) -> Result<String, TemplateProblem> {
     let (origin, file) = (entry.origin.clone(), file.to_owned());
     match &entry.source {

@@ -40,7 +40,7 @@ pub(super) fn resume(args: &RunArgs, dir: &Path) -> Result<u8, Failure> {
         }
         let exports = Exports::open(args.exports.wanted(), Some(kept_in.path()))?;
         kept_in.save(&kept)?;
-        return conclude(args, &kept_in, exports, &kept).map(|()| exit_code(&kept));
+        return conclude(args, &kept_in, exports, &kept, "").map(|()| exit_code(&kept));
     }
     let plan = plan_of(&file, &kept.manifest)?.resumed(kept);
     if args.dry_run {
@@ -49,7 +49,7 @@ pub(super) fn resume(args: &RunArgs, dir: &Path) -> Result<u8, Failure> {
     let exports = Exports::open(args.exports.wanted(), Some(kept_in.path()))?;
     measure::announce(&plan, " to go", args.show_progress);
     let (dir, ended) = measure::record(&plan, kept_in, args.show_progress)?;
-    conclude(args, &dir, exports, &ended.result)?;
+    conclude(args, &dir, exports, &ended.result, "")?;
     Ok(end(&ended, &dir))
 }
 

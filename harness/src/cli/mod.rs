@@ -17,6 +17,7 @@ mod merge;
 mod outcome;
 mod probe;
 mod progress;
+mod prove;
 mod report;
 mod run;
 mod sweep;

@@ -13,12 +13,14 @@ use crate::export::Exports;
 use crate::run::Ended;
 use crate::rundir::RunDir;
 
-/// Writes reports and exports, and prints the table, which shows also where a file cannot be written.
+/// Writes reports and exports, and prints the table with what is to stand behind it, which shows also where a file
+/// cannot be written.
 pub(super) fn conclude(
     args: &RunArgs,
     dir: &RunDir,
     exports: Exports,
     result: &RunResult,
+    behind: &str,
 ) -> Result<(), Failure> {
     let takes_stdout = exports.take_stdout();
     let reported = measure::write_reports(dir, result);
@@ -26,6 +28,7 @@ pub(super) fn conclude(
     if !takes_stdout {
         let style = Style { color: terminal::wants_color(args.color), width: terminal::width() };
         print(&table::terminal(result, &style))?;
+        print(behind)?;
         print(&format!("run directory: {}\n", dir.path().display()))?;
     }
     reported.and(exported)
@@ -44,13 +47,15 @@ pub(super) fn end(ended: &Ended, dir: &RunDir) -> u8 {
 /// not serve is a wrong description. Then what must run and could not, which no repetition mends as it may a
 /// doubt.
 pub(super) fn exit_code(run: &RunResult) -> u8 {
-    let any = |verdict| run.trials.iter().any(|trial| trial.verdict == verdict);
+    // What a remedy makes of a trial is no verdict on what it is.
+    let trials = || run.trials.iter().filter(|trial| trial.applied.is_empty());
+    let any = |verdict| trials().any(|trial| trial.verdict == verdict);
     let is_wrongly_asked = |trial: &TrialResult| matches!(trial.why, Some(Reason::NoRightReply { .. }));
     if any(Verdict::Fail) {
         exit::FAILED
-    } else if run.trials.iter().any(is_wrongly_asked) {
+    } else if trials().any(is_wrongly_asked) {
         exit::USAGE
-    } else if run.trials.iter().any(|trial| run.is_required_in_vain(trial)) {
+    } else if trials().any(|trial| run.is_required_in_vain(trial)) {
         exit::NOTHING_SELECTED
     } else if any(Verdict::Inconclusive) || !run.complete {
         exit::INCONCLUSIVE

@@ -3,7 +3,7 @@
 use super::args::{RunArgs, RunCommandArgs};
 use super::measure::{self, Places};
 use super::outcome::{conclude, end};
-use super::{again, dry};
+use super::{again, dry, prove, terminal};
 use crate::catalogue;
 use crate::exit::Failure;
 use crate::run::{Plan, RunRequest};
@@ -12,18 +12,22 @@ use crate::run::{Plan, RunRequest};
 pub(super) fn main(args: &RunCommandArgs) -> Result<u8, Failure> {
     match (&args.resume, &args.failed) {
         (Some(dir), _) => again::resume(&args.run, dir),
-        (None, Some(dir)) => run(&args.run, &again::failed(args, dir)?),
-        (None, None) => run(&args.run, &request(&args.run)?.plan()?),
+        (None, Some(dir)) => run(args, &again::failed(args, dir)?),
+        (None, None) => run(args, &request(&args.run)?.plan()?),
     }
 }
 
-fn run(args: &RunArgs, plan: &Plan) -> Result<u8, Failure> {
+fn run(RunCommandArgs { run: args, prove_remedy, .. }: &RunCommandArgs, plan: &Plan) -> Result<u8, Failure> {
     if args.dry_run {
         return dry::show(plan, "", "");
     }
     let Places { dir, exports } = Places::open(args.out.as_deref(), &args.exports)?;
-    let (dir, ended) = measure::record_with_plan(plan, dir, args.show_progress, Some(""))?;
-    conclude(args, &dir, exports, &ended.result)?;
+    let (dir, mut ended) = measure::record_with_plan(plan, dir, args.show_progress, Some(""))?;
+    let proofs = match prove_remedy {
+        true => prove::prove(plan, &dir, &mut ended, args.show_progress, false)?,
+        false => Vec::new(),
+    };
+    conclude(args, &dir, exports, &ended.result, &prove::in_words(&proofs, terminal::width()))?;
     Ok(end(&ended, &dir))
 }
 

@@ -204,14 +204,14 @@ fn reached(address: SocketAddr) -> SocketAddr {
 }
 
 /// A listener of any address.
-struct TcpListener {
-    local: SocketAddr,
-    ipv6_only: bool,
-    seen: ListenerSeen,
+pub(super) struct TcpListener {
+    pub(super) local: SocketAddr,
+    pub(super) ipv6_only: bool,
+    pub(super) seen: ListenerSeen,
 }
 
 impl TcpListener {
-    fn parse(payload: &[u8]) -> Result<Self, DiagError> {
+    pub(super) fn parse(payload: &[u8]) -> Result<Self, DiagError> {
         let header = InetResponseHeader::parse(payload)
             .map_err(|_| DiagError::Malformed("no answer about a TCP socket"))?;
         let mut listener = Self {
@@ -249,11 +249,11 @@ impl TcpListener {
 }
 
 /// A listener of any path or abstract name.
-struct UnixListener<'a> {
+pub(super) struct UnixListener<'a> {
     /// What was passed to `bind`; begins with a NUL byte if it is abstract.
-    name: &'a Path,
+    pub(super) name: &'a Path,
     file: Option<File>,
-    seen: ListenerSeen,
+    pub(super) seen: ListenerSeen,
 }
 
 /// What identifies a file, as far as `UNIX_DIAG_VFS` tells: it has only 32 bits for the inode.
@@ -279,7 +279,7 @@ impl File {
 }
 
 impl<'a> UnixListener<'a> {
-    fn parse(payload: &'a [u8]) -> Result<Self, DiagError> {
+    pub(super) fn parse(payload: &'a [u8]) -> Result<Self, DiagError> {
         let header = UnixResponseHeader::parse(payload)
             .map_err(|_| DiagError::Malformed("no answer about a Unix socket"))?;
         let seen = ListenerSeen { inode: header.inode, queue: 0, limit: 0, drops: None };

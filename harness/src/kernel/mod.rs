@@ -17,6 +17,7 @@ mod exhaustion;
 mod gaze;
 pub mod holders;
 mod intervals;
+pub mod listening;
 mod netlink;
 pub mod observer;
 pub mod pace;

@@ -371,13 +371,14 @@ impl Watched {
             interval_ns: self.intervals.median_ns(),
             accepts: None,
             held: Held::default(),
-            somaxconn: somaxconn(),
+            somaxconn: sysctl("core/somaxconn"),
+            tcp_migrate_req: sysctl("ipv4/tcp_migrate_req").map(|value| value != 0),
         })
     }
 }
 
-/// The longest accept queue that the kernel gives anybody in this network namespace; not every sandbox that
-/// holdline itself is in has the file.
-fn somaxconn() -> Option<u32> {
-    std::fs::read_to_string("/proc/sys/net/core/somaxconn").ok()?.trim().parse().ok()
+/// A sysctl of this network namespace, by its path below `net`; not every sandbox that holdline itself is in has the
+/// file, nor every kernel.
+fn sysctl(path: &str) -> Option<u32> {
+    std::fs::read_to_string(format!("/proc/sys/net/{path}")).ok()?.trim().parse().ok()
 }

@@ -1,16 +1,21 @@
-//! What `probe` runs: from a command and what was found of it to descriptions and scenarios, made in memory.
+//! What `probe` runs: from a command and what was found of it, or from the address of a service that runs already,
+//! to descriptions and scenarios, made in memory.
 
 mod beside;
+mod description;
 pub mod discover;
+pub mod listeners;
+mod story;
+mod tail;
 
-use std::fmt::Write as _;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::time::Duration;
 
-use holdline_model::plan::{TrialPlan, trial_seed};
-use holdline_model::words::Verb;
+use holdline_model::wire::Address;
+use holdline_model::words::{Transport, Verb};
 
-use crate::catalogue::{ScenarioEntry, Source, SupervisorEntry};
+pub use self::story::{NOISE, STOPPED, Step, Story};
 
 pub use self::beside::portable;
 
@@ -37,46 +42,78 @@ pub struct Do {
     pub command: String,
 }
 
+impl Do {
+    /// The verb of this name, or `restart` where there is none that something can be done to a service by.
+    fn verb(&self) -> Verb {
+        self.own_verb().unwrap_or(Verb::Restart)
+    }
+
+    /// The verb of this name.
+    fn own_verb(&self) -> Option<Verb> {
+        let verb = self.name.parse().ok()?;
+        (!matches!(verb, Verb::Stop | Verb::Scale)).then_some(verb)
+    }
+}
+
+/// Who serves.
+#[derive(Debug, Clone, Copy)]
+pub enum Service<'a> {
+    /// A command that is started for each step.
+    Started {
+        /// Its words.
+        command: &'a [String],
+        /// Whether processes below it accept.
+        has_workers: bool,
+    },
+    /// Somebody who runs already, and to whom nothing is done but what is asked for.
+    Attached,
+}
+
 /// A service that is probed.
 #[derive(Debug, Clone)]
 pub struct Subject<'a> {
-    /// Its command.
-    pub command: &'a [String],
-    /// Where it is started; absolute.
+    /// Who serves.
+    pub service: Service<'a>,
+    /// Where commands are started; absolute.
     pub folder: &'a str,
     /// What it is asked.
     pub asks: &'a Asks,
-    /// Where it listens on loopback.
-    pub port: u16,
-    /// Whether that is IPv6.
-    pub v6: bool,
-    /// Whether processes below the command accept.
-    pub has_workers: bool,
+    /// Where it listens.
+    pub address: Address,
     /// Attempts per second.
     pub rate: f64,
     /// How long each step lasts.
     pub duration: Duration,
+    /// How long it may take until it replies.
+    pub wait: Duration,
 }
 
-/// One step of the story: its name, and what is done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
-    /// Its name, which is also its scenario's.
-    pub name: String,
-    /// What is done, in words.
-    pub what: String,
+impl Subject<'_> {
+    /// What it is called: as the command's own file, as far as a name may have its letters.
+    fn name(&self) -> String {
+        let Service::Started { command, .. } = self.service else { return "attached".to_owned() };
+        let file = command.first().and_then(|program| Path::new(program).file_name()).unwrap_or_default();
+        let is_letter = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-';
+        let name: String = file.to_string_lossy().to_lowercase().chars().filter(is_letter).take(40).collect();
+        let name = name.trim_start_matches('-').to_owned();
+        if name.is_empty() || name == "all" { "service".to_owned() } else { name }
+    }
+
+    fn transport(&self) -> Transport {
+        match &self.address {
+            Address::Tcp(address) if address.is_ipv6() => Transport::Tcp6,
+            Address::Tcp(_) => Transport::Tcp,
+            Address::Unix(_) => Transport::Unix,
+        }
+    }
 }
 
-/// All that is to be run.
-pub struct Story {
-    /// In their order.
-    pub steps: Vec<Step>,
-    /// Their scenarios.
-    pub scenarios: Vec<ScenarioEntry>,
-    /// The service, once for each thing that is done to it.
-    pub supervisors: Vec<SupervisorEntry>,
-    /// Their trials.
-    pub trials: Vec<TrialPlan>,
+/// Removes the file of a Unix socket, and no other.
+pub fn remove_socket(path: &Path) {
+    if std::fs::symlink_metadata(path).is_ok_and(|data| data.file_type().is_socket()) {
+        // Where it cannot be removed, whoever binds to it next will say so.
+        let _ = std::fs::remove_file(path);
+    }
 }
 
 /// A TOML basic string (a JSON string is one).
@@ -89,195 +126,80 @@ fn word(text: &str) -> String {
     quoted(&text.replace('{', "{{").replace('}', "}}"))
 }
 
-/// The command's own name, as far as a name may have its letters.
-fn name_of(command: &[String]) -> String {
-    let file = command.first().and_then(|program| Path::new(program).file_name()).unwrap_or_default();
-    let name: String = file
-        .to_string_lossy()
-        .to_lowercase()
-        .chars()
-        .filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-')
-        .take(40)
-        .collect();
-    let name = name.trim_start_matches('-').to_owned();
-    if name.is_empty() || name == "all" { "service".to_owned() } else { name }
-}
-
-impl Subject<'_> {
-    /// The description of the service; `done`: what a `restart` does.
-    fn description(&self, name: &str, done: &[(Verb, &Do)]) -> String {
-        let mut text = String::new();
-        let shell = "cd \"$1\" && echo $$ > \"$2/probe.pid\" && shift 2 && exec \"$@\"";
-        let program = self.command.first().map(String::as_str).unwrap_or_default();
-        let _ = writeln!(text, "name = {}", quoted(name));
-        let _ = writeln!(text, "about = {}", quoted(&format!("As probed: {}", self.command.join(" "))));
-        let look = "cd \"$1\" && command -v \"$0\"";
-        let version: Vec<String> = ["sh", "-c", look, program, self.folder].map(word).to_vec();
-        let _ = writeln!(text, "version = [{}]", version.join(", "));
-        let _ = writeln!(text, "runs = [\"itself\"]");
-        let _ = writeln!(text, "single-process = {}", !self.has_workers);
-        let _ = writeln!(text, "socket = {{ holder = \"supervisor\", passing = \"own\" }}");
-        let _ = writeln!(text, "transports = [\"{}\"]", self.transport());
-        let start = ["sh", "-c", shell, "sh", self.folder].map(word).to_vec();
-        let words =
-            start.into_iter().chain(["\"{dir}\"".to_owned()]).chain(self.command.iter().map(|w| word(w)));
-        let _ = writeln!(text, "start = [{}]", words.collect::<Vec<_>>().join(", "));
-        let _ = writeln!(text, "ready = {{ reply = true, timeout = \"30s\" }}");
-        match self.asks {
-            Asks::Http(path) => {
-                let _ = writeln!(text, "protocol = \"http\"\n[request]\npath = {}", quoted(path));
-            }
-            Asks::Bytes { send, expect } => {
-                let _ = writeln!(text, "protocol = \"bytes\"\n[[exchange]]\nsend = {}", quoted(send));
-                let _ = writeln!(text, "expect = {{ starts-with = {} }}", quoted(expect));
-            }
-        }
-        if let Ok(home) = std::env::var("HOME") {
-            let _ = writeln!(text, "[env]\nHOME = {}", word(&home));
-        }
-        if !done.is_empty() {
-            let _ = writeln!(text, "[control]");
-        }
-        for (verb, Do { command, .. }) in done {
-            let shell =
-                format!("cd \"$1\" && pid=$(cat \"$2/probe.pid\") && {}", command.replace("{pid}", "$pid"));
-            let words = ["sh", "-c", &shell, "sh", self.folder].map(word);
-            let _ = writeln!(text, "{verb} = [{}, \"{{dir}}\"]", words.join(", "));
-        }
-        text
-    }
-
-    /// The description that `run` and others go on with: what is done is what verbs of their names do.
-    #[must_use]
-    pub fn saved(&self, dos: &[Do]) -> String {
-        let verbs = dos.iter().filter_map(|it| Some((it.name.parse::<Verb>().ok()?, it)));
-        let verbs: Vec<(Verb, &Do)> =
-            verbs.filter(|(verb, _)| !matches!(verb, Verb::Stop | Verb::Scale)).collect();
-        let port = self.port;
-        format!(
-            "# As `holdline probe` saw it. It listens at port {port}, which scenarios name in [listen].\n{}",
-            self.description(&name_of(self.command), &verbs)
-        )
-    }
-
-    const fn transport(&self) -> &'static str {
-        if self.v6 { "tcp6" } else { "tcp" }
-    }
-
-    fn scenario(&self, name: &str, asks: &str, more: &str) -> String {
-        let (duration, rate) = (humantime(self.duration), self.rate);
-        format!(
-            "name = {}\nasks = {}\n[listen]\ntransport = \"{}\"\nport = {}\n[load]\narrivals = {{ constant = \"{rate}/s\" }}\n\
-             duration = \"{duration}\"\ndeadline = \"250ms\"\nsend-lag = \"250ms\"\npatience = \"3s\"\ntimeout = \"5s\"\n{more}",
-            quoted(name),
-            quoted(asks),
-            self.transport(),
-            self.port,
-        )
-    }
-
-    /// The story: nothing, a worker killed, whatever is to be done, nobody accepts, and TERM. `limit`: how many
-    /// connections may wait to be accepted.
-    ///
-    /// # Errors
-    ///
-    /// What was given makes no valid description or scenario.
-    pub fn story(&self, dos: &[Do], seed: u64) -> Result<Story, Box<holdline_model::file::FileError>> {
-        let name = name_of(self.command);
-        let third = humantime(self.duration / 3);
-        let whom = if self.has_workers { "worker" } else { "supervisor" };
-        let kill = format!("[[fault]]\nat = \"{third}\"\nsignal = {{ to = \"{whom}\", name = \"KILL\" }}\n");
-        let everybody = if self.has_workers { "workers" } else { "supervisor" };
-        let freeze =
-            format!("[[fault]]\nat = \"{third}\"\npause = {{ whom = \"{everybody}\", for = \"1s\" }}\n");
-        // Some connections stay open, to be found idle.
-        let sessions = "connection = { requests = 4, gap = \"200ms\", every = 10 }\n";
-        let stop = format!("{sessions}[[fault]]\nat = \"{third}\"\ncontrol = \"stop\"\n");
-        let restart = format!("[[fault]]\nat = \"{third}\"\ncontrol = \"restart\"\n");
-        let killed = if self.has_workers { "a worker is killed" } else { "its only process is killed" };
-        let mut planned: Vec<(Step, String, Option<&Do>)> = vec![
-            (step("nothing", "nothing: the noise"), String::new(), None),
-            (step("killed", killed), kill, None),
-        ];
-        for it in dos {
-            planned.push((step(&format!("do-{}", it.name), &it.command), restart.clone(), Some(it)));
-        }
-        planned.push((step("frozen", "nobody accepts for 1 s (SIGSTOP)"), freeze, None));
-        planned.push((step(STOPPED, "TERM, with some sessions open"), stop, None));
-        let mut story =
-            Story { steps: Vec::new(), scenarios: Vec::new(), supervisors: Vec::new(), trials: Vec::new() };
-        for (index, (step, more, done)) in (0_u32..).zip(planned) {
-            let asks = format!("What does it lose? {}", step.what);
-            let text = self.scenario(&step.name, &asks, &more);
-            story.scenarios.push(ScenarioEntry::parse(text, format!("probe: {}", step.name))?);
-            let service = if done.is_some() { format!("{name}.{index}") } else { name.clone() };
-            if done.is_some() || index == 0 {
-                let verbs: Vec<(Verb, &Do)> = done.into_iter().map(|it| (Verb::Restart, it)).collect();
-                let text = self.description(&service, &verbs);
-                let source = Source::Folder(self.folder.into());
-                story.supervisors.push(SupervisorEntry::parse(
-                    text,
-                    "probe: the description".to_owned(),
-                    source,
-                )?);
-            }
-            story.trials.push(TrialPlan {
-                index,
-                seed: trial_seed(seed, &service, &step.name, 0),
-                supervisor: service,
-                scenario: step.name.clone(),
-                repetition: 0,
-            });
-            story.steps.push(step);
-        }
-        Ok(story)
-    }
-}
-
-/// The step after which nobody is to listen any more.
-pub const STOPPED: &str = "stopped";
-
-fn step(name: &str, what: &str) -> Step {
-    Step { name: name.to_owned(), what: what.to_owned() }
-}
-
-fn humantime(duration: Duration) -> String {
+/// A time as files have it.
+fn time(duration: Duration) -> String {
     format!("{}ms", duration.as_millis().max(1))
 }
 
 #[cfg(test)]
 mod tests {
+    use holdline_model::supervisor::Control;
+
     use super::*;
+    use crate::catalogue::{Source, SupervisorEntry};
+
+    fn subject<'a>(service: Service<'a>, asks: &'a Asks, address: &str) -> Subject<'a> {
+        Subject {
+            service,
+            folder: "/srv/it's here",
+            asks,
+            address: address.parse().expect("an address"),
+            rate: 100.0,
+            duration: Duration::from_secs(3),
+            wait: Duration::from_secs(30),
+        }
+    }
+
+    fn dos() -> [Do; 2] {
+        [("reload", "kill -HUP {pid} && echo {a}"), ("renew", "true")]
+            .map(|(name, command)| Do { name: name.to_owned(), command: command.to_owned() })
+    }
 
     #[test]
     fn whatever_the_command_is_its_story_is_valid() {
         let command = ["/opt/My Shop/{x}\"'", "-c", "a\\b\n{port}"].map(str::to_owned);
-        for (asks, has_workers) in [
-            (Asks::Http("/healthz".to_owned()), true),
-            (Asks::Bytes { send: "PING\\r\\n".to_owned(), expect: "+PONG".to_owned() }, false),
+        let http = Asks::Http("/healthz".to_owned());
+        let bytes = Asks::Bytes { send: "PING\\r\\n".to_owned(), expect: "+PONG".to_owned() };
+        for (asks, has_workers, address) in [
+            (&http, true, "127.0.0.1:8000"),
+            (&bytes, false, "[::1]:8000"),
+            (&http, false, "/run/it's \"here\"/web.sock"),
+            (&bytes, true, "@web"),
         ] {
-            let subject = Subject {
-                command: &command,
-                folder: "/srv/it's here",
-                asks: &asks,
-                port: 8000,
-                v6: !has_workers,
-                has_workers,
-                rate: 100.0,
-                duration: Duration::from_secs(3),
-            };
-            let dos = [Do { name: "reload".to_owned(), command: "kill -HUP {pid} && echo {a}".to_owned() }];
-            let story = subject.story(&dos, 1).unwrap_or_else(|error| panic!("{error}"));
-            assert_eq!((story.steps.len(), story.trials.len(), story.supervisors.len()), (5, 5, 2));
-            let saved = subject.saved(&dos);
-            let saved = SupervisorEntry::parse(saved, "saved".to_owned(), Source::Folder("/".into()));
-            assert!(
-                saved
-                    .unwrap_or_else(|error| panic!("{error}"))
-                    .supervisor
-                    .control
-                    .contains_key(&Verb::Reload)
-            );
+            let service = Service::Started { command: &command, has_workers };
+            let subject = subject(service, asks, address);
+            let story = subject.story(&dos(), 1).unwrap_or_else(|error| panic!("{error}"));
+            let names: Vec<&str> = story.steps.iter().map(|step| step.name.as_str()).collect();
+            assert_eq!(names, [NOISE, "killed", "do-reload", "do-renew", "frozen", STOPPED]);
+            assert_eq!((story.trials.len(), story.supervisors.len()), (6, 3));
+            let listen = &story.scenarios[0].scenario.listen;
+            let wanted = subject.address.clone();
+            match wanted {
+                Address::Tcp(address) => assert_eq!(listen.port, Some(address.port())),
+                Address::Unix(_) => assert_eq!(listen.path, Some(wanted)),
+            }
+            let saved =
+                SupervisorEntry::parse(subject.saved(&dos()), "saved".to_owned(), Source::Folder("/".into()));
+            let control = saved.unwrap_or_else(|error| panic!("{error}")).supervisor.control;
+            assert!(matches!(control[&Verb::Reload], Control::Command(_)));
+            assert_eq!(control.len(), 1, "only verbs are saved");
+        }
+    }
+
+    #[test]
+    fn to_one_that_runs_already_nothing_is_done_but_what_is_asked_for() {
+        let asks = Asks::Http("/".to_owned());
+        let story = subject(Service::Attached, &asks, "127.0.0.1:8000").story(&dos(), 1);
+        let story = story.unwrap_or_else(|error| panic!("{error}"));
+        let names: Vec<&str> = story.steps.iter().map(|step| step.name.as_str()).collect();
+        assert_eq!(names, [NOISE, "do-reload", "do-renew"]);
+        for entry in &story.scenarios {
+            for fault in &entry.scenario.faults {
+                assert!(
+                    matches!(fault.action, holdline_model::scenario::Action::Control { .. }),
+                    "{fault:?}"
+                );
+            }
         }
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! Nothing here prints or knows the command line.
 
+mod again;
 mod error;
 mod limits;
 mod plan;
@@ -14,6 +15,7 @@ mod recorded;
 mod runner;
 mod sink;
 
+pub use self::again::Again;
 pub use self::error::RunError;
 pub use self::limits::check as check_limits;
 pub(crate) use self::limits::survive_file_size_limit;

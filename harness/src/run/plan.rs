@@ -10,6 +10,7 @@ use holdline_model::result::RunResult;
 use holdline_model::scenario::Scenario;
 use holdline_model::supervisor::{Supervisor, WorkerKind};
 use holdline_model::support;
+use holdline_model::wire::Address;
 
 use super::{RunError, limits};
 use crate::catalogue::{self, ScenarioEntry, Source, SupervisorEntry};
@@ -78,6 +79,10 @@ pub struct Plan {
     pub(super) notice: Option<Notice>,
     pub(super) executable: PathBuf,
     pub(super) traces: BTreeMap<String, TraceSpec>,
+    /// The service that runs already, which trials put under load.
+    pub(super) attached: Option<Address>,
+    /// So many trials, from the first on, must run for those that follow to be of use.
+    pub(super) vital: usize,
     /// What of it has been measured already.
     pub(super) so_far: Option<RunResult>,
 }
@@ -118,6 +123,8 @@ impl Plan {
             notice,
             executable,
             traces: BTreeMap::new(),
+            attached: None,
+            vital: 0,
             so_far: None,
         })
     }
@@ -135,10 +142,31 @@ impl Plan {
     ) -> Result<Self, RunError> {
         let scenarios: BTreeMap<_, _> =
             scenarios.into_iter().map(|entry| (entry.scenario.name.clone(), entry)).collect();
-        check(&scenarios, &self.supervisors, &trials)?;
+        self.of(scenarios, self.supervisors.clone(), trials)
+    }
+
+    /// Trials of this scenario and this supervisor, with all else as it is.
+    pub(super) fn with_entries(
+        &self,
+        scenario: ScenarioEntry,
+        supervisor: SupervisorEntry,
+        trials: Vec<TrialPlan>,
+    ) -> Result<Self, RunError> {
+        let scenarios = [(scenario.scenario.name.clone(), scenario)].into();
+        let supervisors = [(supervisor.supervisor.name.clone(), supervisor)].into();
+        self.of(scenarios, supervisors, trials)
+    }
+
+    fn of(
+        &self,
+        scenarios: BTreeMap<String, ScenarioEntry>,
+        supervisors: BTreeMap<String, SupervisorEntry>,
+        trials: Vec<TrialPlan>,
+    ) -> Result<Self, RunError> {
+        check(&scenarios, &supervisors, &trials)?;
         Ok(Self {
             scenarios,
-            supervisors: self.supervisors.clone(),
+            supervisors,
             trials,
             required: self.required.clone(),
             reference: self.reference.clone(),
@@ -150,6 +178,8 @@ impl Plan {
             notice: None,
             executable: self.executable.clone(),
             traces: self.traces.clone(),
+            attached: self.attached.clone(),
+            vital: 0,
             so_far: None,
         })
     }
@@ -217,6 +247,18 @@ impl Plan {
     #[must_use]
     pub fn with_traces(self, traces: BTreeMap<String, TraceSpec>) -> Self {
         Self { traces, ..self }
+    }
+
+    /// The same plan, which puts a service under load that runs already: nothing of it is started or stopped.
+    #[must_use]
+    pub fn with_attached(self, address: Address) -> Self {
+        Self { attached: Some(address), ..self }
+    }
+
+    /// The same plan, which ends where one of the first so many trials could not be run.
+    #[must_use]
+    pub fn ending_without_the_first(self, vital: usize) -> Self {
+        Self { vital, ..self }
     }
 
     /// The isolation that trials have.

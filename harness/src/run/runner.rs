@@ -129,6 +129,7 @@ impl<'a> Runner<'a> {
             }
             sinks.tell(&Event::TrialBegan { plan })?;
             let trial = self.trial(index, plan, sinks, stop.clone()).await?;
+            let is_over = index < self.plan.vital && trial.was_not_run();
             // Where some were there before, it may come between them.
             let is_last = there.last().is_none_or(|last| *last < index);
             let at = if is_last { result.trials.len() } else { there.range(..index).count() };
@@ -136,6 +137,9 @@ impl<'a> Runner<'a> {
             result.trials.insert(at, trial);
             result.complete = there.len() == self.plan.trials.len() && !*stop.borrow();
             sinks.tell(&Event::TrialEnded { trial: &result.trials[at], so_far: result })?;
+            if is_over {
+                return Ok(());
+            }
         }
         Ok(())
     }
@@ -156,6 +160,7 @@ impl<'a> Runner<'a> {
             scenario: plan.scenario.clone(),
             repetition: plan.repetition,
             folder: trial_folder(self.folder, &folder)?,
+            applied: supervisor.applied.clone(),
         };
         match receipt_or_lack(supervisor, scenario).await {
             Err(what) => return Ok(not_run(&name, Reason::Lacks { what })),
@@ -216,10 +221,12 @@ impl<'a> Runner<'a> {
                 keep: vec![self.folder.to_owned()],
                 reach: Vec::new(),
                 lifeline: Some(0),
+                leaves_behind: self.plan.attached.is_some(),
             },
             folder,
             executable: self.plan.executable.clone(),
             trace: self.plan.traces.get(&scenario.scenario.name).cloned(),
+            attached: self.plan.attached.clone(),
         }
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct Setup {
     level: Isolation,
     plan: Plan,
     sysctls: Vec<Sysctl>,
+    /// Whether what descends from it is killed at its end, where no namespace sees to that.
+    kills: bool,
 }
 
 impl Setup {
@@ -36,7 +38,8 @@ impl Setup {
             }
         }
         let sysctls = Sysctl::check(&spec.sysctls)?;
-        Ok(Self { level: spec.isolation, plan: Plan::check(spec)?, sysctls })
+        let kills = spec.isolation == Isolation::None && !spec.leaves_behind;
+        Ok(Self { level: spec.isolation, plan: Plan::check(spec)?, sysctls, kills })
     }
 
     /// Returns whether there are addresses for IPv6 clients.
@@ -55,7 +58,7 @@ pub(super) fn start(setup: &Setup, lifeline: Option<lifeline::End>) -> Result<In
     match process::fork()? {
         ForkResult::Parent { child } => {
             drop(ending);
-            wait_for_init(setup.level, child, &link_writer, ending_reader)
+            wait_for_init(setup.kills, child, &link_writer, ending_reader)
         }
         ForkResult::Child => {
             drop(link_writer);
@@ -66,11 +69,11 @@ pub(super) fn start(setup: &Setup, lifeline: Option<lifeline::End>) -> Result<In
 }
 
 /// Stage 0 from here on. While it lives it holds the writing end of init's link.
-fn wait_for_init(level: Isolation, init: Pid, link: &PipeWriter, mut ending: PipeReader) -> ! {
+fn wait_for_init(kills: bool, init: Pid, link: &PipeWriter, mut ending: PipeReader) -> ! {
     process::ignore_terminal();
     process::close_all_but(&[link.as_fd(), ending.as_fd()]);
     let ended = process::reap_one(init);
-    if level == Isolation::None {
+    if kills {
         // Those that init did not live to kill.
         tree::kill_descendants();
     }
@@ -115,7 +118,7 @@ fn become_init(setup: &Setup, ties: Ties, ending: PipeWriter) -> Result<Inside, 
     match process::fork()? {
         ForkResult::Parent { child } => {
             drop(adoptions);
-            Init { level: setup.level, runner: child, ties, signals, reporter, ending }.run()
+            Init { kills: setup.kills, runner: child, ties, signals, reporter, ending }.run()
         }
         ForkResult::Child => {
             restore(&mask)?;
@@ -149,7 +152,7 @@ fn restore(mask: &SigSet) -> Result<(), SandboxError> {
 
 /// PID 1 of the sandbox, or what stands in for it.
 struct Init {
-    level: Isolation,
+    kills: bool,
     runner: Pid,
     ties: Ties,
     signals: SignalFd,
@@ -217,7 +220,7 @@ impl Init {
             // PID 1 cannot be killed by a signal of its own, so stage 0 is told.
             let _ = self.ending.write_all(&status.to_ne_bytes());
         }
-        if self.level == Isolation::None {
+        if self.kills {
             tree::kill_descendants();
         }
         process::exit_now(

@@ -88,6 +88,10 @@ pub struct SandboxSpec {
     /// of that goes unnoticed.
     #[serde(default)]
     pub lifeline: Option<RawFd>,
+    /// Whether what the trial has started goes on without it, but for the supervisor: a trial of a service that runs
+    /// already may have been told to start it anew. Without isolation only.
+    #[serde(default)]
+    pub leaves_behind: bool,
 }
 
 /// What the runner has once it is inside.

@@ -143,6 +143,7 @@ mod tests {
             keep: owned(keep),
             reach: Vec::new(),
             lifeline: None,
+            leaves_behind: false,
         })
     }
 

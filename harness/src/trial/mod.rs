@@ -54,6 +54,7 @@ use holdline_model::summary::TrialName;
 use holdline_model::supervisor::WorkerKind;
 use holdline_model::sweep::calls::Place;
 use holdline_model::sweep::life::Follow;
+use holdline_model::wire::Address;
 use serde::{Deserialize, Serialize};
 
 use crate::sandbox::SandboxSpec;
@@ -87,6 +88,9 @@ pub struct TrialSpec {
     /// Whose system calls are followed while the load runs, if anybody's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<TraceSpec>,
+    /// Where a service runs already that is put under load. Who is started as the supervisor then only stands for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attached: Option<Address>,
 }
 
 /// Whose system calls are followed in a trial.

@@ -90,7 +90,8 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
     let tracer = Tracer::attach(&stage, &supervised).await?;
     let alive_at_start = stage.sight.alive(supervised.pid());
     let before = Before::now(&stage, supervised.pid());
-    let meter = Meter::read(&stage.sight.inside).ok();
+    // What somebody costs who was not started here is not known.
+    let meter = if stage.spec.attached.is_none() { Meter::read(&stage.sight.inside).ok() } else { None };
     let (start_ns, started) = (now_ns() + LEAD_NS, SystemTime::now());
     let moments = Moments::of(&stage.place.scenario, &schedule, start_ns);
     let (pending, instants) = with_attempts(&stage.place.scenario, &moments);

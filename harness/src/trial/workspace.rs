@@ -25,6 +25,7 @@ use include_dir::Dir;
 use super::paths::{PathError, to};
 use super::user::{Identity, executable_for_all, identity};
 use super::{SourceSpec, TrialSpec};
+use crate::kernel::diag::Diag;
 
 /// The port inside a sandbox, where no port is taken.
 const PORT: u16 = 7000;
@@ -77,6 +78,12 @@ pub(super) enum WorkspaceError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// Without a sandbox, the socket is another's.
+    #[error("somebody listens at {wanted} on this host already; stop it, or run with --isolation full")]
+    Taken {
+        /// Where the service was to listen.
+        wanted: Address,
+    },
     /// The description's folder is not in the executable.
     #[error("the supervisor `{name}` is not part of this holdline")]
     NotEmbedded {
@@ -123,7 +130,10 @@ impl Workspace {
         let source = extract_source(&spec.source, &dir)?;
         let apps = dir.join("apps");
         extract(&embedded::APPS, &apps)?;
-        let address = address(scenario, spec.sandbox.isolation, &dir)?;
+        let address = match &spec.attached {
+            Some(address) => address.clone(),
+            None => address(scenario, spec.sandbox.isolation, &dir)?,
+        };
         let executable = match user {
             Some(_) => executable_for_all(&spec.executable, &dir)?,
             None => spec.executable.clone(),
@@ -230,6 +240,9 @@ fn address(scenario: &Scenario, isolation: Isolation, dir: &Path) -> Result<Addr
         Transport::Tcp => SERVER_V4.into(),
         Transport::Tcp6 => SERVER_V6.into(),
         Transport::Unix => {
+            if let Some(address) = &scenario.listen.path {
+                return free(address, isolation).map(|()| address.clone());
+            }
             let path = dir.join("s");
             if path.as_os_str().len() > UNIX_PATH_BYTES_MAX {
                 return Err(WorkspaceError::SocketPath { path });
@@ -247,6 +260,15 @@ fn address(scenario: &Scenario, isolation: Isolation, dir: &Path) -> Result<Addr
         }
     };
     Ok(Address::Tcp(SocketAddr::new(host, port)))
+}
+
+/// Without a network namespace, a Unix socket that is always at the same place may be another's.
+fn free(address: &Address, isolation: Isolation) -> Result<(), WorkspaceError> {
+    let listens = || Diag::open()?.listeners(address);
+    if isolation == Isolation::None && listens().is_ok_and(|found| !found.is_empty()) {
+        return Err(WorkspaceError::Taken { wanted: address.clone() });
+    }
+    Ok(())
 }
 
 /// The worker's command line, as `{worker}` stands for it.

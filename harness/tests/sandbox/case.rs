@@ -62,6 +62,7 @@ impl Case {
             keep: Vec::new(),
             reach: vec![folder.path().to_owned()],
             lifeline: None,
+            leaves_behind: false,
         };
         Self { folder, mark, spec, program_of_nobody: None }
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Mark;
 use super::chart::{self, Label, Percentiles};
-use crate::detail::{end_ns, merged, quantile_cells};
+use crate::detail::{end_ns, in_words, merged, quantile_cells};
 use crate::prose::{self, spaced};
 use crate::ratios::per_second_text;
 use crate::rows::Section;
@@ -108,6 +108,8 @@ impl Detail {
         let lists = [
             ("Lost", &trial.losses),
             ("Advice", &trial.advice.iter().cloned().collect()),
+            ("Remedies", &trial.remedies_in_words()),
+            ("Remedies that were applied", &in_words(&trial.applied)),
             ("Expectations that did not hold", &trial.violations),
             ("Inherited wrongly by workers", &prose::inherited_wrongly(trial)),
             ("Notes", &prose::trial_notes(trial)),

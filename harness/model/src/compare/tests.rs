@@ -43,6 +43,7 @@ fn trial(supervisor: &str, repetition: u32, outage_ms: u64, lost: u64) -> TrialR
         scenario: "crash".to_owned(),
         repetition,
         folder: String::new(),
+        applied: Vec::new(),
     };
     let mut trial = not_run(&name, Reason::Interrupted);
     trial.grade = if lost > 0 { Grade::Lossy } else { Grade::Delayed };

@@ -96,6 +96,9 @@ fn trial() -> TrialResult {
         elapsed_ns: 0,
         advice: None,
         advised: None,
+        remedies: Vec::new(),
+        without_remedy: Default::default(),
+        applied: Vec::new(),
         throughput_per_second: None,
     }
 }

@@ -23,19 +23,19 @@ pub struct Story<'a> {
 
 /// A time when nobody listened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Gap {
+pub(crate) struct Gap {
     /// The last sight of the last listener.
-    pub(super) from_ns: u64,
+    pub(crate) from_ns: u64,
     /// The first sight of the next, or `None` for "to the end".
-    pub(super) to_ns: Option<u64>,
+    pub(crate) to_ns: Option<u64>,
     /// Whether a look found nobody. Where the look that missed the one listener found the next, it was
     /// shorter than the time between two looks, and at a Unix path both may have been open side by side:
     /// a successor refuses there from its `bind` to its `listen`.
-    pub(super) is_seen: bool,
+    pub(crate) is_seen: bool,
 }
 
 impl<'a> Story<'a> {
-    pub(super) fn lost(&self, blame: Blame, fate: Option<Fate>) -> Vec<(&'a Attempt, &'a ClientRecord)> {
+    pub(crate) fn lost(&self, blame: Blame, fate: Option<Fate>) -> Vec<(&'a Attempt, &'a ClientRecord)> {
         self.reconciled
             .attempts
             .iter()
@@ -53,7 +53,7 @@ impl<'a> Story<'a> {
     }
 
     /// Times when nobody listened.
-    pub(super) fn gaps(&self) -> Vec<Gap> {
+    pub(crate) fn gaps(&self) -> Vec<Gap> {
         let listeners = &self.records.kernel.listeners;
         let mut gaps = Vec::new();
         for listener in listeners {
@@ -98,7 +98,7 @@ impl<'a> Story<'a> {
 
 impl Story<'_> {
     /// How far apart two things may have been seen that belong together.
-    pub(super) fn slack_ns(&self) -> u64 {
+    pub(crate) fn slack_ns(&self) -> u64 {
         3 * self.records.kernel.interval_ns.max(1_000_000)
     }
 

@@ -27,6 +27,7 @@ fn trial(supervisor: &str, repetition: u32, shown: Shown) -> TrialResult {
         scenario: "crash".to_owned(),
         repetition,
         folder: format!("{supervisor}-{repetition}"),
+        applied: Vec::new(),
     };
     let mut trial = not_run(&name, Reason::Interrupted);
     trial.grade = shown.grade;

@@ -88,6 +88,9 @@ pub struct ListenFile {
     pub backlog: Option<At<i64>>,
     /// The port, 1 to 65535; not with unix. Default: one that is free.
     pub port: Option<At<i64>>,
+    /// Where a Unix socket is that is always at the same place: an absolute path, or `@` and the name of an
+    /// abstract one; only with unix. Default: a path in the trial's folder.
+    pub path: Option<At<String>>,
 }
 
 /// The workers.

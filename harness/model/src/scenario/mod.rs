@@ -19,7 +19,7 @@ use crate::metric::Expectation;
 use crate::service::Service;
 use crate::signals::Signal;
 use crate::tls::Tls;
-use crate::wire::{Clients, Poison, Protocol, ProxyVersion};
+use crate::wire::{Address, Clients, Poison, Protocol, ProxyVersion};
 use crate::words::{CrashMode, CrashStep, Grade, Transport, Verb};
 
 /// What happens in a trial: listener, workers, load, faults, expectations.
@@ -76,6 +76,8 @@ pub struct Listen {
     pub backlog: u32,
     /// The port; drawn by holdline where the scenario names none.
     pub port: Option<u16>,
+    /// The address of a Unix socket; in the trial's folder where the scenario names none.
+    pub path: Option<Address>,
 }
 
 /// The workers.

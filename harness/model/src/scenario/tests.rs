@@ -86,7 +86,7 @@ fn the_format_names_every_word_and_sysctl() {
 fn defaults_are_as_documented() {
     let scenario =
         right("name = \"t\"\nasks = \"Why?\"\n[load]\narrivals = { closed = 32 }\nattempts = 100\n");
-    assert_eq!(scenario.listen, Listen { transport: Transport::Tcp, backlog: 128, port: None });
+    assert_eq!(scenario.listen, Listen { transport: Transport::Tcp, backlog: 128, port: None, path: None });
     let workers = Workers {
         count: 1,
         boot_ns: 0,
@@ -286,6 +286,8 @@ fn wrong_tables() {
         ("[listen]\ntransport = \"tpc\"", 8, 13, "did you mean `tcp`?"),
         ("[listen]\ntransport = 4", 8, 13, "a number cannot be here"),
         ("[listen]\ntransport = \"unix\"\nport = 80", 9, 8, "a Unix socket has no port"),
+        ("[listen]\npath = \"/run/s\"", 8, 8, "only a Unix socket has a path"),
+        ("[listen]\ntransport = \"unix\"\npath = \"s\"", 9, 8, "cannot be the path of a Unix socket"),
         ("[workers]\ncount = 0", 8, 9, "expected 1 to 256"),
         ("[workers]\ncount = -1", 8, 9, "expected 1 to 256"),
         ("[workers]\nboot = 4", 8, 8, "expected a time such as"),

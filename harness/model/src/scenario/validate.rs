@@ -14,6 +14,7 @@ use crate::metric::{self, Expectation};
 use crate::service::file::ServiceFile;
 use crate::service::{self, Origin, Service};
 use crate::tls;
+use crate::wire::Address;
 use crate::words::{CrashMode, Grade, Transport, UnknownWord, nearest};
 
 /// Reads a scenario file. `origin` is its path, or another name for where the text comes from.
@@ -115,7 +116,23 @@ fn listen(file: &ListenFile) -> Result<Listen, Problem> {
         backlog: integer("backlog", file.backlog.as_ref(), bounds::BACKLOG)?
             .unwrap_or(bounds::BACKLOG_DEFAULT),
         port: integer("port", file.port.as_ref(), bounds::PORT)?,
+        path: file.path.as_ref().map(|path| socket_path(transport, path)).transpose()?,
     })
+}
+
+/// Where a Unix socket is that is always at the same place.
+fn socket_path(transport: Transport, path: &At<String>) -> Result<Address, Problem> {
+    if transport != Transport::Unix {
+        return Err(path.problem("only a Unix socket has a path").expecting("no path, or transport unix"));
+    }
+    // The NUL byte that ends a path, or begins an abstract name, takes one of the 108 that there are.
+    let is_short = (2..=107).contains(&path.value.len());
+    match path.value.parse() {
+        Ok(address @ Address::Unix(_)) if is_short => Ok(address),
+        Ok(_) | Err(_) => Err(path
+            .problem(format!("`{}` cannot be the path of a Unix socket", path.value))
+            .expecting("an absolute path, or @ and a name, of at most 107 bytes")),
+    }
 }
 
 fn workers(file: &WorkersFile) -> Result<Workers, Problem> {

@@ -97,6 +97,7 @@ mod tests {
             scenario: "x".to_owned(),
             repetition: 0,
             folder: String::new(),
+            applied: Vec::new(),
         };
         let mut trial = not_run(&name, Reason::NoAttempt);
         trial.grade = grade;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -80,20 +80,50 @@ impl fmt::Display for Peer {
     }
 }
 
-/// Where a server listens: `host:port`, `[host]:port`, or the absolute path of a Unix socket.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// Where a server listens: `host:port`, `[host]:port`, the absolute path of a Unix socket, or `@` and the name of
+/// an abstract one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Address {
     /// A TCP address.
     Tcp(SocketAddr),
-    /// The path of a Unix stream socket.
+    /// The path of a Unix stream socket. An abstract one has its name behind a NUL byte, as the kernel has it.
     Unix(PathBuf),
 }
 
 /// A text that is no address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is neither host:port with a numeric host nor an absolute path")]
+#[error("`{0}` is neither host:port with a numeric host, nor an absolute path, nor @ and a name")]
 pub struct NotAnAddress(String);
+
+impl Address {
+    /// The name of an abstract Unix socket, without the NUL byte that begins it; `None` for any other address.
+    #[must_use]
+    pub fn abstract_name(&self) -> Option<&str> {
+        match self {
+            Self::Tcp(_) => None,
+            Self::Unix(path) => path.to_str()?.strip_prefix('\0'),
+        }
+    }
+
+    /// Whether it is an abstract Unix socket, be its name text or not.
+    #[must_use]
+    pub fn is_abstract(&self) -> bool {
+        match self {
+            Self::Tcp(_) => false,
+            Self::Unix(path) => path.as_os_str().as_encoded_bytes().first() == Some(&0),
+        }
+    }
+
+    /// The path of a Unix socket that is a file; `None` for any other address.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Tcp(_) => None,
+            Self::Unix(path) => path.is_absolute().then_some(path),
+        }
+    }
+}
 
 impl FromStr for Address {
     type Err = NotAnAddress;
@@ -101,6 +131,9 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, NotAnAddress> {
         if text.starts_with('/') {
             return Ok(Self::Unix(PathBuf::from(text)));
+        }
+        if let Some(name) = text.strip_prefix('@').filter(|name| !name.is_empty()) {
+            return Ok(Self::Unix(PathBuf::from(format!("\0{name}"))));
         }
         text.parse().map(Self::Tcp).map_err(|_| NotAnAddress(text.to_owned()))
     }
@@ -124,7 +157,10 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
-            Self::Unix(path) => path.display().fmt(f),
+            Self::Unix(path) => match self.abstract_name() {
+                Some(name) => write!(f, "@{name}"),
+                None => path.display().fmt(f),
+            },
         }
     }
 }
@@ -220,6 +256,24 @@ mod tests {
         assert_eq!(Peer::Ip(IpAddr::V6(SERVER_V6), 80).attempt(), None);
         assert_eq!(Peer::Ip(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 99)), 80).attempt(), None);
         assert_eq!(parse_client_unix(b"00042"), None);
+    }
+
+    #[test]
+    fn addresses_are_read_as_they_are_written() {
+        for text in ["127.0.0.1:80", "[::1]:80", "/run/web.sock", "@web", "@/with a slash"] {
+            let address: Address = text.parse().expect("an address");
+            assert_eq!(address.to_string(), text);
+        }
+        let name =
+            |text: &str| text.parse::<Address>().expect("an address").abstract_name().map(str::to_owned);
+        assert_eq!(name("@web").as_deref(), Some("web"));
+        assert_eq!(name("/@web"), None);
+        let file = |text: &str| text.parse::<Address>().expect("an address").file().map(Path::to_owned);
+        assert_eq!(file("/run/web.sock"), Some(PathBuf::from("/run/web.sock")));
+        assert!(file("@web").is_none() && file("127.0.0.1:80").is_none());
+        for text in ["@", "web.sock", "localhost:80", ""] {
+            assert!(text.parse::<Address>().is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub struct RunCommandArgs {
     /// --supervisor select among it
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub failed: Option<PathBuf>,
+    /// Run each trial that lost something once more, with those remedies that holdline can apply by itself
+    #[arg(long, conflicts_with = "resume")]
+    pub prove_remedy: bool,
 }
 
 /// What a run has that is gone on with.

@@ -124,17 +124,27 @@ pub struct ProbeArgs {
     /// Do this to it, too: a shell command, in which {pid} is the process that was started
     #[arg(long = "do", value_name = "NAME=COMMAND", num_args = 1)]
     pub dos: Vec<String>,
-    /// How many attempts are made
+    /// How many attempts are made, up to 5000/s; with --attach up to 1000/s
     #[arg(long, value_name = "RATE", default_value = "100/s")]
     pub rate: String,
-    /// How long each step lasts
+    /// How long each step lasts, up to 60s
     #[arg(long, value_name = "TIME", default_value = "3s")]
     pub duration: String,
-    /// Which of several listeners is meant, as the command binds it
-    #[arg(long, value_name = "ADDRESS")]
+    /// How long it may take until it listens, and then until it replies [default: 30s, and 15s]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub wait: Option<Duration>,
+    /// Which of several listeners is meant: as the command binds it, or a loopback address that it takes
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "attach")]
     pub address: Option<String>,
+    /// Put a service under load that runs already, at a loopback address, the path of a Unix socket, or @NAME: nothing
+    /// is done to it but what --do says
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "command")]
+    pub attach: Option<String>,
+    /// Run each step that lost something once more, with those remedies that holdline can apply by itself
+    #[arg(long, conflicts_with = "attach")]
+    pub prove_remedy: bool,
     /// Write the description that was used into this folder
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "attach")]
     pub save: Option<PathBuf>,
     /// Run directory; by default `holdline-out/<time>`, with `latest` beside it
     #[arg(short, long, value_name = "DIR")]
@@ -146,12 +156,12 @@ pub struct ProbeArgs {
     #[command(flatten)]
     pub exports: ExportArgs,
     /// Namespaces of each trial: full, none, or full where the kernel allows it
-    #[arg(long, value_name = "MODE", default_value = "auto")]
+    #[arg(long, value_name = "MODE", default_value = "auto", conflicts_with = "attach")]
     pub isolation: IsolationChoice,
     /// How progress is shown on standard error
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pub show_progress: ShowProgress,
     /// The command, which stays in the foreground
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    #[arg(last = true, required_unless_present = "attach", value_name = "COMMAND")]
     pub command: Vec<String>,
 }

@@ -220,10 +220,12 @@ impl Hands {
             if error.is_some() || (!each && !reached.is_empty()) {
                 break;
             }
+            // Before it is sent: who has it may be gone, and a client know of it, before this goes on.
+            let at_ns = now_ns();
             match ends::send(pid, signal) {
                 Ok(Reached::Gone) => {}
                 Ok(Reached::Yes) => {
-                    told.push((now_ns(), Event::Signalled { fault, pid: proc::number(pid) }));
+                    told.push((at_ns, Event::Signalled { fault, pid: proc::number(pid) }));
                     reached.push(pid);
                     if signal.stops() {
                         paused.add(pid);
