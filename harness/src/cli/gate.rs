@@ -290,7 +290,7 @@ fn show(
         match format {
             Format::Json => Ok(reports::json(result)),
             Format::Markdown => Ok(reports::markdown(result)),
-            Format::Html => format.render(run),
+            Format::Html | Format::Hyperfine | Format::Benchmark => format.render(run),
             Format::Junit => {
                 reports::junit(result).map_err(|why| ExportError::Render { option: format.option(), why })
             }
