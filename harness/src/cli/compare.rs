@@ -17,6 +17,7 @@ use holdline_reports::{Style, compare as reports};
 use super::args::CompareArgs;
 use super::dry;
 use super::measure::{self, Places};
+use super::progress::Progress;
 use super::terminal::{self, print, say};
 use crate::catalogue::{self, ScenarioEntry, SupervisorEntry};
 use crate::exit::{self, Failure};
@@ -257,7 +258,7 @@ fn compare_anew(args: &CompareArgs, quantities: &[Quantity]) -> Result<u8, Failu
             error: "interrupted before anything was measured".into(),
         });
     }
-    let (dir, ended) = measure::record_with_plan(&plan, places.dir, args.run.show_progress)?;
+    let (dir, ended) = measure::record_with_plan(&plan, places.dir, Progress::new(args.run.show_progress))?;
     if ended.interrupted {
         let dir = dir.path().display();
         say(&format!(

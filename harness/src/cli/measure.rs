@@ -66,19 +66,19 @@ pub(super) fn options(args: &RunArgs) -> Options {
 
 /// Runs a plan, and records it in this directory.
 pub(super) fn record(plan: &Plan, dir: RunDir, shown: ShowProgress) -> Result<(RunDir, Ended), Failure> {
-    recorded(plan, Recorder::new(dir), shown)
+    recorded(plan, Recorder::new(dir), Progress::new(shown))
 }
 
 /// The same, with the plan itself, so that it can be gone on with where it is interrupted.
 pub(super) fn record_with_plan(
     plan: &Plan,
     dir: RunDir,
-    shown: ShowProgress,
+    progress: Progress,
 ) -> Result<(RunDir, Ended), Failure> {
-    recorded(plan, Recorder::new(dir).keeping(&plan.to_file()), shown)
+    recorded(plan, Recorder::new(dir).keeping(&plan.to_file()), progress)
 }
 
-fn recorded(plan: &Plan, mut recorder: Recorder, shown: ShowProgress) -> Result<(RunDir, Ended), Failure> {
+fn recorded(plan: &Plan, mut recorder: Recorder, mut progress: Progress) -> Result<(RunDir, Ended), Failure> {
     let path = recorder.path().to_owned();
     let runner = match Runner::new(plan, &path) {
         Ok(runner) => runner,
@@ -87,7 +87,6 @@ fn recorded(plan: &Plan, mut recorder: Recorder, shown: ShowProgress) -> Result<
             return Err(error.into());
         }
     };
-    let mut progress = Progress::new(shown);
     let ended = runner.run(&mut [&mut recorder, &mut progress])?;
     Ok((recorder.dir().clone(), ended))
 }
@@ -109,6 +108,11 @@ pub(super) fn announce(plan: &Plan, beside: &str, shown: ShowProgress) {
     if shown != ShowProgress::None {
         say(&estimate(plan, beside));
     }
+}
+
+/// Progress that says the same once the run begins, which nothing can prevent then.
+pub(super) fn announced(plan: &Plan, beside: &str, shown: ShowProgress) -> Progress {
+    Progress::new(shown).announcing(estimate(plan, beside))
 }
 
 /// How many trials there are, and how long they take about.

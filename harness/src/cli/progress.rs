@@ -16,6 +16,8 @@ use crate::trial::outer::LoadProgress;
 pub(super) struct Progress {
     how: How,
     ended: usize,
+    /// What is said once it begins.
+    announcement: Option<String>,
 }
 
 /// How it is shown.
@@ -37,7 +39,12 @@ impl Progress {
             ShowProgress::Auto | ShowProgress::Bar if !can_start_thread() => How::Lines,
             ShowProgress::Auto | ShowProgress::Bar => How::Bar(bar()),
         };
-        Self { how, ended: 0 }
+        Self { how, ended: 0, announcement: None }
+    }
+
+    /// Says this once the run begins, unless nothing is to be shown.
+    pub(super) fn announcing(self, what: String) -> Self {
+        Self { announcement: Some(what), ..self }
     }
 
     fn trial_began(&self, title: String) {
@@ -89,6 +96,10 @@ impl Sink for Progress {
         let title = |plan: &TrialPlan| format!("{} × {}", plan.supervisor, plan.scenario);
         match event {
             Event::RunBegan { so_far, notice } => {
+                match (&self.how, self.announcement.take()) {
+                    (How::Bar(_) | How::Lines, Some(what)) => self.say(&what),
+                    (How::Silent, _) | (_, None) => {}
+                }
                 self.ended = so_far.trials.len();
                 if let How::Bar(bar) = &self.how {
                     bar.set_length(so_far.manifest.planned.into());

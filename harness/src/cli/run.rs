@@ -22,8 +22,8 @@ fn run(args: &RunArgs, plan: &Plan) -> Result<u8, Failure> {
         return dry::show(plan, "", "");
     }
     let Places { dir, exports } = Places::open(args.out.as_deref(), &args.exports)?;
-    measure::announce(plan, "", args.show_progress);
-    let (dir, ended) = measure::record_with_plan(plan, dir, args.show_progress)?;
+    let progress = measure::announced(plan, "", args.show_progress);
+    let (dir, ended) = measure::record_with_plan(plan, dir, progress)?;
     conclude(args, &dir, exports, &ended.result)?;
     Ok(end(&ended, &dir))
 }
