@@ -34,7 +34,7 @@ pub(super) fn resume(args: &RunArgs, dir: &Path) -> Result<u8, Failure> {
     tell_differences(&kept.manifest);
     if kept.complete {
         let trials = counted(kept.trials.len() as u64, "trial");
-        say(&format!("note: nothing to resume: all of {trials} in {} have their result", dir.display()));
+        say(&format!("note: nothing to resume: {} is complete, with {trials}", dir.display()));
         if args.dry_run {
             return Ok(exit::PASS);
         }
