@@ -47,8 +47,7 @@ pub(super) fn resume(args: &RunArgs, dir: &Path) -> Result<u8, Failure> {
         return dry::show(&plan, "", "");
     }
     let exports = Exports::open(args.exports.wanted(), Some(kept_in.path()))?;
-    let progress = measure::announced(&plan, " to go", args.show_progress);
-    let (dir, ended) = measure::record_with_plan(&plan, kept_in, progress)?;
+    let (dir, ended) = measure::record_with_plan(&plan, kept_in, args.show_progress, Some(" to go"))?;
     conclude(args, &dir, exports, &ended.result)?;
     Ok(end(&ended, &dir))
 }
