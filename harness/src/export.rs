@@ -9,7 +9,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use holdline_model::result::RunResult;
-use holdline_reports::{html, junit, markdown};
+use holdline_reports::{exchange, html, junit, markdown};
 use nix::unistd::{AccessFlags, access};
 
 use crate::rundir::{RUN_JSON, hint, to_json, write_atomically};
@@ -25,6 +25,10 @@ pub enum Format {
     Html,
     /// Verdicts as JUnit XML.
     Junit,
+    /// Times as hyperfine exports them.
+    Hyperfine,
+    /// Losses and times for github-action-benchmark.
+    Benchmark,
 }
 
 /// What is known of a format.
@@ -35,7 +39,7 @@ struct Row {
     render: fn(&RunResult) -> Result<String, String>,
 }
 
-const TABLE: [Row; 4] = [
+const TABLE: [Row; 6] = [
     Row { format: Format::Json, option: "--export-json", file: RUN_JSON, render: |run| Ok(to_json(run)) },
     Row {
         format: Format::Markdown,
@@ -54,6 +58,18 @@ const TABLE: [Row; 4] = [
         option: "--junit",
         file: "junit.xml",
         render: |run| junit::junit(run).map_err(|error| error.to_string()),
+    },
+    Row {
+        format: Format::Hyperfine,
+        option: "--export-hyperfine",
+        file: "hyperfine.json",
+        render: exchange::hyperfine,
+    },
+    Row {
+        format: Format::Benchmark,
+        option: "--export-benchmark",
+        file: "benchmark.json",
+        render: exchange::benchmark,
     },
 ];
 

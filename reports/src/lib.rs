@@ -1,5 +1,5 @@
 //! What people read: a run's result as a terminal table, HTML, Markdown, JUnit XML, and
-//! HdrHistogram files.
+//! HdrHistogram files; and what other tools read.
 //!
 //! Each renderer is a pure function of [`RunResult`](holdline_model::result::RunResult): none
 //! opens a file, asks the clock or looks at the terminal, so that `holdline report` gives the same
@@ -10,6 +10,7 @@
 mod columns;
 pub mod compare;
 mod detail;
+pub mod exchange;
 pub mod fuzz;
 pub mod gate;
 pub mod hdr;

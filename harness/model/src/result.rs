@@ -1,7 +1,7 @@
 //! The machine-readable result, `holdline.run/1`: what `run.json` and `--export-json` hold.
 //!
 //! The keys that are documented do not change; others may be added. Durations are integer
-//! nanoseconds and end in `_ns`. Instants end in `_ns` too and count from the trial's start.
+//! nanoseconds and end in `_ns`. Instants end in `_ns` too and count from the start of the trial's load.
 
 use std::collections::BTreeMap;
 

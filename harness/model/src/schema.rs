@@ -246,6 +246,12 @@ mod tests {
             (include_str!("../../../reports/schema/holdline.list-1.json"), list_schema(), "list", "list"),
             (include_str!("../../../reports/schema/holdline.plan-1.json"), plan_schema(), "plan", "plan"),
             (
+                include_str!("../../../reports/schema/holdline.events-1.json"),
+                events_schema(),
+                "events",
+                "events",
+            ),
+            (
                 include_str!("../../../reports/schema/holdline.baseline-1.json"),
                 baseline_schema(),
                 "baseline",

@@ -34,7 +34,7 @@ pub(super) fn resume(args: &RunArgs, dir: &Path) -> Result<u8, Failure> {
     tell_differences(&kept.manifest);
     if kept.complete {
         let trials = counted(kept.trials.len() as u64, "trial");
-        say(&format!("note: nothing to resume: all of {trials} in {} have their result", dir.display()));
+        say(&format!("note: nothing to resume: {} is complete, with {trials}", dir.display()));
         if args.dry_run {
             return Ok(exit::PASS);
         }
@@ -47,8 +47,7 @@ pub(super) fn resume(args: &RunArgs, dir: &Path) -> Result<u8, Failure> {
         return dry::show(&plan, "", "");
     }
     let exports = Exports::open(args.exports.wanted(), Some(kept_in.path()))?;
-    measure::announce(&plan, " to go", args.show_progress);
-    let (dir, ended) = measure::record(&plan, kept_in, args.show_progress)?;
+    let (dir, ended) = measure::record_with_plan(&plan, kept_in, args.show_progress, Some(" to go"))?;
     conclude(args, &dir, exports, &ended.result, "")?;
     Ok(end(&ended, &dir))
 }

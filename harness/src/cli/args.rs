@@ -167,17 +167,23 @@ pub struct RunArgs {
 #[derive(Debug, Clone, Args)]
 pub struct ExportArgs {
     /// Write the result as JSON (holdline.run/1); `-` is standard output
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub export_json: Option<PathBuf>,
     /// Write the report as Markdown
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub export_markdown: Option<PathBuf>,
     /// Write the report as one HTML page
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub export_html: Option<PathBuf>,
     /// Write verdicts as JUnit XML
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub junit: Option<PathBuf>,
+    /// Write times as hyperfine's JSON, a value for each trial
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub export_hyperfine: Option<PathBuf>,
+    /// Write losses and times as JSON for github-action-benchmark (customSmallerIsBetter)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub export_benchmark: Option<PathBuf>,
 }
 
 impl ExportArgs {
@@ -188,6 +194,8 @@ impl ExportArgs {
             Format::Markdown => &self.export_markdown,
             Format::Html => &self.export_html,
             Format::Junit => &self.junit,
+            Format::Hyperfine => &self.export_hyperfine,
+            Format::Benchmark => &self.export_benchmark,
         };
         Format::all().filter_map(|format| Some((format, path(format).clone()?))).collect()
     }

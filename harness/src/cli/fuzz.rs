@@ -129,6 +129,7 @@ fn finish(args: &FuzzArgs, dir: &RunDir, exports: Exports, fuzzed: &Fuzzed) -> R
             Format::Junit => {
                 report::junit(&fuzzed.result, &fuzzed.evidence).map_err(|error| fail(error.to_string()))
             }
+            Format::Hyperfine | Format::Benchmark => format.render(&fuzzed.evidence),
         }
     };
     let takes_stdout = exports.take_stdout();
@@ -152,7 +153,7 @@ fn write_reports(
     dir.save(&fuzzed.evidence)?;
     dir.publish()?;
     dir.write("fuzz.json", render(Format::Json)?.as_bytes())?;
-    for format in Format::all().filter(|format| *format != Format::Json) {
+    for format in [Format::Markdown, Format::Html, Format::Junit] {
         dir.write(format.file(), render(format)?.as_bytes())?;
     }
     Ok(())

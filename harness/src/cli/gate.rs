@@ -291,7 +291,7 @@ fn show(
         match format {
             Format::Json => Ok(reports::json(result)),
             Format::Markdown => Ok(reports::markdown(result)),
-            Format::Html => format.render(run),
+            Format::Html | Format::Hyperfine | Format::Benchmark => format.render(run),
             Format::Junit => {
                 let failed =
                     |why: JunitError| ExportError::Render { option: format.option(), why: why.to_string() };

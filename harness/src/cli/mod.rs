@@ -26,7 +26,7 @@ mod terminal;
 use std::ffi::OsStr;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::{CommandFactory, FromArgMatches, Parser};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use clap_complete::{CompleteEnv, Shell};
 use holdline_model::schema;
@@ -47,10 +47,12 @@ pub fn main() -> ExitCode {
         Ok(false) => {}
         Err(error) => error.exit(),
     }
-    if let Some(failure) = std::env::args_os().nth(1).and_then(|word| misspelt(&word)) {
+    let first = std::env::args_os().nth(1).unwrap_or_default();
+    if let Some(failure) = misspelt(&first) {
         return ExitCode::from(terminal::say_failure(&failure));
     }
-    let cli = parsed().unwrap_or_else(|error| environment::explained(error).exit());
+    let parsed = if is_own(&first) { Cli::try_parse() } else { parsed() };
+    let cli = parsed.unwrap_or_else(|error| environment::explained(error).exit());
     crate::run::survive_file_size_limit();
     let done = match cli.command {
         None => run::main(&cli.run),
@@ -78,6 +80,11 @@ pub fn main() -> ExitCode {
     ExitCode::from(done.unwrap_or_else(|failure| terminal::say_failure(&failure)))
 }
 
+/// Whether holdline was started by holdline: such processes start often, and take nothing from the environment.
+fn is_own(word: &OsStr) -> bool {
+    word.as_encoded_bytes().starts_with(b"__")
+}
+
 fn parsed() -> Result<Cli, clap::Error> {
     let matches = command().try_get_matches()?;
     match contradiction(&matches) {
@@ -89,7 +96,10 @@ fn parsed() -> Result<Cli, clap::Error> {
 /// A first word that is neither a verb nor a scenario. clap would take it for a scenario in any case, since `run` need
 /// not be said.
 fn misspelt(word: &OsStr) -> Option<Failure> {
-    let name = word.to_str().filter(|word| !word.starts_with('-'))?;
+    let name = word.to_str().filter(|word| !word.is_empty() && !word.starts_with('-'))?;
+    if is_own(word) {
+        return None;
+    }
     let command = Cli::command();
     if command.find_subcommand(name).is_some() || name == "help" {
         return None;

@@ -132,7 +132,7 @@ fn rendered(format: Format, swept: &Swept) -> Result<String, ExportError> {
     match format {
         Format::Json => Ok(json(&swept.sweep)),
         Format::Markdown => Ok(report::markdown(&swept.sweep)),
-        Format::Html | Format::Junit => format.render(&swept.run),
+        Format::Html | Format::Junit | Format::Hyperfine | Format::Benchmark => format.render(&swept.run),
     }
 }
 

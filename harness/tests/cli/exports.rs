@@ -9,11 +9,13 @@ use predicates::str::contains;
 use crate::support::{Place, conclusive, result, stderr, stdout};
 
 /// Format, option, and file in a run directory.
-const FORMATS: [(&str, &str); 4] = [
+const FORMATS: [(&str, &str); 6] = [
     ("--export-json", "run.json"),
     ("--export-markdown", "report.md"),
     ("--export-html", "report.html"),
     ("--junit", "junit.xml"),
+    ("--export-hyperfine", "hyperfine.json"),
+    ("--export-benchmark", "benchmark.json"),
 ];
 
 #[test]

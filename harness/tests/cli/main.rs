@@ -14,6 +14,7 @@ mod descriptors;
 mod dry;
 mod example;
 mod exports;
+mod formats;
 mod gate;
 mod hostile;
 mod ladder;
