@@ -2,7 +2,8 @@
 //! against the grade that the scenario's file names for it.
 //!
 //! A test for each scenario. Several run side by side, since a trial mostly waits; the few that load
-//! the machine themselves run alone. A neighbour may make a load client lag, or requests wait: so a cell
+//! the machine themselves run alone, and first, so that nobody has to be waited for. Cells in which nobody comes back
+//! wait out their scenario's patience, and do so together. A neighbour may make a load client lag, or requests wait: so a cell
 //! that differs from the table beside others is measured again alone, up to three times, and that counts.
 //! Books that do not balance are never excused.
 //!
@@ -15,7 +16,10 @@
 mod common;
 #[path = "common/machine.rs"]
 mod machine;
+#[path = "common/room.rs"]
+mod room;
 
+use std::panic::resume_unwind;
 use std::process::ExitCode;
 
 use holdline::catalogue::{self, ScenarioEntry};
@@ -24,9 +28,14 @@ use holdline_model::scenario::Scenario;
 use holdline_model::words::Grade;
 use libtest_mimic::{Arguments, Failed, Trial};
 use machine::{SIDE_BY_SIDE, alone, beside_others, settle, trials};
+use room::Room;
 
 /// Scenarios that use all of the machine that they can get, or compare times.
 const ALONE: [&str; 4] = ["throughput", "throughput-five", "unix-vs-tcp/tcp", "unix-vs-tcp/unix"];
+
+/// Where nobody comes back, a trial has little to do for a moment, and then nothing for the scenario's patience. So
+/// many of these may wait beside the tests that go on.
+static WAITING: Room = Room::of(SIDE_BY_SIDE);
 
 /// How often a cell that differs is measured again, alone.
 const RETRIES: usize = 3;
@@ -35,9 +44,14 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // These trials have little to do: most of their time they wait for clocks.
     arguments.test_threads = Some(arguments.test_threads.unwrap_or(2 * SIDE_BY_SIDE));
-    let scenarios = catalogue::scenarios().expect("the catalogue's own files are right");
+    let mut scenarios = catalogue::scenarios().expect("the catalogue's own files are right");
+    scenarios.sort_by_key(|entry| !is_alone(&entry.scenario));
     let tests = scenarios.into_iter().filter(is_measured).map(test).collect();
     libtest_mimic::run(&arguments, tests).exit_code()
+}
+
+fn is_alone(scenario: &Scenario) -> bool {
+    ALONE.contains(&scenario.name.as_str())
 }
 
 /// A scenario without a table has nothing to be held against.
@@ -57,10 +71,10 @@ fn hold_against_table(scenario: &Scenario) -> Result<(), Failed> {
     if let Some(stray) = scenario.reference.grades.keys().find(|name| !names.contains(&name.as_str())) {
         return Err(format!("{stray} is in the table, and no reference supervisor").into());
     }
-    let mut trials = match ALONE.contains(&scenario.name.as_str()) {
+    let mut trials = match is_alone(scenario) {
         // All of them at once: whoever is to be alone waits until all others have ended.
         true => alone(|| trials(&[&scenario.name], &names)),
-        false => names.iter().map(|name| beside_others(|| cell(scenario, name))).collect(),
+        false => cells(scenario, &names),
     }?;
     for trial in &mut trials {
         settle(trial, RETRIES, |trial| differs(scenario, trial).is_some())?;
@@ -68,6 +82,27 @@ fn hold_against_table(scenario: &Scenario) -> Result<(), Failed> {
     let mut wrong: Vec<String> = trials.iter().filter_map(|trial| fault(scenario, trial)).collect();
     wrong.extend(undecided(scenario, &trials));
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
+}
+
+/// One after the other; beside them those in which nobody comes back.
+fn cells(scenario: &Scenario, supervisors: &[&str]) -> Result<Vec<TrialResult>, Failed> {
+    let grades = &scenario.reference.grades;
+    let stays_down = |name: &&str| grades.get(*name).is_some_and(|grades| grades == &[Grade::Down]);
+    let (waiting, others): (Vec<&str>, Vec<&str>) = supervisors.iter().copied().partition(stays_down);
+    let measure = |name: &str| beside_others(|| cell(scenario, name));
+    std::thread::scope(|scope| {
+        let wait = |name| {
+            scope.spawn(move || {
+                let _place = WAITING.enter();
+                measure(name)
+            })
+        };
+        let waiting: Vec<_> = waiting.into_iter().map(wait).collect();
+        let others: Vec<_> = others.into_iter().map(measure).collect();
+        let waiting =
+            waiting.into_iter().map(|cell| cell.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        others.into_iter().chain(waiting).collect()
+    })
 }
 
 /// Each cell is a run of its own, so that one that must be alone waits for a trial, and not for ten.

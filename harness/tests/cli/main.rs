@@ -31,6 +31,8 @@ mod probe;
 mod queues;
 mod readiness;
 mod require;
+#[path = "../common/room.rs"]
+mod room;
 mod schema;
 mod sessions;
 mod support;

@@ -86,37 +86,38 @@ fn coverage(world: World, repetitions: usize, is_paired: bool, size: Size) -> f6
     held.count() as f64 / size.comparisons as f64
 }
 
-/// In what share of comparisons any of [`RATIOS`] had the given word, and in what share the first had.
-fn said(
-    world: World,
-    repetitions: usize,
-    shifts: [f64; RATIOS],
-    size: Size,
-    is: fn(Words) -> bool,
-) -> (f64, f64) {
+/// What is said of all ratios of a comparison.
+type Said = [Words; RATIOS];
+
+/// What is said in each comparison, for each of several shifts of the first of [`RATIOS`]. What is drawn is the same
+/// for each of them, so that the other ratios are estimated once.
+fn said(world: World, repetitions: usize, (firsts, others): (&[f64], f64), size: Size) -> Vec<Vec<Said>> {
     let mut random = ChaCha8Rng::seed_from_u64(11);
-    let (mut any, mut first) = (0, 0);
+    let mut all = vec![Vec::new(); firsts.len()];
     for _ in 0..size.comparisons {
-        let estimates: Vec<Estimate> = shifts
-            .iter()
-            .map(|shift| {
-                let logs = world.repetitions(repetitions, *shift, true, &mut random);
-                Estimate::of(&logs, 0.0, size.resamples).expect("repetitions")
-            })
-            .collect();
-        let ps: Vec<f64> = estimates.iter().map(Estimate::p).collect();
-        let words: Vec<Words> = estimates
-            .iter()
-            .zip(confidences(&ps, ERROR))
-            .map(|(estimate, confidence)| {
-                let (low, high) = estimate.interval(confidence);
+        let estimate = |shift: f64, random: &mut ChaCha8Rng| {
+            let logs = world.repetitions(repetitions, shift, true, random);
+            Estimate::of(&logs, 0.0, size.resamples).expect("repetitions")
+        };
+        let first: Vec<Estimate> = firsts.iter().map(|shift| estimate(*shift, &mut random.clone())).collect();
+        estimate(others, &mut random);
+        let rest: Vec<Estimate> = (1..RATIOS).map(|_| estimate(others, &mut random)).collect();
+        for (all, first) in all.iter_mut().zip(first) {
+            let estimates: Vec<&Estimate> = std::iter::once(&first).chain(&rest).collect();
+            let ps: Vec<f64> = estimates.iter().map(|estimate| estimate.p()).collect();
+            let confidences = confidences(&ps, ERROR);
+            all.push(std::array::from_fn(|index| {
+                let (low, high) = estimates[index].interval(confidences[index]);
                 Words::of(low, high, false)
-            })
-            .collect();
-        any += usize::from(words.iter().any(|words| is(*words)));
-        first += usize::from(is(words[0]));
+            }));
+        }
     }
-    (any as f64 / size.comparisons as f64, first as f64 / size.comparisons as f64)
+    all
+}
+
+/// In what share of comparisons it is so.
+fn share(said: &[Said], is_so: impl Fn(&Said) -> bool) -> f64 {
+    said.iter().filter(|said| is_so(said)).count() as f64 / said.len() as f64
 }
 
 fn differs(words: Words) -> bool {
@@ -192,7 +193,8 @@ fn check(size: Size, show: bool) {
         for &repetitions in size.repetitions {
             let paired = coverage(world, repetitions, true, size);
             let apart = coverage(world, repetitions, false, size);
-            let (alarm, _) = said(world, repetitions, [1.0; RATIOS], size, differs);
+            let said = &said(world, repetitions, (&[1.0], 1.0), size)[0];
+            let alarm = share(said, |said| said.iter().any(|words| differs(*words)));
             print(format!(
                 "| {world:?} | {repetitions} | {:.1} % | {:.1} % | {:.2} % |",
                 paired * 100.0,
@@ -210,19 +212,18 @@ fn check(size: Size, show: bool) {
     for world in WORLDS {
         for &repetitions in size.repetitions {
             let size = Size { comparisons: size.comparisons.min(POWER), ..size };
-            let power = [1.1, 1.25, 2.0].map(|shift| {
-                let mut shifts = [1.0; RATIOS];
-                shifts[0] = shift;
-                said(world, repetitions, shifts, size, |words| words == Words::Slower).1
-            });
-            let shares = power.map(|share| format!("{:.0} %", share * 100.0)).join(" | ");
+            let said = said(world, repetitions, (&[1.1, 1.25, 2.0], 1.0), size);
+            let power: Vec<f64> =
+                said.iter().map(|said| share(said, |said| said[0] == Words::Slower)).collect();
+            let shares: Vec<String> = power.iter().map(|share| format!("{:.0} %", share * 100.0)).collect();
+            let shares = shares.join(" | ");
             print(format!("| {world:?} | {repetitions} | {shares} |"));
             assert!(power.is_sorted(), "{world:?} × {repetitions}: {power:?}");
         }
     }
     check_losses(size, &print);
     let size = Size { comparisons: size.comparisons.min(POWER), ..size };
-    let (_, even) = said(World::Even, 10, [2.0; RATIOS], size, |words| words == Words::Slower);
+    let even = share(&said(World::Even, 10, (&[2.0], 2.0), size)[0], |said| said[0] == Words::Slower);
     assert!(even > 0.99, "twice as long is seen: {even}");
 }
 
