@@ -93,7 +93,9 @@ fn page(criterion: &mut Criterion, name: &str, trial: &Trial, trials: usize) -> 
     let mut group = criterion.benchmark_group("HTML report");
     group.sampling_mode(SamplingMode::Flat).sample_size(10).measurement_time(Duration::from_secs(3));
     group.bench_function(name, |bencher| {
-        bencher.iter(|| bytes = Some(black_box(html(&run)).expect("a page").len()));
+        bencher.iter(|| {
+            bytes = Some(black_box(html(&run, &holdline_reports::course::none)).expect("a page").len())
+        });
     });
     group.finish();
     let bytes = bytes?;

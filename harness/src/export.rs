@@ -1,17 +1,18 @@
 //! The formats in which a result is written, and the files into which it is exported.
 //!
 //! Files are checked before a run begins and written once it is over, each whole or not at all.
-//! Rendering needs a [`RunResult`] alone, so that what was recorded is exported as what was just run.
+//! Rendering needs what was recorded alone, so that it is exported later as when it was just run.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use holdline_model::result::RunResult;
+use holdline_model::result::{RunResult, TrialResult};
 use holdline_reports::{exchange, html, junit, markdown};
 use nix::unistd::{AccessFlags, access};
 
+use crate::recorded;
 use crate::rundir::{RUN_JSON, hint, to_json, write_atomically};
 
 /// A format in which a result can be written.
@@ -36,40 +37,57 @@ struct Row {
     format: Format,
     option: &'static str,
     file: &'static str,
-    render: fn(&RunResult) -> Result<String, String>,
+    render: fn(Recorded<'_>) -> Result<String, String>,
+}
+
+/// A result, and where the files of its trials are, as far as there are any.
+#[derive(Debug, Clone, Copy)]
+pub struct Recorded<'a> {
+    /// The result.
+    pub run: &'a RunResult,
+    /// The run's directory.
+    pub dir: Option<&'a Path>,
 }
 
 const TABLE: [Row; 6] = [
-    Row { format: Format::Json, option: "--export-json", file: RUN_JSON, render: |run| Ok(to_json(run)) },
+    Row {
+        format: Format::Json,
+        option: "--export-json",
+        file: RUN_JSON,
+        render: |recorded| Ok(to_json(recorded.run)),
+    },
     Row {
         format: Format::Markdown,
         option: "--export-markdown",
         file: "report.md",
-        render: |run| Ok(markdown::markdown(run)),
+        render: |recorded| Ok(markdown::markdown(recorded.run)),
     },
     Row {
         format: Format::Html,
         option: "--export-html",
         file: "report.html",
-        render: |run| html::html(run).map_err(|error| error.to_string()),
+        render: |recorded| {
+            let course = |trial: &TrialResult| recorded::course(recorded.dir?, &trial.folder);
+            html::html(recorded.run, &course).map_err(|error| error.to_string())
+        },
     },
     Row {
         format: Format::Junit,
         option: "--junit",
         file: "junit.xml",
-        render: |run| junit::junit(run).map_err(|error| error.to_string()),
+        render: |recorded| junit::junit(recorded.run).map_err(|error| error.to_string()),
     },
     Row {
         format: Format::Hyperfine,
         option: "--export-hyperfine",
         file: "hyperfine.json",
-        render: exchange::hyperfine,
+        render: |recorded| exchange::hyperfine(recorded.run),
     },
     Row {
         format: Format::Benchmark,
         option: "--export-benchmark",
         file: "benchmark.json",
-        render: exchange::benchmark,
+        render: |recorded| exchange::benchmark(recorded.run),
     },
 ];
 
@@ -96,13 +114,14 @@ impl Format {
         self.row().file
     }
 
-    /// A result in this format.
+    /// A result in this format. Pages draw what the files of trials in the run's directory have.
     ///
     /// # Errors
     ///
     /// If it cannot be rendered.
-    pub fn render(self, run: &RunResult) -> Result<String, ExportError> {
-        (self.row().render)(run).map_err(|why| ExportError::Render { option: self.option(), why })
+    pub fn render(self, run: &RunResult, dir: Option<&Path>) -> Result<String, ExportError> {
+        (self.row().render)(Recorded { run, dir })
+            .map_err(|why| ExportError::Render { option: self.option(), why })
     }
 }
 

@@ -18,6 +18,7 @@ mod outside;
 pub mod probe;
 mod proc;
 pub mod receipt;
+mod recorded;
 pub mod run;
 pub mod rundir;
 pub mod sandbox;

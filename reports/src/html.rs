@@ -3,12 +3,15 @@
 //! The page is rendered from `templates/report.html`, with every text escaped. It stays small
 //! enough to open at once: the more trials there are, the coarser their drawings become, and where
 //! that is not enough the details of some are left out, beginning with those that met their
-//! expectations.
+//! expectations. Without a script it shows tables and pictures; its script draws what the trials' own
+//! files have, by uPlot, which is part of the page.
 
 mod chart;
+mod course;
+mod overview;
 mod trial;
 
-use holdline_model::result::RunResult;
+use holdline_model::result::{RunResult, TrialResult};
 use holdline_model::words::{Grade, Verdict};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
@@ -16,39 +19,58 @@ use minijinja::{Environment, Value};
 use serde::Serialize;
 
 use crate::columns::{Column, Layout, columns};
+use crate::course::{Course, Courses};
 use crate::detail::QUANTILES;
 use crate::markdown::capital;
 use crate::prose::{self, Line, MERGED, NO_TRIALS};
 use crate::ratios::{Ratios, ratios};
 use crate::rows::{Row, Section, Split, sections, supervisors};
 use crate::text::{count, counted, duration, plain, share};
+use overview::{Folded, MatrixRow, Sentence};
 use trial::{Detail, Resolution};
 
 /// Above this size a page is rendered again with less of each trial.
 const PAGE_BYTES_MAX: usize = 1_950_000;
 
-const TEMPLATE: &str = include_str!("../templates/report.html");
+/// The page and what it includes, by the names that it has for them.
+const TEMPLATES: [(&str, &str); 2] = [
+    ("report.html", include_str!("../templates/report.html")),
+    ("trial.html", include_str!("../templates/trial.html")),
+];
+
+const STYLE: &str = include_str!("../templates/report.css");
+const SCRIPT: &str = include_str!("../templates/report.js");
+/// What draws by uPlot.
+const CHARTS: &str = include_str!("../templates/charts.js");
+
+/// Of uPlot, which is MIT-licensed, version 1.6.32 as it is in npm's registry.
+const UPLOT_STYLE: &str = include_str!("../assets/uplot/uPlot.min.css");
+const UPLOT: &str = include_str!("../assets/uplot/uPlot.iife.min.js");
+const UPLOT_LICENCE: &str = include_str!("../assets/uplot/LICENSE");
 
 /// The page could not be rendered.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to render the HTML report: {0}")]
 pub struct HtmlError(#[from] minijinja::Error);
 
-/// The report of a whole run.
+/// The report of a whole run, with the courses of those trials whose files can be read.
 ///
 /// # Errors
 ///
 /// If the template asks for something that the page does not have: a defect of this crate.
-pub fn html(run: &RunResult) -> Result<String, HtmlError> {
+pub fn html(run: &RunResult, courses: Courses<'_>) -> Result<String, HtmlError> {
     let mut environment = Environment::new();
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?;
     environment.set_syntax(syntax);
     // The name's ending turns on escaping.
-    environment.add_template("report.html", TEMPLATE)?;
+    for (name, text) in TEMPLATES {
+        environment.add_template(name, text)?;
+    }
+    let courses: Vec<Option<Course>> = run.trials.iter().map(courses).collect();
     let template = environment.get_template("report.html")?;
     let mut page = String::new();
     for resolution in Resolution::ALL {
-        page = template.render(Value::from(Serde(Page::of(run, resolution))))?;
+        page = template.render(Value::from(Serde(Page::of(run, &courses, resolution))))?;
         if page.len() <= PAGE_BYTES_MAX {
             break;
         }
@@ -61,9 +83,14 @@ pub fn html(run: &RunResult) -> Result<String, HtmlError> {
 #[derive(Serialize)]
 struct Page {
     headline: String,
+    /// How much of the run there is, where it was cut short.
+    incomplete: Option<String>,
     /// `pass`, `fail` or `unknown`.
     tone: &'static str,
     expectations: String,
+    failed: Option<Folded>,
+    /// A sentence for each supervisor.
+    sentences: Vec<Sentence>,
     tiles: Vec<Tile>,
     facts: Vec<(&'static str, String)>,
     sysctls: Vec<(String, String)>,
@@ -74,6 +101,11 @@ struct Page {
     ratios: Vec<Ratios>,
     lists: Vec<List>,
     notes: Vec<String>,
+    /// Whether there is anything for the script to draw.
+    has_courses: bool,
+    style: Value,
+    script: Value,
+    licence: &'static str,
     /// Headings of the latencies of each trial.
     quantiles: [&'static str; 6],
     legend: Vec<(&'static str, &'static str)>,
@@ -90,15 +122,8 @@ struct Tile {
     about: String,
 }
 
-#[derive(Serialize)]
-struct MatrixRow {
-    name: String,
-    /// The grades of its trials in each scenario; empty where it has none.
-    cells: Vec<Vec<Mark>>,
-}
-
 /// A grade as a coloured label: its class, a sign that needs no colour, and its text.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct Mark {
     class: &'static str,
     sign: &'static str,
@@ -112,6 +137,8 @@ struct SectionView {
     size: String,
     heads: Vec<&'static str>,
     rows: Vec<RowView>,
+    /// Latencies over quantiles of all contenders, for the script.
+    curves: Option<Value>,
     details: Vec<Detail>,
 }
 
@@ -129,7 +156,9 @@ struct RowView {
 #[derive(Serialize)]
 struct List {
     head: &'static str,
-    lines: Vec<(String, String)>,
+    lines: Folded,
+    /// Whether all of it is folded away.
+    is_folded: bool,
 }
 
 impl Mark {
@@ -147,34 +176,54 @@ impl Mark {
 }
 
 impl Page {
-    fn of(run: &RunResult, resolution: Resolution) -> Self {
+    fn of(run: &RunResult, courses: &[Option<Course>], resolution: Resolution) -> Self {
         let sections = sections(run);
         let chosen = chosen(run, resolution.trials);
+        let shown = Shown { run, courses, chosen: &chosen, resolution };
+        let detail = |trial: &TrialResult| shown.index(trial).filter(|index| chosen[*index]);
+        let has_courses = resolution.has_course && courses.iter().any(Option::is_some);
+        let [of_fault, late, lost] = losses(run);
         let is_merged = sections.iter().flat_map(|section| &section.rows).any(Row::is_repeated);
         Self {
             headline: headline(run),
+            incomplete: overview::incomplete(run),
             tone: tone(run),
             expectations: if run.trials.is_empty() { String::new() } else { prose::expectations(run) },
+            failed: Folded::of(prose::violations(run)),
+            sentences: overview::sentences(run, &detail),
             tiles: if run.trials.is_empty() { Vec::new() } else { tiles(run) },
             facts: crate::markdown::facts(run),
             sysctls: run.manifest.sysctls.iter().map(|(name, value)| (plain(name), plain(value))).collect(),
             scenarios: sections.iter().map(|section| plain(section.scenario)).collect(),
-            matrix: if sections.len() > 1 { matrix(run, &sections) } else { Vec::new() },
-            sections: views(run, &sections, &chosen, resolution),
+            matrix: if sections.len() > 1 { overview::matrix(run, &sections, &detail) } else { Vec::new() },
+            sections: shown.views(&sections),
             ratios: ratios(run)
                 .into_iter()
                 .map(|ratios| Ratios { title: capital(&ratios.title), ..ratios })
                 .collect(),
             lists: [
-                list("Expectations that did not hold", prose::violations(run)),
-                list("Lost", prose::losses(run)),
-                list("Advice", prose::advice(run)),
-                list("Reasons", prose::reasons(run)),
+                list("Lost", lost, false),
+                list("Served late", late, false),
+                list("Lost with the faults themselves", of_fault, true),
+                list("Advice", prose::advice(run), false),
+                list("Reasons", prose::reasons(run), false),
             ]
             .into_iter()
             .flatten()
             .collect(),
             notes: prose::notes(run),
+            has_courses,
+            style: Value::from_safe_string(if has_courses {
+                format!("{UPLOT_STYLE}\n{STYLE}")
+            } else {
+                STYLE.to_owned()
+            }),
+            script: Value::from_safe_string(if has_courses {
+                format!("{UPLOT}\n{CHARTS}\n{SCRIPT}")
+            } else {
+                SCRIPT.to_owned()
+            }),
+            licence: UPLOT_LICENCE,
             quantiles: QUANTILES,
             legend: prose::legend(run),
             merged: is_merged.then_some(MERGED),
@@ -248,56 +297,59 @@ fn tiles(run: &RunResult) -> Vec<Tile> {
     ]
 }
 
-fn matrix(run: &RunResult, sections: &[Section<'_>]) -> Vec<MatrixRow> {
-    let cell = |section: &Section<'_>, name: &str| {
-        section.rows.iter().find(|row| row.supervisor == name).map(marks).unwrap_or_default()
-    };
-    supervisors(run)
-        .into_iter()
-        .map(|name| MatrixRow {
-            name: plain(name),
-            cells: sections.iter().map(|section| cell(section, name)).collect(),
-        })
-        .collect()
-}
-
 /// A label for each grade of a row.
 fn marks(row: &Row<'_>) -> Vec<Mark> {
     row.grade_parts().into_iter().map(|(grade, text)| Mark::new(grade, text)).collect()
 }
 
-/// The sections, with the details of the chosen trials.
-fn views(
-    run: &RunResult,
-    sections: &[Section<'_>],
-    chosen: &[bool],
+/// What of a run is shown.
+#[derive(Clone, Copy)]
+struct Shown<'a> {
+    run: &'a RunResult,
+    /// How each of its trials went.
+    courses: &'a [Option<Course>],
+    /// Which of them are shown in detail.
+    chosen: &'a [bool],
     resolution: Resolution,
-) -> Vec<SectionView> {
-    let index = |trial| run.trials.iter().position(|other| std::ptr::eq(other, trial));
-    (0..)
-        .zip(sections)
-        .map(|(number, section)| {
-            let domain_ns = trial::domain_ns(section);
-            let details: Vec<Detail> = section
-                .rows
-                .iter()
-                .flat_map(|row| row.trials.iter().map(move |trial| (row, *trial)))
-                .filter_map(|(row, trial)| Some((row, trial, index(trial)?)))
-                .filter(|(_, _, index)| chosen[*index])
-                .map(|(row, trial, index)| Detail::of(index, trial, row.is_repeated(), domain_ns, resolution))
-                .collect();
-            let columns: Vec<&Column> = columns(section, Layout::Html).collect();
-            let detail = |row: &Row<'_>| index(row.trials[0]).filter(|index| chosen[*index]);
-            SectionView {
-                number,
-                name: plain(section.scenario),
-                size: prose::size(section),
-                heads: columns.iter().map(|column| column.name).collect(),
-                rows: section.rows.iter().map(|row| view(row, &columns, detail(row))).collect(),
-                details,
-            }
-        })
-        .collect()
+}
+
+impl<'a> Shown<'a> {
+    fn index(self, trial: &TrialResult) -> Option<usize> {
+        self.run.trials.iter().position(|other| std::ptr::eq(other, trial))
+    }
+
+    /// The sections, with the details of the chosen trials.
+    fn views(self, sections: &[Section<'_>]) -> Vec<SectionView> {
+        (0..).zip(sections).map(|(number, section)| self.section(number, section)).collect()
+    }
+
+    fn section(self, number: usize, section: &Section<'_>) -> SectionView {
+        let domain_ns = trial::domain_ns(section);
+        let details: Vec<Detail> = section
+            .rows
+            .iter()
+            .flat_map(|row| row.trials.iter().map(move |trial| (row, *trial)))
+            .filter_map(|(row, trial)| Some((row, trial, self.index(trial)?)))
+            .filter(|(_, _, index)| self.chosen[*index])
+            .map(|(row, trial, index)| {
+                let course = self.courses.get(index).and_then(Option::as_ref);
+                let drawn = trial::Drawn { domain_ns, course, trials: self.run.trials.len() };
+                Detail::of(index, trial, row.is_repeated(), drawn, self.resolution)
+            })
+            .collect();
+        let columns: Vec<&Column> = columns(section, Layout::Html).collect();
+        let detail = |row: &Row<'_>| self.index(row.trials[0]).filter(|index| self.chosen[*index]);
+        let course = |trial: &TrialResult| self.courses.get(self.index(trial)?).and_then(Option::as_ref);
+        SectionView {
+            number,
+            name: plain(section.scenario),
+            size: prose::size(section),
+            heads: columns.iter().map(|column| column.name).collect(),
+            rows: section.rows.iter().map(|row| view(row, &columns, detail(row))).collect(),
+            curves: if self.resolution.has_course { course::curves(section, &course) } else { None },
+            details,
+        }
+    }
 }
 
 fn view(row: &Row<'_>, columns: &[&Column], detail: Option<usize>) -> RowView {
@@ -310,9 +362,15 @@ fn view(row: &Row<'_>, columns: &[&Column], detail: Option<usize>) -> RowView {
     }
 }
 
-fn list(head: &'static str, lines: Vec<Line>) -> Option<List> {
-    let lines: Vec<(String, String)> = lines.into_iter().map(|line| (line.who, plain(&line.text))).collect();
-    (!lines.is_empty()).then_some(List { head, lines })
+fn list(head: &'static str, lines: Vec<Line>, is_folded: bool) -> Option<List> {
+    Some(List { head, lines: Folded::of(lines)?, is_folded })
+}
+
+/// What was lost with the faults themselves, what was served late, and what was lost otherwise.
+fn losses(run: &RunResult) -> [Vec<Line>; 3] {
+    let (of_fault, rest) = prose::losses(run).into_iter().partition(|line| overview::is_of_fault(&line.text));
+    let (late, lost) = Vec::into_iter(rest).partition(|line: &Line| overview::is_of_late(&line.text));
+    [of_fault, late, lost]
 }
 
 #[cfg(test)]
@@ -325,7 +383,7 @@ mod tests {
     const LIMIT: usize = 2_000_000;
 
     fn page(run: &RunResult) -> String {
-        html(run).expect("a page")
+        html(run, &crate::course::none).expect("a page")
     }
 
     #[test]
@@ -342,7 +400,9 @@ mod tests {
             assert!(page.contains(text), "{text}");
         }
         assert_eq!(page.matches("<details class=\"trial").count(), 23);
-        assert!(!page.contains("http://") && !page.contains("https://"), "it loads nothing");
+        for loads in ["src=", "@import", "url(", "<link", "fetch(", "XMLHttpRequest"] {
+            assert!(!page.contains(loads), "it loads nothing: {loads}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@
 
 mod columns;
 pub mod compare;
+pub mod course;
 mod detail;
 pub mod exchange;
 pub mod fuzz;

@@ -341,7 +341,7 @@ fn show(
             Format::Json => Ok(reports::json(comparison)),
             Format::Markdown => Ok(reports::markdown(comparison)),
             Format::Html => Ok(reports::html(comparison)),
-            Format::Junit | Format::Hyperfine | Format::Benchmark => format.render(run),
+            Format::Junit | Format::Hyperfine | Format::Benchmark => format.render(run, None),
         }
     };
     let exported = exports.write(render, print);

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use holdline_reports::{Style, fuzz as report, html};
+use holdline_reports::{Style, fuzz as report};
 use indicatif::ProgressBar;
 
 use super::args::{FuzzArgs, ShowProgress};
@@ -125,11 +125,12 @@ fn finish(args: &FuzzArgs, dir: &RunDir, exports: Exports, fuzzed: &Fuzzed) -> R
                 Ok(text)
             }
             Format::Markdown => Ok(report::markdown(&fuzzed.result)),
-            Format::Html => html::html(&fuzzed.evidence).map_err(|error| fail(error.to_string())),
             Format::Junit => {
                 report::junit(&fuzzed.result, &fuzzed.evidence).map_err(|error| fail(error.to_string()))
             }
-            Format::Hyperfine | Format::Benchmark => format.render(&fuzzed.evidence),
+            Format::Html | Format::Hyperfine | Format::Benchmark => {
+                format.render(&fuzzed.evidence, Some(dir.path()))
+            }
         }
     };
     let takes_stdout = exports.take_stdout();

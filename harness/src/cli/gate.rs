@@ -136,7 +136,7 @@ fn save(args: &GateArgs, path: &Path) -> Result<u8, Failure> {
         joined(Some(run), again(args, &selection, &dir, 1, &doubtful, repetitions)?)
     };
     let takes_stdout = places.exports.take_stdout();
-    places.exports.write(|format| format.render(&run), print)?;
+    places.exports.write(|format| format.render(&run, Some(dir.path())), print)?;
     if !run.complete {
         return Err(Failure {
             code: exit::INCONCLUSIVE,
@@ -291,7 +291,7 @@ fn show(
         match format {
             Format::Json => Ok(reports::json(result)),
             Format::Markdown => Ok(reports::markdown(result)),
-            Format::Html | Format::Hyperfine | Format::Benchmark => format.render(run),
+            Format::Html | Format::Hyperfine | Format::Benchmark => format.render(run, Some(dir.path())),
             Format::Junit => {
                 let failed =
                     |why: JunitError| ExportError::Render { option: format.option(), why: why.to_string() };

@@ -131,7 +131,7 @@ pub(super) fn estimate(plan: &Plan, beside: &str) -> String {
 /// Writes a run's reports into its directory, where its result is already.
 pub(super) fn write_reports(dir: &RunDir, result: &RunResult) -> Result<(), Failure> {
     for format in Format::all().filter(|format| *format != Format::Json) {
-        dir.write(format.file(), format.render(result)?.as_bytes())?;
+        dir.write(format.file(), format.render(result, Some(dir.path()))?.as_bytes())?;
     }
     Ok(())
 }

@@ -44,7 +44,7 @@ pub(super) fn main(args: &MergeArgs) -> Result<u8, Failure> {
     }
     measure::write_reports(&dir, &run)?;
     let takes_stdout = exports.take_stdout();
-    exports.write(|format| format.render(&run), print)?;
+    exports.write(|format| format.render(&run, Some(dir.path())), print)?;
     if !takes_stdout {
         let style = Style { color: terminal::wants_color(args.color), width: terminal::width() };
         print(&table::terminal(&run, &style))?;

@@ -24,7 +24,7 @@ pub(super) fn conclude(
 ) -> Result<(), Failure> {
     let takes_stdout = exports.take_stdout();
     let reported = measure::write_reports(dir, result);
-    let exported = exports.write(|format| format.render(result), print);
+    let exported = exports.write(|format| format.render(result, Some(dir.path())), print);
     if !takes_stdout {
         let style = Style { color: terminal::wants_color(args.color), width: terminal::width() };
         print(&table::terminal(result, &style))?;

@@ -157,7 +157,7 @@ impl Report<'_> {
     ) -> Result<(), Failure> {
         let takes_stdout = exports.take_stdout();
         let reported = measure::write_reports(dir, &ended.result);
-        let exported = exports.write(|format| format.render(&ended.result), print);
+        let exported = exports.write(|format| format.render(&ended.result, Some(dir.path())), print);
         let mut text = String::new();
         if !takes_stdout {
             text = table::table(self.steps, &ended.result, self.proofs, self.is_attached, terminal::width());

@@ -13,7 +13,7 @@ pub(super) fn main(args: &ReportArgs) -> Result<u8, Failure> {
     let run = rundir::load(&args.dir).map_err(Failure::usage)?;
     let exports = Exports::open(args.exports.wanted(), args.dir.canonicalize().ok().as_deref())?;
     let takes_stdout = exports.take_stdout();
-    exports.write(|format| format.render(&run), print)?;
+    exports.write(|format| format.render(&run, args.dir.is_dir().then_some(args.dir.as_path())), print)?;
     if takes_stdout {
         return Ok(exit::PASS);
     }

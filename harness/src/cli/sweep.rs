@@ -105,7 +105,7 @@ fn announced(stage: Stage) -> Option<String> {
 fn finish(args: &SweepArgs, dir: &RunDir, exports: Exports, swept: &Swept) -> Result<(), Failure> {
     let takes_stdout = exports.take_stdout();
     let reported = write_reports(dir, swept);
-    let exported = exports.write(|format| rendered(format, swept), print);
+    let exported = exports.write(|format| rendered(format, swept, dir), print);
     if !takes_stdout {
         let style = Style { color: terminal::wants_color(args.run.color), width: terminal::width() };
         print(&report::terminal(&swept.sweep, &style))?;
@@ -122,17 +122,19 @@ fn write_reports(dir: &RunDir, swept: &Swept) -> Result<(), Failure> {
     dir.write(SWEEP_JSON, json(&swept.sweep).as_bytes())?;
     dir.write(SWEEP_MD, report::markdown(&swept.sweep).as_bytes())?;
     for format in [Format::Html, Format::Junit] {
-        dir.write(format.file(), format.render(&swept.run)?.as_bytes())?;
+        dir.write(format.file(), format.render(&swept.run, Some(dir.path()))?.as_bytes())?;
     }
     Ok(())
 }
 
 /// JSON and Markdown tell of the sweep; a page and JUnit of its trials, a case each.
-fn rendered(format: Format, swept: &Swept) -> Result<String, ExportError> {
+fn rendered(format: Format, swept: &Swept, dir: &RunDir) -> Result<String, ExportError> {
     match format {
         Format::Json => Ok(json(&swept.sweep)),
         Format::Markdown => Ok(report::markdown(&swept.sweep)),
-        Format::Html | Format::Junit | Format::Hyperfine | Format::Benchmark => format.render(&swept.run),
+        Format::Html | Format::Junit | Format::Hyperfine | Format::Benchmark => {
+            format.render(&swept.run, Some(dir.path()))
+        }
     }
 }
 

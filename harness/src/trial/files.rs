@@ -11,6 +11,7 @@ use flate2::write::GzEncoder;
 use holdline_model::accepts;
 use holdline_model::ledger::{Attempt, WorkerLog};
 use holdline_model::record::{ClientRecord, KernelRecord, Outcome};
+use holdline_model::requests::{Service, service};
 use holdline_model::said::{Said, escaped};
 use holdline_model::summary::Summary;
 use holdline_model::words::{Stage, word_of};
@@ -43,6 +44,8 @@ pub(super) struct TrialFiles<'a> {
     pub(super) started: SystemTime,
     /// Length of the load.
     pub(super) length_ns: u64,
+    /// After which what is served is late.
+    pub(super) deadline_ns: u64,
     /// The client's records.
     pub(super) client: &'a [ClientRecord],
     /// What servers said instead of the answer.
@@ -103,6 +106,7 @@ impl TrialFiles<'_> {
             "tls_ns",
             "certificate",
             "resumed",
+            "late",
         ])?;
         for attempt in &self.summary.reconciled.attempts {
             if let Some(record) = self.client.get(attempt.record as usize) {
@@ -113,7 +117,7 @@ impl TrialFiles<'_> {
         gz.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()
     }
 
-    fn row(&self, record: &ClientRecord, attempt: &Attempt) -> [String; 27] {
+    fn row(&self, record: &ClientRecord, attempt: &Attempt) -> [String; 28] {
         let stamp = |stamp: Option<NonZeroU64>| {
             stamp.map_or(String::new(), |at| self.since_start(at.get()).to_string())
         };
@@ -149,6 +153,7 @@ impl TrialFiles<'_> {
             stamp(record.tls),
             self.fingerprint(record),
             u8::from(record.resumed).to_string(),
+            u8::from(service(attempt, self.deadline_ns) == Service::Late).to_string(),
         ]
     }
 

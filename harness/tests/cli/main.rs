@@ -23,6 +23,7 @@ mod lag;
 mod limits;
 mod merge;
 mod misbehaviour;
+mod page;
 mod paths;
 mod pipes;
 mod pools;
@@ -31,8 +32,6 @@ mod probe;
 mod queues;
 mod readiness;
 mod require;
-#[path = "../common/room.rs"]
-mod room;
 mod schema;
 mod sessions;
 mod support;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use holdline_model::record::{Afterwards, Ending};
@@ -13,7 +13,6 @@ use holdline_model::words::{Fate, Grade};
 pub(crate) use crate::common::Place;
 use crate::common::read_result;
 use crate::lag::lagged;
-use crate::room::{Room, Taken};
 
 impl Place {
     pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
@@ -31,28 +30,19 @@ pub(crate) fn result(dir: &Path) -> RunResult {
     read_result(&dir.join("run.json"))
 }
 
-/// Held shared by runs that may have a neighbour, exclusively by those that may not.
-static MEASURING: RwLock<()> = RwLock::new(());
+/// One measured run at a time: tests that measure would else make each other's generators lag.
+static MEASURING: Mutex<()> = Mutex::new(());
 
-/// Two measured runs at a time: of more, each would make the others' generators lag.
-static SIDE_BY_SIDE: Room = Room::of(2);
-
-/// [`conclusive_at_once`], while at most one other test measures.
+/// [`conclusive_at_once`], while no other test measures.
 #[track_caller]
 pub(crate) fn conclusive(place: &Place, arguments: &[&str]) -> (Output, RunResult) {
-    let _beside = beside_another();
+    let _alone = alone();
     conclusive_at_once(place, arguments)
 }
 
-/// Keeps other tests from measuring, but for one, until it is dropped.
-pub(crate) fn beside_another() -> (Taken<'static>, RwLockReadGuard<'static, ()>) {
-    let place = SIDE_BY_SIDE.enter();
-    (place, MEASURING.read().unwrap_or_else(PoisonError::into_inner))
-}
-
 /// Keeps other tests from measuring until it is dropped.
-pub(crate) fn alone() -> RwLockWriteGuard<'static, ()> {
-    MEASURING.write().unwrap_or_else(PoisonError::into_inner)
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    MEASURING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs a selection until no trial is inconclusive, at most three times: on a machine that is busy

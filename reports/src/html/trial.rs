@@ -6,6 +6,8 @@ use serde::Serialize;
 
 use super::Mark;
 use super::chart::{self, Label, Percentiles};
+use super::course;
+use crate::course::Course;
 use crate::detail::{end_ns, in_words, merged, quantile_cells};
 use crate::prose::{self, spaced};
 use crate::ratios::per_second_text;
@@ -26,20 +28,38 @@ pub(super) struct Resolution {
     lines: usize,
     has_plot: bool,
     has_percentiles: bool,
+    /// Whether attempts are there for the script to draw.
+    pub(super) has_course: bool,
 }
 
 impl Resolution {
     /// From the finest to the coarsest.
-    pub(super) const ALL: [Self; 8] = [
-        Self { trials: 600, buckets: 160, lines: 40, has_plot: true, has_percentiles: true },
-        Self { trials: 600, buckets: 80, lines: 16, has_plot: true, has_percentiles: true },
-        Self { trials: 600, buckets: 48, lines: 12, has_plot: true, has_percentiles: false },
-        Self { trials: 600, buckets: 24, lines: 8, has_plot: true, has_percentiles: false },
-        Self { trials: 600, buckets: 24, lines: 6, has_plot: false, has_percentiles: false },
-        Self { trials: 200, buckets: 24, lines: 6, has_plot: false, has_percentiles: false },
-        Self { trials: 20, buckets: 24, lines: 6, has_plot: false, has_percentiles: false },
-        Self { trials: 0, buckets: 24, lines: 6, has_plot: false, has_percentiles: false },
+    pub(super) const ALL: [Self; 9] = [
+        Self { has_course: true, ..Self::of(600, 160, 40) },
+        Self::of(600, 160, 40),
+        Self::of(600, 80, 16),
+        Self { has_percentiles: false, ..Self::of(600, 48, 12) },
+        Self { has_percentiles: false, ..Self::of(600, 24, 8) },
+        Self { has_plot: false, has_percentiles: false, ..Self::of(600, 24, 6) },
+        Self { has_plot: false, has_percentiles: false, ..Self::of(200, 24, 6) },
+        Self { has_plot: false, has_percentiles: false, ..Self::of(20, 24, 6) },
+        Self { has_plot: false, has_percentiles: false, ..Self::of(0, 24, 6) },
     ];
+
+    /// With all that a result alone has.
+    const fn of(trials: usize, buckets: usize, lines: usize) -> Self {
+        Self { trials, buckets, lines, has_plot: true, has_percentiles: true, has_course: false }
+    }
+}
+
+/// What the drawings of a trial are made from, beside its result.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Drawn<'a> {
+    /// The time that all drawings of a section span.
+    pub(super) domain_ns: u64,
+    pub(super) course: Option<&'a Course>,
+    /// How many trials the page has to hold.
+    pub(super) trials: usize,
 }
 
 /// A trial as the template shows it.
@@ -53,6 +73,8 @@ pub(super) struct Detail {
     verdict: &'static str,
     version: String,
     ribbon: Option<Value>,
+    /// Its attempts, for the script.
+    course: Option<Value>,
     outage: String,
     reason: Option<String>,
     plot: Option<Plot>,
@@ -99,9 +121,11 @@ impl Detail {
         index: usize,
         trial: &TrialResult,
         is_repeated: bool,
-        domain_ns: u64,
+        drawn: Drawn<'_>,
         resolution: Resolution,
     ) -> Self {
+        let course = drawn.course.filter(|_| resolution.has_course);
+        let room = course::room(drawn.trials);
         let strip = merged(&trial.strip, resolution.buckets);
         let has_run = trial.attempts > 0;
         let latencies = trial.latency.named().into_iter().map(latency_row);
@@ -121,7 +145,8 @@ impl Detail {
             mark: Mark::new(trial.grade, prose::grade(trial)),
             verdict: trial.verdict.as_str(),
             version: clipped(&trial.supervisor_version),
-            ribbon: (!strip.is_empty()).then(|| chart::ribbon(&strip, domain_ns)),
+            ribbon: (!strip.is_empty()).then(|| chart::ribbon(&strip, drawn.domain_ns)),
+            course: course.map(|course| course::data(trial, course, room, resolution.lines)),
             outage: outage(trial),
             reason: trial.reason.as_deref().map(clipped),
             plot: (resolution.has_plot && !strip.is_empty())

@@ -1,0 +1,258 @@
+//! The top of the page: what failed, what each supervisor came to, and the grades with their numbers.
+
+use holdline_model::result::{RunResult, TrialResult};
+use holdline_model::words::Grade;
+use serde::Serialize;
+
+use super::Mark;
+use crate::prose::{self, Line};
+use crate::rows::{Row, Section, supervisors};
+use crate::text::{count, counted, duration, plain};
+
+/// So many lines stand open under a heading; the rest is folded away.
+const OPEN: usize = 12;
+
+/// A grade with its number, and the trial that it leads to.
+#[derive(Debug, Serialize)]
+pub(super) struct Cell {
+    pub(super) mark: Mark,
+    /// The grade in words, where the label is a number.
+    word: String,
+    /// The trial, if it is on the page.
+    detail: Option<usize>,
+}
+
+/// A row of the matrix: the cells of each scenario, empty where it has no trial.
+#[derive(Debug, Serialize)]
+pub(super) struct MatrixRow {
+    name: String,
+    cells: Vec<Vec<Cell>>,
+}
+
+/// What a supervisor came to.
+#[derive(Debug, Serialize)]
+pub(super) struct Sentence {
+    name: String,
+    mark: Mark,
+    text: String,
+    /// The trial that shows it best, if it is on the page.
+    detail: Option<usize>,
+}
+
+/// Lines of which the first are open.
+#[derive(Debug, Serialize)]
+pub(super) struct Folded {
+    open: Vec<(String, String)>,
+    folded: Vec<(String, String)>,
+}
+
+impl Folded {
+    pub(super) fn of(lines: Vec<Line>) -> Option<Self> {
+        let mut open: Vec<(String, String)> =
+            lines.into_iter().map(|line| (line.who, plain(&line.text))).collect();
+        // A single one that is folded away takes as much room as itself.
+        let folded = if open.len() > OPEN + 1 { open.split_off(OPEN) } else { Vec::new() };
+        (!open.is_empty()).then_some(Self { open, folded })
+    }
+}
+
+/// Where a run was cut short: how much of it there is.
+pub(super) fn incomplete(run: &RunResult) -> Option<String> {
+    let planned = run.manifest.planned;
+    (!run.complete).then(|| {
+        format!(
+            "{} of {} ended",
+            count(run.trials.len() as u64),
+            counted(u64::from(planned), "planned trial")
+        )
+    })
+}
+
+/// A sentence for each supervisor, those that lost most first.
+pub(super) fn sentences(run: &RunResult, detail: &impl Fn(&TrialResult) -> Option<usize>) -> Vec<Sentence> {
+    let mut all: Vec<(u64, Sentence)> = supervisors(run)
+        .into_iter()
+        .map(|name| {
+            let trials: Vec<&TrialResult> = run.trials.iter().filter(|t| t.supervisor == name).collect();
+            (trials.iter().map(|trial| collateral(trial)).sum(), sentence(run, name, &trials, detail))
+        })
+        .collect();
+    all.sort_by_key(|(lost, _)| std::cmp::Reverse(*lost));
+    all.into_iter().map(|(_, sentence)| sentence).collect()
+}
+
+fn sentence(
+    run: &RunResult,
+    name: &str,
+    trials: &[&TrialResult],
+    detail: &impl Fn(&TrialResult) -> Option<usize>,
+) -> Sentence {
+    // The worst of its trials, which shows best why.
+    let worst = trials.iter().max_by_key(|trial| (severity(trial.grade), collateral(trial), late(trial)));
+    let worst = worst.copied().unwrap_or(trials[0]);
+    let graded = trials.iter().filter(|trial| trial.attempts > 0);
+    let (lost, waited, sent) = graded.fold((0, 0, 0), |(lost, waited, sent), trial| {
+        (lost + collateral(trial), waited + late(trial), sent + trial.attempts)
+    });
+    let longest =
+        trials.iter().max_by_key(|trial| trial.longest_outage_ns()).filter(|t| t.longest_outage_ns() > 0);
+    let mut parts = Vec::new();
+    if sent > 0 {
+        parts.push(match lost {
+            0 => format!("lost none of {}", count(sent)),
+            lost => format!("lost {} of {}", count(lost), count(sent)),
+        });
+    }
+    parts.extend((waited > 0).then(|| format!("{} late", count(waited))));
+    parts.extend(longest.map(|trial| {
+        let at = match prose::has_many_scenarios(run) {
+            true => format!(" in {}", plain(&trial.scenario)),
+            false => String::new(),
+        };
+        format!("longest outage {}{at}", duration(trial.longest_outage_ns()))
+    }));
+    let cause = cause(worst).map(|cause| format!(". {}", crate::markdown::capital(&cause)));
+    Sentence {
+        name: plain(name),
+        mark: Mark::new(worst.grade, prose::grade(worst)),
+        text: format!("{}{}", parts.join(", "), cause.unwrap_or_default())
+            .trim_start_matches(". ")
+            .to_owned(),
+        detail: detail(worst),
+    }
+}
+
+/// Why the worst trial is what it is: what was lost to the supervisor, or else its reason.
+fn cause(trial: &TrialResult) -> Option<String> {
+    let is_own = |loss: &&String| !is_of_fault(loss);
+    match trial.grade {
+        Grade::Lossy | Grade::Delayed | Grade::Down => {
+            trial.losses.iter().find(is_own).map(|loss| plain(loss))
+        }
+        Grade::Unsupported | Grade::Inconclusive => trial.reason.as_deref().map(|reason| {
+            let reason = plain(reason);
+            reason.lines().next().unwrap_or_default().to_owned()
+        }),
+        Grade::Held => None,
+    }
+}
+
+/// Whether a line tells of requests that carried a fault, which is what was to be: `1 poison: …`.
+pub(super) fn is_of_fault(line: &str) -> bool {
+    line.split_once(' ').is_some_and(|(_, rest)| rest.starts_with("poison"))
+}
+
+/// Whether a line tells of requests that were served, only late: `3 served late …`.
+pub(super) fn is_of_late(line: &str) -> bool {
+    line.split_once(' ').is_some_and(|(_, rest)| rest.starts_with("served late"))
+}
+
+fn severity(grade: Grade) -> u8 {
+    match grade {
+        Grade::Down => 5,
+        Grade::Lossy => 4,
+        Grade::Delayed => 3,
+        Grade::Inconclusive => 2,
+        Grade::Held => 1,
+        Grade::Unsupported => 0,
+    }
+}
+
+fn collateral(trial: &TrialResult) -> u64 {
+    crate::rows::Split::of(trial).collateral()
+}
+
+/// Requests that were served after the deadline.
+fn late(trial: &TrialResult) -> u64 {
+    trial.strip.iter().map(|bucket| bucket.late).sum()
+}
+
+/// The grades of all supervisors in all scenarios.
+pub(super) fn matrix(
+    run: &RunResult,
+    sections: &[Section<'_>],
+    detail: &impl Fn(&TrialResult) -> Option<usize>,
+) -> Vec<MatrixRow> {
+    let cell = |section: &Section<'_>, name: &str| {
+        section
+            .rows
+            .iter()
+            .find(|row| row.supervisor == name)
+            .map(|row| cells(row, detail))
+            .unwrap_or_default()
+    };
+    supervisors(run)
+        .into_iter()
+        .map(|name| MatrixRow {
+            name: plain(name),
+            cells: sections.iter().map(|section| cell(section, name)).collect(),
+        })
+        .collect()
+}
+
+/// A label for each grade of a row: its number where it has one, and of how many trials where there are several.
+fn cells(row: &Row<'_>, detail: &impl Fn(&TrialResult) -> Option<usize>) -> Vec<Cell> {
+    let of = |(grade, word): (Grade, String)| {
+        let trials: Vec<&TrialResult> =
+            row.trials.iter().copied().filter(|trial| trial.grade == grade).collect();
+        let number = match grade {
+            Grade::Lossy | Grade::Down => range(&trials, collateral).map(|lost| format!("{lost} lost")),
+            Grade::Delayed => range(&trials, late).map(|late| format!("{late} late")),
+            Grade::Held | Grade::Unsupported | Grade::Inconclusive => None,
+        };
+        let times = if row.is_repeated() { format!(" {}×", trials.len()) } else { String::new() };
+        let text = number.map_or_else(|| word.clone(), |number| format!("{number}{times}"));
+        Cell { mark: Mark::new(grade, text), word, detail: trials.first().and_then(|trial| detail(trial)) }
+    };
+    row.grade_parts().into_iter().map(of).collect()
+}
+
+/// `12`, or `12–15` where trials differ; `None` where it is none in all.
+fn range(trials: &[&TrialResult], of: fn(&TrialResult) -> u64) -> Option<String> {
+    let low = trials.iter().map(|trial| of(trial)).min()?;
+    let high = trials.iter().map(|trial| of(trial)).max().filter(|high| *high > 0)?;
+    Some(if low == high { count(low) } else { format!("{}–{}", count(low), count(high)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::sections;
+    use crate::sample;
+
+    fn nowhere(_: &TrialResult) -> Option<usize> {
+        None
+    }
+
+    #[test]
+    fn whoever_lost_most_stands_first_with_its_cause() {
+        let run = sample::default_run();
+        let all = sentences(&run, &nowhere);
+        assert_eq!(all.len(), 10);
+        let lost: Vec<u64> = all
+            .iter()
+            .map(|sentence| run.trials.iter().filter(|t| t.supervisor == sentence.name).map(collateral).sum())
+            .collect();
+        assert!(lost.is_sorted_by(|before, after| before >= after), "{lost:?}");
+        assert!(all[0].text.contains("refused"), "{:?}", all[0]);
+        assert!(all.iter().all(|sentence| !sentence.text.contains("poison")), "{all:?}");
+    }
+
+    #[test]
+    fn cells_have_numbers_and_the_word_beside() {
+        let run = sample::varied();
+        let rows = matrix(&run, &sections(&run), &nowhere);
+        let lossy = rows.iter().flat_map(|row| row.cells.iter().flatten()).find(|cell| cell.word == "lossy");
+        assert!(lossy.is_some_and(|cell| cell.mark.text.ends_with(" lost")), "{lossy:?}");
+        let of_none = sample::run(vec![sample::held("prefork", "crash")]);
+        assert_eq!(cells(&sections(&of_none)[0].rows[0], &nowhere)[0].mark.text, "held");
+    }
+
+    #[test]
+    fn a_long_list_is_folded() {
+        let line = |n: usize| Line { who: format!("s{n}"), text: "lost".to_owned() };
+        let folded =
+            |n: usize| Folded::of((0..n).map(line).collect()).map(|all| (all.open.len(), all.folded.len()));
+        assert_eq!([0, 1, 13, 14].map(folded), [None, Some((1, 0)), Some((13, 0)), Some((12, 2))]);
+    }
+}
