@@ -94,7 +94,7 @@ fn page(criterion: &mut Criterion, name: &str, trial: &Trial, trials: usize) -> 
     group.sampling_mode(SamplingMode::Flat).sample_size(10).measurement_time(Duration::from_secs(3));
     group.bench_function(name, |bencher| {
         bencher.iter(|| {
-            bytes = Some(black_box(html(&run, &holdline_reports::course::none)).expect("a page").len())
+            bytes = Some(black_box(html(&run, &holdline_reports::course::none)).expect("a page").len());
         });
     });
     group.finish();

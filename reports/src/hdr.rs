@@ -1,7 +1,7 @@
 //! Latencies as HdrHistogram knows them: quantiles for the result, and two file formats that its
 //! standard tools read.
 //!
-//! - `.hlog` is a histogram log, format 1.3, with one V2 compressed histogram for each latency,
+//! - `.hlog` is a histogram log, format 1.3, with V2 compressed histograms of each latency,
 //!   tagged with its name. Recorded values are nanoseconds; `Interval_Max` alone is in
 //!   milliseconds, as the Java writer has it by default.
 //! - `.hgrm` is the text that `outputPercentileDistribution` prints, with five ticks per half
@@ -89,6 +89,38 @@ pub fn histogram(values_ns: &[u64]) -> Histogram<u64> {
 ///
 /// If a name cannot be a tag or a histogram cannot be encoded.
 pub fn hlog(latencies: &[Latencies], started: SystemTime, length: Duration) -> Result<Vec<u8>, HdrError> {
+    hlog_of(started, |write| {
+        latencies.iter().try_for_each(|Latencies { name, histogram }| {
+            write(Interval { name, histogram, from: Duration::ZERO, length })
+        })
+    })
+}
+
+/// What was measured in a span of time.
+#[derive(Debug, Clone, Copy)]
+pub struct Interval<'a> {
+    /// Name of the latency, which becomes the tag.
+    pub name: &'a str,
+    /// The values, in nanoseconds.
+    pub histogram: &'a Histogram<u64>,
+    /// Its beginning, from the log's start.
+    pub from: Duration,
+    /// How long it lasted.
+    pub length: Duration,
+}
+
+/// What takes the intervals of a log, in order of time.
+pub type Writes<'a> = &'a mut dyn FnMut(Interval<'_>) -> Result<(), HdrError>;
+
+/// A histogram log that began at `started`, with the intervals that `fill` writes.
+///
+/// # Errors
+///
+/// If a name cannot be a tag or a histogram cannot be encoded.
+pub fn hlog_of(
+    started: SystemTime,
+    fill: impl FnOnce(Writes<'_>) -> Result<(), HdrError>,
+) -> Result<Vec<u8>, HdrError> {
     let encode = |name: &str, error: &dyn std::fmt::Display| HdrError::Encode {
         name: name.to_owned(),
         reason: error.to_string(),
@@ -107,12 +139,11 @@ pub fn hlog(latencies: &[Latencies], started: SystemTime, length: Duration) -> R
         .with_max_value_divisor(UNIT_NS)
         .begin_log_with(&mut out, &mut serializer)
         .map_err(|error| encode("header", &error))?;
-    for Latencies { name, histogram } in latencies {
-        let tag = Some(name.as_str()).filter(|name| !name.is_empty()).and_then(Tag::new);
-        let tag = tag.ok_or_else(|| HdrError::Tag(name.clone()))?;
-        log.write_histogram(histogram, Duration::ZERO, length, Some(tag))
-            .map_err(|error| encode(name, &error))?;
-    }
+    fill(&mut |Interval { name, histogram, from, length }| {
+        let tag = Some(name).filter(|name| !name.is_empty()).and_then(Tag::new);
+        let tag = tag.ok_or_else(|| HdrError::Tag(name.to_owned()))?;
+        log.write_histogram(histogram, from, length, Some(tag)).map_err(|error| encode(name, &error))
+    })?;
     Ok(out)
 }
 

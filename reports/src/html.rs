@@ -24,9 +24,9 @@ use crate::detail::QUANTILES;
 use crate::markdown::capital;
 use crate::prose::{self, Line, MERGED, NO_TRIALS};
 use crate::ratios::{Ratios, ratios};
-use crate::rows::{Row, Section, Split, sections, supervisors};
-use crate::text::{count, counted, duration, plain, share};
-use overview::{Folded, MatrixRow, Sentence};
+use crate::rows::{Row, Section, sections};
+use crate::text::{counted, plain};
+use overview::{Folded, MatrixRow, Sentence, Tile};
 use trial::{Detail, Resolution};
 
 /// Above this size a page is rendered again with less of each trial.
@@ -114,14 +114,6 @@ struct Page {
     left_out: Option<String>,
 }
 
-/// A number that sums the run up.
-#[derive(Serialize)]
-struct Tile {
-    name: &'static str,
-    value: String,
-    about: String,
-}
-
 /// A grade as a coloured label: its class, a sign that needs no colour, and its text.
 #[derive(Debug, Serialize)]
 struct Mark {
@@ -191,7 +183,7 @@ impl Page {
             expectations: if run.trials.is_empty() { String::new() } else { prose::expectations(run) },
             failed: Folded::of(prose::violations(run)),
             sentences: overview::sentences(run, &detail),
-            tiles: if run.trials.is_empty() { Vec::new() } else { tiles(run) },
+            tiles: if run.trials.is_empty() { Vec::new() } else { overview::tiles(run) },
             facts: crate::markdown::facts(run),
             sysctls: run.manifest.sysctls.iter().map(|(name, value)| (plain(name), plain(value))).collect(),
             scenarios: sections.iter().map(|section| plain(section.scenario)).collect(),
@@ -267,34 +259,6 @@ fn tone(run: &RunResult) -> &'static str {
     } else {
         "unknown"
     }
-}
-
-fn tiles(run: &RunResult) -> Vec<Tile> {
-    let splits = || run.trials.iter().map(Split::of);
-    let attempts: u64 = run.trials.iter().map(|trial| trial.attempts).sum();
-    let sent = attempts.saturating_sub(splits().map(Split::unasked).sum());
-    let collateral: u64 = splits().map(Split::collateral).sum();
-    let longest =
-        run.trials.iter().max_by_key(|trial| trial.longest_outage_ns()).filter(|t| t.longest_outage_ns() > 0);
-    let elapsed = run.trials.iter().fold(0_u64, |sum, trial| sum.saturating_add(trial.elapsed_ns));
-    vec![
-        Tile {
-            name: "Trials",
-            value: count(run.trials.len() as u64),
-            about: format!("{}, {}", counted(supervisors(run).len() as u64, "supervisor"), duration(elapsed)),
-        },
-        Tile {
-            name: "Attempts",
-            value: count(attempts),
-            about: format!("{} served", count(splits().map(|split| split.served).sum())),
-        },
-        Tile { name: "Collateral losses", value: count(collateral), about: share(collateral, sent) },
-        Tile {
-            name: "Longest outage",
-            value: longest.map_or_else(|| "none".to_owned(), |trial| duration(trial.longest_outage_ns())),
-            about: longest.map_or_else(String::new, |trial| prose::who(run, trial)),
-        },
-    ]
 }
 
 /// A label for each grade of a row.

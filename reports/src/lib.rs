@@ -1,9 +1,9 @@
 //! What people read: a run's result as a terminal table, HTML, Markdown, JUnit XML, and
 //! HdrHistogram files; and what other tools read.
 //!
-//! Each renderer is a pure function of [`RunResult`](holdline_model::result::RunResult): none
-//! opens a file, asks the clock or looks at the terminal, so that `holdline report` gives the same
-//! bytes as the run did. Writing them somewhere is for the caller.
+//! Each renderer is a pure function of [`RunResult`](holdline_model::result::RunResult), pages also of
+//! the [`course`] of its trials: none opens a file, asks the clock or looks at the terminal, so that
+//! `holdline report` gives the same bytes as the run did. Reading and writing is for the caller.
 
 #![forbid(unsafe_code)]
 

@@ -71,32 +71,81 @@ impl Latencies {
     /// Collects them from a trial's reconciled records.
     #[must_use]
     pub fn collect(client: &[ClientRecord], requests: &[RequestRecord], reconciled: &Reconciled) -> Self {
+        let mut all = Self::empty(!requests.is_empty());
+        let of_requests = attempts_of(requests);
+        for attempt in &reconciled.attempts {
+            if let Some(record) = client.get(attempt.record as usize) {
+                all.add(record, attempt, &of_requests);
+            }
+        }
+        requests.iter().for_each(|request| all.add_request(request));
+        all
+    }
+
+    /// Collects the same by when it was due, in intervals of this length from the load's start, one after the other;
+    /// those in which nothing was due are passed over. Tells the beginning of each from there.
+    ///
+    /// # Errors
+    ///
+    /// That of whoever is told.
+    pub fn each_interval<'a, E>(
+        (client, requests, reconciled): (&'a [ClientRecord], &'a [RequestRecord], &'a Reconciled),
+        start_ns: u64,
+        length_ns: u64,
+        mut tell: impl FnMut(u64, &Self) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let of_requests = attempts_of(requests);
+        let index = |due_ns: u64| due_ns.saturating_sub(start_ns) / length_ns.max(1);
+        let with_record = |attempt: &'a Attempt| Some((client.get(attempt.record as usize)?, attempt));
+        let mut attempts: Vec<(&ClientRecord, &Attempt)> =
+            reconciled.attempts.iter().filter_map(with_record).collect();
+        attempts.sort_by_key(|(record, _)| record.intended_ns);
+        let mut requests: Vec<&RequestRecord> = requests.iter().collect();
+        requests.sort_by_key(|request| request.intended_ns);
+        let (mut attempts, mut requests) = (attempts.as_slice(), requests.as_slice());
+        let mut some = Self::empty(!requests.is_empty());
+        loop {
+            let first = attempts.first().map(|(record, _)| index(record.intended_ns));
+            let other = requests.first().map(|request| index(request.intended_ns));
+            let Some(now) = first.into_iter().chain(other).min() else { return Ok(()) };
+            let due = attempts.partition_point(|(record, _)| index(record.intended_ns) <= now);
+            attempts[..due].iter().for_each(|(record, attempt)| some.add(record, attempt, &of_requests));
+            attempts = &attempts[due..];
+            let due = requests.partition_point(|request| index(request.intended_ns) <= now);
+            requests[..due].iter().for_each(|request| some.add_request(request));
+            requests = &requests[due..];
+            tell(now * length_ns, &some)?;
+            some.clear();
+        }
+    }
+
+    fn empty(by_request: bool) -> Self {
         let empty = histogram();
-        let mut all = Self {
+        Self {
             send_lag: empty.clone(),
             connect: empty.clone(),
             tls: empty.clone(),
             queue_wait: empty.clone(),
             accept: empty.clone(),
             response: empty,
-            by_request: !requests.is_empty(),
-        };
-        let of_requests: BTreeSet<u32> = requests.iter().map(|request| request.attempt).collect();
-        for attempt in &reconciled.attempts {
-            if let Some(record) = client.get(attempt.record as usize) {
-                all.add(record, attempt);
-                if attempt.fate == Fate::Served && !of_requests.contains(&record.attempt) {
-                    add_since(&mut all.response, record.finished, record.intended_ns);
-                }
-            }
+            by_request,
         }
-        for request in requests {
-            all.response.saturating_record(request.latency_ns().max(1));
-        }
-        all
     }
 
-    fn add(&mut self, record: &ClientRecord, attempt: &Attempt) {
+    fn clear(&mut self) {
+        let Self { send_lag, connect, tls, queue_wait, accept, response, by_request: _ } = self;
+        [send_lag, connect, tls, queue_wait, accept, response].into_iter().for_each(Histogram::reset);
+    }
+
+    fn add_request(&mut self, request: &RequestRecord) {
+        self.response.saturating_record(request.latency_ns().max(1));
+    }
+
+    /// An attempt, of which [`add_request`](Self::add_request) adds the requests where they have records of their own.
+    fn add(&mut self, record: &ClientRecord, attempt: &Attempt, of_requests: &BTreeSet<u32>) {
+        if attempt.fate == Fate::Served && !of_requests.contains(&record.attempt) {
+            add_since(&mut self.response, record.finished, record.intended_ns);
+        }
         let intended_ns = record.intended_ns;
         add_since(&mut self.send_lag, record.started, intended_ns);
         add_since(&mut self.connect, record.connected, intended_ns);
@@ -141,6 +190,11 @@ impl Latencies {
     }
 }
 
+/// The attempts that have requests with records of their own.
+fn attempts_of(requests: &[RequestRecord]) -> BTreeSet<u32> {
+    requests.iter().map(|request| request.attempt).collect()
+}
+
 /// Adds the time from `since_ns` to `stamp`. Less than a nanosecond counts as one, which is the
 /// least that a histogram holds; what lies beyond an hour counts as an hour.
 fn add_since(histogram: &mut Histogram<u64>, stamp: Stamp, since_ns: u64) {
@@ -152,16 +206,63 @@ fn add_since(histogram: &mut Histogram<u64>, stamp: Stamp, since_ns: u64) {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU64;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ledger::Books;
 
     #[test]
     fn an_empty_histogram_claims_nothing() {
         assert_eq!(quantiles(&histogram()), Quantiles::default());
     }
 
+    fn served(record: u32) -> Attempt {
+        Attempt {
+            accepted: None,
+            worker: crate::ledger::NO_WORKER,
+            record,
+            fate: Fate::Served,
+            blame: None,
+            retry: None,
+            waited_ns: 0,
+        }
+    }
+
     proptest! {
+        /// However the time is cut, the intervals hold what was measured in all, each where it was due.
+        #[test]
+        fn intervals_add_up(
+            dues in prop::collection::vec((0_u64..1_000, 1_u64..500, any::<bool>()), 0..60),
+            length_ns in 1_u64..400,
+        ) {
+            const START: u64 = 5_000;
+            let record = |(number, (due, wait, _)): (u32, &(u64, u64, bool))| ClientRecord {
+                finished: NonZeroU64::new(START + due + wait),
+                ..ClientRecord::planned(number, START + due, false)
+            };
+            let client: Vec<ClientRecord> = (0..).zip(&dues).map(record).collect();
+            let attempts = (0..).zip(&client).map(|(number, _)| served(number)).collect();
+            let reconciled = Reconciled { attempts, books: Books::default() };
+            let own = |(number, (due, wait, has_own)): (u32, &(u64, u64, bool))| {
+                let intended_ns = START + due;
+                let answered_ns = intended_ns + wait;
+                has_own.then_some(RequestRecord { attempt: number, intended_ns, answered_ns, paused_ns: 0 })
+            };
+            let requests: Vec<RequestRecord> = (0..).zip(&dues).filter_map(own).collect();
+            let (mut sum, mut last) = (histogram(), None);
+            let records = (client.as_slice(), requests.as_slice(), &reconciled);
+            Latencies::each_interval(records, START, length_ns, |from_ns, some| {
+                let due = dues.iter().filter(|(due, ..)| (from_ns..from_ns + length_ns).contains(due)).count();
+                assert_eq!(some.response.len(), due as u64);
+                assert!(last < Some(from_ns) && from_ns % length_ns == 0);
+                last = Some(from_ns);
+                sum.add(&some.response)
+            }).expect("they fit");
+            prop_assert_eq!(sum, Latencies::collect(&client, &requests, &reconciled).response);
+        }
+
         #[test]
         fn quantiles_are_ordered_and_within_a_thousandth(
             mut values in prop::collection::vec(1..LATENCY_NS_MAX, 1..200),

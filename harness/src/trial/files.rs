@@ -9,8 +9,9 @@ use std::time::{Duration, SystemTime};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use holdline_model::accepts;
+use holdline_model::latency;
 use holdline_model::ledger::{Attempt, WorkerLog};
-use holdline_model::record::{ClientRecord, KernelRecord, Outcome};
+use holdline_model::record::{ClientRecord, KernelRecord, Outcome, RequestRecord};
 use holdline_model::requests::{Service, service};
 use holdline_model::said::{Said, escaped};
 use holdline_model::summary::Summary;
@@ -18,6 +19,10 @@ use holdline_model::words::{Stage, word_of};
 use holdline_reports::hdr::{self, HdrError, Latencies};
 
 use super::paths::{PathError, to};
+
+/// Length of an interval of the histogram log: short enough for a crash to be seen as a bump, long enough for the log to
+/// stay small.
+const INTERVAL_NS: u64 = 100_000_000;
 
 /// A file of a trial that could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +53,8 @@ pub(super) struct TrialFiles<'a> {
     pub(super) deadline_ns: u64,
     /// The client's records.
     pub(super) client: &'a [ClientRecord],
+    /// Requests that have records of their own.
+    pub(super) requests: &'a [RequestRecord],
     /// What servers said instead of the answer.
     pub(super) said: &'a Said,
     /// The workers' ledgers.
@@ -234,13 +241,33 @@ impl TrialFiles<'_> {
         gz.finish()?.flush()
     }
 
+    /// Each latency by when its attempt was due; one that nobody had has a single interval with nothing in it, so that
+    /// the log names all.
+    fn intervals(&self, write: hdr::Writes<'_>) -> Result<(), HdrError> {
+        let length = Duration::from_nanos(self.length_ns);
+        for (name, histogram) in self.summary.latencies.named() {
+            if histogram.is_empty() {
+                write(hdr::Interval { name, histogram, from: Duration::ZERO, length })?;
+            }
+        }
+        let records = (self.client, self.requests, &self.summary.reconciled);
+        latency::Latencies::each_interval(records, self.start_ns, INTERVAL_NS, |from_ns, some| {
+            some.named().into_iter().filter(|(_, histogram)| !histogram.is_empty()).try_for_each(
+                |(name, histogram)| {
+                    let from = Duration::from_nanos(from_ns);
+                    write(hdr::Interval { name, histogram, from, length: Duration::from_nanos(INTERVAL_NS) })
+                },
+            )
+        })
+    }
+
     fn histograms(&self) -> Result<(), FilesError> {
         let named = self.summary.latencies.named();
         let latencies: Vec<Latencies> = named
             .into_iter()
             .map(|(name, histogram)| Latencies { name: name.to_owned(), histogram: histogram.clone() })
             .collect();
-        let log = hdr::hlog(&latencies, self.started, Duration::from_nanos(self.length_ns))?;
+        let log = hdr::hlog_of(self.started, |write| self.intervals(write))?;
         self.with("latency.hlog", |path| std::fs::write(path, log))?;
         for Latencies { name, histogram } in &latencies {
             self.with(&format!("{name}.hgrm"), |path| std::fs::write(path, hdr::hgrm(histogram)))?;

@@ -31,6 +31,9 @@ const CURVE: [f64; 16] = [
     1.0,
 ];
 
+/// A worker: its process, and from when it was there, ready, draining, failed and gone.
+type Bar = (u32, [Option<i64>; 5]);
+
 /// What the script draws of a trial.
 #[derive(Debug, Serialize)]
 struct Drawn {
@@ -55,8 +58,8 @@ struct Drawn {
     p50: Vec<Option<u64>>,
     p99: Vec<Option<u64>>,
     part: i64,
-    /// Lanes of workers that followed each other, each: process, then from, ready, drain, crash and end.
-    lanes: Vec<Vec<(u32, [Option<i64>; 5])>>,
+    /// Lanes of workers that followed each other.
+    lanes: Vec<Vec<Bar>>,
     more_workers: usize,
     /// When each event of the list happened, and of what kind.
     events: Vec<(i64, &'static str)>,
@@ -178,8 +181,8 @@ fn at_quantile(sorted: &[u64], q: f64) -> Option<u64> {
 }
 
 /// Workers that followed each other share a lane, so that few lanes show many of them.
-fn lanes(workers: &[Worker]) -> (Vec<Vec<(u32, [Option<i64>; 5])>>, usize) {
-    let mut lanes: Vec<(i64, Vec<(u32, [Option<i64>; 5])>)> = Vec::new();
+fn lanes(workers: &[Worker]) -> (Vec<Vec<Bar>>, usize) {
+    let mut lanes: Vec<(i64, Vec<Bar>)> = Vec::new();
     for worker in workers.iter().take(WORKERS) {
         let us = |at: Option<i64>| at.map(micros);
         let bar = [

@@ -6,11 +6,19 @@ use serde::Serialize;
 
 use super::Mark;
 use crate::prose::{self, Line};
-use crate::rows::{Row, Section, supervisors};
-use crate::text::{count, counted, duration, plain};
+use crate::rows::{Row, Section, Split, supervisors};
+use crate::text::{count, counted, duration, plain, share};
 
 /// So many lines stand open under a heading; the rest is folded away.
 const OPEN: usize = 12;
+
+/// A number that sums the run up.
+#[derive(Debug, Serialize)]
+pub(super) struct Tile {
+    name: &'static str,
+    value: String,
+    about: String,
+}
 
 /// A grade with its number, and the trial that it leads to.
 #[derive(Debug, Serialize)]
@@ -66,6 +74,35 @@ pub(super) fn incomplete(run: &RunResult) -> Option<String> {
             counted(u64::from(planned), "planned trial")
         )
     })
+}
+
+/// What the run came to in a few numbers.
+pub(super) fn tiles(run: &RunResult) -> Vec<Tile> {
+    let splits = || run.trials.iter().map(Split::of);
+    let attempts: u64 = run.trials.iter().map(|trial| trial.attempts).sum();
+    let sent = attempts.saturating_sub(splits().map(Split::unasked).sum());
+    let collateral: u64 = splits().map(Split::collateral).sum();
+    let longest =
+        run.trials.iter().max_by_key(|trial| trial.longest_outage_ns()).filter(|t| t.longest_outage_ns() > 0);
+    let elapsed = run.trials.iter().fold(0_u64, |sum, trial| sum.saturating_add(trial.elapsed_ns));
+    vec![
+        Tile {
+            name: "Trials",
+            value: count(run.trials.len() as u64),
+            about: format!("{}, {}", counted(supervisors(run).len() as u64, "supervisor"), duration(elapsed)),
+        },
+        Tile {
+            name: "Attempts",
+            value: count(attempts),
+            about: format!("{} served", count(splits().map(|split| split.served).sum())),
+        },
+        Tile { name: "Collateral losses", value: count(collateral), about: share(collateral, sent) },
+        Tile {
+            name: "Longest outage",
+            value: longest.map_or_else(|| "none".to_owned(), |trial| duration(trial.longest_outage_ns())),
+            about: longest.map_or_else(String::new, |trial| prose::who(run, trial)),
+        },
+    ]
 }
 
 /// A sentence for each supervisor, those that lost most first.
@@ -159,7 +196,7 @@ fn severity(grade: Grade) -> u8 {
 }
 
 fn collateral(trial: &TrialResult) -> u64 {
-    crate::rows::Split::of(trial).collateral()
+    Split::of(trial).collateral()
 }
 
 /// Requests that were served after the deadline.
