@@ -34,6 +34,16 @@ impl Subject<'_> {
                 let _ = writeln!(text, "expect = {{ starts-with = {} }}", quoted(expect));
             }
         }
+        if let Some(tls) = self.tls {
+            let _ = writeln!(text, "[tls]");
+            let _ = match &tls.ca {
+                Some(ca) => writeln!(text, "ca = {}", quoted(ca)),
+                None => writeln!(text, "insecure = true"),
+            };
+            if let Some(name) = &tls.server_name {
+                let _ = writeln!(text, "server-name = {}", quoted(name));
+            }
+        }
         let _ = writeln!(text, "[env]");
         if let Ok(home) = std::env::var("HOME") {
             let _ = writeln!(text, "HOME = {}", word(&home));

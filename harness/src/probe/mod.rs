@@ -33,6 +33,15 @@ pub enum Asks {
     },
 }
 
+/// How TLS is spoken to the service.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// The file, with its absolute path, of whose signature counts; absent: any certificate will do.
+    pub ca: Option<String>,
+    /// The name that is asked for; absent: that of the address.
+    pub server_name: Option<String>,
+}
+
 /// Something that is done to the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Do {
@@ -78,6 +87,8 @@ pub struct Subject<'a> {
     pub folder: &'a str,
     /// What it is asked.
     pub asks: &'a Asks,
+    /// How TLS is spoken to it; absent: it is not.
+    pub tls: Option<&'a Tls>,
     /// Where it listens.
     pub address: Address,
     /// Attempts per second.
@@ -143,6 +154,7 @@ mod tests {
             service,
             folder: "/srv/it's here",
             asks,
+            tls: None,
             address: address.parse().expect("an address"),
             rate: 100.0,
             duration: Duration::from_secs(3),
@@ -183,6 +195,25 @@ mod tests {
             let control = saved.unwrap_or_else(|error| panic!("{error}")).supervisor.control;
             assert!(matches!(control[&Verb::Reload], Control::Command(_)));
             assert_eq!(control.len(), 1, "only verbs are saved");
+        }
+    }
+
+    #[test]
+    fn what_is_spoken_over_tls_says_whose_signature_counts() {
+        let asks = Asks::Http("/".to_owned());
+        let signed =
+            Tls { ca: Some("/etc/our \"ca\".pem".to_owned()), server_name: Some("shop.test".to_owned()) };
+        for (tls, any) in [(Tls::default(), true), (signed, false)] {
+            let command = ["./web".to_owned()];
+            let service = Service::Started { command: &command, has_workers: false };
+            let subject = Subject { tls: Some(&tls), ..subject(service, &asks, "127.0.0.1:8443") };
+            let entry =
+                SupervisorEntry::parse(subject.saved(&[]), "saved".to_owned(), Source::Folder("/".into()));
+            let spoken = entry.unwrap_or_else(|error| panic!("{error}")).supervisor.tls.expect("TLS");
+            assert_eq!(
+                (spoken.is_insecure(), spoken.server_name.as_deref()),
+                (any, tls.server_name.as_deref())
+            );
         }
     }
 

@@ -64,7 +64,8 @@ pub(super) const PROBE: &str = "\
 Examples:
   holdline probe -- ./server --port 8000
   holdline probe --http /healthz --do 'reload=kill -HUP {pid}' -- gunicorn -b 127.0.0.1:8000 shop:app
-  holdline probe --send 'PING\\r\\n' --expect '+PONG' --save redis -- redis-server --port 6379";
+  holdline probe --send 'PING\\r\\n' --expect '+PONG' --save redis -- redis-server --port 6379
+  holdline probe --tls --http /healthz -- ./server --tls-port 8443";
 
 /// Of `report`.
 pub(super) const REPORT: &str = "\

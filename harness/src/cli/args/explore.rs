@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueHint};
 use clap_complete::engine::ArgValueCompleter;
 use holdline_model::duration;
 use holdline_model::fuzz::Invariant;
@@ -121,6 +121,15 @@ pub struct ProbeArgs {
     /// How the answer to them begins
     #[arg(long, value_name = "BYTES", requires = "send")]
     pub expect: Option<String>,
+    /// Speak TLS to it, whatever certificate it shows
+    #[arg(long)]
+    pub tls: bool,
+    /// Speak TLS to it, and take only certificates that are signed by one of this file (PEM)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub tls_ca: Option<PathBuf>,
+    /// Speak TLS to it, and ask for this name [default: that of the address]
+    #[arg(long, value_name = "NAME")]
+    pub tls_name: Option<String>,
     /// Do this to it, too: a shell command, in which {pid} is the process that was started
     #[arg(long = "do", value_name = "NAME=COMMAND", num_args = 1)]
     pub dos: Vec<String>,

@@ -18,7 +18,14 @@ pub(super) fn in_words(
 ) -> String {
     let came = answer.map_or_else(|| "no reply came in time".to_owned(), Answer::to_string);
     let times = if times == 1 { "once".to_owned() } else { format!("{times} times") };
-    let hint = if remedy == Remedy::SpeaksTls { remedy.to_string() } else { hint(answer, asks).to_owned() };
+    let hint = match remedy {
+        Remedy::SpeaksTls => "It speaks TLS: probe it with --tls",
+        Remedy::SpeaksNoTls => "It speaks no TLS: probe it without --tls",
+        _ if matches!(answer, Some(Answer::Tls { .. })) => {
+            "--tls takes any certificate; --tls-ca says whose signature counts, and --tls-name which name"
+        }
+        _ => hint(answer, asks),
+    };
     format!("asked {times} for {asked}, it gave no right reply; the last time: {came}. {hint}")
 }
 
@@ -50,6 +57,8 @@ fn hint(answer: Option<&Answer>, asks: &Asks) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use holdline_model::tls::TlsFailure;
+
     use super::*;
 
     #[test]
@@ -64,6 +73,12 @@ mod tests {
             (&http, None, "no reply", "--wait"),
             (&bytes, Some(wrong(None, "220 mail")), "220 mail", "--expect"),
             (&bytes, None, "no reply", "--send"),
+            (
+                &http,
+                Some(Answer::Tls { failure: TlsFailure::Cut, certificate: None, said: String::new() }),
+                "TLS",
+                "--tls-ca",
+            ),
         ] {
             let text = in_words("`X`", 2, answer.as_ref(), Remedy::SayRequest, asks);
             assert!(text.contains(quoted) && text.contains(option) && text.contains("`X`"), "{text}");

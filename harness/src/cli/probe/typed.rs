@@ -1,6 +1,7 @@
 //! What was typed behind `probe`, made valid.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use holdline_model::file::Rate;
@@ -8,7 +9,7 @@ use holdline_model::wire::Address;
 
 use crate::cli::args::ProbeArgs;
 use crate::exit::Failure;
-use crate::probe::{Asks, Do, Service, Subject};
+use crate::probe::{Asks, Do, Service, Subject, Tls};
 
 /// How many attempts per second there may be.
 const RATE_MAX: f64 = 5_000.0;
@@ -22,6 +23,7 @@ const WAIT_FOR_REPLY: Duration = Duration::from_secs(15);
 /// What was typed.
 pub(super) struct Typed {
     pub(super) asks: Asks,
+    tls: Option<Tls>,
     pub(super) dos: Vec<Do>,
     /// The current folder.
     pub(super) folder: String,
@@ -59,6 +61,7 @@ impl Typed {
         };
         Ok(Self {
             asks: asks(args)?,
+            tls: tls(args, folder)?,
             dos: dos(args)?,
             folder: folder.to_owned(),
             rate: rate.per_second,
@@ -70,8 +73,18 @@ impl Typed {
 
     /// What is probed: somebody who serves at an address.
     pub(super) fn subject<'a>(&'a self, service: Service<'a>, address: Address) -> Subject<'a> {
-        let Self { asks, folder, rate, duration, wait_for_reply, .. } = self;
-        Subject { service, folder, asks, address, rate: *rate, duration: *duration, wait: *wait_for_reply }
+        let Self { asks, tls, folder, rate, duration, wait_for_reply, .. } = self;
+        let tls = tls.as_ref();
+        Subject {
+            service,
+            folder,
+            asks,
+            tls,
+            address,
+            rate: *rate,
+            duration: *duration,
+            wait: *wait_for_reply,
+        }
     }
 }
 
@@ -84,6 +97,20 @@ fn asks(args: &ProbeArgs) -> Result<Asks, Failure> {
             "say what it is asked in one way: --http PATH, or --send BYTES with --expect BYTES",
         )),
     }
+}
+
+/// A certificate that a service on loopback shows is seldom signed for that name by anybody known: unless it is said whose
+/// signature counts, any will do.
+fn tls(args: &ProbeArgs, folder: &str) -> Result<Option<Tls>, Failure> {
+    let ca = args.tls_ca.as_ref().map(|ca| {
+        let path = Path::new(folder).join(ca);
+        let text = path.to_str().map(str::to_owned);
+        text.ok_or_else(|| Failure::usage(format!("--tls-ca {}: its path is not UTF-8", ca.display())))
+    });
+    let server_name = args.tls_name.clone();
+    let is_spoken = args.tls || ca.is_some() || server_name.is_some();
+    let tls = Tls { ca: ca.transpose()?, server_name };
+    Ok(is_spoken.then_some(tls))
 }
 
 fn dos(args: &ProbeArgs) -> Result<Vec<Do>, Failure> {
