@@ -128,6 +128,7 @@ fn run_of(result: &TrialResult, trials: usize) -> RunResult {
             required: Vec::new(),
             reference: None,
             partition: None,
+            jobs: 1,
             resumed: Vec::new(),
         },
         complete: true,

@@ -40,6 +40,7 @@ pub fn manifest(seed: u64, isolation: Isolation, planned: u32) -> Manifest {
         required: Vec::new(),
         reference: None,
         partition: None,
+        jobs: 1,
         resumed: Vec::new(),
     }
 }

@@ -90,6 +90,52 @@ fn a_plan_of_values_runs_in_its_order_and_each_trial_is_handed_on_as_it_ends() {
     assert_eq!(told[5..], ["trial began", "trial ended", "run ended"]);
 }
 
+/// Each trial with a scenario that measures times stands alone; the others overlap, and the result is in the plan's order.
+#[test]
+fn trials_run_side_by_side_but_for_those_that_measure_times() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let timed = SCENARIO.replace("least", "timed") + "[expect]\n\"accept.p99\" = \"< 10s\"\n";
+    let timed = ScenarioEntry::parse(timed, "timed.toml".to_owned()).expect("a scenario");
+    let order = [
+        ("held-socket", "one"),
+        ("bare", "timed"),
+        ("bare", "one"),
+        ("held-socket", "timed"),
+        ("bare", "one"),
+    ];
+    let plan = Plan::new(
+        vec![scenario("one"), timed],
+        supervisors(&["bare", "held-socket"]),
+        trials(&order),
+        Options::default(),
+    );
+    let plan = plan.expect("a plan").with_executable(PathBuf::from(env!("CARGO_BIN_EXE_holdline")));
+    let plan = plan.side_by_side(3, false);
+    let (mut running, mut most) = (Vec::new(), 0);
+    let mut listen = |event: &Event<'_>| {
+        match event {
+            Event::TrialBegan { plan } => {
+                running.push((plan.scenario.clone(), plan.repetition));
+                most = most.max(running.len());
+                let is_timed = |(scenario, _): &(String, u32)| scenario == "timed";
+                assert!(running.len() == 1 || !running.iter().any(is_timed), "{running:?}");
+            }
+            Event::TrialEnded { trial, .. } => {
+                running.retain(|(_, repetition)| *repetition != trial.repetition);
+            }
+            Event::RunBegan { .. } | Event::Load { .. } | Event::Interrupted | Event::RunEnded { .. } => {}
+        }
+        Ok(())
+    };
+    let ended = Runner::new(&plan, folder.path()).expect("a runner").run(&mut [&mut listen]).expect("a run");
+    assert!(ended.result.complete && running.is_empty());
+    assert!((2..=3).contains(&most), "{most}");
+    let trials = &ended.result.trials;
+    assert_eq!(trials.iter().map(|trial| trial.repetition).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    assert!(trials.iter().all(|trial| trial.attempts == 3), "{trials:?}");
+    assert_eq!(ended.result.manifest.jobs, 3);
+}
+
 #[test]
 fn a_sink_that_fails_ends_the_run_and_all_are_told_of_its_end() {
     let folder = tempfile::tempdir().expect("a folder");

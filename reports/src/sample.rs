@@ -35,6 +35,7 @@ pub(crate) fn run(trials: Vec<TrialResult>) -> RunResult {
             required: Vec::new(),
             reference: None,
             partition: None,
+            jobs: 1,
             resumed: Vec::new(),
         },
         complete: true,

@@ -223,6 +223,7 @@ mod tests {
             required: Vec::new(),
             reference: None,
             partition: partition.map(str::to_owned),
+            jobs: 1,
             resumed: Vec::new(),
         };
         RunResult { schema: SCHEMA.to_owned(), manifest, complete: true, trials }

@@ -161,6 +161,7 @@ mod tests {
             required: Vec::new(),
             reference: None,
             partition: None,
+            jobs: 1,
             resumed: Vec::new(),
         };
         RunResult { schema: crate::result::SCHEMA.to_owned(), manifest, complete: false, trials }

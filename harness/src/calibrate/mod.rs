@@ -213,6 +213,25 @@ impl fmt::Display for Calibration {
 ///
 /// The isolation that was asked for cannot be had.
 pub fn plan(isolation: IsolationChoice) -> Result<Plan, CalibrationError> {
+    plan_of(isolation, 1)
+}
+
+/// Whether so many trials that run side by side report exactly what was planted: as many of each planted server as there
+/// are to be side by side.
+///
+/// # Errors
+///
+/// As [`plan`] and [`run`], but that a trial is in doubt.
+pub fn is_right_side_by_side(isolation: IsolationChoice, jobs: u32) -> Result<bool, CalibrationError> {
+    let plan = plan_of(isolation, jobs)?.side_by_side(jobs, true);
+    match run(&plan) {
+        Ok(calibration) => Ok(calibration.is_right()),
+        Err(CalibrationError::NoResult { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn plan_of(isolation: IsolationChoice, repetitions: u32) -> Result<Plan, CalibrationError> {
     let entries = CASES.iter().map(|case| {
         let scenario =
             ScenarioEntry::parse(case.scenario.to_owned(), format!("calibration/{}.toml", case.name))?;
@@ -222,11 +241,13 @@ pub fn plan(isolation: IsolationChoice) -> Result<Plan, CalibrationError> {
         Ok((scenario, supervisor))
     });
     let entries: Vec<(ScenarioEntry, SupervisorEntry)> = entries.collect::<Result<_, Box<FileError>>>()?;
-    let trials = (0..).zip(&entries).map(|(index, (ScenarioEntry { scenario, .. }, supervisor))| {
-        let Scenario { name, .. } = scenario;
-        let supervisor = supervisor.supervisor.name.clone();
-        TrialPlan { index, supervisor, scenario: name.clone(), repetition: 0, seed: 1 }
-    });
+    let each = (0..repetitions).flat_map(|repetition| entries.iter().map(move |entry| (repetition, entry)));
+    let trials =
+        (0..).zip(each).map(|(index, (repetition, (ScenarioEntry { scenario, .. }, supervisor)))| {
+            let Scenario { name, .. } = scenario;
+            let supervisor = supervisor.supervisor.name.clone();
+            TrialPlan { index, supervisor, scenario: name.clone(), repetition, seed: 1 }
+        });
     let trials = trials.collect();
     let (scenarios, supervisors) = entries.into_iter().unzip();
     Ok(Plan::new(scenarios, supervisors, trials, Options { seed: 1, isolation, ..Options::default() })?)
@@ -240,10 +261,9 @@ pub fn plan(isolation: IsolationChoice) -> Result<Plan, CalibrationError> {
 pub fn run(plan: &Plan) -> Result<Calibration, CalibrationError> {
     let folder = tempfile::tempdir().map_err(CalibrationError::Temporary)?;
     let mut lines = Vec::new();
-    let mut cases = CASES.iter();
     let mut compare = |event: &Event<'_>| {
         if let Event::TrialEnded { trial, .. } = event
-            && let Some(case) = cases.next()
+            && let Some(case) = CASES.iter().find(|case| trial.supervisor == case.supervisor())
         {
             lines.extend(case.compare(trial, plan.isolation())?);
         }
@@ -268,6 +288,11 @@ fn unwrapped(error: RunError) -> CalibrationError {
 }
 
 impl Case {
+    /// The planted server's name, as a supervisor.
+    fn supervisor(&self) -> String {
+        format!("planted-{}", self.name)
+    }
+
     /// Planted against reported, a line each.
     fn compare(&self, result: &TrialResult, isolation: Isolation) -> Result<Vec<Line>, CalibrationError> {
         if let (Grade::Inconclusive | Grade::Unsupported, Some(reason)) = (result.grade, &result.reason) {

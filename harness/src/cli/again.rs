@@ -12,7 +12,7 @@ use holdline_reports::text::counted;
 use super::args::{RunArgs, RunCommandArgs};
 use super::outcome::{conclude, end, exit_code};
 use super::terminal::say;
-use super::{dry, measure};
+use super::{dry, jobs, measure};
 use crate::catalogue::{self, ScenarioEntry, SelectError, SupervisorEntry};
 use crate::exit::{self, Failure};
 use crate::export::Exports;
@@ -22,7 +22,8 @@ use crate::rundir::{self, RUN_JSON, RunDir};
 use crate::sandbox::IsolationChoice;
 
 /// Ends the run in a directory: what has no result yet is run.
-pub(super) fn resume(args: &RunArgs, dir: &Path) -> Result<u8, Failure> {
+pub(super) fn resume(command: &RunCommandArgs, dir: &Path) -> Result<u8, Failure> {
+    let args = &command.run;
     let dir = run_directory(dir)?;
     // Nobody else may write to it from here on.
     let kept_in = RunDir::reopen(&dir)?;
@@ -47,6 +48,7 @@ pub(super) fn resume(args: &RunArgs, dir: &Path) -> Result<u8, Failure> {
         return dry::show(&plan, "", "");
     }
     let exports = Exports::open(args.exports.wanted(), Some(kept_in.path()))?;
+    let plan = jobs::side_by_side(plan, command)?;
     let (dir, ended) = measure::record_with_plan(&plan, kept_in, args.show_progress, Some(" to go"))?;
     conclude(args, &dir, exports, &ended.result, "")?;
     Ok(end(&ended, &dir))

@@ -14,11 +14,13 @@ use holdline_model::supervisor::WorkerKind;
 mod again;
 mod examples;
 mod explore;
+mod jobs;
 mod tell;
 
 pub(super) use self::again::RunCommandArgs;
 pub(super) use self::again::contradiction;
 pub(super) use self::explore::{FuzzArgs, ProbeArgs, SweepArgs};
+pub(super) use self::jobs::{JOBS_MAX, Jobs};
 pub(super) use self::tell::{
     CompletionsArgs, DoctorArgs, ListArgs, ListWhat, ManArgs, MergeArgs, ReportArgs, SchemaArgs, SchemaWhat,
     ShowArgs,

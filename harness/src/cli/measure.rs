@@ -123,7 +123,7 @@ pub(super) fn announce(plan: &Plan, beside: &str, shown: ShowProgress) {
 
 /// How many trials there are, and how long they take about.
 pub(super) fn estimate(plan: &Plan, beside: &str) -> String {
-    let total_ns = plan.due().map(|(_, trial)| plan.estimated_ns(trial)).fold(0, u64::saturating_add);
+    let total_ns = plan.estimated_in_all_ns();
     let trials = counted(plan.due().count() as u64, "trial");
     format!("{trials}{beside}, about {} (estimated from the lengths of their loads)", duration(total_ns))
 }

@@ -10,6 +10,7 @@ mod environment;
 mod failures;
 mod fuzz;
 mod gate;
+mod jobs;
 mod listing;
 mod man;
 mod measure;

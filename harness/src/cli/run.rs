@@ -3,7 +3,7 @@
 use super::args::{RunArgs, RunCommandArgs};
 use super::measure::{self, Places};
 use super::outcome::{conclude, end};
-use super::{again, dry, prove, terminal};
+use super::{again, dry, jobs, prove, terminal};
 use crate::catalogue;
 use crate::exit::Failure;
 use crate::run::{Plan, RunRequest};
@@ -11,20 +11,28 @@ use crate::run::{Plan, RunRequest};
 /// Runs what the arguments select, or what was recorded.
 pub(super) fn main(args: &RunCommandArgs) -> Result<u8, Failure> {
     match (&args.resume, &args.failed) {
-        (Some(dir), _) => again::resume(&args.run, dir),
-        (None, Some(dir)) => run(args, &again::failed(args, dir)?),
-        (None, None) => run(args, &request(&args.run)?.plan()?),
+        (Some(dir), _) => again::resume(args, dir),
+        (None, Some(dir)) => run(args, again::failed(args, dir)?),
+        (None, None) => run(args, request(&args.run)?.plan()?),
     }
 }
 
-fn run(RunCommandArgs { run: args, prove_remedy, .. }: &RunCommandArgs, plan: &Plan) -> Result<u8, Failure> {
+fn run(command: &RunCommandArgs, plan: Plan) -> Result<u8, Failure> {
+    let RunCommandArgs { run: args, prove_remedy, .. } = command;
     if args.dry_run {
-        return dry::show(plan, "", "");
+        return dry::show(&plan, "", "");
     }
     let Places { dir, exports } = Places::open(args.out.as_deref(), &args.exports)?;
-    let (dir, mut ended) = measure::record_with_plan(plan, dir, args.show_progress, Some(""))?;
+    let plan = match jobs::side_by_side(plan, command) {
+        Ok(plan) => plan,
+        Err(failure) => {
+            dir.discard();
+            return Err(failure);
+        }
+    };
+    let (dir, mut ended) = measure::record_with_plan(&plan, dir, args.show_progress, Some(""))?;
     let proofs = match prove_remedy {
-        true => prove::prove(plan, &dir, &mut ended, args.show_progress, false)?,
+        true => prove::prove(&plan, &dir, &mut ended, args.show_progress, false)?,
         false => Vec::new(),
     };
     conclude(args, &dir, exports, &ended.result, &prove::in_words(&proofs, terminal::width()))?;

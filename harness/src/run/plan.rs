@@ -85,6 +85,9 @@ pub struct Plan {
     pub(super) vital: usize,
     /// What of it has been measured already.
     pub(super) so_far: Option<RunResult>,
+    /// How many trials run side by side, and whether those that measure times do, too.
+    pub(super) jobs: u32,
+    pub(super) times_beside: bool,
 }
 
 impl Plan {
@@ -126,6 +129,8 @@ impl Plan {
             attached: None,
             vital: 0,
             so_far: None,
+            jobs: 1,
+            times_beside: false,
         })
     }
 
@@ -181,6 +186,8 @@ impl Plan {
             attached: self.attached.clone(),
             vital: 0,
             so_far: None,
+            jobs: self.jobs,
+            times_beside: self.times_beside,
         })
     }
 
@@ -215,6 +222,13 @@ impl Plan {
         Self { so_far: Some(so_far), ..self }
     }
 
+    /// The same plan, of which so many trials run side by side; those of scenarios that measure times only where
+    /// `times_beside`.
+    #[must_use]
+    pub fn side_by_side(self, jobs: u32, times_beside: bool) -> Self {
+        Self { jobs: jobs.max(1), times_beside, ..self }
+    }
+
     /// The trials, in their order.
     #[must_use]
     pub fn trials(&self) -> &[TrialPlan] {
@@ -241,6 +255,22 @@ impl Plan {
             Some(_) => 0,
             None => estimated_ns(&self.scenarios[&trial.scenario].scenario),
         }
+    }
+
+    /// About how long all that are due take, side by side as far as they may be.
+    #[must_use]
+    pub fn estimated_in_all_ns(&self) -> u64 {
+        let (mut alone_ns, mut beside_ns) = (0_u64, 0_u64);
+        for (_, trial) in self.due() {
+            let sum_ns = if self.is_alone(trial) { &mut alone_ns } else { &mut beside_ns };
+            *sum_ns = sum_ns.saturating_add(self.estimated_ns(trial));
+        }
+        alone_ns.saturating_add(beside_ns / u64::from(self.jobs.max(1)))
+    }
+
+    /// Whether a trial is to have the machine for itself.
+    pub(super) fn is_alone(&self, trial: &TrialPlan) -> bool {
+        self.jobs < 2 || (!self.times_beside && self.scenarios[&trial.scenario].scenario.measures_times())
     }
 
     /// The same plan, in which system calls are followed in the trials of these scenarios.

@@ -1,17 +1,20 @@
-//! Runs a plan: trials one after the other, each handed to the sinks as it ends.
+//! Runs a plan: trials one after the other, or in several lanes, each handed to the sinks as it ends.
 
 use std::cell::RefCell;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
+use futures_util::future::try_join_all;
 use holdline_model::lack::Lack;
 use holdline_model::plan::TrialPlan;
 use holdline_model::planned::places;
 use holdline_model::reason::Reason;
 use holdline_model::result::{Manifest, RunResult, SCHEMA, TrialResult};
 use holdline_model::summary::{TrialName, not_run};
+use holdline_model::words::Grade;
 use holdline_model::{sampling, support};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{RwLock, watch};
 
 use super::plan::{lack_known_before, utf8};
 use super::{Event, Plan, RunError, Sink};
@@ -86,6 +89,7 @@ impl<'a> Runner<'a> {
             required: self.plan.required.clone(),
             reference: self.plan.reference.clone(),
             partition: self.plan.partition.map(|partition| partition.to_string()),
+            jobs: self.plan.jobs,
             ..now
         };
         RunResult { schema: SCHEMA.to_owned(), manifest, complete: false, trials: Vec::new() }
@@ -116,32 +120,71 @@ impl<'a> Runner<'a> {
         }
     }
 
+    /// Runs trials in as many lanes as the plan has. Those that measure times have the machine for themselves.
     async fn trials(
         &self,
         result: &mut RunResult,
         sinks: &Sinks<'_, '_>,
         stop: &watch::Receiver<bool>,
     ) -> Result<(), RunError> {
-        let mut there = places(&self.plan.trials, &result.trials);
-        for (index, plan) in self.plan.due() {
-            if *stop.borrow() {
-                return Ok(());
-            }
-            sinks.tell(&Event::TrialBegan { plan })?;
-            let trial = self.trial(index, plan, sinks, stop.clone()).await?;
+        let there = places(&self.plan.trials, &result.trials);
+        // Whoever is to be alone would hold up all others in their midst: they come last.
+        let (alone, beside): (Vec<_>, Vec<_>) =
+            self.plan.due().partition(|(_, plan)| self.plan.is_alone(plan));
+        let shared = Shared {
+            due: RefCell::new(beside.into_iter().chain(alone).collect()),
+            so_far: RefCell::new((result, there)),
+            machine: RwLock::new(()),
+        };
+        let lanes = (0..self.plan.jobs.max(1)).map(|_| self.lane(&shared, sinks, stop));
+        try_join_all(lanes).await.map(|_| ())
+    }
+
+    async fn lane(
+        &self,
+        shared: &Shared<'_, 'a>,
+        sinks: &Sinks<'_, '_>,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<(), RunError> {
+        while let Some((index, plan)) = shared.next().filter(|_| !*stop.borrow()) {
+            let trial = self.in_its_place(index, plan, shared, sinks, stop).await?;
+            // It may have waited until the run was to end.
+            let Some(trial) = trial else { return Ok(()) };
             let is_over = index < self.plan.vital && trial.was_not_run();
-            // Where some were there before, it may come between them.
-            let is_last = there.last().is_none_or(|last| *last < index);
-            let at = if is_last { result.trials.len() } else { there.range(..index).count() };
-            there.insert(index);
-            result.trials.insert(at, trial);
-            result.complete = there.len() == self.plan.trials.len() && !*stop.borrow();
-            sinks.tell(&Event::TrialEnded { trial: &result.trials[at], so_far: result })?;
+            shared.keep(index, trial, self.plan.trials.len(), *stop.borrow(), sinks)?;
             if is_over {
-                return Ok(());
+                shared.due.borrow_mut().clear();
             }
         }
         Ok(())
+    }
+
+    /// A trial beside others, or alone where it measures times, or is in doubt.
+    async fn in_its_place(
+        &self,
+        index: usize,
+        plan: &TrialPlan,
+        shared: &Shared<'_, 'a>,
+        sinks: &Sinks<'_, '_>,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<Option<TrialResult>, RunError> {
+        if !self.plan.is_alone(plan) {
+            let _beside = shared.machine.read().await;
+            if *stop.borrow() {
+                return Ok(None);
+            }
+            sinks.tell(&Event::TrialBegan { plan })?;
+            let trial = self.trial(index, plan, sinks, stop.clone()).await?;
+            if trial.grade != Grade::Inconclusive || trial.was_not_run() || *stop.borrow() {
+                return Ok(Some(trial));
+            }
+        }
+        let _alone = shared.machine.write().await;
+        if *stop.borrow() {
+            return Ok(None);
+        }
+        sinks.tell(&Event::TrialBegan { plan })?;
+        self.trial(index, plan, sinks, stop.clone()).await.map(Some)
     }
 
     async fn trial(
@@ -228,6 +271,41 @@ impl<'a> Runner<'a> {
             trace: self.plan.traces.get(&scenario.scenario.name).cloned(),
             attached: self.plan.attached.clone(),
         }
+    }
+}
+
+/// What the lanes of a run have in common. They take turns, so that nothing is held while another looks at it.
+struct Shared<'r, 'p> {
+    /// The trials that nobody has begun.
+    due: RefCell<VecDeque<(usize, &'p TrialPlan)>>,
+    /// The result, and which trials it has.
+    so_far: RefCell<(&'r mut RunResult, BTreeSet<usize>)>,
+    /// Held shared by trials that may have neighbours, exclusively by those that may not.
+    machine: RwLock<()>,
+}
+
+impl<'p> Shared<'_, 'p> {
+    fn next(&self) -> Option<(usize, &'p TrialPlan)> {
+        self.due.borrow_mut().pop_front()
+    }
+
+    /// Adds a trial to the result, in its place, and tells of it.
+    fn keep(
+        &self,
+        index: usize,
+        trial: TrialResult,
+        planned: usize,
+        is_stopped: bool,
+        sinks: &Sinks<'_, '_>,
+    ) -> Result<(), RunError> {
+        let (result, there) = &mut *self.so_far.borrow_mut();
+        // Where some were there before, it may come between them.
+        let is_last = there.last().is_none_or(|last| *last < index);
+        let at = if is_last { result.trials.len() } else { there.range(..index).count() };
+        there.insert(index);
+        result.trials.insert(at, trial);
+        result.complete = there.len() == planned && !is_stopped;
+        sinks.tell(&Event::TrialEnded { trial: &result.trials[at], so_far: result })
     }
 }
 

@@ -28,6 +28,7 @@ fn run(trials: Vec<TrialResult>) -> RunResult {
             required: Vec::new(),
             reference: None,
             partition: None,
+            jobs: 1,
             resumed: Vec::new(),
         },
         complete: true,

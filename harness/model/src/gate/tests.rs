@@ -62,6 +62,7 @@ fn run(web: &[Shown]) -> RunResult {
             required: Vec::new(),
             reference: Some("reference".to_owned()),
             partition: None,
+            jobs: 1,
             resumed: Vec::new(),
         },
         complete: true,

@@ -42,9 +42,17 @@ pub struct Manifest {
     /// Which part of its plan it is, as `slice:1/3`; absent where it is the whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition: Option<String>,
+    /// How many trials ran side by side.
+    #[serde(default = "one")]
+    pub jobs: u32,
     /// When it was taken up again after it had been interrupted, RFC 3339.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resumed: Vec<String>,
+}
+
+/// Older results were made one trial after the other.
+const fn one() -> u32 {
+    1
 }
 
 impl Manifest {
@@ -58,6 +66,7 @@ impl Manifest {
             ("isolation", self.isolation.to_string()),
             ("holdline", self.holdline.clone()),
             ("seed", self.seed.to_string()),
+            ("trials side by side", self.jobs.to_string()),
         ];
         own.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(self.sysctls.clone()).collect()
     }

@@ -15,7 +15,7 @@ pub use validate::parse;
 
 use std::collections::BTreeMap;
 
-use crate::metric::Expectation;
+use crate::metric::{Expectation, Kind};
 use crate::service::Service;
 use crate::signals::Signal;
 use crate::tls::Tls;
@@ -55,6 +55,16 @@ pub struct Scenario {
     pub sysctls: BTreeMap<String, String>,
     /// Whether connections that nobody has accepted are sampled also where workers keep a ledger.
     pub sample_accepts: bool,
+}
+
+impl Scenario {
+    /// Whether times are what it is about: how much is served where clients set the pace, or an expectation of a time.
+    /// A neighbour on the machine would be measured with it.
+    #[must_use]
+    pub fn measures_times(&self) -> bool {
+        let is_time = |expected: &Expectation| matches!(expected.metric.kind, Kind::Quantile | Kind::Time);
+        matches!(self.load.arrivals, Arrivals::Closed { .. }) || self.expect.iter().any(is_time)
+    }
 }
 
 /// What reference supervisors get in a scenario. The tests hold it against measured trials.

@@ -1,0 +1,42 @@
+//! How many trials run side by side, as it is typed.
+
+use std::str::FromStr;
+
+/// The most that may be asked for.
+pub(crate) const JOBS_MAX: u32 = 64;
+
+/// How many trials run side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Jobs {
+    /// As many as there are processors, twice.
+    Auto,
+    /// So many.
+    Number(u32),
+}
+
+impl FromStr for Jobs {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            number => match number.parse() {
+                Ok(number @ 1..=JOBS_MAX) => Ok(Self::Number(number)),
+                _ => Err(format!("it is `auto`, or a number from 1 to {JOBS_MAX}")),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_numbers_of_use_are_taken() {
+        assert_eq!(("auto".parse(), "3".parse()), (Ok(Jobs::Auto), Ok(Jobs::Number(3))));
+        for wrong in ["", "0", "-1", "65", "2.5", "many"] {
+            assert!(wrong.parse::<Jobs>().is_err(), "{wrong}");
+        }
+    }
+}
