@@ -7,6 +7,8 @@ use holdline_model::result::RunResult;
 use holdline_model::words::Grade;
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus};
 
+use crate::course::Courses;
+use crate::html::{HtmlError, Preface, page};
 use crate::junit::{JunitError, document, suite};
 use crate::markdown::{capital, escape};
 use crate::style::Style;
@@ -53,6 +55,21 @@ pub fn markdown(result: &GateResult) -> String {
         out.extend(lines.iter().map(|line| format!("- {}\n", escape(line))));
     }
     out
+}
+
+/// The result as a page: what the gate says, and beneath it the run that it was made from.
+///
+/// # Errors
+///
+/// As [`html`](crate::html::html).
+pub fn html(result: &GateResult, run: &RunResult, courses: Courses<'_>) -> Result<String, HtmlError> {
+    let tone = match result.verdict {
+        GateVerdict::Pass => "pass",
+        GateVerdict::Fail => "fail",
+        GateVerdict::Inconclusive => "unknown",
+    };
+    let lists = lists(result).into_iter().map(|(head, lines)| (capital(head), lines)).collect();
+    page(run, courses, Some(&Preface { headline: capital(&sentence(result)), tone, lists }))
 }
 
 fn sentence(result: &GateResult) -> String {
@@ -231,5 +248,13 @@ mod tests {
         ];
         assert_eq!(told, expected);
         assert_eq!(cases[0].name, "<web> collateral");
+        let page = html(&result, &sample::default_run(), &crate::course::none).expect("a page");
+        let (verdict, regression) =
+            (page.find("1 regression</h1>"), page.find("&lt;web&gt; in crash: collateral"));
+        let run = page.find("The run: ");
+        assert!(
+            verdict.is_some() && verdict < regression && regression < run,
+            "{verdict:?} {regression:?} {run:?}"
+        );
     }
 }

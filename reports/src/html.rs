@@ -59,6 +59,26 @@ pub struct HtmlError(#[from] minijinja::Error);
 ///
 /// If the template asks for something that the page does not have: a defect of this crate.
 pub fn html(run: &RunResult, courses: Courses<'_>) -> Result<String, HtmlError> {
+    page(run, courses, None)
+}
+
+/// What a verb says of a run, which stands above all else on its page.
+#[derive(Debug, Serialize)]
+pub(crate) struct Preface {
+    /// In a sentence.
+    pub(crate) headline: String,
+    /// `pass`, `fail` or `unknown`.
+    pub(crate) tone: &'static str,
+    /// Headings and their lines.
+    pub(crate) lists: Vec<(String, Vec<String>)>,
+}
+
+/// The report of a run with what a verb says of it.
+pub(crate) fn page(
+    run: &RunResult,
+    courses: Courses<'_>,
+    preface: Option<&Preface>,
+) -> Result<String, HtmlError> {
     let mut environment = Environment::new();
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?;
     environment.set_syntax(syntax);
@@ -70,7 +90,8 @@ pub fn html(run: &RunResult, courses: Courses<'_>) -> Result<String, HtmlError> 
     let template = environment.get_template("report.html")?;
     let mut page = String::new();
     for resolution in Resolution::ALL {
-        page = template.render(Value::from(Serde(Page::of(run, &courses, resolution))))?;
+        page =
+            template.render(Value::from(Serde(Page { preface, ..Page::of(run, &courses, resolution) })))?;
         if page.len() <= PAGE_BYTES_MAX {
             break;
         }
@@ -81,7 +102,8 @@ pub fn html(run: &RunResult, courses: Courses<'_>) -> Result<String, HtmlError> 
 
 /// Everything that the template shows.
 #[derive(Serialize)]
-struct Page {
+struct Page<'a> {
+    preface: Option<&'a Preface>,
     headline: String,
     /// How much of the run there is, where it was cut short.
     incomplete: Option<String>,
@@ -167,7 +189,7 @@ impl Mark {
     }
 }
 
-impl Page {
+impl Page<'_> {
     fn of(run: &RunResult, courses: &[Option<Course>], resolution: Resolution) -> Self {
         let sections = sections(run);
         let chosen = chosen(run, resolution.trials);
@@ -177,6 +199,7 @@ impl Page {
         let [of_fault, late, lost] = losses(run);
         let is_merged = sections.iter().flat_map(|section| &section.rows).any(Row::is_repeated);
         Self {
+            preface: None,
             headline: headline(run),
             incomplete: overview::incomplete(run),
             tone: tone(run),

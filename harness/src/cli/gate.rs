@@ -9,7 +9,7 @@ use holdline_model::gate::{
     PolicyFile, judge, lines,
 };
 use holdline_model::plan::TrialPlan;
-use holdline_model::result::RunResult;
+use holdline_model::result::{RunResult, TrialResult};
 use holdline_model::words::Grade;
 use holdline_reports::junit::JunitError;
 use holdline_reports::text::counted;
@@ -23,6 +23,7 @@ use super::terminal::{self, print, say};
 use crate::catalogue;
 use crate::exit::{self, Failure};
 use crate::export::{ExportError, Exports, Format};
+use crate::recorded;
 use crate::rundir::RunDir;
 
 mod selection;
@@ -238,6 +239,7 @@ fn hold(args: &GateArgs, path: &Path) -> Result<u8, Failure> {
     selection.tell_how_to_repeat(&mut result, args.run.seed);
     dir.write("gate.json", reports::json(&result).as_bytes())?;
     dir.write("gate.md", reports::markdown(&result).as_bytes())?;
+    dir.write(Format::Html.file(), page(&result, &first, &dir)?.as_bytes())?;
     show(args, places.exports, &result, &first, &dir)?;
     if args.update_baseline {
         let all = repeated.map_or(first.clone(), |next| joined(Some(first.clone()), next));
@@ -278,6 +280,13 @@ fn policy_beside(path: &Path) -> Result<Option<PolicyFile>, Failure> {
     parsed.map(Some).map_err(|error| Failure::usage(format!("{}: {error}", file.display())))
 }
 
+/// What it comes to as a page, with the run beneath.
+fn page(result: &GateResult, run: &RunResult, dir: &RunDir) -> Result<String, ExportError> {
+    let course = |trial: &TrialResult| recorded::course(dir.path(), &trial.folder);
+    let failed = |why: String| ExportError::Render { option: Format::Html.option(), why };
+    reports::html(result, run, &course).map_err(|error| failed(error.to_string()))
+}
+
 /// Writes exports and prints what it comes to.
 fn show(
     args: &GateArgs,
@@ -291,7 +300,8 @@ fn show(
         match format {
             Format::Json => Ok(reports::json(result)),
             Format::Markdown => Ok(reports::markdown(result)),
-            Format::Html | Format::Hyperfine | Format::Benchmark => format.render(run, Some(dir.path())),
+            Format::Html => page(result, run, dir),
+            Format::Hyperfine | Format::Benchmark => format.render(run, Some(dir.path())),
             Format::Junit => {
                 let failed =
                     |why: JunitError| ExportError::Render { option: format.option(), why: why.to_string() };
