@@ -10,7 +10,7 @@ use holdline_model::secrets::Secrets;
 use holdline_model::service::{FillProblem, Outside, ReadFile};
 use holdline_model::supervisor::Supervisor;
 use holdline_model::support;
-use holdline_model::wire::Script;
+use holdline_model::wire::{NotAtOnce, Script};
 
 /// The longest body that is read from a file: it is kept in memory, once.
 const BODY_BYTES_MAX: u64 = 1 << 30;
@@ -31,7 +31,8 @@ pub(crate) fn script(
     let service = support::service(supervisor, scenario);
     let (script, secrets) = service.script(protocol, &Outside { variable: &variable, file })?;
     if scenario.load.connection.pipeline {
-        script.may_be_sent_at_once().map_err(FillProblem::AtOnce)?;
+        let streams = if protocol.can().pipeline { Ok(()) } else { Err(NotAtOnce::Streams) };
+        streams.and_then(|()| script.may_be_sent_at_once()).map_err(FillProblem::AtOnce)?;
     }
     Ok((script, secrets))
 }

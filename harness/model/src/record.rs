@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::carried::{Afterwards, Carried};
 pub use self::counters::TcpCounters;
+pub use self::stream::StreamEnd;
 use crate::custody::Held;
 use crate::said::Which;
 use crate::tls::{self, TlsFailure};
@@ -14,6 +15,7 @@ use crate::words::{Stage, words};
 
 mod carried;
 mod counters;
+mod stream;
 
 /// An instant in CLOCK_MONOTONIC nanoseconds, if it came to pass.
 pub type Stamp = Option<NonZeroU64>;
@@ -46,6 +48,8 @@ pub enum Outcome {
     NoPath,
     /// No TLS came about, and so no reply.
     Tls(TlsFailure),
+    /// Its stream was ended before the first byte, while the connection was still there.
+    Stream(StreamEnd),
     /// Its time ran out.
     TimedOut(Stage),
     /// Silent attempts only: it connected, asked for nothing, and ended like this.
@@ -180,6 +184,7 @@ impl Outcome {
             | Self::Refused
             | Self::NoPath
             | Self::Tls(_)
+            | Self::Stream(_)
             | Self::TimedOut(_)
             | Self::NotSent(_)
             | Self::Errno(..) => false,
@@ -201,6 +206,7 @@ impl Outcome {
             | Self::Refused
             | Self::NoPath
             | Self::Tls(_)
+            | Self::Stream(_)
             | Self::TimedOut(_)
             | Self::Silent(_)
             | Self::NotSent(_)
@@ -225,6 +231,15 @@ impl ClientRecord {
             Outcome::Tls(_) | Outcome::TimedOut(Stage::Tls) | Outcome::Errno(_, Stage::Tls)
         );
         was_in_tls && self.tls.is_none()
+    }
+
+    /// Whether the server says that it has done nothing of what was asked.
+    #[must_use]
+    pub const fn was_turned_away(&self) -> bool {
+        match self.outcome {
+            Outcome::Stream(end) => end.is_untouched(),
+            _ => false,
+        }
     }
 
     /// Of an attempt that has not begun.

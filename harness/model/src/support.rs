@@ -119,7 +119,7 @@ pub fn kills_for_poison(supervisor: &Supervisor, scenario: &Scenario) -> bool {
     let service = service(supervisor, scenario);
     let has_its_own = match protocol(supervisor, scenario) {
         Protocol::Square => false,
-        Protocol::Http => !service.asks_squares(),
+        Protocol::Http | Protocol::Http2 => !service.asks_squares(),
         Protocol::Bytes => service.exchanges.is_some(),
     };
     has_its_own && service.poison.is_none()
@@ -201,7 +201,7 @@ pub fn asks_before_load(supervisor: &Supervisor, scenario: &Scenario) -> bool {
     let service = service(supervisor, scenario);
     let is_get = match protocol(supervisor, scenario) {
         Protocol::Square => false,
-        Protocol::Http => {
+        Protocol::Http | Protocol::Http2 => {
             scenario.load.connection.body_bytes == 0 && service.request.as_ref().is_none_or(Request::is_safe)
         }
         // A server that greets whoever comes is asked for nothing.
@@ -234,6 +234,7 @@ pub fn alpn(tls: &Tls, protocol: Protocol) -> Vec<String> {
     match (&tls.alpn, protocol) {
         (Some(named), _) => named.clone(),
         (None, Protocol::Http) => vec!["http/1.1".to_owned()],
+        (None, Protocol::Http2) => vec!["h2".to_owned()],
         (None, Protocol::Square | Protocol::Bytes) => Vec::new(),
     }
 }
@@ -246,19 +247,19 @@ fn lack_of_tls(supervisor: &Supervisor, scenario: &Scenario) -> Option<Lack> {
 
 fn lack_of_protocol(supervisor: &Supervisor, scenario: &Scenario) -> Option<Lack> {
     let (spoken, asked) = (supervisor.protocol, protocol(supervisor, scenario));
-    let http = Protocol::Http;
-    if !scenario.service.asks_squares() && asked != http {
-        return Some(Lack::Protocol { spoken: asked, asked: http });
+    if !scenario.service.asks_squares() && !asked.is_http() {
+        return Some(Lack::Protocol { spoken: asked, asked: Protocol::Http });
     }
     if scenario.service.exchanges.is_some() && asked != Protocol::Bytes {
         return Some(Lack::Protocol { spoken: asked, asked: Protocol::Bytes });
     }
     let sends_bodies = scenario.load.connection.body_bytes > 0;
-    if sends_bodies && asked == http && service(supervisor, scenario).request.is_some() {
+    if sends_bodies && asked.is_http() && service(supervisor, scenario).request.is_some() {
         return Some(Lack::Bodies);
     }
     let speaks_its_own = supervisor.runs.contains(&Runs::Itself) || is_application(supervisor);
-    (speaks_its_own && spoken != asked).then_some(Lack::Protocol { spoken, asked })
+    let nobody_speaks_it = !speaks_its_own && !asked.can().workers;
+    (nobody_speaks_it || speaks_its_own && spoken != asked).then_some(Lack::Protocol { spoken, asked })
 }
 
 #[cfg(test)]

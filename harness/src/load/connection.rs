@@ -307,7 +307,7 @@ impl<T: Transport> Connection<T> {
     fn at(&self) -> At {
         match self.phase {
             Phase::Room | Phase::Handshake => At::Connect,
-            Phase::Greeting => At::Tls,
+            Phase::Greeting if T::SECURED && !self.transport.is_secured() => At::Tls,
             _ if self.reply.is_empty() && !self.talk.has_turned() => At::FirstByte,
             _ => At::Reply,
         }

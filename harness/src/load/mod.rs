@@ -36,6 +36,16 @@
 //! known to be over; a close that meets a request on its way is a loss. See
 //! [`Outcome::ClosedIdle`](holdline_model::record::Outcome::ClosedIdle).
 //!
+//! # HTTP/2
+//!
+//! Each request is a stream. A one-shot attempt and a session have a connection of their own, which the client ends,
+//! with a GOAWAY. Attempts of a pool whose connections are all busy join one that is open, up to as many streams as
+//! the server allows; each is a stream with a record of its own, and what ends a connection ends all that are open on
+//! it. A server that says GOAWAY is asked nothing more on that connection. Streams that it turns away, by
+//! REFUSED_STREAM or by a GOAWAY that names an earlier one, are
+//! [`Outcome::Stream`](holdline_model::record::Outcome::Stream), before a byte of a reply; a pool sends them once more,
+//! if it does so.
+//!
 //! # Pools
 //!
 //! Attempts of a pool send one request each over whichever connection is idle, the one that was used last first, or
@@ -73,6 +83,7 @@ mod control;
 mod deadlines;
 mod descriptors;
 mod errno;
+mod http2;
 mod pacer;
 mod pauses;
 mod pool;
@@ -95,6 +106,9 @@ use holdline_model::scenario::{Connection, Timeouts, Until};
 use holdline_model::tls::Certificates;
 use holdline_model::wire::{ATTEMPTS_MAX, Address, Clients, Poison, Protocol, ProxyVersion, Script};
 use nix::errno::Errno;
+
+use self::client::Client;
+use self::http2::Streams;
 
 pub use self::ask::{Asked, Asker, Way};
 pub use self::control::{Progress, StopFlag};
@@ -262,16 +276,33 @@ fn run_over<H: Hooks>(
     progress: &Progress,
     stop: &StopFlag,
 ) -> Result<Vec<ClientRecord>, LoadError> {
-    use client::Client;
     use proxied::{Behind, V1, V2};
     match plan.proxy {
-        None => Client::new(plan, carrier, start_ns, hooks, progress, stop)?.run(),
+        None => run_in(carrier, plan, start_ns, hooks, progress, stop),
         Some(ProxyVersion::V1) => {
-            let carrier = Behind::<V1, _>::header(carrier);
-            Client::new(plan, carrier, start_ns, hooks, progress, stop)?.run()
+            run_in(Behind::<V1, _>::header(carrier), plan, start_ns, hooks, progress, stop)
         }
         Some(ProxyVersion::V2) => {
-            let carrier = Behind::<V2, _>::header(carrier);
+            run_in(Behind::<V2, _>::header(carrier), plan, start_ns, hooks, progress, stop)
+        }
+    }
+}
+
+/// The same in the frames of the protocol, if it has some.
+fn run_in<H: Hooks>(
+    carrier: impl transport::Carrier,
+    plan: &LoadPlan,
+    start_ns: u64,
+    hooks: &mut H,
+    progress: &Progress,
+    stop: &StopFlag,
+) -> Result<Vec<ClientRecord>, LoadError> {
+    match plan.protocol {
+        Protocol::Http2 => {
+            let carrier = Streams::over(carrier, plan.connection.pool.is_some());
+            Client::new(plan, carrier, start_ns, hooks, progress, stop)?.run()
+        }
+        Protocol::Square | Protocol::Http | Protocol::Bytes => {
             Client::new(plan, carrier, start_ns, hooks, progress, stop)?.run()
         }
     }

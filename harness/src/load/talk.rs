@@ -75,6 +75,7 @@ pub(super) enum Silence {
 
 impl Manner {
     pub(super) fn new(protocol: Protocol, script: &Arc<Script>, connection: scenario::Connection) -> Self {
+        let can = protocol.can();
         let is_plainest = protocol == Protocol::default() && connection == scenario::Connection::ONE_SHOT;
         Self {
             protocol,
@@ -83,7 +84,7 @@ impl Manner {
             // Where no request says that it is the last, sessions are ended by the client.
             server_closes: script
                 .server_closes()
-                .unwrap_or(protocol.can().say_last || !connection.keeps_alive()),
+                .unwrap_or(can.server_ends && (can.say_last || !connection.keeps_alive())),
             logs_requests: !is_plainest,
             hold_ns: 0,
         }

@@ -258,6 +258,7 @@ fn outcome_word(outcome: Outcome) -> String {
         Outcome::Refused => "refused".to_owned(),
         Outcome::NoPath => "no_path".to_owned(),
         Outcome::Tls(failure) => format!("tls:{}", failure.in_short()),
+        Outcome::Stream(end) => format!("stream:{}", end.in_short()),
         Outcome::TimedOut(stage) => format!("timed_out:{stage}"),
         Outcome::Silent(end) => format!("silent:{}", word_of(&end)),
         Outcome::NotSent(cause) => {

@@ -14,6 +14,7 @@ mod proxies;
 mod ready;
 mod replies;
 mod sources;
+mod streams;
 mod table;
 mod unknown;
 mod watch;

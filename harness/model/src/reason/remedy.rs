@@ -31,6 +31,10 @@ pub enum Remedy {
     ExpectsHeader,
     /// It answers only without one.
     ExpectsNoHeader,
+    /// It speaks HTTP/1.1, and was asked over HTTP/2.
+    SpeaksHttp1,
+    /// It speaks HTTP/2, and was asked over HTTP/1.1.
+    SpeaksHttp2,
     /// What it is asked over HTTP, and what counts as its reply.
     SayRequest,
     /// What is sent and what is expected.
@@ -74,6 +78,13 @@ impl fmt::Display for Remedy {
             }
             Self::ExpectsNoHeader => {
                 "It answers where no header of the PROXY protocol comes first: take `proxy` out of the scenario's `[load]`"
+            }
+            Self::SpeaksHttp1 => {
+                "It speaks HTTP/1.1 here, and was asked over HTTP/2: write `protocol = \"http\"` into its description, or let it \
+                 listen for HTTP/2"
+            }
+            Self::SpeaksHttp2 => {
+                "It speaks HTTP/2 here, and was asked over HTTP/1.1: write `protocol = \"http2\"` into its description"
             }
             Self::LookAtHandshake => "Look into what the service itself says of the handshake",
             Self::SayRequest => {

@@ -76,9 +76,11 @@ impl Service {
     ) -> Result<(Script, Secrets), FillProblem> {
         let mut filling = Filling { outside, secrets: Secrets::default() };
         let script = match (protocol, &self.exchanges) {
-            (Protocol::Http, _) if !self.asks_squares() => Script::Http(Box::new(self.http(&mut filling)?)),
+            (Protocol::Http | Protocol::Http2, _) if !self.asks_squares() => {
+                Script::Http(Box::new(self.http(&mut filling)?))
+            }
             (Protocol::Bytes, Some(exchanges)) => Script::Bytes(self.bytes(exchanges, &mut filling)?),
-            (Protocol::Square | Protocol::Http | Protocol::Bytes, _) => Script::Squares,
+            (Protocol::Square | Protocol::Http | Protocol::Http2 | Protocol::Bytes, _) => Script::Squares,
         };
         Ok((script, filling.secrets))
     }

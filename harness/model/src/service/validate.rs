@@ -27,7 +27,7 @@ pub(crate) fn service(
 ) -> Result<Service, Problem> {
     let over = |wanted| protocol.is_none_or(|protocol| protocol == wanted);
     let of_http = file.request.map(|at| at.span.clone()).or(file.reply.map(|at| at.span.clone()));
-    if let Some(span) = of_http.filter(|_| !over(Protocol::Http)) {
+    if let Some(span) = of_http.filter(|_| !protocol.is_none_or(Protocol::is_http)) {
         return Err(Problem::new(span, "only HTTP has requests and replies of this kind")
             .expecting("`protocol = \"http\"` beside it, or [[exchange]]"));
     }
@@ -227,7 +227,8 @@ fn poison(
             .expecting("`path` and what else a request has, or over bytes `send`"));
     }
     let wanted = if is_bytes { Protocol::Bytes } else { Protocol::Http };
-    if protocol.is_some_and(|protocol| protocol != wanted) {
+    let is_other = |spoken: Protocol| if is_http { !spoken.is_http() } else { spoken != wanted };
+    if protocol.is_some_and(is_other) {
         let expected = format!("`protocol = \"{}\"` beside it", wanted.as_str());
         return Err(file.problem("this poison belongs to another protocol").expecting(expected));
     }

@@ -10,6 +10,7 @@ mod address;
 mod body;
 mod bytes;
 mod http;
+mod http2;
 mod protocol;
 mod proxy;
 mod reply;

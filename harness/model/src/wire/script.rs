@@ -145,6 +145,12 @@ pub enum NotAtOnce {
         /// How long one is at most, in bytes.
         bytes: usize,
     },
+    /// Replies come in any order.
+    #[error(
+        "over HTTP/2 requests that are sent at once are streams, which the attempts of a pool share a connection for: \
+         write `pool` in place of `pipeline` and `requests`"
+    )]
+    Streams,
     /// Each waits for an answer itself.
     #[error(
         "requests that are sent at once wait for no answer in between, and its own have several exchanges that send: \

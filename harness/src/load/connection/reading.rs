@@ -212,7 +212,11 @@ impl<T: Transport> Connection<T> {
         let Right { version, keeps, .. } = right;
         let Some(next_ns) = self.talk.answer(at_ns) else {
             self.phase = Phase::Close;
-            let reusable_ns = self.reusable_ns(right, at_ns).filter(|_| !at_end);
+            let is_shared = self.transport.is_shared();
+            let reusable_ns = self.reusable_ns(right, at_ns).filter(|_| !at_end && !is_shared);
+            if is_shared {
+                self.not_used_again(Afterwards::Reused);
+            }
             let is_announced = self.talk.pool().is_some() && !keeps;
             if is_announced {
                 self.not_used_again(Afterwards::Announced);
