@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::carried::{Afterwards, Carried};
+pub use self::close::CloseCode;
 pub use self::counters::TcpCounters;
 pub use self::stream::StreamEnd;
 use crate::custody::Held;
@@ -14,6 +15,7 @@ use crate::tls::{self, TlsFailure};
 use crate::words::{Stage, words};
 
 mod carried;
+mod close;
 mod counters;
 mod stream;
 
@@ -162,6 +164,8 @@ pub struct ClientRecord {
     pub unasked: bool,
     /// Whether the server said with a reply that it answers none of those requests that were sent behind it.
     pub announced: bool,
+    /// How the server closed it, once it was open for messages; `None`: it did not.
+    pub close_code: Option<CloseCode>,
     /// How it was carried, if it belongs to a pool.
     pub carried: Option<Carried>,
 }
@@ -266,6 +270,7 @@ impl ClientRecord {
             resumed: false,
             unasked: false,
             announced: false,
+            close_code: None,
             carried: None,
         }
     }

@@ -134,6 +134,7 @@ pub fn summarise(
         pool: pool::count(&scenario.load.connection, records, &reconciled),
         endings: endings(records.client),
         tls: handshakes::count(records.client, facts),
+        close_codes: close_codes(records.client),
         client_addresses: addresses::used(scenario.load.clients, records.client),
         kernel: kernel::result(records, facts),
         outages: ending::since_start(&outages, facts),
@@ -230,6 +231,7 @@ fn blank(name: &TrialName, elapsed_ns: u64) -> TrialResult {
         endings: EndingsResult::default(),
         client_addresses: 0,
         tls: None,
+        close_codes: BTreeMap::new(),
         kernel: KernelResult::default(),
         outages: Vec::new(),
         recovery_ns: Vec::new(),
@@ -328,6 +330,15 @@ fn ended_for_good(facts: &TrialFacts) -> Option<Exit> {
 fn failed_to_boot(log: &WorkerLog, end_ns: u64) -> bool {
     let failed = [RecordKind::BootFailed, RecordKind::BindFailed].map(|kind| log.first(kind));
     failed.into_iter().flatten().any(|at_ns| at_ns <= end_ns)
+}
+
+/// How often servers closed connections by each code.
+fn close_codes(client: &[ClientRecord]) -> BTreeMap<u16, u64> {
+    let mut counts = BTreeMap::new();
+    for code in client.iter().filter_map(|record| record.close_code) {
+        *counts.entry(code.get()).or_default() += 1;
+    }
+    counts
 }
 
 #[cfg(test)]

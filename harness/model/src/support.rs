@@ -5,7 +5,7 @@
 
 use crate::lack::{ApplicationLack, Lack};
 use crate::scenario::{Action, Drain, Scenario, Target};
-use crate::service::{Request, Service};
+use crate::service::{Exchanges, Request, Service};
 use crate::supervisor::{self, Control, Holder, Protocol, Reply, Runs, Supervisor};
 use crate::tls::Tls;
 use crate::wire::Poison;
@@ -121,6 +121,7 @@ pub fn kills_for_poison(supervisor: &Supervisor, scenario: &Scenario) -> bool {
         Protocol::Square => false,
         Protocol::Http | Protocol::Http2 => !service.asks_squares(),
         Protocol::Bytes => service.exchanges.is_some(),
+        Protocol::WebSocket => true,
     };
     has_its_own && service.poison.is_none()
 }
@@ -205,10 +206,9 @@ pub fn asks_before_load(supervisor: &Supervisor, scenario: &Scenario) -> bool {
             scenario.load.connection.body_bytes == 0 && service.request.as_ref().is_none_or(Request::is_safe)
         }
         // A server that greets whoever comes is asked for nothing.
-        Protocol::Bytes => service
-            .exchanges
-            .as_ref()
-            .is_some_and(|exchanges| exchanges.all.iter().all(|exchange| exchange.send.is_empty())),
+        Protocol::Bytes => service.exchanges.as_ref().is_some_and(Exchanges::listen),
+        // The request that opens a connection is a GET.
+        Protocol::WebSocket => service.exchanges.as_ref().is_none_or(Exchanges::listen),
     };
     match supervisor.ready.reply {
         Reply::Never => false,
@@ -233,7 +233,7 @@ pub fn tls(supervisor: &Supervisor, scenario: &Scenario) -> Option<Tls> {
 pub fn alpn(tls: &Tls, protocol: Protocol) -> Vec<String> {
     match (&tls.alpn, protocol) {
         (Some(named), _) => named.clone(),
-        (None, Protocol::Http) => vec!["http/1.1".to_owned()],
+        (None, Protocol::Http | Protocol::WebSocket) => vec!["http/1.1".to_owned()],
         (None, Protocol::Http2) => vec!["h2".to_owned()],
         (None, Protocol::Square | Protocol::Bytes) => Vec::new(),
     }
@@ -247,10 +247,11 @@ fn lack_of_tls(supervisor: &Supervisor, scenario: &Scenario) -> Option<Lack> {
 
 fn lack_of_protocol(supervisor: &Supervisor, scenario: &Scenario) -> Option<Lack> {
     let (spoken, asked) = (supervisor.protocol, protocol(supervisor, scenario));
-    if !scenario.service.asks_squares() && !asked.is_http() {
+    let opens = asked == Protocol::WebSocket && scenario.service.reply.is_none();
+    if !scenario.service.asks_squares() && !asked.is_http() && !opens {
         return Some(Lack::Protocol { spoken: asked, asked: Protocol::Http });
     }
-    if scenario.service.exchanges.is_some() && asked != Protocol::Bytes {
+    if scenario.service.exchanges.is_some() && !asked.has_exchanges() {
         return Some(Lack::Protocol { spoken: asked, asked: Protocol::Bytes });
     }
     let sends_bodies = scenario.load.connection.body_bytes > 0;

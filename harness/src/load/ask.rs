@@ -25,6 +25,7 @@ use super::connection::{Connection, End, SCRATCH_BYTES, Step};
 use super::deadlines::Limit;
 use super::errno::{At, outcome_of};
 use super::http2::Streams;
+use super::messages::Opened;
 use super::proxied::{Behind, V1, V2};
 use super::socket::Route;
 use super::talk::Manner;
@@ -157,7 +158,7 @@ impl Asker {
         let other = match self.protocol {
             Protocol::Http2 => Some((Way::OverHttp1, Protocol::Http)),
             Protocol::Http => Some((Way::OverHttp2, Protocol::Http2)),
-            Protocol::Square | Protocol::Bytes => None,
+            Protocol::Square | Protocol::Bytes | Protocol::WebSocket => None,
         };
         let other = other.filter(|_| self.tls.is_none());
         ways.extend(other.map(|(way, protocol)| (way, Self { protocol, ..self.copy() })));
@@ -227,6 +228,7 @@ impl Asker {
     async fn ask_in(&self, carrier: impl Carrier, client: u32, began_ns: u64) -> (End, Came) {
         match self.protocol {
             Protocol::Http2 => self.ask_by(Streams::over(carrier, false), client, began_ns).await,
+            Protocol::WebSocket => self.ask_by(Opened(carrier), client, began_ns).await,
             Protocol::Square | Protocol::Http | Protocol::Bytes => {
                 self.ask_by(carrier, client, began_ns).await
             }

@@ -52,7 +52,7 @@ impl<C: Carrier> Carrier for Streams<C> {
         // Requests must not wait for the acknowledgement of what the protocol itself has to say.
         socket::send_at_once(&socket);
         let shared = Shared::over(self.beneath.over(socket, attempt), attempt);
-        let socket = shared.socket();
+        let (socket, _) = shared.named();
         let shared = Arc::new(Mutex::new(shared));
         if let Some(all) = &self.joinable {
             let mut all = locked(all);
@@ -66,7 +66,7 @@ impl<C: Carrier> Carrier for Streams<C> {
         let all = locked(self.joinable.as_ref()?);
         let has_room = |it: &Common<C::Over>| locked(it).has_room(Arc::strong_count(it) - 1);
         let shared = all.iter().filter_map(Weak::upgrade).find(has_room)?;
-        let (socket, opener) = (locked(&shared).socket(), locked(&shared).opener());
+        let (socket, opener) = locked(&shared).named();
         let mut stream = Stream { shared, socket, copy: None, exchange: Exchange::default(), broken: None };
         Some(match stream.as_fd().try_clone_to_owned() {
             Ok(copy) => {

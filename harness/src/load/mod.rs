@@ -46,6 +46,14 @@
 //! [`Outcome::Stream`](holdline_model::record::Outcome::Stream), before a byte of a reply; a pool sends them once more,
 //! if it does so.
 //!
+//! # WebSocket
+//!
+//! The request that opens the connection is the first turn of the first request, and a message is sent in each that
+//! follows. The client closes behind its last one, with status code 1000, unless the server is to. That a server closes
+//! between two requests ends a session as over HTTP/1.1, if its status code says that it has failed at nothing
+//! ([`CloseCode::is_in_order`](holdline_model::record::CloseCode::is_in_order)); if it ends the connection without
+//! that, what was to follow is lost.
+//!
 //! # Pools
 //!
 //! Attempts of a pool send one request each over whichever connection is idle, the one that was used last first, or
@@ -84,6 +92,7 @@ mod deadlines;
 mod descriptors;
 mod errno;
 mod http2;
+mod messages;
 mod pacer;
 mod pauses;
 mod pool;
@@ -109,6 +118,7 @@ use nix::errno::Errno;
 
 use self::client::Client;
 use self::http2::Streams;
+use self::messages::Opened;
 
 pub use self::ask::{Asked, Asker, Way};
 pub use self::control::{Progress, StopFlag};
@@ -302,6 +312,7 @@ fn run_in<H: Hooks>(
             let carrier = Streams::over(carrier, plan.connection.pool.is_some());
             Client::new(plan, carrier, start_ns, hooks, progress, stop)?.run()
         }
+        Protocol::WebSocket => Client::new(plan, Opened(carrier), start_ns, hooks, progress, stop)?.run(),
         Protocol::Square | Protocol::Http | Protocol::Bytes => {
             Client::new(plan, carrier, start_ns, hooks, progress, stop)?.run()
         }

@@ -228,7 +228,8 @@ impl Talk {
     /// Where the client is still to pause while it sends what is in hand.
     fn halt(&self) -> Option<Halt> {
         let send_pause_ns = self.manner.connection.send_pause_ns;
-        if send_pause_ns > 0 && !self.has_paused[Pause::Sending as usize] {
+        let comes_in_pieces = self.ask.turn == 0 || self.manner.protocol != Protocol::WebSocket;
+        if send_pause_ns > 0 && comes_in_pieces && !self.has_paused[Pause::Sending as usize] {
             return Some(Halt { at: self.bytes() / 2, pause: Pause::Sending, length_ns: send_pause_ns });
         }
         // Of requests that are sent at once, it is the first that is held back.

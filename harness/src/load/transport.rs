@@ -6,7 +6,7 @@
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use holdline_model::record::StreamEnd;
+use holdline_model::record::{CloseCode, StreamEnd};
 use holdline_model::tls::TlsFailure;
 use holdline_model::wire::Excerpt;
 use nix::errno::Errno;
@@ -114,6 +114,16 @@ pub(super) trait Transport: AsFd + fmt::Debug + Send + 'static {
     /// Whether the end that was received was said to be one, and is not merely where the stream was cut.
     fn ended_in_full(&self) -> bool {
         true
+    }
+
+    /// Whether the server ended it as one does that has failed at nothing, where its protocol can tell.
+    fn ended_in_order(&self) -> bool {
+        true
+    }
+
+    /// How the server closed it, if its protocol says how.
+    fn close_code(&self) -> Option<CloseCode> {
+        None
     }
 
     /// How many bytes the kernel has taken of the request in hand, of which so many were sent; before there is one,

@@ -103,6 +103,7 @@ impl TrialFiles<'_> {
             "tls_ns",
             "certificate",
             "resumed",
+            "close_code",
         ])?;
         for attempt in &self.summary.reconciled.attempts {
             if let Some(record) = self.client.get(attempt.record as usize) {
@@ -113,7 +114,7 @@ impl TrialFiles<'_> {
         gz.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()
     }
 
-    fn row(&self, record: &ClientRecord, attempt: &Attempt) -> [String; 27] {
+    fn row(&self, record: &ClientRecord, attempt: &Attempt) -> [String; 28] {
         let stamp = |stamp: Option<NonZeroU64>| {
             stamp.map_or(String::new(), |at| self.since_start(at.get()).to_string())
         };
@@ -149,6 +150,7 @@ impl TrialFiles<'_> {
             stamp(record.tls),
             self.fingerprint(record),
             u8::from(record.resumed).to_string(),
+            record.close_code.map_or(String::new(), |code| code.to_string()),
         ]
     }
 

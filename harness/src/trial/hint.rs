@@ -33,6 +33,7 @@ pub(super) fn remedy(came: Option<&Answer>, otherwise: &[(Way, Answer)], protoco
         Protocol::Square => Remedy::SayProtocol,
         Protocol::Http | Protocol::Http2 => Remedy::SayRequest,
         Protocol::Bytes => Remedy::SayExchanges,
+        Protocol::WebSocket => Remedy::SayOpening,
     })
 }
 

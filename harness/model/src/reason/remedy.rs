@@ -37,6 +37,8 @@ pub enum Remedy {
     SpeaksHttp2,
     /// What it is asked over HTTP, and what counts as its reply.
     SayRequest,
+    /// By which request it is opened.
+    SayOpening,
     /// What is sent and what is expected.
     SayExchanges,
     /// Which protocol it speaks.
@@ -91,6 +93,10 @@ impl fmt::Display for Remedy {
                 "If the service answers something else, say in its description what it is asked and what counts as \
                  its reply, by [request] and [reply], or write `ready = { request = \"/healthz\" }` with a path that \
                  it serves"
+            }
+            Self::SayOpening => {
+                "It does not open a connection of WebSocket for this request, or answers other messages: say the path and the \
+                 headers that it wants by [request], and messages by [[exchange]]"
             }
             Self::SayExchanges => {
                 "If the service answers something else, say in its description what is sent and what is expected, \

@@ -7,7 +7,7 @@ use super::{
     VersionIn,
 };
 use crate::secrets::Secrets;
-use crate::wire::{self, BytesScript, HttpReply, HttpRequest, HttpScript, NotAtOnce, Protocol, Script, Text};
+use crate::wire::{self, BytesScript, HttpReply, HttpRequest, HttpScript, MessagesScript, NotAtOnce, Protocol, Script, Text};
 
 /// The path of a square, for services of which only the reply is described.
 const SQUARE: &str = "/square?n={n}";
@@ -52,7 +52,7 @@ pub enum FillProblem {
         /// Why not.
         why: String,
     },
-    /// The scenario sends all requests of a connection at once, and that cannot be.
+    /// The scenario has requests share connections in a way that cannot be.
     #[error("{0}")]
     AtOnce(NotAtOnce),
 }
@@ -79,6 +79,7 @@ impl Service {
             (Protocol::Http | Protocol::Http2, _) if !self.asks_squares() => {
                 Script::Http(Box::new(self.http(&mut filling)?))
             }
+            (Protocol::WebSocket, _) => Script::Messages(Box::new(self.messages(&mut filling)?)),
             (Protocol::Bytes, Some(exchanges)) => Script::Bytes(self.bytes(exchanges, &mut filling)?),
             (Protocol::Square | Protocol::Http | Protocol::Http2 | Protocol::Bytes, _) => Script::Squares,
         };
@@ -101,6 +102,16 @@ impl Service {
             script.reply = filling.reply(reply)?;
         }
         Ok(script)
+    }
+
+    fn messages(&self, filling: &mut Filling<'_>) -> Result<MessagesScript, FillProblem> {
+        let open = match &self.request {
+            Some(request) => filling.request(request)?,
+            None => HttpScript::get("/").request,
+        };
+        let none = Exchanges { all: Vec::new(), server_closes: false };
+        let messages = self.bytes(self.exchanges.as_ref().unwrap_or(&none), filling)?;
+        Ok(MessagesScript { open, messages })
     }
 
     fn bytes(&self, exchanges: &Exchanges, filling: &mut Filling<'_>) -> Result<BytesScript, FillProblem> {

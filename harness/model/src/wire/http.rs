@@ -36,7 +36,7 @@ pub(super) struct Http;
 
 impl Speak for Http {
     const CAN: Can =
-        Can { poison: true, body: true, say_last: true, server_ends: true, pipeline: true, workers: true };
+        Can { poison: true, body: true, say_last: true, server_ends: true, pipeline: true, pool: true, workers: true };
     const REQUEST_BYTES_MAX: usize = REQUEST_BYTES_MAX;
 
     /// Behind the head, what holds an answer: the framing of chunks is bounded, too.
@@ -117,7 +117,7 @@ impl Speak for Http {
 const fn own(script: &Script) -> Option<&HttpScript> {
     match script {
         Script::Http(script) => Some(script),
-        Script::Squares | Script::Bytes(_) => None,
+        Script::Squares | Script::Bytes(_) | Script::Messages(_) => None,
     }
 }
 

@@ -58,6 +58,8 @@ pub struct Can {
     pub server_ends: bool,
     /// Whether several requests of a connection can be sent before any reply came, with their replies in the same order.
     pub pipeline: bool,
+    /// Whether attempts can use connections of others again.
+    pub pool: bool,
     /// Whether workers of ours speak it.
     pub workers: bool,
 }

@@ -95,6 +95,10 @@ impl<T: Transport> Transport for Kept<T> {
         self.beneath.ended_in_full()
     }
 
+    fn ended_in_order(&self) -> bool {
+        self.beneath.ended_in_order()
+    }
+
     fn sent(&self, of_request: u64) -> u64 {
         self.beneath.sent(of_request)
     }

@@ -345,6 +345,7 @@ impl<T: Transport> Connection<T> {
     /// Whether nothing is under way: the last request was answered, and of the next one the kernel has
     /// taken nothing.
     fn is_idle(&self) -> bool {
-        self.talk.answered() > 0 && self.sent_bytes == 0 && !self.talk.has_turned()
+        let nothing_is_asked = self.talk.answered() > 0 && self.sent_bytes == 0 && !self.talk.has_turned();
+        nothing_is_asked && self.transport.ended_in_order()
     }
 }

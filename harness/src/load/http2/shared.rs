@@ -51,13 +51,9 @@ impl<T: Transport> Shared<T> {
         Self { wire: Arc::new(Mutex::new(Wire::over(transport))), socket, opener, state: State::Beneath }
     }
 
-    pub(super) const fn socket(&self) -> RawFd {
-        self.socket
-    }
-
-    /// The attempt that opened it.
-    pub(super) const fn opener(&self) -> u32 {
-        self.opener
+    /// Its socket, and the attempt that opened it.
+    pub(super) const fn named(&self) -> (RawFd, u32) {
+        (self.socket, self.opener)
     }
 
     /// Asks what lies beneath.
