@@ -205,9 +205,7 @@ pub fn asks_before_load(supervisor: &Supervisor, scenario: &Scenario) -> bool {
         Protocol::Http | Protocol::Http2 => {
             scenario.load.connection.body_bytes == 0 && service.request.as_ref().is_none_or(Request::is_safe)
         }
-        // A server that greets whoever comes is asked for nothing.
         Protocol::Bytes => service.exchanges.as_ref().is_some_and(Exchanges::listen),
-        // The request that opens a connection is a GET.
         Protocol::WebSocket => service.exchanges.as_ref().is_none_or(Exchanges::listen),
     };
     match supervisor.ready.reply {
@@ -254,8 +252,8 @@ fn lack_of_protocol(supervisor: &Supervisor, scenario: &Scenario) -> Option<Lack
     if scenario.service.exchanges.is_some() && !asked.has_exchanges() {
         return Some(Lack::Protocol { spoken: asked, asked: Protocol::Bytes });
     }
-    let sends_bodies = scenario.load.connection.body_bytes > 0;
-    if sends_bodies && asked.is_http() && service(supervisor, scenario).request.is_some() {
+    let has_request = service(supervisor, scenario).request.is_some();
+    if scenario.load.connection.body_bytes > 0 && asked.is_http() && has_request {
         return Some(Lack::Bodies);
     }
     let speaks_its_own = supervisor.runs.contains(&Runs::Itself) || is_application(supervisor);

@@ -184,7 +184,9 @@ impl Asker {
     #[must_use]
     pub fn in_words(&self) -> String {
         let mut request = Vec::new();
-        let first_sent = self.script.turns(1).start;
+        // What opens a connection says what is asked for.
+        let opens = matches!(*self.script, Script::Messages(_));
+        let first_sent = if opens { 0 } else { self.script.turns(1).start };
         let ask = Ask { turn: first_sent, ..self.request(asker(0)) };
         self.protocol.encode(&ask, &self.script, &mut request);
         let request = self.secrets.hidden(&request, false);

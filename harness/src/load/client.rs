@@ -406,14 +406,6 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
         }
     }
 
-    /// A socket that others use as well would be watched for as long as they do.
-    fn watch_no_more(&self, token: Token) {
-        if let Some(connection) = self.connections.get(token).filter(|it| it.is_watched_with_others()) {
-            // What is not watched any more is not to be watched.
-            let _ = self.epoll.delete(connection.transport());
-        }
-    }
-
     fn let_go(&mut self, token: Token) {
         self.watch_no_more(token);
         if let Some(connection) = self.connections.remove(token) {

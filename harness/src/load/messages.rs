@@ -104,7 +104,10 @@ impl<T: Transport> Write for Line<T> {
 
 impl<T: fmt::Debug> fmt::Debug for Messages<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Messages").field("line", &self.line).field("closed", &self.closed).finish_non_exhaustive()
+        f.debug_struct("Messages")
+            .field("line", &self.line)
+            .field("closed", &self.closed)
+            .finish_non_exhaustive()
     }
 }
 
@@ -151,7 +154,8 @@ impl<T: Transport> Messages<T> {
                 Ok(Message::Text(text)) => self.content = text.as_bytes().to_vec(),
                 Ok(Message::Binary(bytes)) => self.content = bytes.to_vec(),
                 Ok(Message::Close(frame)) => {
-                    self.closed = Some(frame.map_or(CloseCode::NONE, |frame| CloseCode::new(frame.code.into())));
+                    self.closed =
+                        Some(frame.map_or(CloseCode::NONE, |frame| CloseCode::new(frame.code.into())));
                     // The answer to it, as far as it is taken.
                     let _ = context.flush(&mut self.line);
                     continue;

@@ -7,6 +7,7 @@ mod kernel;
 #[path = "../common/lag.rs"]
 mod lag;
 mod marks;
+mod messages;
 mod own;
 mod planted;
 mod pools;

@@ -48,6 +48,14 @@ fn each_stream_of_a_connection_has_a_fate_of_its_own() {
 }
 
 #[test]
+fn what_a_server_turned_away_is_sent_once_more_and_served() {
+    let trial = run("streams-at-once-again", "streams-leaves", &[]).trial;
+    assert_eq!((trial.fates[&Fate::Served], trial.lost()), (GATHERED, 0), "{:?}", trial.losses);
+    let pool = trial.pool.as_ref().expect("a pool");
+    assert_eq!((pool.retried, pool.connections), (GATHERED - ANSWERED, 1 + GATHERED - ANSWERED));
+}
+
+#[test]
 fn what_a_server_turned_away_is_told_from_what_it_failed_at() {
     let refused = run("streams", "streams-refuses", &[]).trial;
     assert_eq!(ended(&refused, StreamEnd::Refused), 10, "{:?}", refused.losses);

@@ -7,7 +7,9 @@ use super::{
     VersionIn,
 };
 use crate::secrets::Secrets;
-use crate::wire::{self, BytesScript, HttpReply, HttpRequest, HttpScript, MessagesScript, NotAtOnce, Protocol, Script, Text};
+use crate::wire::{
+    self, BytesScript, HttpReply, HttpRequest, HttpScript, MessagesScript, NotAtOnce, Protocol, Script, Text,
+};
 
 /// The path of a square, for services of which only the reply is described.
 const SQUARE: &str = "/square?n={n}";

@@ -136,7 +136,7 @@ pub enum AnswerEnd {
 }
 
 impl Exchanges {
-    /// Whether nothing is sent, and the server does all the talking.
+    /// Whether nothing is sent, and the server does all the talking: who is greeted has asked for nothing.
     #[must_use]
     pub fn listen(&self) -> bool {
         self.all.iter().all(|exchange| exchange.send.is_empty())

@@ -19,7 +19,8 @@ impl Speak for Http2 {
         body: true,
         say_last: false,
         server_ends: false,
-        pipeline: false, pool: true,
+        pipeline: false,
+        pool: true,
         workers: false,
     };
     const REQUEST_BYTES_MAX: usize = Http::REQUEST_BYTES_MAX;

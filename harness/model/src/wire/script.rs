@@ -169,7 +169,9 @@ pub enum NotAtOnce {
     #[error("over WebSocket a connection is its client's own: leave `pool` out, or write `requests`")]
     Pool,
     /// Nothing is left to be said behind the first request.
-    #[error("behind the request that opens the connection nothing is said: describe an [[exchange]], or leave `requests` out")]
+    #[error(
+        "behind the request that opens the connection nothing is said: describe an [[exchange]], or leave `requests` out"
+    )]
     Silent,
     /// Each waits for an answer itself.
     #[error(

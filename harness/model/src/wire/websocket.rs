@@ -164,7 +164,10 @@ mod tests {
         let mut bytes = Vec::new();
         WebSocket::encode(&ASK, &script(), &mut bytes);
         let text = String::from_utf8(bytes).expect("text");
-        assert!(text.starts_with("GET /chat HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"), "{text}");
+        assert!(
+            text.starts_with("GET /chat HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"),
+            "{text}"
+        );
         // `holdline00000007`
         assert!(text.contains("\r\nSec-WebSocket-Key: aG9sZGxpbmUwMDAwMDAwNw==\r\n"), "{text}");
         assert!(text.ends_with("\r\n\r\n"));

@@ -69,6 +69,14 @@ impl<H: Hooks, C: Carrier> Client<'_, H, C> {
         self.settle(token, step);
     }
 
+    /// A socket that others use as well would be watched for as long as they do.
+    pub(super) fn watch_no_more(&self, token: Token) {
+        if let Some(connection) = self.connections.get(token).filter(|it| it.is_watched_with_others()) {
+            // What is not watched any more is not to be watched.
+            let _ = self.epoll.delete(connection.transport());
+        }
+    }
+
     /// Closes an idle connection, and says why.
     fn end_idle(&mut self, token: Token, why: Afterwards) {
         if let Some(connection) = self.connections.get_mut(token) {

@@ -217,7 +217,7 @@ impl<T: Transport> Connection<T> {
             if is_shared {
                 self.not_used_again(Afterwards::Reused);
             }
-            let is_announced = self.talk.pool().is_some() && !keeps;
+            let is_announced = self.talk.pool().is_some() && !keeps && !is_shared;
             if is_announced {
                 self.not_used_again(Afterwards::Announced);
             }
