@@ -308,7 +308,9 @@ impl Asker {
     }
 
     fn answer(&self, outcome: Outcome, waited_ns: u64, came: &Came) -> Answer {
-        let reply = if came.reply.is_empty() { came.first.as_bytes() } else { &came.reply };
+        // What is nothing that the protocol knows is no part of a reply.
+        let is_strange = outcome == Outcome::WrongReply && came.reply.is_empty();
+        let reply = if is_strange { came.first.as_bytes() } else { &came.reply };
         let said = first_bytes(&self.secrets.hidden(reply, true));
         match outcome {
             Outcome::Replied | Outcome::ClosedIdle if waited_ns > self.deadline_ns => {

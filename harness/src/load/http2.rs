@@ -9,14 +9,14 @@
 
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use holdline_model::wire::Excerpt;
 use nix::errno::Errno;
 
 use self::exchange::Exchange;
 use self::failure::Failure;
-use self::io::ORDERLY;
+use self::io::{ORDERLY, locked};
 use self::shared::Shared;
 use super::socket;
 use super::transport::{Broken, Carrier, Greeting, Joined, Shown, Transport};
@@ -108,11 +108,6 @@ impl<T: Transport> AsFd for Stream<T> {
     }
 }
 
-/// What lies in a lock. Nothing that panics is done while one is held that others would then hold.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl<T: Transport> Stream<T> {
     /// What has come of the reply in hand becomes text, as far as there is some.
     fn fill(&mut self) -> Result<(), Errno> {
@@ -162,8 +157,9 @@ impl<T: Transport> Transport for Stream<T> {
 
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
         let mut shared = locked(&self.shared);
+        // There may be room for more by now.
+        shared.drive();
         if bytes.is_empty() {
-            shared.drive();
             return shared.end().filter(|errno| *errno != ORDERLY).map_or(Ok(0), Err);
         }
         let sent = match shared.requests() {

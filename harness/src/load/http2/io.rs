@@ -3,7 +3,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use holdline_model::wire::Excerpt;
@@ -11,7 +11,6 @@ use nix::errno::Errno;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::super::transport::Transport;
-use super::locked;
 
 /// Says that the server ended the connection in order: no error, and none that reading or sending gives.
 pub(super) const ORDERLY: Errno = Errno::ESHUTDOWN;
@@ -133,4 +132,9 @@ impl<T: Transport> AsyncWrite for Io<T> {
 /// Nobody is woken: who waits is polled when the socket reports something.
 pub(super) fn idle() -> Context<'static> {
     Context::from_waker(Waker::noop())
+}
+
+/// What lies in a lock. Nothing that panics is done while one is held that others would then hold.
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -13,8 +13,7 @@ use holdline_model::wire::Excerpt;
 use nix::errno::Errno;
 
 use super::super::transport::{Greeting, Transport};
-use super::io::{Io, Wire, idle};
-use super::locked;
+use super::io::{Io, Wire, idle, locked};
 
 /// The handshake of the protocol: the preface is sent, and no answer waited for.
 type Handshake<T> =
