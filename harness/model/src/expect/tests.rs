@@ -66,7 +66,7 @@ fn trial() -> TrialResult {
         recoveries: vec![Recovery::Back { after_ns: 104_000_000 }, Recovery::Never],
         back_after_ns: None,
         tls: None,
-        close_codes: BTreeMap::new(),
+        close_codes: Default::default(),
         client_addresses: 0,
         watched_ns: 0,
         patience_ns: 0,
