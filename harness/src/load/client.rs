@@ -212,8 +212,8 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
         {
             return self.use_again(token, attempt, talk);
         }
-        let talk = if talk.pool().is_some() { self.join(attempt, talk) } else { Err(talk) };
-        let Err(talk) = talk else { return };
+        let talk = if talk.pool().is_some() { self.join(attempt, talk) } else { Some(talk) };
+        let Some(talk) = talk else { return };
         match self.route.open(attempt).and_then(|socket| self.share.keep(socket)) {
             Ok(socket) => {
                 let reply = self.room.for_reply();

@@ -30,12 +30,15 @@ mod text;
 /// A connection, and all who use it.
 type Common<T> = Arc<Mutex<Shared<T>>>;
 
+/// The same, of whoever does not keep it.
+type Known<T> = Weak<Mutex<Shared<T>>>;
+
 /// Carries streams over what another carrier carries.
 #[derive(Debug)]
 pub(super) struct Streams<C: Carrier> {
     beneath: C,
     /// Connections that attempts may join; `None`: each has its own.
-    joinable: Option<Mutex<Vec<Weak<Mutex<Shared<C::Over>>>>>>,
+    joinable: Option<Mutex<Vec<Known<C::Over>>>>,
 }
 
 impl<C: Carrier> Streams<C> {
@@ -152,7 +155,7 @@ impl<T: Transport> Transport for Stream<T> {
     }
 
     fn is_secured(&self) -> bool {
-        locked(&self.shared).beneath(|transport| transport.is_secured())
+        locked(&self.shared).beneath(Transport::is_secured)
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
@@ -191,7 +194,7 @@ impl<T: Transport> Transport for Stream<T> {
     }
 
     fn broken(&self) -> Option<Broken> {
-        self.broken.or_else(|| locked(&self.shared).beneath(|transport| transport.broken()))
+        self.broken.or_else(|| locked(&self.shared).beneath(Transport::broken))
     }
 
     fn sent(&self, of_request: u64) -> u64 {

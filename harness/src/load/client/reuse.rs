@@ -38,9 +38,10 @@ impl<H: Hooks, C: Carrier> Client<'_, H, C> {
         self.settle(token, step);
     }
 
-    /// Sends an attempt over a connection that others use as well; false if there is none with room.
-    pub(super) fn join(&mut self, attempt: u32, talk: Talk) -> Result<(), Talk> {
-        let Some(joined) = self.carrier.join() else { return Err(talk) };
+    /// Sends an attempt over a connection that others use as well. Gives back what it was to say, if there is none with
+    /// room.
+    pub(super) fn join(&mut self, attempt: u32, talk: Talk) -> Option<Talk> {
+        let Some(joined) = self.carrier.join() else { return Some(talk) };
         let share = self.share;
         match joined.and_then(|joined| share.allows(&joined.transport).map(|()| joined)) {
             Ok(Joined { transport, opener }) => {
@@ -52,7 +53,7 @@ impl<H: Hooks, C: Carrier> Client<'_, H, C> {
                 self.record_not_sent(attempt, outcome_of(errno, At::Socket));
             }
         }
-        Ok(())
+        None
     }
 
     fn send_along(&mut self, mut connection: Connection<C::Over>) {
