@@ -5,12 +5,12 @@ use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
-use holdline_model::scenario::Scenario;
+use holdline_model::scenario::{Connection, Scenario};
 use holdline_model::secrets::Secrets;
 use holdline_model::service::{FillProblem, Outside, ReadFile};
 use holdline_model::supervisor::Supervisor;
 use holdline_model::support;
-use holdline_model::wire::Script;
+use holdline_model::wire::{Can, NotAtOnce, Script};
 
 /// The longest body that is read from a file: it is kept in memory, once.
 const BODY_BYTES_MAX: u64 = 1 << 30;
@@ -30,10 +30,28 @@ pub(crate) fn script(
     let protocol = support::protocol(supervisor, scenario);
     let service = support::service(supervisor, scenario);
     let (script, secrets) = service.script(protocol, &Outside { variable: &variable, file })?;
-    if scenario.load.connection.pipeline {
-        script.may_be_sent_at_once().map_err(FillProblem::AtOnce)?;
-    }
+    check(protocol.can(), &scenario.load.connection, &script).map_err(FillProblem::AtOnce)?;
     Ok((script, secrets))
+}
+
+/// Whether connections can be used as the scenario wants it.
+fn check(can: Can, connection: &Connection, script: &Script) -> Result<(), NotAtOnce> {
+    if connection.pipeline {
+        match script {
+            Script::Messages(_) => return Err(NotAtOnce::Messages),
+            Script::Squares | Script::Http(_) | Script::Bytes(_) if !can.pipeline => {
+                return Err(NotAtOnce::Streams);
+            }
+            Script::Squares | Script::Http(_) | Script::Bytes(_) => script.may_be_sent_at_once()?,
+        }
+    }
+    if connection.pool.is_some() && !can.pool {
+        return Err(NotAtOnce::Pool);
+    }
+    if connection.is_session() && script.turns(1).is_empty() {
+        return Err(NotAtOnce::Silent);
+    }
+    Ok(())
 }
 
 /// Reads a body from a file in a folder, or from an absolute path.

@@ -178,6 +178,7 @@ fn facts(trial: &TrialResult, style: Style) -> String {
     .chain(prose::pool(trial).map(|text| ("pool", text)))
     .chain(prose::silent(trial).map(|text| ("silent", text)))
     .chain(prose::tls(trial).map(|text| ("tls", text)))
+    .chain(prose::closes(trial).map(|text| ("closes", text)))
     .chain(prose::versions(trial).map(|text| ("versions", text)))
     .chain(prose::starts(trial).map(|text| ("starts", text)))
     .chain(prose::spread(trial).map(|text| ("spread", text)))

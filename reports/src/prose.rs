@@ -7,9 +7,11 @@ use holdline_model::result::{Loss, RunResult, TrialResult};
 use holdline_model::told::{Alike, Phrase, Told, alike};
 use holdline_model::words::{Grade, Mark, Verdict};
 
+mod closes;
 mod tls;
 mod trial;
 
+pub(crate) use closes::closes;
 pub(crate) use tls::tls;
 pub(crate) use trial::*;
 

@@ -117,6 +117,7 @@ impl Losses {
             back_after_ns: None,
             client_addresses: 20,
             tls: None,
+            close_codes: BTreeMap::new(),
             watched_ns: 0,
             patience_ns: 10_000 * MS,
             workers: WorkersResult {

@@ -17,6 +17,7 @@ mod handshakes;
 mod overdue;
 mod replies;
 mod story;
+mod streams;
 
 pub(crate) use story::Gap;
 pub use story::Story;
@@ -34,6 +35,7 @@ pub fn losses(story: &Story<'_>) -> Vec<Loss> {
     losses.extend(queue_resets(story));
     losses.extend(syn_dropped(story));
     losses.extend(handshakes::failed(story));
+    losses.extend(streams::ended(story));
     losses.extend(cut_short(story));
     losses.extend(closed_idle(story));
     losses.extend(too_long(story));
@@ -216,7 +218,9 @@ fn cut_short(story: &Story<'_>) -> Vec<Loss> {
     let mut lost = story.lost(Blame::Collateral, Some(Fate::NoReply));
     lost.extend(story.lost(Blame::Collateral, Some(Fate::Truncated)));
     let mut groups: BTreeMap<u32, Vec<&ClientRecord>> = BTreeMap::new();
-    lost.retain(|(_, record)| !matches!(record.outcome, Outcome::TooLong | Outcome::Tls(_)));
+    lost.retain(|(_, record)| {
+        !matches!(record.outcome, Outcome::TooLong | Outcome::Tls(_) | Outcome::Stream(_))
+    });
     for (attempt, record) in lost {
         groups.entry(attempt.worker).or_default().push(record);
     }

@@ -45,7 +45,8 @@ pub(crate) fn count(
 
 /// Whether it was lost with a connection that was used again, as that ended before a byte of the reply.
 pub(crate) fn was_broken(record: &ClientRecord) -> bool {
-    record.was_reused() && !record.was_retried() && matches!(record.outcome, Outcome::Closed | Outcome::Reset)
+    let is_broken = matches!(record.outcome, Outcome::Closed | Outcome::Reset);
+    record.was_reused() && !record.was_retried() && is_broken
 }
 
 /// How many of the requests that were sent twice were read twice.

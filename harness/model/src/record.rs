@@ -6,14 +6,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::carried::{Afterwards, Carried};
+pub use self::close::CloseCode;
 pub use self::counters::TcpCounters;
+pub use self::stream::StreamEnd;
 use crate::custody::Held;
 use crate::said::Which;
 use crate::tls::{self, TlsFailure};
 use crate::words::{Stage, words};
 
 mod carried;
+mod close;
 mod counters;
+mod stream;
 
 /// An instant in CLOCK_MONOTONIC nanoseconds, if it came to pass.
 pub type Stamp = Option<NonZeroU64>;
@@ -46,6 +50,8 @@ pub enum Outcome {
     NoPath,
     /// No TLS came about, and so no reply.
     Tls(TlsFailure),
+    /// Its stream was ended before the first byte, while the connection was still there.
+    Stream(StreamEnd),
     /// Its time ran out.
     TimedOut(Stage),
     /// Silent attempts only: it connected, asked for nothing, and ended like this.
@@ -158,6 +164,8 @@ pub struct ClientRecord {
     pub unasked: bool,
     /// Whether the server said with a reply that it answers none of those requests that were sent behind it.
     pub announced: bool,
+    /// How the server closed it, once it was open for messages; `None`: it did not.
+    pub close_code: Option<CloseCode>,
     /// How it was carried, if it belongs to a pool.
     pub carried: Option<Carried>,
 }
@@ -180,6 +188,7 @@ impl Outcome {
             | Self::Refused
             | Self::NoPath
             | Self::Tls(_)
+            | Self::Stream(_)
             | Self::TimedOut(_)
             | Self::NotSent(_)
             | Self::Errno(..) => false,
@@ -201,6 +210,7 @@ impl Outcome {
             | Self::Refused
             | Self::NoPath
             | Self::Tls(_)
+            | Self::Stream(_)
             | Self::TimedOut(_)
             | Self::Silent(_)
             | Self::NotSent(_)
@@ -227,6 +237,15 @@ impl ClientRecord {
         was_in_tls && self.tls.is_none()
     }
 
+    /// Whether the server says that it has done nothing of what was asked.
+    #[must_use]
+    pub const fn was_turned_away(&self) -> bool {
+        match self.outcome {
+            Outcome::Stream(end) => end.is_untouched(),
+            _ => false,
+        }
+    }
+
     /// Of an attempt that has not begun.
     #[must_use]
     pub const fn planned(attempt: u32, intended_ns: u64, poison: bool) -> Self {
@@ -251,6 +270,7 @@ impl ClientRecord {
             resumed: false,
             unasked: false,
             announced: false,
+            close_code: None,
             carried: None,
         }
     }

@@ -132,6 +132,10 @@ pub struct TrialResult {
     /// What became of TLS handshakes; absent where the service is spoken to without TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsResult>,
+    /// How servers closed connections of WebSocket, by status code (RFC 6455, section 7.4): 1005 where they named none,
+    /// 1006 where they ended the connection without a close.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub close_codes: BTreeMap<u16, u64>,
     /// What the kernel counted.
     pub kernel: KernelResult,
     /// Longest runs of requests none of which was served in time.

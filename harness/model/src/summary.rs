@@ -107,11 +107,7 @@ pub fn summarise(
     let advised = advice::advice(scenario.listen.backlog, records, &reconciled, facts.start_ns);
     let evidence = remedies::Evidence { scenario, story, advised: advised.as_ref() };
     let Remedies { list: remedies, without: without_remedy } = remedies_of(&graded, &evidence);
-    let mut latency = latencies.quantiles();
-    for quantiles in [&mut latency.accept, &mut latency.queue_wait] {
-        quantiles.how = method.filter(|_| quantiles.count > 0);
-        quantiles.method = quantiles.how.as_ref().map(Method::to_string);
-    }
+    let latency = latencies_by(method, &latencies);
     let counts = Counts::of(&reconciled);
     let recoveries = ending::recoveries(&order, facts, &faults_ns);
     let consequences = Consequences::of(scenario, records, &reconciled, facts);
@@ -134,6 +130,7 @@ pub fn summarise(
         pool: pool::count(&scenario.load.connection, records, &reconciled),
         endings: endings(records.client),
         tls: handshakes::count(records.client, facts),
+        close_codes: close_codes(records.client),
         client_addresses: addresses::used(scenario.load.clients, records.client),
         kernel: kernel::result(records, facts),
         outages: ending::since_start(&outages, facts),
@@ -230,6 +227,7 @@ fn blank(name: &TrialName, elapsed_ns: u64) -> TrialResult {
         endings: EndingsResult::default(),
         client_addresses: 0,
         tls: None,
+        close_codes: BTreeMap::new(),
         kernel: KernelResult::default(),
         outages: Vec::new(),
         recovery_ns: Vec::new(),
@@ -328,6 +326,25 @@ fn ended_for_good(facts: &TrialFacts) -> Option<Exit> {
 fn failed_to_boot(log: &WorkerLog, end_ns: u64) -> bool {
     let failed = [RecordKind::BootFailed, RecordKind::BindFailed].map(|kind| log.first(kind));
     failed.into_iter().flatten().any(|at_ns| at_ns <= end_ns)
+}
+
+/// Quantiles of latencies, and by which method it is known when attempts were accepted.
+fn latencies_by(method: Option<Method>, latencies: &Latencies) -> crate::result::LatencySet {
+    let mut latency = latencies.quantiles();
+    for quantiles in [&mut latency.accept, &mut latency.queue_wait] {
+        quantiles.how = method.filter(|_| quantiles.count > 0);
+        quantiles.method = quantiles.how.as_ref().map(Method::to_string);
+    }
+    latency
+}
+
+/// How often servers closed connections by each code.
+fn close_codes(client: &[ClientRecord]) -> BTreeMap<u16, u64> {
+    let mut counts = BTreeMap::new();
+    for code in client.iter().filter_map(|record| record.close_code) {
+        *counts.entry(code.get()).or_default() += 1;
+    }
+    counts
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use crate::lack::{ApplicationLack, Lack};
 use crate::scenario::{Action, Drain, Scenario, Target};
-use crate::service::{Request, Service};
+use crate::service::{Exchanges, Request, Service};
 use crate::supervisor::{self, Control, Holder, Protocol, Reply, Runs, Supervisor};
 use crate::tls::Tls;
 use crate::wire::Poison;
@@ -119,8 +119,9 @@ pub fn kills_for_poison(supervisor: &Supervisor, scenario: &Scenario) -> bool {
     let service = service(supervisor, scenario);
     let has_its_own = match protocol(supervisor, scenario) {
         Protocol::Square => false,
-        Protocol::Http => !service.asks_squares(),
+        Protocol::Http | Protocol::Http2 => !service.asks_squares(),
         Protocol::Bytes => service.exchanges.is_some(),
+        Protocol::WebSocket => true,
     };
     has_its_own && service.poison.is_none()
 }
@@ -201,14 +202,11 @@ pub fn asks_before_load(supervisor: &Supervisor, scenario: &Scenario) -> bool {
     let service = service(supervisor, scenario);
     let is_get = match protocol(supervisor, scenario) {
         Protocol::Square => false,
-        Protocol::Http => {
+        Protocol::Http | Protocol::Http2 => {
             scenario.load.connection.body_bytes == 0 && service.request.as_ref().is_none_or(Request::is_safe)
         }
-        // A server that greets whoever comes is asked for nothing.
-        Protocol::Bytes => service
-            .exchanges
-            .as_ref()
-            .is_some_and(|exchanges| exchanges.all.iter().all(|exchange| exchange.send.is_empty())),
+        Protocol::Bytes => service.exchanges.as_ref().is_some_and(Exchanges::listen),
+        Protocol::WebSocket => service.exchanges.as_ref().is_none_or(Exchanges::listen),
     };
     match supervisor.ready.reply {
         Reply::Never => false,
@@ -233,7 +231,8 @@ pub fn tls(supervisor: &Supervisor, scenario: &Scenario) -> Option<Tls> {
 pub fn alpn(tls: &Tls, protocol: Protocol) -> Vec<String> {
     match (&tls.alpn, protocol) {
         (Some(named), _) => named.clone(),
-        (None, Protocol::Http) => vec!["http/1.1".to_owned()],
+        (None, Protocol::Http | Protocol::WebSocket) => vec!["http/1.1".to_owned()],
+        (None, Protocol::Http2) => vec!["h2".to_owned()],
         (None, Protocol::Square | Protocol::Bytes) => Vec::new(),
     }
 }
@@ -246,19 +245,20 @@ fn lack_of_tls(supervisor: &Supervisor, scenario: &Scenario) -> Option<Lack> {
 
 fn lack_of_protocol(supervisor: &Supervisor, scenario: &Scenario) -> Option<Lack> {
     let (spoken, asked) = (supervisor.protocol, protocol(supervisor, scenario));
-    let http = Protocol::Http;
-    if !scenario.service.asks_squares() && asked != http {
-        return Some(Lack::Protocol { spoken: asked, asked: http });
+    let opens = asked == Protocol::WebSocket && scenario.service.reply.is_none();
+    if !scenario.service.asks_squares() && !asked.is_http() && !opens {
+        return Some(Lack::Protocol { spoken: asked, asked: Protocol::Http });
     }
-    if scenario.service.exchanges.is_some() && asked != Protocol::Bytes {
+    if scenario.service.exchanges.is_some() && !asked.has_exchanges() {
         return Some(Lack::Protocol { spoken: asked, asked: Protocol::Bytes });
     }
-    let sends_bodies = scenario.load.connection.body_bytes > 0;
-    if sends_bodies && asked == http && service(supervisor, scenario).request.is_some() {
+    let has_request = service(supervisor, scenario).request.is_some();
+    if scenario.load.connection.body_bytes > 0 && asked.is_http() && has_request {
         return Some(Lack::Bodies);
     }
     let speaks_its_own = supervisor.runs.contains(&Runs::Itself) || is_application(supervisor);
-    (speaks_its_own && spoken != asked).then_some(Lack::Protocol { spoken, asked })
+    let nobody_speaks_it = !speaks_its_own && !asked.can().workers;
+    (nobody_speaks_it || speaks_its_own && spoken != asked).then_some(Lack::Protocol { spoken, asked })
 }
 
 #[cfg(test)]

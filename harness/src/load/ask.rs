@@ -24,6 +24,8 @@ use tokio::time::timeout;
 use super::connection::{Connection, End, SCRATCH_BYTES, Step};
 use super::deadlines::Limit;
 use super::errno::{At, outcome_of};
+use super::http2::Streams;
+use super::messages::Opened;
 use super::proxied::{Behind, V1, V2};
 use super::socket::Route;
 use super::talk::Manner;
@@ -69,6 +71,10 @@ pub enum Way {
     BehindHeader,
     /// Without that.
     WithoutHeader,
+    /// Over HTTP/1.1.
+    OverHttp1,
+    /// Over HTTP/2.
+    OverHttp2,
 }
 
 /// A request that was made, and what came of it.
@@ -148,6 +154,14 @@ impl Asker {
                 (Way::BehindHeader, Self { proxy, ..self.copy() })
             })),
         }
+        // Over TLS, it is agreed on in the handshake what is spoken.
+        let other = match self.protocol {
+            Protocol::Http2 => Some((Way::OverHttp1, Protocol::Http)),
+            Protocol::Http => Some((Way::OverHttp2, Protocol::Http2)),
+            Protocol::Square | Protocol::Bytes | Protocol::WebSocket => None,
+        };
+        let other = other.filter(|_| self.tls.is_none());
+        ways.extend(other.map(|(way, protocol)| (way, Self { protocol, ..self.copy() })));
         ways
     }
 
@@ -170,7 +184,9 @@ impl Asker {
     #[must_use]
     pub fn in_words(&self) -> String {
         let mut request = Vec::new();
-        let first_sent = self.script.turns(1).start;
+        // What opens a connection says what is asked for.
+        let opens = matches!(*self.script, Script::Messages(_));
+        let first_sent = if opens { 0 } else { self.script.turns(1).start };
         let ask = Ask { turn: first_sent, ..self.request(asker(0)) };
         self.protocol.encode(&ask, &self.script, &mut request);
         let request = self.secrets.hidden(&request, false);
@@ -190,25 +206,35 @@ impl Asker {
     /// Asks once. It takes no longer than the load's time-outs allow an attempt; dropped before, the
     /// connection is closed.
     pub async fn ask(&self) -> Asked {
-        match &self.tls {
-            None => self.ask_over(Bare).await,
-            Some(tls) => self.ask_over(Secured(tls.clone())).await,
-        }
-    }
-
-    async fn ask_over(&self, carrier: impl Carrier) -> Asked {
         let client = asker(self.asked.fetch_add(1, Ordering::Relaxed));
         let began_ns = now_ns();
-        let (end, came) = match self.proxy {
-            None => self.ask_by(carrier, client, began_ns).await,
-            Some(ProxyVersion::V1) => self.ask_by(Behind::<V1, _>::header(carrier), client, began_ns).await,
-            Some(ProxyVersion::V2) => self.ask_by(Behind::<V2, _>::header(carrier), client, began_ns).await,
+        let (end, came) = match &self.tls {
+            None => self.ask_over(Bare, client, began_ns).await,
+            Some(tls) => self.ask_over(Secured(tls.clone()), client, began_ns).await,
         };
         let waited_ns = end.at_ns.saturating_sub(began_ns);
         let answer = self.answer(end.outcome, waited_ns, &came);
         let names_itself = answer.is_served() && *self.script == Script::Squares;
         let pid = if names_itself { pid_in(&came.reply) } else { None };
         Asked { began_ns, answer, pid }
+    }
+
+    async fn ask_over(&self, carrier: impl Carrier, client: u32, began_ns: u64) -> (End, Came) {
+        match self.proxy {
+            None => self.ask_in(carrier, client, began_ns).await,
+            Some(ProxyVersion::V1) => self.ask_in(Behind::<V1, _>::header(carrier), client, began_ns).await,
+            Some(ProxyVersion::V2) => self.ask_in(Behind::<V2, _>::header(carrier), client, began_ns).await,
+        }
+    }
+
+    async fn ask_in(&self, carrier: impl Carrier, client: u32, began_ns: u64) -> (End, Came) {
+        match self.protocol {
+            Protocol::Http2 => self.ask_by(Streams::over(carrier, false), client, began_ns).await,
+            Protocol::WebSocket => self.ask_by(Opened(carrier), client, began_ns).await,
+            Protocol::Square | Protocol::Http | Protocol::Bytes => {
+                self.ask_by(carrier, client, began_ns).await
+            }
+        }
     }
 
     async fn ask_by(&self, carrier: impl Carrier, client: u32, began_ns: u64) -> (End, Came) {
@@ -227,7 +253,7 @@ impl Asker {
         let socket = self.route.open(client)?;
         let manner = Manner::new(self.protocol, &self.script, self.connection);
         let talk = manner.talk(client, began_ns, None, Vec::new());
-        Ok(Connection::new(Kept::over(carrier.over(socket)), client, talk, Vec::new()))
+        Ok(Connection::new(Kept::over(carrier.over(socket, client)), client, talk, Vec::new()))
     }
 
     /// Follows a connection to its outcome. What came is returned, too.
@@ -282,7 +308,10 @@ impl Asker {
     }
 
     fn answer(&self, outcome: Outcome, waited_ns: u64, came: &Came) -> Answer {
-        let said = first_bytes(&self.secrets.hidden(&came.reply, true));
+        // What is nothing that the protocol knows is no part of a reply.
+        let is_strange = outcome == Outcome::WrongReply && came.reply.is_empty();
+        let reply = if is_strange { came.first.as_bytes() } else { &came.reply };
+        let said = first_bytes(&self.secrets.hidden(reply, true));
         match outcome {
             Outcome::Replied | Outcome::ClosedIdle if waited_ns > self.deadline_ns => {
                 Answer::Late { waited_ns }
@@ -290,9 +319,12 @@ impl Asker {
             Outcome::Replied | Outcome::ClosedIdle => Answer::Served { waited_ns },
             Outcome::ErrorReply(status) => Answer::Wrong { status: Some(status), said },
             Outcome::WrongReply => Answer::Wrong { status: None, said },
-            Outcome::Truncated | Outcome::TooLong | Outcome::Closed | Outcome::Reset | Outcome::Silent(_) => {
-                Answer::Cut { said }
-            }
+            Outcome::Truncated
+            | Outcome::TooLong
+            | Outcome::Closed
+            | Outcome::Reset
+            | Outcome::Stream(_)
+            | Outcome::Silent(_) => Answer::Cut { said },
             Outcome::Refused => Answer::Refused,
             Outcome::NoPath => Answer::NoPath,
             Outcome::Tls(failure) => Answer::Tls {

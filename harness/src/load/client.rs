@@ -212,10 +212,13 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
         {
             return self.use_again(token, attempt, talk);
         }
+        let talk = if talk.pool().is_some() { self.join(attempt, talk) } else { Some(talk) };
+        let Some(talk) = talk else { return };
         match self.route.open(attempt).and_then(|socket| self.share.keep(socket)) {
             Ok(socket) => {
                 let reply = self.room.for_reply();
-                self.launch(Connection::new(self.carrier.over(socket), attempt, talk, reply));
+                let transport = self.carrier.over(socket, attempt);
+                self.launch(Connection::new(transport, attempt, talk, reply));
             }
             Err(errno) => {
                 self.room.take_back_request(talk.into_head());
@@ -384,11 +387,12 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
                 {
                     self.records[attempt as usize].said = said.keep(&connection.said());
                 }
-                if let Some(shown) = connection.transport().shown() {
+                if let Some(shown) = connection.transport().shown(|shown| {
                     let kept = |shown: &[u8]| self.hooks.certificates()?.keep(shown);
+                    (shown.certificate.and_then(kept), shown.is_resumed)
+                }) {
                     let record = &mut self.records[attempt as usize];
-                    (record.certificate, record.resumed) =
-                        (shown.certificate.and_then(kept), shown.is_resumed);
+                    (record.certificate, record.resumed) = shown;
                 }
                 // Likewise, there is no waiting for a close that nobody would notice.
                 let stays = end.lingers || connection.is_idle_in_pool();
@@ -403,6 +407,7 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
     }
 
     fn let_go(&mut self, token: Token) {
+        self.watch_no_more(token);
         if let Some(connection) = self.connections.remove(token) {
             self.pool.forget(token);
             connection.note_ending(&mut self.records[connection.attempt() as usize]);

@@ -236,6 +236,7 @@ impl<T: Transport> Connection<T> {
         record.send_failed = self.send_error.is_some();
         record.half_closed = self.half_closed;
         record.announced = self.announced;
+        record.close_code = self.transport.close_code();
         let has_asked = self.is_connected() && self.sent_bytes > 0;
         record.requests_pipelined = if has_asked { self.talk.pipelined() } else { 0 };
         if let Some(carried) = &mut record.carried {
@@ -307,7 +308,7 @@ impl<T: Transport> Connection<T> {
     fn at(&self) -> At {
         match self.phase {
             Phase::Room | Phase::Handshake => At::Connect,
-            Phase::Greeting => At::Tls,
+            Phase::Greeting if T::SECURED && !self.transport.is_secured() => At::Tls,
             _ if self.reply.is_empty() && !self.talk.has_turned() => At::FirstByte,
             _ => At::Reply,
         }

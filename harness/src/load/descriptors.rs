@@ -1,6 +1,6 @@
 //! The table of open descriptors, which the load client shares with the rest of its process.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -32,10 +32,15 @@ impl Share {
         Ok(Self { end: soft - reserve(soft) })
     }
 
+    /// Says whether a descriptor may be kept.
+    pub(super) fn allows(self, descriptor: &impl AsFd) -> Result<(), Errno> {
+        let number = u64::try_from(descriptor.as_fd().as_raw_fd());
+        if number.is_ok_and(|number| number < self.end) { Ok(()) } else { Err(Errno::EMFILE) }
+    }
+
     /// Gives a descriptor back to the rest of the process, as if the limit were reached, if it is theirs.
     pub(super) fn keep(self, descriptor: OwnedFd) -> Result<OwnedFd, Errno> {
-        let is_ours = u64::try_from(descriptor.as_raw_fd()).is_ok_and(|number| number < self.end);
-        if is_ours { Ok(descriptor) } else { Err(Errno::EMFILE) }
+        self.allows(&descriptor).map(|()| descriptor)
     }
 }
 

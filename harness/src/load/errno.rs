@@ -37,8 +37,10 @@ impl At {
 /// short, whatever broke.
 pub(super) fn outcome_of_broken(broken: Broken, at: At) -> Outcome {
     match (broken, at) {
-        (Broken::Theirs(_), At::Reply) => Outcome::Truncated,
+        (Broken::Theirs(_) | Broken::Stream(_) | Broken::Malformed, At::Reply) => Outcome::Truncated,
         (Broken::Theirs(failure), _) => Outcome::Tls(failure),
+        (Broken::Stream(end), _) => Outcome::Stream(end),
+        (Broken::Malformed, _) => Outcome::WrongReply,
         (Broken::Ours, _) => Outcome::NotSent(NotSent::Tls),
     }
 }

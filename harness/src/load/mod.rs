@@ -36,6 +36,24 @@
 //! known to be over; a close that meets a request on its way is a loss. See
 //! [`Outcome::ClosedIdle`](holdline_model::record::Outcome::ClosedIdle).
 //!
+//! # HTTP/2
+//!
+//! Each request is a stream. A one-shot attempt and a session have a connection of their own, which the client ends,
+//! with a GOAWAY. Attempts of a pool whose connections are all busy join one that is open, up to as many streams as
+//! the server allows; each is a stream with a record of its own, and what ends a connection ends all that are open on
+//! it. A server that says GOAWAY is asked nothing more on that connection. Streams that it turns away, by
+//! REFUSED_STREAM or by a GOAWAY that names an earlier one, are
+//! [`Outcome::Stream`](holdline_model::record::Outcome::Stream), before a byte of a reply; a pool sends them once more,
+//! if it does so.
+//!
+//! # WebSocket
+//!
+//! The request that opens the connection is the first turn of the first request, and a message is sent in each that
+//! follows. The client closes behind its last one, with status code 1000, unless the server is to. That a server closes
+//! between two requests ends a session as over HTTP/1.1, if its status code says that it has failed at nothing
+//! ([`CloseCode::is_in_order`](holdline_model::record::CloseCode::is_in_order)); if it ends the connection without
+//! that, what was to follow is lost.
+//!
 //! # Pools
 //!
 //! Attempts of a pool send one request each over whichever connection is idle, the one that was used last first, or
@@ -73,6 +91,8 @@ mod control;
 mod deadlines;
 mod descriptors;
 mod errno;
+mod http2;
+mod messages;
 mod pacer;
 mod pauses;
 mod pool;
@@ -95,6 +115,10 @@ use holdline_model::scenario::{Connection, Timeouts, Until};
 use holdline_model::tls::Certificates;
 use holdline_model::wire::{ATTEMPTS_MAX, Address, Clients, Poison, Protocol, ProxyVersion, Script};
 use nix::errno::Errno;
+
+use self::client::Client;
+use self::http2::Streams;
+use self::messages::Opened;
 
 pub use self::ask::{Asked, Asker, Way};
 pub use self::control::{Progress, StopFlag};
@@ -262,16 +286,34 @@ fn run_over<H: Hooks>(
     progress: &Progress,
     stop: &StopFlag,
 ) -> Result<Vec<ClientRecord>, LoadError> {
-    use client::Client;
     use proxied::{Behind, V1, V2};
     match plan.proxy {
-        None => Client::new(plan, carrier, start_ns, hooks, progress, stop)?.run(),
+        None => run_in(carrier, plan, start_ns, hooks, progress, stop),
         Some(ProxyVersion::V1) => {
-            let carrier = Behind::<V1, _>::header(carrier);
-            Client::new(plan, carrier, start_ns, hooks, progress, stop)?.run()
+            run_in(Behind::<V1, _>::header(carrier), plan, start_ns, hooks, progress, stop)
         }
         Some(ProxyVersion::V2) => {
-            let carrier = Behind::<V2, _>::header(carrier);
+            run_in(Behind::<V2, _>::header(carrier), plan, start_ns, hooks, progress, stop)
+        }
+    }
+}
+
+/// The same in the frames of the protocol, if it has some.
+fn run_in<H: Hooks>(
+    carrier: impl transport::Carrier,
+    plan: &LoadPlan,
+    start_ns: u64,
+    hooks: &mut H,
+    progress: &Progress,
+    stop: &StopFlag,
+) -> Result<Vec<ClientRecord>, LoadError> {
+    match plan.protocol {
+        Protocol::Http2 => {
+            let carrier = Streams::over(carrier, plan.connection.pool.is_some());
+            Client::new(plan, carrier, start_ns, hooks, progress, stop)?.run()
+        }
+        Protocol::WebSocket => Client::new(plan, Opened(carrier), start_ns, hooks, progress, stop)?.run(),
+        Protocol::Square | Protocol::Http | Protocol::Bytes => {
             Client::new(plan, carrier, start_ns, hooks, progress, stop)?.run()
         }
     }

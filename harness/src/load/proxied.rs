@@ -17,7 +17,7 @@ use super::transport::{Broken, Carrier, Greeting, Shown, Transport};
 const UNIX_BYTES: usize = 108;
 
 /// Which version of the PROXY protocol is spoken, as a type.
-pub(super) trait Speaks: fmt::Debug {
+pub(super) trait Speaks: fmt::Debug + Send + 'static {
     const VERSION: ProxyVersion;
 }
 
@@ -53,10 +53,10 @@ impl<V, C> Behind<V, C> {
 impl<V: Speaks, C: Carrier> Carrier for Behind<V, C> {
     type Over = Proxied<V, C::Over>;
 
-    fn over(&self, socket: OwnedFd) -> Self::Over {
+    fn over(&self, socket: OwnedFd, attempt: u32) -> Self::Over {
         // What is sent behind the header must not wait for the header's acknowledgement.
         socket::send_at_once(&socket);
-        let transport = self.carrier.over(socket);
+        let transport = self.carrier.over(socket, attempt);
         Proxied { transport, sent: 0, is_greeted: false, version: PhantomData }
     }
 }
@@ -80,6 +80,7 @@ impl<V, T: AsFd> AsFd for Proxied<V, T> {
 impl<V: Speaks, T: Transport> Transport for Proxied<V, T> {
     const GREETS: bool = true;
     const LAYERED: bool = T::LAYERED;
+    const SECURED: bool = T::SECURED;
 
     fn greet(&mut self) -> Result<Greeting, Errno> {
         if !self.is_greeted {
@@ -136,8 +137,12 @@ impl<V: Speaks, T: Transport> Transport for Proxied<V, T> {
         self.transport.first()
     }
 
-    fn shown(&self) -> Option<Shown<'_>> {
-        self.transport.shown()
+    fn is_secured(&self) -> bool {
+        self.transport.is_secured()
+    }
+
+    fn shown<R>(&self, look: impl FnOnce(Shown<'_>) -> R) -> Option<R> {
+        self.transport.shown(look)
     }
 }
 

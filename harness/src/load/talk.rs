@@ -75,6 +75,7 @@ pub(super) enum Silence {
 
 impl Manner {
     pub(super) fn new(protocol: Protocol, script: &Arc<Script>, connection: scenario::Connection) -> Self {
+        let can = protocol.can();
         let is_plainest = protocol == Protocol::default() && connection == scenario::Connection::ONE_SHOT;
         Self {
             protocol,
@@ -83,7 +84,7 @@ impl Manner {
             // Where no request says that it is the last, sessions are ended by the client.
             server_closes: script
                 .server_closes()
-                .unwrap_or(protocol.can().say_last || !connection.keeps_alive()),
+                .unwrap_or(can.server_ends && (can.say_last || !connection.keeps_alive())),
             logs_requests: !is_plainest,
             hold_ns: 0,
         }
@@ -227,7 +228,8 @@ impl Talk {
     /// Where the client is still to pause while it sends what is in hand.
     fn halt(&self) -> Option<Halt> {
         let send_pause_ns = self.manner.connection.send_pause_ns;
-        if send_pause_ns > 0 && !self.has_paused[Pause::Sending as usize] {
+        let comes_in_pieces = self.ask.turn == 0 || self.manner.protocol != Protocol::WebSocket;
+        if send_pause_ns > 0 && comes_in_pieces && !self.has_paused[Pause::Sending as usize] {
             return Some(Halt { at: self.bytes() / 2, pause: Pause::Sending, length_ns: send_pause_ns });
         }
         // Of requests that are sent at once, it is the first that is held back.

@@ -34,7 +34,7 @@ pub(super) struct Secured(pub(super) TlsClient);
 impl Carrier for Secured {
     type Over = Tls;
 
-    fn over(&self, socket: OwnedFd) -> Tls {
+    fn over(&self, socket: OwnedFd, _attempt: u32) -> Tls {
         socket::send_at_once(&socket);
         let (config, name) = self.0.session();
         let session = ClientConnection::new(config, name).map(Box::new);
@@ -177,6 +177,7 @@ impl Tls {
 impl Transport for Tls {
     const GREETS: bool = true;
     const LAYERED: bool = true;
+    const SECURED: bool = true;
 
     fn greet(&mut self) -> Result<Greeting, Errno> {
         loop {
@@ -290,12 +291,16 @@ impl Transport for Tls {
         Some(self.first)
     }
 
-    fn shown(&self) -> Option<Shown<'_>> {
+    fn is_secured(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| !session.is_handshaking())
+    }
+
+    fn shown<R>(&self, look: impl FnOnce(Shown<'_>) -> R) -> Option<R> {
         let kind = self.session.as_ref().and_then(|session| session.handshake_kind());
-        Some(Shown {
+        Some(look(Shown {
             certificate: self.certificate.as_deref(),
             is_resumed: kind == Some(HandshakeKind::Resumed),
-        })
+        }))
     }
 }
 

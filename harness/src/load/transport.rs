@@ -6,6 +6,7 @@
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use holdline_model::record::{CloseCode, StreamEnd};
 use holdline_model::tls::TlsFailure;
 use holdline_model::wire::Excerpt;
 use nix::errno::Errno;
@@ -17,8 +18,21 @@ pub(super) trait Carrier {
     /// What it makes.
     type Over: Transport;
 
-    /// Carries over this socket, which is not connected yet.
-    fn over(&self, socket: OwnedFd) -> Self::Over;
+    /// Carries an attempt over this socket, which is not connected yet.
+    fn over(&self, socket: OwnedFd, attempt: u32) -> Self::Over;
+
+    /// Carries an attempt over a connection that others use as well. `None`: there is none with room for it.
+    fn join(&self) -> Option<Result<Joined<Self::Over>, Errno>> {
+        None
+    }
+}
+
+/// What carries an attempt over a connection that others use as well.
+#[derive(Debug)]
+pub(super) struct Joined<T> {
+    pub(super) transport: T,
+    /// The attempt that opened the connection.
+    pub(super) opener: u32,
 }
 
 /// How far a transport has got with what comes between the connection and the first request.
@@ -35,6 +49,10 @@ pub(super) enum Greeting {
 pub(super) enum Broken {
     /// On what the server said, or on what it showed.
     Theirs(TlsFailure),
+    /// On a stream that the server ended.
+    Stream(StreamEnd),
+    /// On what the server said behind the handshake: it is not the protocol that was to be spoken.
+    Malformed,
     /// On this side.
     Ours,
 }
@@ -51,18 +69,27 @@ pub(super) struct Shown<'a> {
 /// Carries the bytes of one connection, without blocking: EAGAIN means that nothing can be done until
 /// the socket is readable or writable, whichever the transport waits for. EPROTO means that its own protocol
 /// broke, as [`Transport::broken`] says. Plain sockets allocate nothing for any call.
-pub(super) trait Transport: AsFd + fmt::Debug {
+pub(super) trait Transport: AsFd + fmt::Debug + Send + 'static {
     /// Whether something comes between the connection and the first request.
     const GREETS: bool;
 
     /// Whether it lies on top of the socket: so it may have to send at any time, also when nothing is left to be
     /// sent of a request, and may hold what the socket does not report any more.
     const LAYERED: bool;
+    /// Whether a TLS handshake is among what comes before the first request.
+    const SECURED: bool = false;
+    /// Whether others may carry over the same connection, so that it goes on behind this one.
+    const SHARES: bool = false;
 
     /// Does what comes between the connection and the first request. Called again, whenever the socket
     /// reports something, until it is over. EAGAIN: the socket is not even connected yet. Of a transport that does
     /// not greet it is over at once, connected or not.
     fn greet(&mut self) -> Result<Greeting, Errno>;
+
+    /// Whether its TLS handshake is over.
+    fn is_secured(&self) -> bool {
+        false
+    }
 
     /// Sends some of `bytes`: how many.
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Errno>;
@@ -89,6 +116,16 @@ pub(super) trait Transport: AsFd + fmt::Debug {
         true
     }
 
+    /// Whether the server ended it as one does that has failed at nothing, where its protocol can tell.
+    fn ended_in_order(&self) -> bool {
+        true
+    }
+
+    /// How the server closed it, if its protocol says how.
+    fn close_code(&self) -> Option<CloseCode> {
+        None
+    }
+
     /// How many bytes the kernel has taken of the request in hand, of which so many were sent; before there is one,
     /// of what comes before it.
     fn sent(&self, of_request: u64) -> u64 {
@@ -100,8 +137,14 @@ pub(super) trait Transport: AsFd + fmt::Debug {
         None
     }
 
-    /// What the server showed in its handshake, if there is one.
-    fn shown(&self) -> Option<Shown<'_>> {
+    /// Whether others carry over the same connection just now.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Looks at what the server showed in its handshake, if there is one.
+    fn shown<R>(&self, look: impl FnOnce(Shown<'_>) -> R) -> Option<R> {
+        let _ = look;
         None
     }
 }
@@ -113,7 +156,7 @@ pub(super) struct Bare;
 impl Carrier for Bare {
     type Over = Plain;
 
-    fn over(&self, socket: OwnedFd) -> Plain {
+    fn over(&self, socket: OwnedFd, _attempt: u32) -> Plain {
         Plain(socket)
     }
 }

@@ -114,6 +114,7 @@ impl TrialFiles<'_> {
             "certificate",
             "resumed",
             "late",
+            "close_code",
         ])?;
         for attempt in &self.summary.reconciled.attempts {
             if let Some(record) = self.client.get(attempt.record as usize) {
@@ -124,7 +125,7 @@ impl TrialFiles<'_> {
         gz.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()
     }
 
-    fn row(&self, record: &ClientRecord, attempt: &Attempt) -> [String; 28] {
+    fn row(&self, record: &ClientRecord, attempt: &Attempt) -> [String; 29] {
         let stamp = |stamp: Option<NonZeroU64>| {
             stamp.map_or(String::new(), |at| self.since_start(at.get()).to_string())
         };
@@ -161,6 +162,7 @@ impl TrialFiles<'_> {
             self.fingerprint(record),
             u8::from(record.resumed).to_string(),
             u8::from(service(attempt, self.deadline_ns) == Service::Late).to_string(),
+            record.close_code.map_or(String::new(), |code| code.to_string()),
         ]
     }
 
@@ -290,6 +292,7 @@ fn outcome_word(outcome: Outcome) -> String {
         Outcome::Refused => "refused".to_owned(),
         Outcome::NoPath => "no_path".to_owned(),
         Outcome::Tls(failure) => format!("tls:{}", failure.in_short()),
+        Outcome::Stream(end) => format!("stream:{}", end.in_short()),
         Outcome::TimedOut(stage) => format!("timed_out:{stage}"),
         Outcome::Silent(end) => format!("silent:{}", word_of(&end)),
         Outcome::NotSent(cause) => {

@@ -15,6 +15,10 @@ pub(super) fn remedy(came: Option<&Answer>, otherwise: &[(Way, Answer)], protoco
     if came.and_then(Answer::said).is_some_and(wants_tls) {
         return Remedy::SpeaksTls;
     }
+    let is_http1 = |said: &str| said.starts_with("HTTP/1.");
+    if protocol == Protocol::Http2 && came.and_then(Answer::said).is_some_and(is_http1) {
+        return Remedy::SpeaksHttp1;
+    }
     // One who takes no notice of a header answers as before.
     let is_silent = !came.is_some_and(speaks_plainly);
     let shown = otherwise.iter().find_map(|(way, answer)| match way {
@@ -22,11 +26,14 @@ pub(super) fn remedy(came: Option<&Answer>, otherwise: &[(Way, Answer)], protoco
         Way::WithoutTls => speaks_plainly(answer).then_some(Remedy::SpeaksNoTls),
         Way::BehindHeader => (is_silent && speaks_plainly(answer)).then_some(Remedy::ExpectsHeader),
         Way::WithoutHeader => (is_silent && speaks_plainly(answer)).then_some(Remedy::ExpectsNoHeader),
+        Way::OverHttp1 => answer.is_served().then_some(Remedy::SpeaksHttp1),
+        Way::OverHttp2 => answer.is_served().then_some(Remedy::SpeaksHttp2),
     });
     shown.or_else(|| came.and_then(of_handshake)).unwrap_or(match protocol {
         Protocol::Square => Remedy::SayProtocol,
-        Protocol::Http => Remedy::SayRequest,
+        Protocol::Http | Protocol::Http2 => Remedy::SayRequest,
         Protocol::Bytes => Remedy::SayExchanges,
+        Protocol::WebSocket => Remedy::SayOpening,
     })
 }
 

@@ -10,6 +10,7 @@ mod quiet;
 mod schedules;
 mod server;
 mod sessions;
+mod streams;
 mod visits;
 
 use std::collections::BTreeMap;

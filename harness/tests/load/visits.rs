@@ -161,8 +161,8 @@ pub(crate) fn reply(protocol: Protocol, number: &str, closes: bool) -> String {
     let line = wire::reply_line(number, &ReplyFields { version: Some(3), ..ReplyFields::default() });
     let connection = if closes { "close" } else { "keep-alive" };
     match protocol {
-        Protocol::Square | Protocol::Bytes => line,
-        Protocol::Http => format!(
+        Protocol::Square | Protocol::Bytes | Protocol::WebSocket => line,
+        Protocol::Http | Protocol::Http2 => format!(
             "HTTP/1.1 200 OK\r\nConnection: {connection}\r\nContent-Length: {}\r\n\r\n{line}",
             line.len()
         ),

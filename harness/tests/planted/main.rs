@@ -7,6 +7,7 @@ mod kernel;
 #[path = "../common/lag.rs"]
 mod lag;
 mod marks;
+mod messages;
 mod own;
 mod planted;
 mod pools;
@@ -14,6 +15,7 @@ mod proxies;
 mod ready;
 mod replies;
 mod sources;
+mod streams;
 mod table;
 mod unknown;
 mod watch;

@@ -223,6 +223,7 @@ fn facts(trial: &TrialResult) -> Vec<(&'static str, String)> {
     facts.extend([("Kernel", prose::kernel(trial)), ("Workers", prose::workers(trial))]);
     facts.extend(prose::phases(trial).map(|text| ("Phases", text)));
     facts.extend(prose::tls(trial).map(|text| ("TLS", text)));
+    facts.extend(prose::closes(trial).map(|text| ("closes", text)));
     facts.extend(prose::versions(trial).map(|text| ("Versions", text)));
     facts.extend(prose::starts(trial).map(|text| ("Starts", text)));
     facts.extend(prose::spread(trial).map(|text| ("Spread", text)));

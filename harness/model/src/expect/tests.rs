@@ -20,6 +20,11 @@ fn cost() -> CostResult {
     CostResult { cpu_ns: 30_000_000, elapsed_ns: 0, method }
 }
 
+fn kernel() -> KernelResult {
+    let listeners = vec![listener(Some(2)), listener(Some(1))];
+    KernelResult { listen_overflows: 3, queue_max: 5, listeners, ..KernelResult::default() }
+}
+
 fn trial() -> TrialResult {
     let accept = Quantiles {
         count: 20,
@@ -51,12 +56,7 @@ fn trial() -> TrialResult {
         silent: None,
         pool: None,
         endings: Default::default(),
-        kernel: KernelResult {
-            listen_overflows: 3,
-            queue_max: 5,
-            listeners: vec![listener(Some(2)), listener(Some(1))],
-            ..KernelResult::default()
-        },
+        kernel: kernel(),
         outages: vec![
             Outage { start_ns: 10, end_ns: 500_000_010, attempts: 3 },
             Outage { start_ns: 600_000_000, end_ns: 700_000_000, attempts: 1 },
@@ -66,6 +66,7 @@ fn trial() -> TrialResult {
         recoveries: vec![Recovery::Back { after_ns: 104_000_000 }, Recovery::Never],
         back_after_ns: None,
         tls: None,
+        close_codes: Default::default(),
         client_addresses: 0,
         watched_ns: 0,
         patience_ns: 0,

@@ -37,6 +37,8 @@ const fn was_cut_short(record: &ClientRecord, attempt: &Attempt) -> bool {
     match record.outcome {
         Outcome::ErrorReply(status) => matches!(status, 502 | 504),
         Outcome::Tls(failure) => failure.is_cut(),
+        // Who says that it has not begun has not died of it.
+        Outcome::Stream(end) => !end.is_untouched(),
         _ => matches!(attempt.fate, Fate::NoReply | Fate::Truncated),
     }
 }
@@ -70,7 +72,7 @@ fn worker_crashed(
 
 /// Safe is what nobody accepted, what ended before anything was asked, what was sent behind a request with the reply
 /// to which the server said that it closes (RFC 9112, section 9.6), and what a server that was there turned away: 503 says that it could not
-/// handle the request (RFC 9110, section 15.6.4). Behind any other status something may have been done.
+/// handle the request (RFC 9110, section 15.6.4), REFUSED_STREAM and GOAWAY that it was not begun (RFC 9113, section 8.7). Behind any other status something may have been done.
 pub(super) fn retry_of(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt) -> Retry {
     let is_safe = match attempt.fate {
         Fate::Refused | Fate::SynDropped | Fate::QueueReset | Fate::NotSent => true,
@@ -78,6 +80,7 @@ pub(super) fn retry_of(records: &TrialRecords<'_>, record: &ClientRecord, attemp
         _ => {
             record.ended_in_tls()
                 || record.unasked
+                || record.was_turned_away()
                 || record.announced
                 || records.tell_accepts() && attempt.worker == NO_WORKER
         }

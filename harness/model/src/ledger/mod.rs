@@ -385,6 +385,8 @@ fn fate_of(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt)
         Outcome::Errno(_, Stage::Connect) => Fate::Refused,
         // The client itself had enough of a server that was there.
         Outcome::Tls(failure) if !failure.is_cut() => Fate::NoReply,
+        // Whoever had accepted the connection ended the stream.
+        Outcome::Stream(_) => Fate::NoReply,
         Outcome::Closed
         | Outcome::Reset
         | Outcome::Tls(_)

@@ -31,8 +31,14 @@ pub enum Remedy {
     ExpectsHeader,
     /// It answers only without one.
     ExpectsNoHeader,
+    /// It speaks HTTP/1.1, and was asked over HTTP/2.
+    SpeaksHttp1,
+    /// It speaks HTTP/2, and was asked over HTTP/1.1.
+    SpeaksHttp2,
     /// What it is asked over HTTP, and what counts as its reply.
     SayRequest,
+    /// By which request it is opened.
+    SayOpening,
     /// What is sent and what is expected.
     SayExchanges,
     /// Which protocol it speaks.
@@ -75,11 +81,22 @@ impl fmt::Display for Remedy {
             Self::ExpectsNoHeader => {
                 "It answers where no header of the PROXY protocol comes first: take `proxy` out of the scenario's `[load]`"
             }
+            Self::SpeaksHttp1 => {
+                "It speaks HTTP/1.1 here, and was asked over HTTP/2: write `protocol = \"http\"` into its description, or let it \
+                 listen for HTTP/2"
+            }
+            Self::SpeaksHttp2 => {
+                "It speaks HTTP/2 here, and was asked over HTTP/1.1: write `protocol = \"http2\"` into its description"
+            }
             Self::LookAtHandshake => "Look into what the service itself says of the handshake",
             Self::SayRequest => {
                 "If the service answers something else, say in its description what it is asked and what counts as \
                  its reply, by [request] and [reply], or write `ready = { request = \"/healthz\" }` with a path that \
                  it serves"
+            }
+            Self::SayOpening => {
+                "It does not open a connection of WebSocket for this request, or answers other messages: say the path and the \
+                 headers that it wants by [request], and messages by [[exchange]]"
             }
             Self::SayExchanges => {
                 "If the service answers something else, say in its description what is sent and what is expected, \

@@ -17,6 +17,8 @@ words! {
         SynDropped = "syn_dropped",
         /// No TLS came about.
         Tls = "tls",
+        /// A stream that was ended without a reply.
+        Stream = "stream",
         /// Closed without a complete reply.
         CutShort = "cut_short",
         /// Sessions that were ended between two requests, which is none.

@@ -7,7 +7,9 @@ use super::{
     VersionIn,
 };
 use crate::secrets::Secrets;
-use crate::wire::{self, BytesScript, HttpReply, HttpRequest, HttpScript, NotAtOnce, Protocol, Script, Text};
+use crate::wire::{
+    self, BytesScript, HttpReply, HttpRequest, HttpScript, MessagesScript, NotAtOnce, Protocol, Script, Text,
+};
 
 /// The path of a square, for services of which only the reply is described.
 const SQUARE: &str = "/square?n={n}";
@@ -52,7 +54,7 @@ pub enum FillProblem {
         /// Why not.
         why: String,
     },
-    /// The scenario sends all requests of a connection at once, and that cannot be.
+    /// The scenario has requests share connections in a way that cannot be.
     #[error("{0}")]
     AtOnce(NotAtOnce),
 }
@@ -76,9 +78,12 @@ impl Service {
     ) -> Result<(Script, Secrets), FillProblem> {
         let mut filling = Filling { outside, secrets: Secrets::default() };
         let script = match (protocol, &self.exchanges) {
-            (Protocol::Http, _) if !self.asks_squares() => Script::Http(Box::new(self.http(&mut filling)?)),
+            (Protocol::Http | Protocol::Http2, _) if !self.asks_squares() => {
+                Script::Http(Box::new(self.http(&mut filling)?))
+            }
+            (Protocol::WebSocket, _) => Script::Messages(Box::new(self.messages(&mut filling)?)),
             (Protocol::Bytes, Some(exchanges)) => Script::Bytes(self.bytes(exchanges, &mut filling)?),
-            (Protocol::Square | Protocol::Http | Protocol::Bytes, _) => Script::Squares,
+            (Protocol::Square | Protocol::Http | Protocol::Http2 | Protocol::Bytes, _) => Script::Squares,
         };
         Ok((script, filling.secrets))
     }
@@ -99,6 +104,16 @@ impl Service {
             script.reply = filling.reply(reply)?;
         }
         Ok(script)
+    }
+
+    fn messages(&self, filling: &mut Filling<'_>) -> Result<MessagesScript, FillProblem> {
+        let open = match &self.request {
+            Some(request) => filling.request(request)?,
+            None => HttpScript::get("/").request,
+        };
+        let none = Exchanges { all: Vec::new(), server_closes: false };
+        let messages = self.bytes(self.exchanges.as_ref().unwrap_or(&none), filling)?;
+        Ok(MessagesScript { open, messages })
     }
 
     fn bytes(&self, exchanges: &Exchanges, filling: &mut Filling<'_>) -> Result<BytesScript, FillProblem> {

@@ -135,6 +135,14 @@ pub enum AnswerEnd {
     WhenRight,
 }
 
+impl Exchanges {
+    /// Whether nothing is sent, and the server does all the talking: who is greeted has asked for nothing.
+    #[must_use]
+    pub fn listen(&self) -> bool {
+        self.all.iter().all(|exchange| exchange.send.is_empty())
+    }
+}
+
 impl Service {
     /// What this says, overridden by what another file says.
     #[must_use]

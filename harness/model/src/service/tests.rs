@@ -168,3 +168,42 @@ fn what_is_wrong_is_quoted() {
     wrong(&format!("{HTTP}[request]\n[poison]\nsend = \"x\"\n"), "protocol");
     wrong(&format!("{HTTP}[request]\n[poison]\n"), "poison");
 }
+
+#[test]
+fn over_http2_requests_are_the_same_and_over_websocket_one_opens() {
+    let request = "[request]\npath = \"/chat/{n}\"\nheaders = { Origin = \"http://shop.test\" }\n";
+    let http2 = format!("protocol = \"http2\"\n{request}[poison]\npath = \"/crash\"\n");
+    assert!(
+        sent(&http2, Protocol::Http2).starts_with("GET /chat/7 HTTP/1.1\r\nOrigin: http://shop.test\r\n")
+    );
+    let websocket = format!("protocol = \"websocket\"\n{request}");
+    let text = sent(&websocket, Protocol::WebSocket);
+    assert!(
+        text.starts_with("GET /chat/7 HTTP/1.1\r\n") && text.contains("Origin: http://shop.test\r\n"),
+        "{text}"
+    );
+    // Nothing is said behind that, unless there are exchanges, of which those that send are repeated.
+    let turns = |lines: &str| {
+        let (script, _) = script(lines, Protocol::WebSocket).expect("all is there");
+        (script.turns(0), script.turns(1), script.has_poison())
+    };
+    assert_eq!(turns(&websocket), (0..1, 1..1, false));
+    let greeting = "[[exchange]]\nexpect = { until = '!' }\n";
+    let echo = "[[exchange]]\nsend = 'x'\nexpect = { equals = 'x' }\n";
+    let poison = "[poison]\nsend = 'boom'\n";
+    assert_eq!(turns(&format!("{websocket}{greeting}{echo}{poison}")), (0..3, 2..3, true));
+}
+
+#[test]
+fn what_does_not_open_a_connection_is_quoted() {
+    let websocket = "protocol = \"websocket\"\n";
+    wrong(&format!("{websocket}[request]\nmethod = \"POST\"\n"), "GET");
+    wrong(&format!("{websocket}[request]\nbody = \"x\"\n"), "GET");
+    wrong(&format!("{websocket}[reply]\nstatus = [200]\n"), "http");
+    wrong(&format!("protocol = \"http2\"\n{}", "[[exchange]]\nexpect = { bytes = 1 }\n"), "websocket");
+    wrong(&format!("{websocket}[poison]\npath = \"/crash\"\n"), "http");
+    let ours = "name = \"shop\"\nabout = \"x\"\nstart = [\"shop\"]\nprotocol = \"http2\"\n\
+                socket = { holder = \"supervisor\", passing = \"own\" }\n";
+    let error = supervisor::parse(ours, "shop.toml").expect_err("none of ours speak it").to_string();
+    assert!(error.contains("http2") && error.contains("itself"), "{error}");
+}

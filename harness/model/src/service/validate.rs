@@ -25,21 +25,36 @@ pub(crate) fn service(
     protocol: Option<Protocol>,
     origin: Origin,
 ) -> Result<Service, Problem> {
-    let over = |wanted| protocol.is_none_or(|protocol| protocol == wanted);
-    let of_http = file.request.map(|at| at.span.clone()).or(file.reply.map(|at| at.span.clone()));
-    if let Some(span) = of_http.filter(|_| !over(Protocol::Http)) {
+    let opens = protocol == Some(Protocol::WebSocket);
+    let request = file.request.filter(|_| !opens).map(|at| at.span.clone());
+    let of_http = request.or(file.reply.map(|at| at.span.clone()));
+    if let Some(span) = of_http.filter(|_| !protocol.is_none_or(Protocol::is_http)) {
         return Err(Problem::new(span, "only HTTP has requests and replies of this kind")
             .expecting("`protocol = \"http\"` beside it, or [[exchange]]"));
     }
-    if let Some(first) = file.exchange.first().filter(|_| !over(Protocol::Bytes)) {
-        return Err(first.problem("exchanges are of bytes").expecting("`protocol = \"bytes\"` beside it"));
+    if let Some(opening) = file.request.filter(|at| opens && !opens_by(&at.value)) {
+        return Err(opening
+            .problem("a connection of WebSocket is opened by a GET without a body")
+            .expecting("`path` and `headers` at most"));
+    }
+    let has_exchanges = protocol.is_none_or(Protocol::has_exchanges);
+    if let Some(first) = file.exchange.first().filter(|_| !has_exchanges) {
+        return Err(first
+            .problem("exchanges are of bytes, or of messages")
+            .expecting("`protocol = \"bytes\"` beside it, or `\"websocket\"`"));
     }
     Ok(Service {
-        request: file.request.map(|at| request(&at.value, origin)).transpose()?,
+        request: file.request.map(|at| self::request(&at.value, origin)).transpose()?,
         reply: file.reply.map(|at| reply(&at.value)).transpose()?,
         poison: file.poison.and_then(|at| poison(at, protocol, file, origin).transpose()).transpose()?,
         exchanges: exchanges(file)?,
     })
+}
+
+/// Whether a request can open a connection of WebSocket.
+fn opens_by(file: &RequestFile) -> bool {
+    let is_get = file.method.as_ref().is_none_or(|method| method.value == "GET");
+    is_get && file.body.is_none() && file.body_file.is_none()
 }
 
 fn request(file: &RequestFile, origin: Origin) -> Result<Request, Problem> {
@@ -227,7 +242,8 @@ fn poison(
             .expecting("`path` and what else a request has, or over bytes `send`"));
     }
     let wanted = if is_bytes { Protocol::Bytes } else { Protocol::Http };
-    if protocol.is_some_and(|protocol| protocol != wanted) {
+    let is_other = |spoken: Protocol| if is_http { !spoken.is_http() } else { !spoken.has_exchanges() };
+    if protocol.is_some_and(is_other) {
         let expected = format!("`protocol = \"{}\"` beside it", wanted.as_str());
         return Err(file.problem("this poison belongs to another protocol").expecting(expected));
     }

@@ -46,7 +46,7 @@ fn supervisor(mut file: SupervisorFile) -> Result<Supervisor, Problem> {
     }
     let runs = non_empty("runs", file.runs.take(), vec![Runs::Command])?;
     let protocol = file.protocol.as_ref().map_or(default_protocol(&runs), |protocol| protocol.value);
-    let service = understood(&file, protocol)?;
+    let service = understood(&file, protocol, &runs)?;
     let ready = ready(file.ready.as_ref(), &runs, file.socket.passing.value, protocol)?;
     Ok(Supervisor {
         name: file.name.value,
@@ -85,7 +85,7 @@ fn supervisor(mut file: SupervisorFile) -> Result<Supervisor, Problem> {
 }
 
 /// What it understands. Bytes mean nothing by themselves.
-fn understood(file: &SupervisorFile, protocol: Protocol) -> Result<Service, Problem> {
+fn understood(file: &SupervisorFile, protocol: Protocol, runs: &[Runs]) -> Result<Service, Problem> {
     let service = service::service(
         ServiceFile {
             request: file.request.as_ref(),
@@ -98,6 +98,9 @@ fn understood(file: &SupervisorFile, protocol: Protocol) -> Result<Service, Prob
         Origin::Description,
     )?;
     match &file.protocol {
+        Some(place) if !protocol.can().workers && runs != [Runs::Itself] => Err(place
+            .problem(format!("holdline's own workers and applications do not speak {}", protocol.as_str()))
+            .expecting("`runs = [\"itself\"]` beside it")),
         Some(place) if protocol == Protocol::Bytes && service.exchanges.is_none() => Err(place
             .problem("nothing says which bytes are sent")
             .expecting("[[exchange]], with what is sent and what is expected")),
@@ -209,7 +212,7 @@ fn reply(file: &ReadyFile, default: Reply) -> Result<Reply, Problem> {
 
 /// The path of a request that tells whether a service is ready.
 fn request(path: &At<String>, protocol: Protocol) -> Result<String, Problem> {
-    if protocol != Protocol::Http {
+    if !protocol.is_http() {
         return Err(path
             .problem("only HTTP requests have a path")
             .expecting("`protocol = \"http\"` beside it"));

@@ -12,13 +12,21 @@ use super::text::{Fit, Number};
 use super::{CONTENT_BYTES_MAX, REPLY_BYTES_MAX, REQUEST_BYTES_MAX};
 
 /// The most bytes of an answer that are kept until its end is found.
-const ANSWER_BYTES_MAX: usize = 64 << 10;
+pub(super) const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// The protocol.
 pub(super) struct Bytes;
 
 impl Speak for Bytes {
-    const CAN: Can = Can { poison: true, body: false, say_last: false };
+    const CAN: Can = Can {
+        poison: true,
+        body: false,
+        say_last: false,
+        server_ends: true,
+        pipeline: true,
+        pool: true,
+        workers: true,
+    };
     const REQUEST_BYTES_MAX: usize = REQUEST_BYTES_MAX;
 
     fn reply_bytes_max(script: &Script) -> usize {
@@ -27,18 +35,12 @@ impl Speak for Bytes {
 
     fn encode(ask: &Ask, script: &Script, into: &mut Vec<u8>) {
         let Some(script) = own(script) else { return Square::encode(ask, &Script::Squares, into) };
-        let Some(exchange) = exchange(ask, script) else { return };
-        let is_first = script.first_sent() == Some(ask.turn.into());
-        let poison = script.poison.as_ref().filter(|_| is_first && ask.poison.is_some());
-        poison.unwrap_or(&exchange.send).put(&ask.number(), into);
+        encode(ask, script, into);
     }
 
     fn judge(ask: &Ask, script: &Script, reply: &[u8], at_end: bool) -> Heard {
         let Some(script) = own(script) else { return Square::judge(ask, &Script::Squares, reply, at_end) };
-        match exchange(ask, script) {
-            Some(exchange) => judge(&exchange.expect, reply, &ask.number()),
-            None => Heard::Part,
-        }
+        judge(ask, script, reply)
     }
 
     fn excerpt(reply: &[u8]) -> Excerpt {
@@ -61,7 +63,7 @@ impl Speak for Bytes {
 const fn own(script: &Script) -> Option<&BytesScript> {
     match script {
         Script::Bytes(script) => Some(script),
-        Script::Squares | Script::Http(_) => None,
+        Script::Squares | Script::Http(_) | Script::Messages(_) => None,
     }
 }
 
@@ -69,7 +71,20 @@ fn exchange<'a>(ask: &Ask, script: &'a BytesScript) -> Option<&'a Exchange> {
     script.exchanges.get(usize::from(ask.turn))
 }
 
-fn judge(expect: &Expect, reply: &[u8], number: &Number) -> Heard {
+/// Appends what is sent in a turn.
+pub(super) fn encode(ask: &Ask, script: &BytesScript, into: &mut Vec<u8>) {
+    let Some(exchange) = exchange(ask, script) else { return };
+    let is_first = script.first_sent() == Some(ask.turn.into());
+    let poison = script.poison.as_ref().filter(|_| is_first && ask.poison.is_some());
+    poison.unwrap_or(&exchange.send).put(&ask.number(), into);
+}
+
+/// Judges what has come of the answer of a turn.
+pub(super) fn judge(ask: &Ask, script: &BytesScript, reply: &[u8]) -> Heard {
+    exchange(ask, script).map_or(Heard::Part, |exchange| compare(&exchange.expect, reply, &ask.number()))
+}
+
+fn compare(expect: &Expect, reply: &[u8], number: &Number) -> Heard {
     let wrong = Heard::Wrong(Wrong::Answer);
     let start = expect.starts_with.as_ref().map(|text| text.begins(reply, number));
     if start == Some(Fit::No) {

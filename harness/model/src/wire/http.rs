@@ -35,7 +35,15 @@ const REQUEST_HEADERS_MAX: usize = 128;
 pub(super) struct Http;
 
 impl Speak for Http {
-    const CAN: Can = Can { poison: true, body: true, say_last: true };
+    const CAN: Can = Can {
+        poison: true,
+        body: true,
+        say_last: true,
+        server_ends: true,
+        pipeline: true,
+        pool: true,
+        workers: true,
+    };
     const REQUEST_BYTES_MAX: usize = REQUEST_BYTES_MAX;
 
     /// Behind the head, what holds an answer: the framing of chunks is bounded, too.
@@ -116,7 +124,7 @@ impl Speak for Http {
 const fn own(script: &Script) -> Option<&HttpScript> {
     match script {
         Script::Http(script) => Some(script),
-        Script::Squares | Script::Bytes(_) => None,
+        Script::Squares | Script::Bytes(_) | Script::Messages(_) => None,
     }
 }
 

@@ -10,6 +10,7 @@ mod address;
 mod body;
 mod bytes;
 mod http;
+mod http2;
 mod protocol;
 mod proxy;
 mod reply;
@@ -21,6 +22,7 @@ mod shared;
 mod speak;
 mod square;
 mod text;
+mod websocket;
 
 pub use self::address::{
     Address, CLIENT_V6_PREFIX, CLIENT_V6_PREFIX_LEN, NotAnAddress, Peer, SERVER_V4, SERVER_V6, asker,
@@ -35,7 +37,7 @@ pub use self::request::{Poison, Request};
 pub use self::rest::{EXCERPT_BYTES_MAX, Excerpt, Heard, Rest, Right, Wrong};
 pub use self::script::{
     AnswerEnd, BytesScript, Content, Exchange, Expect, HttpReply, HttpRequest, HttpScript, LOOKED_BYTES_MAX,
-    NotAtOnce, Script, Statuses, VersionIn,
+    MessagesScript, NotAtOnce, Script, Statuses, VersionIn,
 };
 pub use self::search::{NotAnExpression, Search};
 pub use self::shared::Clients;

@@ -7,7 +7,7 @@ use super::rest::{Excerpt, Heard, Wrong};
 use super::script::Script;
 use super::speak::{Ask, Can, Head, Speak};
 use super::text::Text;
-use super::{bytes, http, square};
+use super::{bytes, http, http2, square, websocket};
 
 /// Makes the list of protocols, and hands each call to the one that is spoken.
 macro_rules! protocols {
@@ -26,6 +26,24 @@ macro_rules! protocols {
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $word,)+ }
+            }
+
+            /// Whether its requests and replies are those of HTTP.
+            #[must_use]
+            pub const fn is_http(self) -> bool {
+                match self {
+                    Self::Http | Self::Http2 => true,
+                    Self::Square | Self::Bytes | Self::WebSocket => false,
+                }
+            }
+
+            /// Whether what is said in it is a list of exchanges.
+            #[must_use]
+            pub const fn has_exchanges(self) -> bool {
+                match self {
+                    Self::Bytes | Self::WebSocket => true,
+                    Self::Square | Self::Http | Self::Http2 => false,
+                }
             }
 
             /// What it can do.
@@ -100,8 +118,12 @@ protocols! {
     Square("square") => square::Square,
     /// The square protocol over HTTP/1.1.
     Http("http") => http::Http,
+    /// HTTP/2: the same requests, each on a stream of its own.
+    Http2("http2") => http2::Http2,
     /// Bytes, in exchanges that a description or a scenario lists.
     Bytes("bytes") => bytes::Bytes,
+    /// WebSocket: the same exchanges, in messages on a connection that a request over HTTP/1.1 opens.
+    WebSocket("websocket") => websocket::WebSocket,
 }
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ pub enum Script {
     Http(Box<HttpScript>),
     /// Bytes.
     Bytes(BytesScript),
+    /// Messages, on a connection that a request opens.
+    Messages(Box<MessagesScript>),
 }
 
 /// HTTP requests, and what counts as their reply.
@@ -100,6 +102,15 @@ pub struct BytesScript {
     pub server_closes: bool,
 }
 
+/// A request over HTTP that opens a connection, and messages on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessagesScript {
+    /// The request, of which target and headers count.
+    pub open: HttpRequest,
+    /// What is said in messages, a message for each that is sent; there may be none.
+    pub messages: BytesScript,
+}
+
 /// Bytes that are sent, and those that are to come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exchange {
@@ -133,7 +144,7 @@ pub enum AnswerEnd {
     WhenRight,
 }
 
-/// Why requests cannot be sent at once, before any reply came.
+/// Why requests cannot be sent at once, before any reply came, or share a connection as a scenario wants it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotAtOnce {
     /// They are kept together while they are sent.
@@ -145,6 +156,23 @@ pub enum NotAtOnce {
         /// How long one is at most, in bytes.
         bytes: usize,
     },
+    /// Replies come in any order.
+    #[error(
+        "over HTTP/2 requests that are sent at once are streams, which the attempts of a pool share a connection for: \
+         write `pool` in place of `pipeline` and `requests`"
+    )]
+    Streams,
+    /// What is sent at once is one message.
+    #[error("messages each wait for the answer to the one before: leave `pipeline` out")]
+    Messages,
+    /// A connection is opened for one client.
+    #[error("over WebSocket a connection is its client's own: leave `pool` out, or write `requests`")]
+    Pool,
+    /// Nothing is left to be said behind the first request.
+    #[error(
+        "behind the request that opens the connection nothing is said: describe an [[exchange]], or leave `requests` out"
+    )]
+    Silent,
     /// Each waits for an answer itself.
     #[error(
         "requests that are sent at once wait for no answer in between, and its own have several exchanges that send: \
@@ -167,7 +195,7 @@ impl Script {
     /// Why not.
     pub fn may_be_sent_at_once(&self) -> Result<(), NotAtOnce> {
         match self {
-            Self::Squares => Ok(()),
+            Self::Squares | Self::Messages(_) => Ok(()),
             Self::Http(http) => {
                 let longest = Number::new(NUMBER_MAX);
                 let requests = [Some(&http.request), http.poison.as_ref()].into_iter().flatten();
@@ -192,6 +220,7 @@ impl Script {
             Self::Squares => true,
             Self::Http(http) => http.poison.is_some(),
             Self::Bytes(bytes) => bytes.poison.is_some(),
+            Self::Messages(script) => script.messages.poison.is_some(),
         }
     }
 
@@ -201,6 +230,7 @@ impl Script {
         match self {
             Self::Squares | Self::Http(_) => None,
             Self::Bytes(bytes) => Some(bytes.server_closes),
+            Self::Messages(script) => Some(script.messages.server_closes),
         }
     }
 
@@ -208,9 +238,14 @@ impl Script {
     /// before anything is sent is heard once on each connection.
     #[must_use]
     pub fn turns(&self, request: u16) -> Range<u16> {
-        let Self::Bytes(bytes) = self else { return 0..1 };
-        let end = u16::try_from(bytes.exchanges.len()).unwrap_or(u16::MAX);
-        let first = bytes.first_sent().and_then(|index| u16::try_from(index).ok()).unwrap_or(0);
+        // How many turns come before those that are listed: a request that opens the connection.
+        let (before, bytes) = match self {
+            Self::Squares | Self::Http(_) => return 0..1,
+            Self::Bytes(bytes) => (0, bytes),
+            Self::Messages(script) => (1, &script.messages),
+        };
+        let turn = |index: usize| u16::try_from(before + index).unwrap_or(u16::MAX);
+        let (first, end) = (turn(bytes.first_sent().unwrap_or(0)), turn(bytes.exchanges.len()));
         if request == 0 { 0..end } else { first..end }
     }
 }

@@ -54,6 +54,14 @@ pub struct Can {
     /// Whether a request says that it is the last on its connection. Then the server closes first;
     /// otherwise it does so only where each connection carries one request.
     pub say_last: bool,
+    /// Whether a server ends a connection by itself behind the last reply, where it knows which that is.
+    pub server_ends: bool,
+    /// Whether several requests of a connection can be sent before any reply came, with their replies in the same order.
+    pub pipeline: bool,
+    /// Whether attempts can use connections of others again.
+    pub pool: bool,
+    /// Whether workers of ours speak it.
+    pub workers: bool,
 }
 
 /// What a complete request asks of a worker.

@@ -13,7 +13,15 @@ use super::{REPLY_BYTES_MAX, REQUEST_BYTES_MAX};
 pub(super) struct Square;
 
 impl Speak for Square {
-    const CAN: Can = Can { poison: true, body: false, say_last: false };
+    const CAN: Can = Can {
+        poison: true,
+        body: false,
+        say_last: false,
+        server_ends: true,
+        pipeline: true,
+        pool: true,
+        workers: true,
+    };
     const REQUEST_BYTES_MAX: usize = REQUEST_BYTES_MAX;
 
     fn reply_bytes_max(_script: &Script) -> usize {

@@ -42,7 +42,7 @@ impl Number {
         Self { digits, length: text.len() }
     }
 
-    fn as_bytes(&self) -> &[u8] {
+    pub(super) fn as_bytes(&self) -> &[u8] {
         &self.digits[..self.length]
     }
 }

@@ -31,7 +31,7 @@ impl Came {
         Self {
             reply: kept.kept.clone(),
             first: kept.first().unwrap_or(Excerpt::of(&kept.kept)),
-            certificate: kept.shown().and_then(|shown| shown.certificate).map(<[u8]>::to_vec),
+            certificate: kept.shown(|shown| shown.certificate.map(<[u8]>::to_vec)).flatten(),
         }
     }
 }
@@ -58,6 +58,7 @@ impl<T: Transport> AsFd for Kept<T> {
 impl<T: Transport> Transport for Kept<T> {
     const GREETS: bool = T::GREETS;
     const LAYERED: bool = T::LAYERED;
+    const SECURED: bool = T::SECURED;
 
     fn greet(&mut self) -> Result<Greeting, Errno> {
         self.beneath.greet()
@@ -94,6 +95,10 @@ impl<T: Transport> Transport for Kept<T> {
         self.beneath.ended_in_full()
     }
 
+    fn ended_in_order(&self) -> bool {
+        self.beneath.ended_in_order()
+    }
+
     fn sent(&self, of_request: u64) -> u64 {
         self.beneath.sent(of_request)
     }
@@ -102,7 +107,11 @@ impl<T: Transport> Transport for Kept<T> {
         self.beneath.first()
     }
 
-    fn shown(&self) -> Option<Shown<'_>> {
-        self.beneath.shown()
+    fn is_secured(&self) -> bool {
+        self.beneath.is_secured()
+    }
+
+    fn shown<R>(&self, look: impl FnOnce(Shown<'_>) -> R) -> Option<R> {
+        self.beneath.shown(look)
     }
 }

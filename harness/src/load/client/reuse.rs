@@ -1,6 +1,7 @@
 //! Attempts that use idle connections of others again, and those that such a connection broke.
 
 use super::super::pool::Taken;
+use super::super::transport::Joined;
 use super::*;
 
 impl<H: Hooks, C: Carrier> Client<'_, H, C> {
@@ -37,6 +38,46 @@ impl<H: Hooks, C: Carrier> Client<'_, H, C> {
         self.settle(token, step);
     }
 
+    /// Sends an attempt over a connection that others use as well. Gives back what it was to say, if there is none with
+    /// room.
+    pub(super) fn join(&mut self, attempt: u32, talk: Talk) -> Option<Talk> {
+        let Some(joined) = self.carrier.join() else { return Some(talk) };
+        let share = self.share;
+        match joined.and_then(|joined| share.allows(&joined.transport).map(|()| joined)) {
+            Ok(Joined { transport, opener }) => {
+                let reply = self.room.for_reply();
+                self.send_along(Connection::new(transport, attempt, talk, reply).joining(opener));
+            }
+            Err(errno) => {
+                self.room.take_back_request(talk.into_head());
+                self.record_not_sent(attempt, outcome_of(errno, At::Socket));
+            }
+        }
+        None
+    }
+
+    fn send_along(&mut self, mut connection: Connection<C::Over>) {
+        self.in_flight += 1;
+        self.progress.started.fetch_add(1, Ordering::Relaxed);
+        self.progress.in_flight.fetch_add(1, Ordering::Relaxed);
+        let record = &mut self.records[connection.attempt() as usize];
+        connection.note_carried(record);
+        let step = connection.begin_again(&self.route, record, &mut self.scratch[..]);
+        let started_ns = connection.started_ns();
+        let token = self.connections.insert(connection);
+        // A fresh one, if it is sent once more, may have to wait for its handshake.
+        self.deadlines.watch(token, started_ns, false);
+        self.settle(token, step);
+    }
+
+    /// A socket that others use as well would be watched for as long as they do.
+    pub(super) fn watch_no_more(&self, token: Token) {
+        if let Some(connection) = self.connections.get(token).filter(|it| it.is_watched_with_others()) {
+            // What is not watched any more is not to be watched.
+            let _ = self.epoll.delete(connection.transport());
+        }
+    }
+
     /// Closes an idle connection, and says why.
     fn end_idle(&mut self, token: Token, why: Afterwards) {
         if let Some(connection) = self.connections.get_mut(token) {
@@ -53,7 +94,8 @@ impl<H: Hooks, C: Carrier> Client<'_, H, C> {
         };
         self.connect_waiting();
         let queues = !self.waiting_for_room.is_empty();
-        let transport = self.carrier.over(socket);
+        let transport = self.carrier.over(socket, attempt);
+        self.watch_no_more(token);
         let Some(connection) = self.connections.get_mut(token) else { return false };
         let step = connection.retry(transport, end, &self.route, &mut self.records[attempt as usize], queues);
         if connection.waits_for_room() && matches!(step, Step::Wait) {

@@ -26,8 +26,10 @@ impl<T: Transport> Connection<T> {
             record.connected = stamp(before_ns);
             self.phase = Phase::Greeting;
         }
+        if T::SECURED && record.tls.is_none() && self.transport.is_secured() {
+            record.tls = stamp(now_ns());
+        }
         match greeted {
-            Ok(Greeting::Over) if T::LAYERED => record.tls = stamp(now_ns()),
             Ok(Greeting::Over) => {}
             Ok(Greeting::UnderWay) | Err(Errno::EAGAIN) => return ControlFlow::Break(None),
             // The handshake was over, and the server has reset since. It may have said something before, so that

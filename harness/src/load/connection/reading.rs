@@ -212,8 +212,12 @@ impl<T: Transport> Connection<T> {
         let Right { version, keeps, .. } = right;
         let Some(next_ns) = self.talk.answer(at_ns) else {
             self.phase = Phase::Close;
-            let reusable_ns = self.reusable_ns(right, at_ns).filter(|_| !at_end);
-            let is_announced = self.talk.pool().is_some() && !keeps;
+            let is_shared = self.transport.is_shared();
+            let reusable_ns = self.reusable_ns(right, at_ns).filter(|_| !at_end && !is_shared);
+            if is_shared {
+                self.not_used_again(Afterwards::Reused);
+            }
+            let is_announced = self.talk.pool().is_some() && !keeps && !is_shared;
             if is_announced {
                 self.not_used_again(Afterwards::Announced);
             }
@@ -341,6 +345,7 @@ impl<T: Transport> Connection<T> {
     /// Whether nothing is under way: the last request was answered, and of the next one the kernel has
     /// taken nothing.
     fn is_idle(&self) -> bool {
-        self.talk.answered() > 0 && self.sent_bytes == 0 && !self.talk.has_turned()
+        let nothing_is_asked = self.talk.answered() > 0 && self.sent_bytes == 0 && !self.talk.has_turned();
+        nothing_is_asked && self.transport.ended_in_order()
     }
 }

@@ -38,6 +38,17 @@ impl<T: Transport> Connection<T> {
         Step::Closed
     }
 
+    /// The same over a connection that this attempt had opened, and that others use just now.
+    pub(in crate::load) fn joining(mut self, opener: u32) -> Self {
+        self.opener = opener;
+        self
+    }
+
+    /// Whether its socket is watched, while the connection may go on without it.
+    pub(in crate::load) fn is_watched_with_others(&self) -> bool {
+        T::SHARES && self.is_registered
+    }
+
     /// Makes it ready for another attempt, to be begun by [`Self::begin_again`]. Gives back the room of the request
     /// before.
     pub(in crate::load) fn reuse(&mut self, attempt: u32, talk: Talk) -> Vec<u8> {
@@ -64,7 +75,11 @@ impl<T: Transport> Connection<T> {
     /// used, before a byte of its reply came.
     pub(in crate::load) fn is_to_be_retried(&self, end: &End) -> bool {
         let was_reused = self.opener != self.attempt && self.first_outcome.is_none();
-        let is_broken = matches!(end.outcome, Outcome::Closed | Outcome::Reset);
+        let is_broken = match end.outcome {
+            Outcome::Closed | Outcome::Reset => true,
+            Outcome::Stream(end) => end.is_untouched(),
+            _ => false,
+        };
         was_reused && is_broken && self.talk.pool().is_some_and(|pool| pool.retry)
     }
 

@@ -18,7 +18,7 @@ fn record() -> ClientRecord {
 
 /// A connection whose handshake is over, while it does not know of that and has sent nothing.
 fn unaware() -> (TcpListener, Route, Connection<Plain>) {
-    unaware_over(|socket| Bare.over(socket))
+    unaware_over(|socket| Bare.over(socket, 0))
 }
 
 /// A connection whose request is sent.
@@ -169,7 +169,7 @@ impl Transport for Stutter {
 #[test]
 fn nothing_is_sent_before_the_transport_has_greeted() {
     let (listener, route, mut connection) =
-        unaware_over(|socket| Stutter { plain: Bare.over(socket), greetings: 0 });
+        unaware_over(|socket| Stutter { plain: Bare.over(socket, 0), greetings: 0 });
     let mut stream = accept(&listener);
     stream.write_all(b"0*0=0 version=9\n").expect("room");
     let (mut record, mut scratch) = (record(), [0; SCRATCH_BYTES]);

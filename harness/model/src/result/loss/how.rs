@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::place::{Place, Stuck};
-use crate::record::NotSent;
+use crate::record::{NotSent, StreamEnd};
 use crate::result::LossKind;
 use crate::tls::{Certificate, TlsFailure};
 use crate::words::{CrashMode, CrashStep, Stage, words};
@@ -87,6 +87,11 @@ pub enum How {
         /// The certificate that the client would not have; absent where none is to blame.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         certificate: Option<Box<Certificate>>,
+    },
+    /// Their streams were ended without a reply.
+    StreamEnded {
+        /// How.
+        end: StreamEnd,
     },
     /// Accepted, and closed without a complete reply.
     Closed {
@@ -317,6 +322,7 @@ impl How {
             Self::ListenerClosed { .. } | Self::ResetByOverflow => LossKind::QueueReset,
             Self::NeverConnected { .. } => LossKind::SynDropped,
             Self::TlsFailed { .. } => LossKind::Tls,
+            Self::StreamEnded { .. } => LossKind::Stream,
             Self::Closed { .. } => LossKind::CutShort,
             Self::EndedBetweenRequests => LossKind::ClosedIdle,
             Self::TooLong => LossKind::TooLong,

@@ -72,6 +72,7 @@ impl How {
                     None => head,
                 }
             }
+            Self::StreamEnded { end } => said(&format!(" {end}")),
             Self::TlsAlert => said(TLS_ALERT),
             Self::NotTheAnswer => said(" got a reply that was not the answer to what they asked"),
             Self::Errno { errno, stage } => {
