@@ -75,7 +75,7 @@ fn conclusive(lab: &Lab<'_>, case: &Case) -> Result<Option<Done>, FuzzError> {
     let scenario = examine::entry(case, PATIENT)?;
     let mut last = None;
     for repetition in 0..TRIALS_MAX {
-        let job = Job { scenario: scenario.clone(), repetition };
+        let job = Job::new(scenario.clone(), repetition);
         let Some(done) = lab.run(&[job])?.pop() else { return Ok(None) };
         let is_conclusive = done.trial.grade != Grade::Inconclusive;
         last = Some(done);

@@ -9,6 +9,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap_complete::engine::ArgValueCompleter;
 use holdline_model::duration;
 use holdline_model::fuzz::Invariant;
+use holdline_model::plan::Partition;
 use holdline_model::supervisor::WorkerKind;
 use holdline_model::sweep::SweepTarget;
 
@@ -21,12 +22,38 @@ use crate::sandbox::IsolationChoice;
 #[command(after_help = examples::FUZZ)]
 pub struct FuzzArgs {
     /// The supervisor: a catalogue name, or the path of a supervisor.toml file
-    #[arg(short, long, value_name = "SUPERVISOR", add = ArgValueCompleter::new(complete::supervisors))]
-    pub supervisor: OsString,
+    #[arg(
+        short,
+        long = "supervisor",
+        value_name = "SUPERVISOR",
+        num_args = 1,
+        required = true,
+        add = ArgValueCompleter::new(complete::supervisors)
+    )]
+    pub supervisors: Vec<OsString>,
+    /// Supervisors that must run, by name, or `all`: nothing else than the one that is fuzzed
+    #[arg(long, value_name = "all|NAME", num_args = 1, value_delimiter = ',')]
+    pub require: Vec<String>,
+    /// Draw and try only a part of the cases, M from 1: of --cases its share, of saved ones these
+    /// [default: JOB_COMPLETION_INDEX of JOB_COMPLETIONS, if both are set]
+    #[arg(long, value_name = "slice:M/N|hash:M/N")]
+    pub partition: Option<Partition>,
+    /// End with the first failure that is confirmed
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// What `run` takes and makes no sense here, so that it can be said why.
+    #[arg(value_name = "SCENARIO", hide = true)]
+    pub scenarios: Vec<OsString>,
+    /// The same.
+    #[arg(short = 'r', long = "repetitions", value_name = "N", hide = true)]
+    pub repeated: Option<OsString>,
+    /// The same.
+    #[arg(long = "dry-run", hide = true)]
+    pub dry: bool,
     /// End after so many cases
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub cases: Option<u64>,
-    /// Begin no new case after this time [default: 60s, or none if --cases is given]
+    /// How long all of it takes: no trial begins after this time [default: 60s, or none if --cases is given]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub budget: Option<Duration>,
     /// Seed of everything that is drawn
