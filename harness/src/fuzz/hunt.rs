@@ -68,6 +68,10 @@ impl<'a> Hunt<'a> {
         }
         let pace = pace::find(&lab, &request.supervisor, &abilities)?;
         lab.ends_at(request.budget.and_then(|budget| began.checked_add(budget)));
+        if request.calibrates && pace::lanes(&mut lab, &abilities)? < request.lanes {
+            let (lanes, wanted) = (lab.lanes(), request.lanes);
+            watcher.say(&format!("note: {wanted} trials side by side disturb each other here: {lanes} at a time"));
+        }
         let abilities = Abilities { pace_ns: pace.restart_ns, ..abilities };
         let terms = pace::terms(&pace, request.recovery);
         let seed = request.options.seed;
@@ -312,7 +316,7 @@ impl<'a> Hunt<'a> {
             lab: &self.lab,
             abilities: &self.abilities,
             terms: self.terms,
-            patience: if self.request.measures { third } else { Duration::ZERO },
+            patience: self.request.shrinking.unwrap_or(third),
         }
     }
 

@@ -91,6 +91,11 @@ impl<'a> Lab<'a> {
         self.lanes
     }
 
+    /// From now on so many trials run side by side.
+    pub(super) fn runs_side_by_side(&mut self, lanes: usize) {
+        self.lanes = lanes.max(1);
+    }
+
     /// The isolation that trials have.
     pub(super) fn isolation(&self) -> Isolation {
         self.plan.isolation()

@@ -50,14 +50,16 @@ pub struct FuzzRequest {
     pub partition: Option<Partition>,
     /// Whether it ends with the first failure that is confirmed.
     pub fail_fast: bool,
-    /// Whether what was confirmed is made plainer, and measured.
-    pub measures: bool,
+    /// For how long a failure is made plainer at most; `None`: a third of the budget, within bounds.
+    pub shrinking: Option<Duration>,
     /// What must hold.
     pub invariants: Vec<Invariant>,
     /// Within what time the service must be back; `None`: as its own pace says.
     pub recovery: Option<Duration>,
     /// How many trials run side by side.
     pub lanes: usize,
+    /// Whether fewer do where so many disturb each other.
+    pub calibrates: bool,
     /// Cases that earlier runs kept.
     pub saved: Vec<Saved>,
     /// Where cases that fail are kept.

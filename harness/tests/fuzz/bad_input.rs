@@ -30,9 +30,25 @@ fn an_impossible_budget_and_words_that_are_none_are_refused() {
     ] {
         refused(&place, &["-s", "held-socket", arguments[0], arguments[1]], 2, &names);
     }
-    refused(&place, &["-s", "held*", "-s", "prefork"], 2, &["--supervisor"]);
+    refused(&place, &["-s", "held*", "-s", "prefork"], 2, &["`held*`, `prefork`", "one is fuzzed at a time"]);
     refused(&place, &["-s", "bash-*"], 2, &["bash-*", "one"]);
     refused(&place, &["-s", "held-sockt"], 2, &["held-socket"]);
+}
+
+#[test]
+fn what_only_runs_take_is_refused_with_the_reason_and_parts_have_their_share() {
+    let place = Place::new();
+    let held = ["-s", "held-socket"];
+    for (arguments, code, names) in [
+        (&["crash"][..], 2, ["own scenarios", "--save"]),
+        (&["-r", "3"], 2, ["-r", "--cases"]),
+        (&["--dry-run"], 2, ["--dry-run", "--cases 1"]),
+        (&["--require", "prefork"], 2, ["--require", "prefork"]),
+        (&["--partition", "slice:3/2"], 2, ["--partition", "slice:3/2"]),
+        (&["--partition", "slice:2/2", "--cases", "1"], 4, ["--partition", "--cases"]),
+    ] {
+        refused(&place, &[&held[..], arguments].concat(), code, &names);
+    }
 }
 
 const DESCRIPTION: &str = "name = \"web\"\nabout = \"x\"\n\

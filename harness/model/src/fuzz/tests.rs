@@ -18,6 +18,7 @@ use crate::shm::RecordKind;
 use crate::signals::Signal;
 use crate::summary::{TrialName, not_run};
 use crate::supervisor::{self, Supervisor};
+use crate::sweep::calls::Call;
 use crate::support;
 use crate::words::{Blame, CrashStep, Fate, Grade, Transport, Verb};
 
@@ -311,6 +312,46 @@ fn aimed_faults_strike_close_to_moments_of_the_story() {
     }
     assert!(close > 50, "{close} of 200 within 100 µs");
     assert!(aim::aimed(&base, &Story::default(), &abilities(&able())).is_none());
+}
+
+fn call(name: &str, entered_us: u64, left_us: u64) -> Call {
+    Call {
+        name: name.to_owned(),
+        occurrence: 1,
+        previous: None,
+        nth: 1,
+        pid: 1,
+        thread: 1,
+        depth: 0,
+        entered_ns: entered_us * 1000,
+        left_ns: Some(left_us * 1000),
+        result: Some(7),
+    }
+}
+
+/// A supervisor that accepts and hands over, twice before anything is done to it and once after.
+#[test]
+fn what_only_tracing_shows_is_aimed_at_and_rare_moments_as_often_as_frequent_ones() {
+    let at = |us: u64| [call("accept4", us - 900, us), call("sendmsg", us + 300, us + 310)];
+    let story = story().with_calls(&[at(2_000), at(7_000), at(12_500)].concat());
+    assert_eq!(story.done.len(), 6);
+    let base = case(vec![kill(When::Share(200))]);
+    let strategy = aim::aimed(&base, &story, &abilities(&able())).expect("moments");
+    let mut runner = TestRunner::deterministic();
+    // From the load's start, or from the fault at 10 ms.
+    let windows = [(false, 2_000), (false, 7_000), (true, 2_500)];
+    let mut hits = [0_u32; 3];
+    for _ in 0..400 {
+        let case = strategy.new_tree(&mut runner).expect("a case").current();
+        check_read_back(&case).expect("it is read back");
+        let last = case.strikes.len() - 1;
+        let When::After { back, delay_ns } = case.strikes[last].when else { panic!("{case:?}") };
+        for (hits, (is_after_fault, us)) in hits.iter_mut().zip(windows) {
+            let is_within = (us * 1000..=us * 1000 + 300_000).contains(&delay_ns);
+            *hits += u32::from(is_within && (back <= last) == is_after_fault);
+        }
+    }
+    assert!(hits.iter().all(|hits| *hits > 5), "{hits:?} of 400 between `accept` and `sendmsg`");
 }
 
 #[test]

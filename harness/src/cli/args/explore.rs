@@ -71,9 +71,14 @@ pub struct FuzzArgs {
     /// Within what time the service must be back [default: ten times what its restart of a worker takes, at least 1s]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub recovery: Option<Duration>,
-    /// How many trials run side by side [default: as many as there are processors]
+    /// How many trials run side by side [default: as many as there are processors, or fewer if these disturb
+    /// each other]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub lanes: Option<u32>,
+    /// For how long each failure is made plainer; 0s keeps it as it was found
+    /// [default: a third of --budget, 3s to 60s]
+    #[arg(long, value_name = "TIME", value_parser = time_or_none)]
+    pub shrink: Option<Duration>,
     /// Which worker to run under a supervisor that can run any command
     #[arg(long, value_name = "KIND", value_parser = worker_kinds())]
     pub worker: Option<WorkerKind>,
@@ -98,9 +103,15 @@ pub struct FuzzArgs {
 const TIME_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
 fn time(given: &str) -> Result<Duration, String> {
+    match time_or_none(given)? {
+        Duration::ZERO => Err("no time at all is too short".to_owned()),
+        time => Ok(time),
+    }
+}
+
+fn time_or_none(given: &str) -> Result<Duration, String> {
     let ns = duration::parse(given).map_err(|error| error.to_string())?;
     match Duration::from_nanos(ns) {
-        Duration::ZERO => Err("no time at all is too short".to_owned()),
         time if time > TIME_MAX => Err("it is longer than 30 days".to_owned()),
         time => Ok(time),
     }
