@@ -103,7 +103,8 @@ fn refuse_what_only_runs_take(args: &FuzzArgs) -> Result<(), Failure> {
 fn supervisor(args: &FuzzArgs) -> Result<(SupervisorEntry, String), Failure> {
     let mut found = catalogue::select_supervisors(&args.supervisors)?;
     let words = || {
-        let words: Vec<_> = args.supervisors.iter().map(|word| format!("`{}`", word.to_string_lossy())).collect();
+        let words: Vec<_> =
+            args.supervisors.iter().map(|word| format!("`{}`", word.to_string_lossy())).collect();
         words.join(", ")
     };
     let count = found.len();

@@ -33,8 +33,8 @@ pub enum FuzzError {
     },
     /// The first trials have taken all the time that there was.
     #[error(
-        "the budget of {budget:?} was over before the first case: a trial of `{supervisor}` takes longer than that; \
-         give --budget more"
+        "the budget of {budget:?} was over before the first case: the two trials that show the pace of `{supervisor}` took \
+         longer; give --budget more"
     )]
     NoTime {
         /// Which.

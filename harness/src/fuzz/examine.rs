@@ -144,8 +144,7 @@ impl Examiner<'_> {
             if more == 0 {
                 break;
             }
-            let jobs: Vec<Job> =
-                (0..more).map(|n| Job::new(entry.clone(), repetition + n)).collect();
+            let jobs: Vec<Job> = (0..more).map(|n| Job::new(entry.clone(), repetition + n)).collect();
             repetition += more;
             for done in self.lab.run(&jobs)? {
                 tally.note(self.verdict(invariant, &entry.scenario, &done.trial));
@@ -190,8 +189,7 @@ impl Examiner<'_> {
     /// Measures how often a scenario fails that is kept in a file already.
     pub(super) fn measure_entry(&self, entry: &ScenarioEntry, path: PathBuf) -> Result<Measured, FuzzError> {
         let actions: Vec<Action> = entry.scenario.faults.iter().map(|fault| fault.action.clone()).collect();
-        let jobs: Vec<Job> =
-            (0..MEASURED).map(|repetition| Job::new(entry.clone(), repetition)).collect();
+        let jobs: Vec<Job> = (0..MEASURED).map(|repetition| Job::new(entry.clone(), repetition)).collect();
         let keep = self.request.folder.join("trials");
         let mut all: BTreeMap<Invariant, Vec<(Vec<Breach>, Course)>> = BTreeMap::new();
         let mut of: BTreeMap<Invariant, u64> = BTreeMap::new();

@@ -70,7 +70,9 @@ impl<'a> Hunt<'a> {
         lab.ends_at(request.budget.and_then(|budget| began.checked_add(budget)));
         if request.calibrates && pace::lanes(&mut lab, &abilities)? < request.lanes {
             let (lanes, wanted) = (lab.lanes(), request.lanes);
-            watcher.say(&format!("note: {wanted} trials side by side disturb each other here: {lanes} at a time"));
+            watcher.say(&format!(
+                "note: {wanted} trials side by side disturb each other here: {lanes} at a time"
+            ));
         }
         let abilities = Abilities { pace_ns: pace.restart_ns, ..abilities };
         let terms = pace::terms(&pace, request.recovery);

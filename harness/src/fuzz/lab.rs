@@ -83,7 +83,15 @@ impl<'a> Lab<'a> {
             Some(executable) => plan.with_executable(executable.clone()),
             None => plan,
         };
-        Ok(Self { supervisor, seed: options.seed, plan, lanes: lanes.max(1), folder, interrupts, until: None })
+        Ok(Self {
+            supervisor,
+            seed: options.seed,
+            plan,
+            lanes: lanes.max(1),
+            folder,
+            interrupts,
+            until: None,
+        })
     }
 
     /// How many trials run side by side.

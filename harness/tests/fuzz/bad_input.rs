@@ -1,5 +1,7 @@
 //! One clear error each, and the right exit code.
 
+use std::path::Path;
+
 use crate::common::Place;
 use crate::holdline;
 
@@ -62,6 +64,21 @@ fn a_supervisor_that_does_not_come_up_is_named_with_its_reason() {
     let missing = format!("{DESCRIPTION}start = [\"no-such-program\"]\nversion = [\"no-such-program\"]\n");
     std::fs::write(place.path("web.toml"), missing).expect("a file");
     refused(&place, &["-s", "./web.toml"], 4, &["`web` cannot be fuzzed", "no-such-program"]);
+}
+
+/// Both of the first trials take longer than the budget.
+#[test]
+fn a_budget_that_is_over_before_the_first_case_is_named() {
+    let place = Place::new();
+    let racy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/racy/racy.py");
+    let start = format!(
+        "start = [\"sh\", \"-c\", 'sleep 1; exec \"$@\"', \"sh\", \"python3\", \"-S\", \"{}\", \"sound\", \
+         \"{{address}}\", \"{{backlog}}\", \"{{workers}}\", \"{{worker}}\"]\n",
+        racy.display()
+    );
+    let description = DESCRIPTION.replace("\"2s\"", "\"20s\"");
+    std::fs::write(place.path("web.toml"), format!("{description}{start}")).expect("a file");
+    refused(&place, &["-s", "./web.toml", "--budget", "1s"], 3, &["--budget", "`web`"]);
 }
 
 #[test]

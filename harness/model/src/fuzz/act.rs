@@ -113,7 +113,8 @@ mod tests {
             call("execve", 96, None, 0),
             call("accept4", 98, None, 0),
         ];
-        let acts: Vec<(i64, Act)> = done_by(&calls).into_iter().map(|done| (done.from_ns, done.act)).collect();
+        let acts: Vec<(i64, Act)> =
+            done_by(&calls).into_iter().map(|done| (done.from_ns, done.act)).collect();
         let expected =
             [(30, Act::Reaps), (50, Act::Forks), (90, Act::Accepts), (91, Act::Sends), (96, Act::Executes)];
         assert_eq!(acts, expected);

@@ -9,13 +9,15 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use super::ability::Abilities;
 use super::aim::{aimed, varied};
 use super::case::{Case, Strike, When};
-use super::draw::cases;
+use super::draw::{cases, uniform_cases};
 use super::story::{Order, Story};
 use crate::scenario::Action;
 
 /// So many cases are kept at most: the latest, since their stories are the rarest.
 const KEPT_MAX: usize = 256;
-/// Of the cases that are not drawn anew, one in so many is varied instead of aimed.
+/// Of the cases that are aimed, one in so many has all its faults drawn, and close to each other.
+const CLOSE_ONE_IN: u32 = 4;
+/// Of the others, one in so many is varied instead of aimed.
 const VARIED_ONE_IN: u32 = 5;
 /// One case in so many has the supervisor's processes traced: that is slower, and one story of its kind is enough.
 const TRACED_ONE_IN: u32 = 8;
@@ -23,8 +25,10 @@ const TRACED_ONE_IN: u32 = 8;
 /// How a case came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum How {
-    /// All of it was drawn.
+    /// All of it was drawn, its times uniformly.
     Drawn,
+    /// All of it was drawn, its faults close to each other.
+    Close,
     /// A fault was aimed at a moment of a story.
     Aimed,
     /// One that had a new story was varied.
@@ -54,7 +58,8 @@ impl Drawn {
 #[derive(Debug)]
 pub struct Explorer {
     abilities: Abilities,
-    cases: BoxedStrategy<Case>,
+    uniform: BoxedStrategy<Case>,
+    close: BoxedStrategy<Case>,
     runner: TestRunner,
     /// Which share of the cases is aimed, in thousandths.
     aimed_permille: u32,
@@ -75,7 +80,8 @@ impl Explorer {
         }
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
         Self {
-            cases: cases(&abilities),
+            uniform: uniform_cases(&abilities),
+            close: cases(&abilities),
             abilities,
             runner: TestRunner::new_with_rng(Config::default(), rng),
             aimed_permille: (aimed.clamp(0.0, 1.0) * 1000.0).round() as u32,
@@ -88,10 +94,15 @@ impl Explorer {
     /// The next case.
     pub fn next_case(&mut self) -> Drawn {
         let is_aimed = self.drawn(&(0..1000_u32)).is_some_and(|drawn| drawn < self.aimed_permille);
-        let other = if is_aimed { self.kept_anew() } else { None };
+        let is_close = is_aimed && self.drawn(&(0..CLOSE_ONE_IN)) == Some(0);
+        let other = if is_aimed && !is_close { self.kept_anew() } else { None };
         let (case, how) = other.unwrap_or_else(|| {
-            let cases = self.cases.clone();
-            (self.drawn(&cases).unwrap_or_else(|| self.plainest()), How::Drawn)
+            // Where there is no story yet, the only moment to aim at is the fault before.
+            let (cases, how) = match is_aimed {
+                true => (self.close.clone(), How::Close),
+                false => (self.uniform.clone(), How::Drawn),
+            };
+            (self.drawn(&cases).unwrap_or_else(|| self.plainest()), how)
         });
         Drawn { case, how, traced: self.aims() && self.drawn(&(0..TRACED_ONE_IN)) == Some(0) }
     }

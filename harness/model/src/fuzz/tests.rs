@@ -5,7 +5,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use super::case::lasts_ns;
-use super::draw::cases;
+use super::draw::{cases, uniform_cases};
 use super::*;
 use crate::conductor::{Event, Hit};
 use crate::exit::Exit;
@@ -18,8 +18,8 @@ use crate::shm::RecordKind;
 use crate::signals::Signal;
 use crate::summary::{TrialName, not_run};
 use crate::supervisor::{self, Supervisor};
-use crate::sweep::calls::Call;
 use crate::support;
+use crate::sweep::calls::Call;
 use crate::words::{Blame, CrashStep, Fate, Grade, Transport, Verb};
 
 const TERMS: Terms = Terms { recovery_ns: 1_000_000_000 };
@@ -101,6 +101,12 @@ proptest! {
     #[test]
     fn a_case_is_read_back_from_its_file_as_it_was_drawn(case in drawn(&able())) {
         check_read_back(&case)?;
+    }
+
+    #[test]
+    fn uniform_times_count_from_no_other_fault(case in uniform_cases(&abilities(&able()))) {
+        check_read_back(&case)?;
+        prop_assert!(case.strikes.iter().all(|strike| matches!(strike.when, When::Share(_))), "{:?}", case);
     }
 
     #[test]
@@ -365,7 +371,7 @@ fn what_only_tracing_shows_is_aimed_at_and_rare_moments_as_often_as_frequent_one
 #[test]
 fn what_has_a_new_story_is_kept_and_aimed_at() {
     let mut explorer = Explorer::new(abilities(&able()), 1, 1.0);
-    assert_eq!(explorer.next_case().how, How::Drawn, "there is no story yet");
+    assert_eq!(explorer.next_case().how, How::Close, "there is no story yet");
     let base = case(vec![kill(When::Share(200)), kill(after(3_000_000))]);
     assert!(explorer.learn(&base, story()));
     assert!(!explorer.learn(&base, story()), "the same order again");
@@ -473,6 +479,18 @@ fn what_cannot_be_told_is_not_known_and_not_held() {
     gone.supervisor_ended = Some(Exit::Signal(Signal::KILL));
     let judgement = of(Invariant::Lives, &able(), &read(&case(vec![ended])), &gone);
     assert_eq!(judgement, Judgement::NotKnown(Unknown::EndedByCase));
+    // A channel to each worker is no leak where there are more of them, and one where there are as many.
+    let scaled = |workers| {
+        let scale = Action::Control { verb: Verb::Scale, workers: Some(workers) };
+        read(&case(vec![Strike { when: When::Share(200), action: scale }, kill(after(1_000))]))
+    };
+    let mut opened = trial();
+    opened.workers.starts = 3;
+    opened.workers.settled =
+        Some(SettledResult { descriptors_before: Some(5), descriptors: Some(9), ..SettledResult::default() });
+    let of_scaled = |workers| of(Invariant::Descriptors, &able(), &scaled(workers), &opened);
+    assert_eq!(of_scaled(9), Judgement::NotKnown(Unknown::MoreWorkers));
+    assert_eq!(of_scaled(1), Judgement::Violated(vec![Breach::Gained(4)]));
 }
 
 #[test]

@@ -65,8 +65,8 @@ pub struct FuzzArgs {
     /// What must hold; may be repeated [default: all]
     #[arg(long = "invariant", value_name = "NAME", num_args = 1, value_parser = invariants())]
     pub invariants: Vec<Invariant>,
-    /// The share of cases that are aimed at moments of the supervisor's own story, 0 to 1
-    #[arg(long, value_name = "SHARE", default_value_t = 0.5, value_parser = share)]
+    /// The share of cases that are aimed at moments of the supervisor's own story, 0 to 1; others strike at uniform times
+    #[arg(long, value_name = "SHARE", default_value_t = 0.75, value_parser = share)]
     pub aimed: f64,
     /// Within what time the service must be back [default: ten times what its restart of a worker takes, at least 1s]
     #[arg(long, value_name = "TIME", value_parser = time)]
