@@ -52,13 +52,26 @@ pub(super) struct Plain {
     /// Its file, as it is kept until it is measured.
     path: PathBuf,
     rate: FailureRate,
+    /// What went wrong in one of its trials.
+    breaches: Vec<Breach>,
 }
 
 impl Plain {
     /// The case that another was made of.
     pub(super) fn of(case: Case, plainer: &Self) -> Self {
-        Self { case, steps: plainer.steps, is_minimal: false, path: plainer.path.clone(), rate: plainer.rate }
+        let Self { steps, path, rate, breaches, .. } = plainer;
+        let (path, breaches) = (path.clone(), breaches.clone());
+        Self { case, steps: *steps, is_minimal: false, path, rate: *rate, breaches }
     }
+}
+
+/// What came of the trials of a case.
+struct Tried {
+    /// `None`: there was no time to decide.
+    decision: Option<Decision>,
+    tally: Tally,
+    /// What went wrong in the last that failed.
+    breaches: Vec<Breach>,
 }
 
 /// How often a case fails, and what went wrong.
@@ -82,7 +95,8 @@ impl Examiner<'_> {
     /// Confirms a failure and makes it plainer.
     pub(super) fn reduce(&self, case: &Case, invariant: Invariant) -> Result<Reduced, FuzzError> {
         let began = Instant::now();
-        let (decision, tally) = self.try_out(case, invariant, Rule::CONFIRM, CONFIRMED_MIN)?;
+        let Tried { decision, tally, breaches } =
+            self.try_out(case, invariant, Rule::CONFIRM, CONFIRMED_MIN)?;
         match decision {
             Some(Decision::Fails) => {}
             Some(Decision::Passes | Decision::Unclear) => return Ok(Reduced::NotAgain),
@@ -94,11 +108,12 @@ impl Examiner<'_> {
         let until = until.map_or(began + self.patience, |until| until.min(began + self.patience));
         let rate = FailureRate::of(tally.failed().into(), tally.trials().into());
         let mut plain = Plain {
-            path: self.keep(case, invariant, &[], rate, None)?,
+            path: self.keep(case, invariant, &breaches, rate, None)?,
             case: case.clone(),
             steps: 0,
             is_minimal: false,
             rate,
+            breaches,
         };
         let rule = Rule::CONFIRM.at_rate(tally.failed(), tally.trials());
         let mut shrinking = Shrinking::new(case, self.abilities, self.terms);
@@ -106,32 +121,33 @@ impl Examiner<'_> {
             if self.lab.is_interrupted() || Instant::now() >= until {
                 return Ok(Reduced::Fails(plain));
             }
-            let (Some(decision), tally) = self.try_out(&pending, invariant, rule, 0)? else {
-                return Ok(Reduced::Fails(plain));
+            let Tried { decision, tally, breaches } = self.try_out(&pending, invariant, rule, 0)?;
+            let fails = match decision {
+                None => return Ok(Reduced::Fails(plain)),
+                Some(decision) => decision == Decision::Fails,
             };
-            let fails = decision == Decision::Fails;
             shrinking.note(fails);
             plain.steps = shrinking.steps();
             if fails {
                 plain.rate = FailureRate::of(tally.failed().into(), tally.trials().into());
-                plain.path = self.keep(&pending, invariant, &[], plain.rate, Some(&plain.path))?;
-                plain.case = pending;
+                plain.path = self.keep(&pending, invariant, &breaches, plain.rate, Some(&plain.path))?;
+                (plain.case, plain.breaches) = (pending, breaches);
             }
         }
         plain.is_minimal = true;
         Ok(Reduced::Fails(plain))
     }
 
-    /// Runs trials of a case until it is decided whether it fails, and so many at least where it does; `None`: there
-    /// was no time to decide.
+    /// Runs trials of a case until it is decided whether it fails, and so many at least where it does.
     fn try_out(
         &self,
         case: &Case,
         invariant: Invariant,
         rule: Rule,
         at_least: u32,
-    ) -> Result<(Option<Decision>, Tally), FuzzError> {
+    ) -> Result<Tried, FuzzError> {
         let entry = self.entry(case)?;
+        let mut breaches = Vec::new();
         let lanes = u32::try_from(self.lab.lanes()).unwrap_or(u32::MAX);
         let mut tally = Tally::new(rule);
         let mut repetition = CONFIRMING_FROM;
@@ -147,21 +163,24 @@ impl Examiner<'_> {
             let jobs: Vec<Job> = (0..more).map(|n| Job::new(entry.clone(), repetition + n)).collect();
             repetition += more;
             for done in self.lab.run(&jobs)? {
-                tally.note(self.verdict(invariant, &entry.scenario, &done.trial));
+                tally.note(match self.judged(invariant, &entry.scenario, &done.trial) {
+                    None => Verdict::Unclear,
+                    Some(Judgement::Holds | Judgement::NotKnown(_)) => Verdict::Passes,
+                    Some(Judgement::Violated(found)) => {
+                        breaches = found;
+                        Verdict::Fails
+                    }
+                });
             }
         }
-        Ok((tally.decision(), tally))
+        Ok(Tried { decision: tally.decision(), tally, breaches })
     }
 
-    fn verdict(&self, invariant: Invariant, scenario: &Scenario, trial: &TrialResult) -> Verdict {
+    /// What came of an invariant in a trial; `None`: it tells nothing.
+    fn judged(&self, invariant: Invariant, scenario: &Scenario, trial: &TrialResult) -> Option<Judgement> {
         let supervisor = &self.request.supervisor.supervisor;
-        if judge_all(&[invariant], supervisor, scenario, trial).is_none() {
-            return Verdict::Unclear;
-        }
-        match judge(invariant, supervisor, scenario, trial) {
-            Judgement::Violated(_) => Verdict::Fails,
-            Judgement::Holds | Judgement::NotKnown(_) => Verdict::Passes,
-        }
+        judge_all(&[invariant], supervisor, scenario, trial)?;
+        Some(judge(invariant, supervisor, scenario, trial))
     }
 
     /// Measures how often a case fails, with the very trials that `holdline run -r` makes of its file, and keeps the
@@ -172,9 +191,8 @@ impl Examiner<'_> {
         let is_there = measured.failures.iter().any(|violated| violated.invariant == invariant);
         if !is_there && self.lab.is_over() {
             // What is known of it so far is what was kept.
-            let order = Course::default();
-            let rate = plain.rate;
-            measured.failures.push(Violated { invariant, rate, breaches: Vec::new(), order });
+            let (order, rate, breaches) = (Course::default(), plain.rate, plain.breaches.clone());
+            measured.failures.push(Violated { invariant, rate, breaches, order });
             return Ok(measured);
         }
         if let Some(first) = measured.failures.iter().find(|violated| violated.invariant == invariant) {

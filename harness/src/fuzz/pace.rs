@@ -14,7 +14,7 @@ use super::lab::{Done, Job, Lab};
 use crate::catalogue::SupervisorEntry;
 
 /// How long is waited for a supervisor whose pace is not known yet.
-pub(super) const PATIENT: Terms = Terms { recovery_ns: 10_000_000_000 };
+pub(super) const PATIENT: Terms = Terms { recovery_ns: 10_000_000_000, restart_ns: 0 };
 /// So many trials may tell nothing before it is given up.
 const TRIALS_MAX: u32 = 4;
 /// So many calm trials in each lane show whether lanes disturb each other, counted from here.
@@ -98,7 +98,8 @@ pub(super) fn terms(pace: &Pace, given: Option<Duration>) -> Terms {
     let own_ns = (PACES * pace.restart_ns + SLACK_NS).clamp(low, high);
     let given_ns = given.map(|given| u64::try_from(given.as_nanos()).unwrap_or(u64::MAX));
     // To the hundredth of a second: files are read by people.
-    Terms { recovery_ns: given_ns.unwrap_or(own_ns.div_ceil(10_000_000) * 10_000_000) }
+    let recovery_ns = given_ns.unwrap_or(own_ns.div_ceil(10_000_000) * 10_000_000);
+    Terms { recovery_ns, restart_ns: if given.is_some() { 0 } else { pace.restart_ns } }
 }
 
 /// The first trial that tells something, or the last of those that do not; `None`: interrupted.

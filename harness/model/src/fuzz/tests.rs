@@ -22,7 +22,7 @@ use crate::support;
 use crate::sweep::calls::Call;
 use crate::words::{Blame, CrashStep, Fate, Grade, Transport, Verb};
 
-const TERMS: Terms = Terms { recovery_ns: 1_000_000_000 };
+const TERMS: Terms = Terms { recovery_ns: 1_000_000_000, restart_ns: 0 };
 
 fn described(lines: &str) -> Supervisor {
     let text = format!("name = \"t\"\nabout = \"x\"\nstart = [\"x\"]\n{lines}\n");
