@@ -26,7 +26,7 @@ fn found(fuzzed: &Fuzzed, invariant: Invariant) -> &Failure {
 fn a_failure_is_found_kept_and_tried_first_the_next_time() {
     let place = Place::new();
     let supervisor = racy("drops-on-reload");
-    let options = ["-s", &supervisor, "--invariant", "holds", "--save", "saved", "--budget", "9s"];
+    let options = ["-s", &supervisor, "--invariant", "holds", "--save", "saved", "--shrink", "1s"];
     let first = fuzz(&place, &[&options[..], &["--cases", "4"]].concat());
     assert_eq!(first.exit, 1, "{}", first.said);
     let failure = found(&first, Invariant::Holds);
