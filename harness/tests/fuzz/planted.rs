@@ -126,7 +126,7 @@ fn one_that_fails_in_one_of_three_has_a_rate_whose_interval_contains_a_third() {
 #[test]
 #[ignore = "takes minutes"]
 fn sound_supervisors_survive_a_thousand_cases_each() {
-    for supervisor in ["held-socket", "prefork", "inherited-fd"] {
+    for supervisor in ["held-socket", "prefork", "inherited-fd", "rolling", "handover"] {
         let place = Place::new();
         let fuzzed = fuzz(&place, &["-s", supervisor, "--cases", "1000", "--seed", "1"]);
         assert_eq!((fuzzed.exit, &fuzzed.result.failures[..]), (0, &[][..]), "{supervisor}");
