@@ -93,12 +93,13 @@ pub fn junit(result: &FuzzResult, run: &RunResult) -> Result<String, JunitError>
 }
 
 fn headline(result: &FuzzResult) -> String {
-    let FuzzResult { supervisor, cases, aimed, faults, orders, seed, elapsed_ns, .. } = result;
+    let FuzzResult { supervisor, cases, aimed, traced, faults, orders, seed, elapsed_ns, .. } = result;
     let per_minute = *cases as f64 * 60e9 / (*elapsed_ns).max(1) as f64;
     format!(
-        "{supervisor}: {} cases, {} of them aimed, {} faults, {} orders of moments, in {} ({per_minute:.0} cases/min), seed {seed}",
+        "{supervisor}: {} cases, {} of them aimed and {} traced, {} faults, {} orders of moments, in {} ({per_minute:.0} cases/min), seed {seed}",
         grouped(*cases),
         grouped(*aimed),
+        grouped(*traced),
         grouped(*faults),
         grouped(*orders),
         show_ns(*elapsed_ns),
@@ -156,6 +157,9 @@ fn judged(count: &InvariantCount) -> String {
 
 fn conclusion(result: &FuzzResult) -> String {
     let mut text = match result.failures.len() {
+        0 if result.not_reproduced + result.unconfirmed > 0 => {
+            format!("no failure was confirmed in {} cases", grouped(result.cases))
+        }
         0 => format!(
             "no failure in {} cases: at most {} of such cases fail (95 %)",
             grouped(result.cases),
@@ -221,6 +225,7 @@ mod tests {
             faults: 900,
             orders: 120,
             aimed: 200,
+            traced: 12,
             saved: 0,
             recovery_ns: 1_000_000_000,
             invariants: vec![

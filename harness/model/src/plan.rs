@@ -181,6 +181,13 @@ impl Partition {
         (1..=n).contains(&m).then_some(Self { by: By::Slice, m, n })
     }
 
+    /// How many of so many things are this part's, where nothing but their number tells them apart.
+    #[must_use]
+    pub fn share(self, total: u64) -> u64 {
+        let (m, n) = (u64::from(self.m), u64::from(self.n));
+        total / n + u64::from(m <= total % n)
+    }
+
     /// The part that an indexed Job of Kubernetes runs: its index counts from 0.
     #[must_use]
     pub fn of_job(index: &str, completions: &str) -> Option<Self> {
@@ -317,6 +324,8 @@ mod tests {
         assert_eq!("hash:2/3".parse(), Ok(Partition { by: By::Hash, m: 2, n: 3 }));
         assert_eq!("hash:2/3".parse::<Partition>().map(|part| part.to_string()), Ok("hash:2/3".to_owned()));
         assert_eq!(Partition::of_job("0", "3"), Partition::new(1, 3));
+        let shares = (1..=3).filter_map(|m| Some(Partition::new(m, 3)?.share(8)));
+        assert_eq!(shares.collect::<Vec<_>>(), [3, 3, 2]);
         assert_eq!((Partition::of_job("3", "3"), Partition::of_job("", "3")), (None, None));
         for wrong in ["slice:0/3", "slice:4/3", "slice:1/0", "2/3", "slice:1", "slice:a/b", "hsh:1/2", ""] {
             assert!(wrong.parse::<Partition>().is_err(), "{wrong}");

@@ -230,7 +230,7 @@ fn compare_anew(args: &CompareArgs, quantities: &[Quantity]) -> Result<u8, Failu
         let trials = RunPlan::interleaved(&names, &asked, repetitions, args.run.seed, partition).trials;
         Plan::new(scenarios.clone(), entries.clone(), trials, measure::options(&args.run))
     };
-    let partition = measure::partition(&args.run)?;
+    let partition = measure::partition(args.run.partition)?;
     let plan = plan_of(repetitions, partition)?.with_partition(partition);
     let plan = plan.with_required(required.clone()).with_reference(reference.clone());
     // The reference's second trials need no warming up.

@@ -4,11 +4,12 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use holdline_model::plan::Partition;
 use holdline_reports::{Style, fuzz as report};
 use indicatif::ProgressBar;
 
 use super::args::{FuzzArgs, ShowProgress};
-use super::measure::Places;
+use super::measure::{self, Places};
 use super::terminal::{self, print, say};
 use crate::catalogue::{self, SupervisorEntry};
 use crate::exit::{self, Failure};
@@ -26,12 +27,23 @@ const LINES: Duration = Duration::from_secs(5);
 
 /// Fuzzes what the arguments select.
 pub(super) fn main(args: &FuzzArgs) -> Result<u8, Failure> {
+    refuse_what_only_runs_take(args)?;
     let (supervisor, word) = supervisor(args)?;
-    let budget = budget(args)?;
-    let saved = match &args.save {
+    catalogue::required(&args.require, std::slice::from_ref(&supervisor))?;
+    let partition = measure::partition(args.partition)?;
+    let (budget, cases) = (budget(args)?, cases(args, partition)?);
+    let mut saved = match &args.save {
         Some(folder) => fuzz::read_saved(folder, &supervisor)?,
         None => Vec::new(),
     };
+    if let Some(partition) = partition {
+        let mut index = 0..;
+        let supervisor = &supervisor.supervisor.name;
+        saved.retain(|saved| {
+            let scenario = &saved.entry.scenario.name;
+            index.next().is_some_and(|index| partition.contains(index, supervisor, scenario, 0))
+        });
+    }
     let Places { dir, exports } = Places::open(args.out.as_deref(), &args.exports)?;
     let keep_word = args.save.clone().unwrap_or_else(|| shown(args.out.as_deref(), dir.path()));
     let keep = keep_word.canonicalize().unwrap_or_else(|_| dir.path().to_owned());
@@ -39,12 +51,16 @@ pub(super) fn main(args: &FuzzArgs) -> Result<u8, Failure> {
         supervisor,
         word,
         options: Options { seed: args.seed, worker: args.worker, isolation: args.isolation },
-        cases: args.cases,
+        cases,
         budget,
         aimed: args.aimed,
+        partition,
+        fail_fast: args.fail_fast,
+        shrinking: args.shrink,
         invariants: invariants(args),
         recovery: args.recovery,
         lanes: lanes(args),
+        calibrates: args.lanes.is_none(),
         saved,
         keep,
         keep_word,
@@ -66,23 +82,60 @@ pub(super) fn main(args: &FuzzArgs) -> Result<u8, Failure> {
     Ok(exit_code(&fuzzed))
 }
 
+/// What a user of `run` may type, and why it is none of fuzzing.
+fn refuse_what_only_runs_take(args: &FuzzArgs) -> Result<(), Failure> {
+    let why = match args {
+        FuzzArgs { scenarios, .. } if !scenarios.is_empty() => {
+            "fuzzing draws its own scenarios: name none; those in the folder of --save are tried first"
+        }
+        FuzzArgs { repeated: Some(_), .. } => {
+            "-r: a case runs once, and what fails is repeated until it is known how often; --cases says how many"
+        }
+        FuzzArgs { dry: true, .. } => {
+            "--dry-run: which cases there are depends on what comes of those before; --cases 1 runs a single one"
+        }
+        FuzzArgs { .. } => return Ok(()),
+    };
+    Err(Failure::usage(why))
+}
+
 /// The one supervisor that is fuzzed, and the word for it.
 fn supervisor(args: &FuzzArgs) -> Result<(SupervisorEntry, String), Failure> {
-    let mut found = catalogue::select_supervisors(std::slice::from_ref(&args.supervisor))?;
-    match (found.pop(), found.is_empty()) {
-        (Some(supervisor), true) => {
-            let word = match catalogue::is_path(&args.supervisor) {
-                true => args.supervisor.to_string_lossy().into_owned(),
+    let mut found = catalogue::select_supervisors(&args.supervisors)?;
+    let words = || {
+        let words: Vec<_> =
+            args.supervisors.iter().map(|word| format!("`{}`", word.to_string_lossy())).collect();
+        words.join(", ")
+    };
+    let count = found.len();
+    match (found.pop(), args.supervisors.last()) {
+        (Some(supervisor), Some(given)) if count == 1 => {
+            let word = match catalogue::is_path(given) {
+                true => given.to_string_lossy().into_owned(),
                 false => supervisor.supervisor.name.clone(),
             };
             Ok((supervisor, word))
         }
         _ => Err(Failure::usage(format!(
-            "`{}` names several supervisors, and one is fuzzed at a time",
-            args.supervisor.to_string_lossy()
+            "-s {} names {count} supervisors, and one is fuzzed at a time: name one, and fuzz each",
+            words()
         ))),
     }
 }
+
+/// How many cases are tried here: the share of this part.
+fn cases(args: &FuzzArgs, partition: Option<Partition>) -> Result<Option<u64>, Failure> {
+    let Some(cases) = args.cases else { return Ok(None) };
+    match partition.map_or(cases, |partition| partition.share(cases)) {
+        0 => Err(Failure::nothing(ShareOfNothing(cases))),
+        share => Ok(Some(share)),
+    }
+}
+
+/// There are fewer cases than parts.
+#[derive(Debug, thiserror::Error)]
+#[error("--partition: of {0} cases none is left for this part; give --cases more")]
+struct ShareOfNothing(u64);
 
 fn budget(args: &FuzzArgs) -> Result<Option<Duration>, Failure> {
     match (args.budget, args.cases) {
@@ -164,7 +217,11 @@ fn exit_code(fuzzed: &Fuzzed) -> u8 {
     let result = &fuzzed.result;
     if !result.failures.is_empty() {
         exit::FAILED
-    } else if result.interrupted || result.cases == 0 || result.inconclusive > result.cases {
+    } else if result.interrupted
+        || result.unconfirmed > 0
+        || result.cases == 0
+        || result.inconclusive > result.cases
+    {
         exit::INCONCLUSIVE
     } else {
         exit::PASS
@@ -241,7 +298,7 @@ impl From<FuzzError> for Failure {
         match error {
             FuzzError::Run(error) => error.into(),
             FuzzError::Unsupported { .. } | FuzzError::Nothing(_) => Self::nothing(error),
-            FuzzError::NeverUp { is_wrongly_asked: false, .. } => {
+            FuzzError::NeverUp { is_wrongly_asked: false, .. } | FuzzError::NoTime { .. } => {
                 Self { code: exit::INCONCLUSIVE, error: error.into() }
             }
             FuzzError::NeverUp { is_wrongly_asked: true, .. }

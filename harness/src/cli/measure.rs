@@ -43,9 +43,9 @@ fn run_dir(out: Option<&Path>) -> Result<RunDir, Failure> {
 }
 
 /// The part of the trials that runs here: as typed, else as an indexed Job of Kubernetes says in the environment.
-pub(super) fn partition(args: &RunArgs) -> Result<Option<Partition>, Failure> {
+pub(super) fn partition(given: Option<Partition>) -> Result<Option<Partition>, Failure> {
     let of_job = |name| std::env::var(name).ok();
-    match (args.partition, of_job("JOB_COMPLETION_INDEX"), of_job("JOB_COMPLETIONS")) {
+    match (given, of_job("JOB_COMPLETION_INDEX"), of_job("JOB_COMPLETIONS")) {
         (Some(partition), _, _) => Ok(Some(partition)),
         (None, Some(index), Some(completions)) => {
             let part = Partition::of_job(&index, &completions);

@@ -47,7 +47,7 @@ fn request(args: &RunArgs) -> Result<RunRequest, Failure> {
         required: catalogue::required(&args.require, &supervisors)?,
         supervisors,
         repetitions: args.repetitions.unwrap_or(1),
-        partition: measure::partition(args)?,
+        partition: measure::partition(args.partition)?,
         options: measure::options(args),
     })
 }

@@ -8,7 +8,7 @@ use holdline_reports::{Style, sweep as report};
 
 use super::args::SweepArgs;
 use super::dry;
-use super::measure::Places;
+use super::measure::{self, Places};
 use super::progress::Progress;
 use super::terminal::{self, print, say};
 use crate::catalogue::{self, SupervisorEntry};
@@ -65,15 +65,18 @@ fn request(args: &SweepArgs) -> Result<Request, Failure> {
     }
     let mut supervisors = catalogue::select_supervisors(&args.run.supervisors)?;
     catalogue::required(&args.run.require, &supervisors)?;
+    let count = supervisors.len();
     let (Some(supervisor), None) = (supervisors.pop(), supervisors.pop()) else {
-        return Err(Failure::usage("a sweep is over one supervisor: name one with -s"));
+        return Err(Failure::usage(format!(
+            "-s names {count} supervisors, and a sweep is over one: name one, and run a sweep for each"
+        )));
     };
     let run = &args.run;
     Ok(Request {
         targets: targets(args, &supervisor),
         supervisor,
         repetitions: run.repetitions.unwrap_or(1),
-        partition: run.partition,
+        partition: measure::partition(run.partition)?,
         options: Options { seed: run.seed, worker: run.worker, isolation: run.isolation },
     })
 }

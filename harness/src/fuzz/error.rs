@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use holdline_model::lack::Lack;
 
@@ -29,6 +30,17 @@ pub enum FuzzError {
         reason: String,
         /// Whether what is asked of it is wrong, as its description says it.
         is_wrongly_asked: bool,
+    },
+    /// The first trials have taken all the time that there was.
+    #[error(
+        "the budget of {budget:?} was over before the first case: the two trials that show the pace of `{supervisor}` took \
+         longer; give --budget more"
+    )]
+    NoTime {
+        /// Which.
+        supervisor: String,
+        /// How long it was to be fuzzed.
+        budget: Duration,
     },
     /// No fault can be drawn.
     #[error("nothing can be done to `{0}`: no signal, poison, failing start or control verb is supported")]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use holdline_model::fuzz::{
     Abilities, Breach, Case, Course, Decision, FailureRate, Invariant, Judgement, Purpose, Rule, Shrinking,
@@ -29,8 +29,18 @@ pub(super) struct Examiner<'a> {
     pub(super) lab: &'a Lab<'a>,
     pub(super) abilities: &'a Abilities,
     pub(super) terms: Terms,
-    /// When nothing more is made plainer.
-    pub(super) until: Instant,
+    /// For how long a case is made plainer at most.
+    pub(super) patience: Duration,
+}
+
+/// What came of a case that had failed once.
+pub(super) enum Reduced {
+    /// It failed again, and this is as plain as it was made.
+    Fails(Plain),
+    /// It did not fail again.
+    NotAgain,
+    /// There was no time to see whether it does.
+    NoTime,
 }
 
 /// A case that fails, as plain as it was made.
@@ -42,13 +52,26 @@ pub(super) struct Plain {
     /// Its file, as it is kept until it is measured.
     path: PathBuf,
     rate: FailureRate,
+    /// What went wrong in one of its trials.
+    breaches: Vec<Breach>,
 }
 
 impl Plain {
     /// The case that another was made of.
     pub(super) fn of(case: Case, plainer: &Self) -> Self {
-        Self { case, steps: plainer.steps, is_minimal: false, path: plainer.path.clone(), rate: plainer.rate }
+        let Self { steps, path, rate, breaches, .. } = plainer;
+        let (path, breaches) = (path.clone(), breaches.clone());
+        Self { case, steps: *steps, is_minimal: false, path, rate: *rate, breaches }
     }
+}
+
+/// What came of the trials of a case.
+struct Tried {
+    /// `None`: there was no time to decide.
+    decision: Option<Decision>,
+    tally: Tally,
+    /// What went wrong in the last that failed.
+    breaches: Vec<Breach>,
 }
 
 /// How often a case fails, and what went wrong.
@@ -69,40 +92,50 @@ pub(super) struct Violated {
 }
 
 impl Examiner<'_> {
-    /// Confirms a failure and makes it plainer; `None`: it did not come again.
-    pub(super) fn reduce(&self, case: &Case, invariant: Invariant) -> Result<Option<Plain>, FuzzError> {
-        let (decision, tally) = self.try_out(case, invariant, Rule::CONFIRM, CONFIRMED_MIN)?;
-        if decision != Decision::Fails {
-            return Ok(None);
+    /// Confirms a failure and makes it plainer.
+    pub(super) fn reduce(&self, case: &Case, invariant: Invariant) -> Result<Reduced, FuzzError> {
+        let began = Instant::now();
+        let Tried { decision, tally, breaches } =
+            self.try_out(case, invariant, Rule::CONFIRM, CONFIRMED_MIN)?;
+        match decision {
+            Some(Decision::Fails) => {}
+            Some(Decision::Passes | Decision::Unclear) => return Ok(Reduced::NotAgain),
+            None => return Ok(Reduced::NoTime),
         }
+        // What is left of the budget is for measuring, which is worth more than one step.
+        let measuring = began.elapsed() / tally.trials().max(1) * MEASURED;
+        let until = self.lab.until().and_then(|until| until.checked_sub(measuring));
+        let until = until.map_or(began + self.patience, |until| until.min(began + self.patience));
         let rate = FailureRate::of(tally.failed().into(), tally.trials().into());
         let mut plain = Plain {
-            path: self.keep(case, invariant, &[], rate, None)?,
+            path: self.keep(case, invariant, &breaches, rate, None)?,
             case: case.clone(),
             steps: 0,
             is_minimal: false,
             rate,
+            breaches,
         };
         let rule = Rule::CONFIRM.at_rate(tally.failed(), tally.trials());
         let mut shrinking = Shrinking::new(case, self.abilities, self.terms);
         while let Some(pending) = shrinking.pending().cloned() {
-            if self.lab.is_interrupted() || Instant::now() >= self.until {
-                return Ok(Some(plain));
+            if self.lab.is_interrupted() || Instant::now() >= until {
+                return Ok(Reduced::Fails(plain));
             }
-            let (decision, tally) = self.try_out(&pending, invariant, rule, 0)?;
-            if self.lab.is_interrupted() {
-                return Ok(Some(plain));
-            }
-            shrinking.note(decision == Decision::Fails);
+            let Tried { decision, tally, breaches } = self.try_out(&pending, invariant, rule, 0)?;
+            let fails = match decision {
+                None => return Ok(Reduced::Fails(plain)),
+                Some(decision) => decision == Decision::Fails,
+            };
+            shrinking.note(fails);
             plain.steps = shrinking.steps();
-            if decision == Decision::Fails {
+            if fails {
                 plain.rate = FailureRate::of(tally.failed().into(), tally.trials().into());
-                plain.path = self.keep(&pending, invariant, &[], plain.rate, Some(&plain.path))?;
-                plain.case = pending;
+                plain.path = self.keep(&pending, invariant, &breaches, plain.rate, Some(&plain.path))?;
+                (plain.case, plain.breaches) = (pending, breaches);
             }
         }
         plain.is_minimal = true;
-        Ok(Some(plain))
+        Ok(Reduced::Fails(plain))
     }
 
     /// Runs trials of a case until it is decided whether it fails, and so many at least where it does.
@@ -112,39 +145,42 @@ impl Examiner<'_> {
         invariant: Invariant,
         rule: Rule,
         at_least: u32,
-    ) -> Result<(Decision, Tally), FuzzError> {
+    ) -> Result<Tried, FuzzError> {
         let entry = self.entry(case)?;
+        let mut breaches = Vec::new();
         let lanes = u32::try_from(self.lab.lanes()).unwrap_or(u32::MAX);
         let mut tally = Tally::new(rule);
         let mut repetition = CONFIRMING_FROM;
-        while !self.lab.is_interrupted() {
+        while !self.lab.is_over() {
             let more = match tally.decision() {
                 Some(Decision::Fails) => at_least.saturating_sub(tally.trials()).min(lanes),
-                Some(decision) => return Ok((decision, tally)),
+                Some(Decision::Passes | Decision::Unclear) => break,
                 None => tally.wants(lanes).max(1),
             };
             if more == 0 {
                 break;
             }
-            let jobs: Vec<Job> =
-                (0..more).map(|n| Job { scenario: entry.clone(), repetition: repetition + n }).collect();
+            let jobs: Vec<Job> = (0..more).map(|n| Job::new(entry.clone(), repetition + n)).collect();
             repetition += more;
             for done in self.lab.run(&jobs)? {
-                tally.note(self.verdict(invariant, &entry.scenario, &done.trial));
+                tally.note(match self.judged(invariant, &entry.scenario, &done.trial) {
+                    None => Verdict::Unclear,
+                    Some(Judgement::Holds | Judgement::NotKnown(_)) => Verdict::Passes,
+                    Some(Judgement::Violated(found)) => {
+                        breaches = found;
+                        Verdict::Fails
+                    }
+                });
             }
         }
-        Ok((tally.decision().unwrap_or(Decision::Unclear), tally))
+        Ok(Tried { decision: tally.decision(), tally, breaches })
     }
 
-    fn verdict(&self, invariant: Invariant, scenario: &Scenario, trial: &TrialResult) -> Verdict {
+    /// What came of an invariant in a trial; `None`: it tells nothing.
+    fn judged(&self, invariant: Invariant, scenario: &Scenario, trial: &TrialResult) -> Option<Judgement> {
         let supervisor = &self.request.supervisor.supervisor;
-        if judge_all(&[invariant], supervisor, scenario, trial).is_none() {
-            return Verdict::Unclear;
-        }
-        match judge(invariant, supervisor, scenario, trial) {
-            Judgement::Violated(_) => Verdict::Fails,
-            Judgement::Holds | Judgement::NotKnown(_) => Verdict::Passes,
-        }
+        judge_all(&[invariant], supervisor, scenario, trial)?;
+        Some(judge(invariant, supervisor, scenario, trial))
     }
 
     /// Measures how often a case fails, with the very trials that `holdline run -r` makes of its file, and keeps the
@@ -152,11 +188,11 @@ impl Examiner<'_> {
     pub(super) fn measure(&self, plain: &Plain, invariant: Invariant) -> Result<Measured, FuzzError> {
         let entry = self.entry(&plain.case)?;
         let mut measured = self.measure_entry(&entry, plain.path.clone())?;
-        if measured.failures.is_empty() && self.lab.is_interrupted() {
+        let is_there = measured.failures.iter().any(|violated| violated.invariant == invariant);
+        if !is_there && self.lab.is_over() {
             // What is known of it so far is what was kept.
-            let order = Course::default();
-            let rate = plain.rate;
-            measured.failures.push(Violated { invariant, rate, breaches: Vec::new(), order });
+            let (order, rate, breaches) = (Course::default(), plain.rate, plain.breaches.clone());
+            measured.failures.push(Violated { invariant, rate, breaches, order });
             return Ok(measured);
         }
         if let Some(first) = measured.failures.iter().find(|violated| violated.invariant == invariant) {
@@ -171,8 +207,7 @@ impl Examiner<'_> {
     /// Measures how often a scenario fails that is kept in a file already.
     pub(super) fn measure_entry(&self, entry: &ScenarioEntry, path: PathBuf) -> Result<Measured, FuzzError> {
         let actions: Vec<Action> = entry.scenario.faults.iter().map(|fault| fault.action.clone()).collect();
-        let jobs: Vec<Job> =
-            (0..MEASURED).map(|repetition| Job { scenario: entry.clone(), repetition }).collect();
+        let jobs: Vec<Job> = (0..MEASURED).map(|repetition| Job::new(entry.clone(), repetition)).collect();
         let keep = self.request.folder.join("trials");
         let mut all: BTreeMap<Invariant, Vec<(Vec<Breach>, Course)>> = BTreeMap::new();
         let mut of: BTreeMap<Invariant, u64> = BTreeMap::new();
@@ -204,19 +239,25 @@ impl Examiner<'_> {
         Ok(Measured { path, failures: failures.collect(), evidence })
     }
 
-    /// Writes a case that failed once, and did not again, beside the others, where nobody tries it first.
+    /// Writes a case that failed once beside the others, where nobody tries it first: it did not again, or there was
+    /// no time to see whether it does.
     pub(super) fn put_aside(
         &self,
         case: &Case,
         invariant: Invariant,
         breaches: &[Breach],
+        has_time: bool,
     ) -> Result<PathBuf, FuzzError> {
-        let folder = self.request.folder.join("not-reproduced");
+        let (folder, but) = match has_time {
+            true => ("not-reproduced", "did not again"),
+            false => ("unconfirmed", "there was no time to see whether it does again"),
+        };
+        let folder = self.request.folder.join(folder);
         let path = folder.join(format!("{invariant}-{}.toml", case.name(self.terms)));
         let fail = |error| FuzzError::Keep { path: path.clone(), error };
         std::fs::create_dir_all(&folder).map_err(fail)?;
         let what: Vec<String> = breaches.iter().map(ToString::to_string).collect();
-        let comment = format!("It failed `{invariant}` once and did not again: {}.", what.join("; "));
+        let comment = format!("It failed `{invariant}` once and {but}: {}.", what.join("; "));
         let text = case.file(self.terms, Purpose { expects: &[], comment: &comment });
         write_atomically(&path, text.as_bytes()).map_err(fail)?;
         Ok(path)

@@ -9,7 +9,7 @@ use holdline_model::fuzz::{
 use holdline_model::result::{Manifest, RunResult, SCHEMA as RUN_SCHEMA, TrialResult};
 use holdline_model::scenario::Action;
 
-use super::examine::{self, Examiner, Measured, Plain};
+use super::examine::{self, Examiner, Measured, Plain, Reduced};
 use super::interrupt::Interrupts;
 use super::lab::{Done, Job, Lab};
 use super::notebook::Notebook;
@@ -22,7 +22,8 @@ use crate::manifest::manifest;
 const ROUND: usize = 4;
 /// A case of which no trial told anything is run again as often as this.
 const REPEATS: u32 = 2;
-/// Making a failure plainer takes a third of the budget, at least a few seconds, and at most so long.
+/// Making a failure plainer takes a third of the budget, at least a few seconds where there are as many left, and at
+/// most so long.
 const SHRINKING: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(60));
 
 /// Fuzzing, as far as it has come.
@@ -61,20 +62,30 @@ impl<'a> Hunt<'a> {
         let calm = pace::calm(&abilities);
         let first = (Interrupts::listen()?, examine::entry(&calm, PATIENT)?);
         let files = (request.folder.as_path(), request.executable.as_ref());
-        let lab = Lab::new(&request.supervisor, request.options, request.lanes, files, first)?;
+        let mut lab = Lab::new(&request.supervisor, request.options, request.lanes, files, first)?;
         if let Some(notice) = lab.notice() {
             watcher.say(&format!("note: {notice}"));
         }
         let pace = pace::find(&lab, &request.supervisor, &abilities)?;
+        lab.ends_at(request.budget.and_then(|budget| began.checked_add(budget)));
+        if request.calibrates && pace::lanes(&mut lab, &abilities)? < request.lanes {
+            let (lanes, wanted) = (lab.lanes(), request.lanes);
+            watcher.say(&format!(
+                "note: {wanted} trials side by side disturb each other here: {lanes} at a time"
+            ));
+        }
         let abilities = Abilities { pace_ns: pace.restart_ns, ..abilities };
         let terms = pace::terms(&pace, request.recovery);
         let seed = request.options.seed;
         Ok(Self {
-            explorer: Explorer::new(abilities.clone(), seed, request.aimed),
+            explorer: Explorer::new(abilities.clone(), request.drawing_seed(), request.aimed),
             notebook: Notebook::new(&request.invariants),
             invariants: request.invariants.clone(),
             evidence: Vec::new(),
-            manifest: pace.manifest.unwrap_or_else(|| manifest(seed, lab.isolation(), 0)),
+            manifest: Manifest {
+                partition: request.partition.map(|partition| partition.to_string()),
+                ..pace.manifest.unwrap_or_else(|| manifest(seed, lab.isolation(), 0))
+            },
             saved: 0,
             request,
             watcher,
@@ -94,13 +105,19 @@ impl<'a> Hunt<'a> {
             let cases = self.next_round();
             self.round(cases)?;
         }
+        if self.is_late() && self.notebook.is_blank() && self.saved == 0 {
+            return Err(FuzzError::NoTime {
+                supervisor: self.request.supervisor.supervisor.name.clone(),
+                budget: self.request.budget.unwrap_or_default(),
+            });
+        }
         Ok(self.finish())
     }
 
     /// What does not even hold without a fault is told once, and looked for no more.
     fn calm(&mut self) -> Result<(), FuzzError> {
         let calm = pace::calm(&self.abilities);
-        let Some(told) = self.try_cases(vec![Drawn { case: calm, how: How::Drawn }])?.pop() else {
+        let Some(told) = self.try_cases(vec![Drawn::given(calm)])?.pop() else {
             return Ok(());
         };
         for first in violated(&told.judged) {
@@ -113,8 +130,10 @@ impl<'a> Hunt<'a> {
 
     /// What earlier runs kept is tried first.
     fn saved(&mut self) -> Result<(), FuzzError> {
-        for saved in &self.request.saved {
-            if self.lab.is_interrupted() {
+        for (index, saved) in self.request.saved.iter().enumerate() {
+            if self.lab.is_over() {
+                let left = self.request.saved.len() - index;
+                self.watcher.say(&format!("there was no time for the saved cases, {left} of them"));
                 return Ok(());
             }
             self.saved += 1;
@@ -146,8 +165,9 @@ impl<'a> Hunt<'a> {
             strikes: vec![Strike { when: When::Share(200), action }],
             around: around.clone(),
         };
+        let traced = self.explorer.aims();
         let mut cases: Vec<Drawn> =
-            actions.into_iter().map(|action| Drawn { case: case(action), how: How::Drawn }).collect();
+            actions.into_iter().map(|action| Drawn { traced, ..Drawn::given(case(action)) }).collect();
         cases.truncate(usize::try_from(self.cases_left().unwrap_or(u64::MAX)).unwrap_or(usize::MAX));
         if self.is_over() { Ok(()) } else { self.round(cases) }
     }
@@ -172,13 +192,7 @@ impl<'a> Hunt<'a> {
             let number = self.notebook.cases;
             for first in violated(&told.judged) {
                 let is_known = self.notebook.is_known(first.invariant, &course);
-                if is_known || self.lab.is_interrupted() {
-                    continue;
-                }
-                // One failure is looked into whatever the time says: it is what was asked for.
-                if self.is_late() && !self.notebook.failures.is_empty() {
-                    self.notebook.unconfirmed += 1;
-                } else {
+                if !is_known && !self.lab.is_interrupted() && !self.has_enough() {
                     self.examine(&told.drawn.case, &first, number)?;
                 }
             }
@@ -194,9 +208,16 @@ impl<'a> Hunt<'a> {
         for repetition in 0..=REPEATS {
             let entries: Result<Vec<_>, FuzzError> =
                 cases.iter().map(|drawn| examine::entry(&drawn.case, self.terms)).collect();
-            let jobs: Vec<Job> = entries?.into_iter().map(|scenario| Job { scenario, repetition }).collect();
+            // What tells nothing is not to be slowed down again.
+            let traced = |drawn: &Drawn| drawn.traced && repetition == 0;
+            let jobs: Vec<Job> = entries?
+                .into_iter()
+                .zip(&cases)
+                .map(|(scenario, drawn)| Job { traced: traced(drawn), ..Job::new(scenario, repetition) })
+                .collect();
             let mut unclear = Vec::new();
             for done in self.lab.run(&jobs)? {
+                self.notebook.traced += u64::from(done.is_traced);
                 let drawn = cases[done.job].clone();
                 let scenario = &jobs[done.job].scenario.scenario;
                 let supervisor = &self.request.supervisor.supervisor;
@@ -206,7 +227,7 @@ impl<'a> Hunt<'a> {
                 }
             }
             cases = unclear;
-            if cases.is_empty() || self.lab.is_interrupted() {
+            if cases.is_empty() || self.lab.is_over() {
                 break;
             }
         }
@@ -217,9 +238,10 @@ impl<'a> Hunt<'a> {
     /// Looks into a failure that was seen once.
     fn examine(&mut self, case: &Case, first: &First, number: u64) -> Result<(), FuzzError> {
         let (found_after, invariant) = (self.began.elapsed(), first.invariant);
-        let reduced = self.examiner().reduce(case, invariant)?;
-        let Some(mut plain) = reduced else {
-            return self.not_reproduced(case, first);
+        let mut plain = match self.examiner().reduce(case, invariant)? {
+            Reduced::Fails(plain) => plain,
+            Reduced::NotAgain => return self.put_aside(case, first, true),
+            Reduced::NoTime => return self.put_aside(case, first, false),
         };
         let mut measured = self.examiner().measure(&plain, invariant)?;
         let fails = |measured: &Measured| measured.failures.iter().any(|it| it.invariant == invariant);
@@ -231,7 +253,7 @@ impl<'a> Hunt<'a> {
         if !fails(&measured) {
             // Nobody is to try it first the next time.
             let _ = std::fs::remove_file(&measured.path);
-            return self.not_reproduced(case, first);
+            return self.put_aside(case, first, true);
         }
         let origin = Origin {
             faults: plain.case.strikes.len(),
@@ -245,17 +267,15 @@ impl<'a> Hunt<'a> {
         Ok(())
     }
 
-    /// A failure that came once and did not come again is counted, and its case can be looked at.
-    fn not_reproduced(&mut self, case: &Case, first: &First) -> Result<(), FuzzError> {
-        if self.lab.is_interrupted() {
-            return Ok(());
-        }
-        self.notebook.not_reproduced += 1;
-        let path = self.examiner().put_aside(case, first.invariant, &first.breaches)?;
+    /// A failure that came once, and did not come again or had no time to, is counted, and its case can be looked at.
+    fn put_aside(&mut self, case: &Case, first: &First, has_time: bool) -> Result<(), FuzzError> {
+        let but = if has_time { "did not again" } else { "there was no time to see whether it does again" };
+        let count = if has_time { &mut self.notebook.not_reproduced } else { &mut self.notebook.unconfirmed };
+        *count += 1;
+        let path = self.examiner().put_aside(case, first.invariant, &first.breaches, has_time)?;
         let what: Vec<String> = first.breaches.iter().map(ToString::to_string).collect();
         let (invariant, what, path) = (first.invariant, what.join("; "), path.display());
-        self.watcher
-            .say(&format!("{invariant} failed once and did not again ({what}); the case is in {path}"));
+        self.watcher.say(&format!("{invariant} failed once and {but} ({what}); the case is in {path}"));
         Ok(())
     }
 
@@ -298,7 +318,7 @@ impl<'a> Hunt<'a> {
             lab: &self.lab,
             abilities: &self.abilities,
             terms: self.terms,
-            until: Instant::now() + third,
+            patience: self.request.shrinking.unwrap_or(third),
         }
     }
 
@@ -312,11 +332,16 @@ impl<'a> Hunt<'a> {
     }
 
     fn is_late(&self) -> bool {
-        self.left().is_some_and(|left| left.is_zero())
+        self.lab.is_late()
+    }
+
+    /// Whether a failure was found, where no more than one was asked for.
+    fn has_enough(&self) -> bool {
+        self.request.fail_fast && !self.notebook.failures.is_empty()
     }
 
     fn is_over(&self) -> bool {
-        self.lab.is_interrupted() || self.is_late() || self.cases_left() == Some(0)
+        self.lab.is_over() || self.has_enough() || self.cases_left() == Some(0)
     }
 
     fn status(&self) -> Status {
@@ -346,6 +371,7 @@ impl<'a> Hunt<'a> {
             faults: self.notebook.faults,
             orders: self.explorer.orders() as u64,
             aimed: self.notebook.aimed,
+            traced: self.notebook.traced,
             saved: self.saved,
             recovery_ns: self.terms.recovery_ns,
             invariants: self.notebook.invariants(),

@@ -3,18 +3,23 @@
 //! What is asked of a case is counts and not times, so that trials may share the machine; one in which the load
 //! client lagged is inconclusive, and is repeated.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use holdline_model::fuzz::Story;
 use holdline_model::plan::{TrialPlan, trial_seed};
 use holdline_model::result::{Manifest, TrialResult};
+use holdline_model::scenario::Until;
+use holdline_model::sweep::life::Follow;
 
 use super::interrupt::Interrupts;
 use crate::catalogue::{ScenarioEntry, SupervisorEntry};
 use crate::run::{Options, Plan, RunError, Runner};
 use crate::sandbox::Isolation;
+use crate::trace::Traced;
+use crate::trial::{CALLS_JSON, TraceSpec};
 
 /// A trial that is to be run.
 #[derive(Debug, Clone)]
@@ -23,6 +28,15 @@ pub(super) struct Job {
     pub(super) scenario: ScenarioEntry,
     /// Which repetition of it.
     pub(super) repetition: u32,
+    /// Whether the calls of the supervisor's processes are told in its story, as far as that is permitted.
+    pub(super) traced: bool,
+}
+
+impl Job {
+    /// A trial of a scenario.
+    pub(super) const fn new(scenario: ScenarioEntry, repetition: u32) -> Self {
+        Self { scenario, repetition, traced: false }
+    }
 }
 
 /// A trial that was run.
@@ -34,6 +48,8 @@ pub(super) struct Done {
     pub(super) trial: TrialResult,
     /// Its story.
     pub(super) story: Story,
+    /// Whether the supervisor's processes were traced.
+    pub(super) is_traced: bool,
     /// How the run came about of which it is.
     pub(super) manifest: Manifest,
 }
@@ -48,6 +64,8 @@ pub(super) struct Lab<'a> {
     lanes: usize,
     folder: &'a Path,
     interrupts: Interrupts,
+    /// When the budget is over: no trial begins after it.
+    until: Option<Instant>,
 }
 
 impl<'a> Lab<'a> {
@@ -59,18 +77,31 @@ impl<'a> Lab<'a> {
         (folder, executable): (&'a Path, Option<&PathBuf>),
         (interrupts, first): (Interrupts, ScenarioEntry),
     ) -> Result<Self, RunError> {
-        let trial = trial(supervisor, options.seed, &Job { scenario: first.clone(), repetition: 0 });
+        let trial = trial(supervisor, options.seed, &Job::new(first.clone(), 0));
         let plan = Plan::new(vec![first], vec![supervisor.clone()], vec![trial], options)?;
         let plan = match executable {
             Some(executable) => plan.with_executable(executable.clone()),
             None => plan,
         };
-        Ok(Self { supervisor, seed: options.seed, plan, lanes: lanes.max(1), folder, interrupts })
+        Ok(Self {
+            supervisor,
+            seed: options.seed,
+            plan,
+            lanes: lanes.max(1),
+            folder,
+            interrupts,
+            until: None,
+        })
     }
 
     /// How many trials run side by side.
     pub(super) fn lanes(&self) -> usize {
         self.lanes
+    }
+
+    /// From now on so many trials run side by side.
+    pub(super) fn runs_side_by_side(&mut self, lanes: usize) {
+        self.lanes = lanes.max(1);
     }
 
     /// The isolation that trials have.
@@ -88,8 +119,28 @@ impl<'a> Lab<'a> {
         self.interrupts.came()
     }
 
-    /// Runs these, side by side; those that were not begun when the user asked for the end are not run, and those
-    /// that were on are not among what is given back.
+    /// From now on no trial begins after this instant.
+    pub(super) fn ends_at(&mut self, until: Option<Instant>) {
+        self.until = until;
+    }
+
+    /// When the budget is over, if there is one.
+    pub(super) const fn until(&self) -> Option<Instant> {
+        self.until
+    }
+
+    /// Whether the budget is over.
+    pub(super) fn is_late(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
+    }
+
+    /// Whether no more trials are run: the budget is over, or the user has asked for the end.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_late() || self.is_interrupted()
+    }
+
+    /// Runs these, side by side; those that were not begun when the budget was over, or the user asked for the end,
+    /// are not run, and those that were on when the user did are not among what is given back.
     pub(super) fn run(&self, jobs: &[Job]) -> Result<Vec<Done>, RunError> {
         self.run_and_keep(jobs, None)
     }
@@ -101,7 +152,7 @@ impl<'a> Lab<'a> {
         let lane = |number: usize| -> Result<Vec<Done>, RunError> {
             let mut done = Vec::new();
             while let Some(job) = next() {
-                if self.interrupts.came() {
+                if self.is_over() {
                     break;
                 }
                 done.extend(self.one(number, job, &jobs[job], keep)?);
@@ -145,11 +196,16 @@ impl<'a> Lab<'a> {
         let folder = self.folder.join(format!("lane-{lane}"));
         let plan = self
             .plan
-            .with_trials(vec![job.scenario.clone()], vec![trial(self.supervisor, self.seed, job)])?;
+            .with_trials(vec![job.scenario.clone()], vec![trial(self.supervisor, self.seed, job)])?
+            .with_traces(if job.traced { traces(&job.scenario) } else { BTreeMap::new() });
         let mut ended = Runner::new(&plan, &folder)?.run(&mut [])?;
         let Some(mut trial) = ended.result.trials.pop() else { return Ok(None) };
         let files = folder.join(&trial.folder);
         let story = Story::read(&std::fs::read_to_string(files.join("events.jsonl")).unwrap_or_default());
+        let traced = std::fs::read(files.join(CALLS_JSON)).ok();
+        let traced: Option<Traced> = traced.and_then(|text| serde_json::from_slice(&text).ok());
+        let is_traced = traced.is_some();
+        let story = story.with_calls(&traced.unwrap_or_default().calls);
         if let Some(keep) = keep {
             let name = format!("{}-{}", job.scenario.scenario.name, job.repetition);
             if std::fs::create_dir_all(keep).and_then(|()| std::fs::rename(&files, keep.join(&name))).is_ok()
@@ -160,9 +216,19 @@ impl<'a> Lab<'a> {
         }
         // What is left of it is of no use to anybody.
         let _ = std::fs::remove_dir_all(&folder);
-        let done = Done { job: index, trial, story, manifest: ended.result.manifest };
+        let done = Done { job: index, trial, story, is_traced, manifest: ended.result.manifest };
         Ok((!ended.interrupted).then_some(done))
     }
+}
+
+/// How the supervisor's processes are watched while the load of this scenario runs.
+fn traces(scenario: &ScenarioEntry) -> BTreeMap<String, TraceSpec> {
+    let end_ns = match scenario.scenario.load.until {
+        Until::Elapsed(ns) => ns,
+        Until::Attempts(_) => return BTreeMap::new(),
+    };
+    let watch = TraceSpec { follow: Follow::SUPERVISOR, begin_ns: 0, end_ns, kill: None, fault: None };
+    [(scenario.scenario.name.clone(), watch)].into()
 }
 
 /// The trial of a job: the same that `holdline run` makes of its scenario.

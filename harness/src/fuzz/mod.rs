@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use holdline_model::fuzz::{FuzzResult, Invariant};
+use holdline_model::plan::{Partition, trial_seed};
 use holdline_model::result::RunResult;
 
 pub use self::error::FuzzError;
@@ -45,12 +46,20 @@ pub struct FuzzRequest {
     pub budget: Option<Duration>,
     /// The share of cases that are aimed, 0 to 1.
     pub aimed: f64,
+    /// The part of the cases that is drawn and tried here.
+    pub partition: Option<Partition>,
+    /// Whether it ends with the first failure that is confirmed.
+    pub fail_fast: bool,
+    /// For how long a failure is made plainer at most; `None`: a third of the budget, within bounds.
+    pub shrinking: Option<Duration>,
     /// What must hold.
     pub invariants: Vec<Invariant>,
     /// Within what time the service must be back; `None`: as its own pace says.
     pub recovery: Option<Duration>,
     /// How many trials run side by side.
     pub lanes: usize,
+    /// Whether fewer do where so many disturb each other.
+    pub calibrates: bool,
     /// Cases that earlier runs kept.
     pub saved: Vec<Saved>,
     /// Where cases that fail are kept.
@@ -61,6 +70,14 @@ pub struct FuzzRequest {
     pub folder: PathBuf,
     /// The holdline that runs the trials; `None`: this program.
     pub executable: Option<PathBuf>,
+}
+
+impl FuzzRequest {
+    /// The seed of what is drawn: each part draws other cases, while the same case is the same trial in all of them.
+    fn drawing_seed(&self) -> u64 {
+        let seed = self.options.seed;
+        self.partition.map_or(seed, |partition| trial_seed(seed, "", &partition.to_string(), 0))
+    }
 }
 
 /// What came of it.

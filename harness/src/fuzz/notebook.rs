@@ -25,6 +25,7 @@ pub(super) struct Notebook {
     pub(super) unconfirmed: u64,
     pub(super) cases: u64,
     pub(super) aimed: u64,
+    pub(super) traced: u64,
     pub(super) inconclusive: u64,
     pub(super) faults: u64,
 }
@@ -39,9 +40,15 @@ impl Notebook {
             unconfirmed: 0,
             cases: 0,
             aimed: 0,
+            traced: 0,
             inconclusive: 0,
             faults: 0,
         }
+    }
+
+    /// Whether no case has told anything, and none has told nothing.
+    pub(super) const fn is_blank(&self) -> bool {
+        self.cases == 0 && self.inconclusive == 0 && self.failures.is_empty()
     }
 
     /// Takes in what came of a case.

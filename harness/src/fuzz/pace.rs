@@ -14,9 +14,14 @@ use super::lab::{Done, Job, Lab};
 use crate::catalogue::SupervisorEntry;
 
 /// How long is waited for a supervisor whose pace is not known yet.
-pub(super) const PATIENT: Terms = Terms { recovery_ns: 10_000_000_000 };
+pub(super) const PATIENT: Terms = Terms { recovery_ns: 10_000_000_000, restart_ns: 0 };
 /// So many trials may tell nothing before it is given up.
 const TRIALS_MAX: u32 = 4;
+/// So many calm trials in each lane show whether lanes disturb each other, counted from here.
+const CALM_EACH: u32 = 2;
+const CALM_FROM: u32 = 100;
+/// Of them one in so many may tell nothing.
+const CALM_UNCLEAR_ONE_IN: usize = 4;
 /// The load of these trials, in nanoseconds.
 const LENGTH_NS: u64 = 60_000_000;
 /// A pace where none was seen: of a supervisor that restarts at once, or never.
@@ -61,13 +66,40 @@ pub(super) fn find(
     Ok(Pace { restart_ns, manifest })
 }
 
+/// How many trials run side by side without disturbing each other: of calm ones, hardly any tells nothing. Where half as
+/// many do no better, it is not they who disturb.
+pub(super) fn lanes(lab: &mut Lab<'_>, abilities: &Abilities) -> Result<usize, FuzzError> {
+    let scenario = examine::entry(&calm(abilities), PATIENT)?;
+    let wanted = lab.lanes();
+    while lab.lanes() > 1 && !lab.is_over() {
+        let trials = u32::try_from(lab.lanes()).unwrap_or(u32::MAX).saturating_mul(CALM_EACH);
+        let jobs: Vec<Job> = (0..trials).map(|n| Job::new(scenario.clone(), CALM_FROM + n)).collect();
+        let done = lab.run(&jobs)?;
+        let unclear = done.iter().filter(|done| done.trial.grade == Grade::Inconclusive).count();
+        if unclear * CALM_UNCLEAR_ONE_IN <= done.len() {
+            return Ok(lab.lanes());
+        }
+        lab.runs_side_by_side(lab.lanes() / 2);
+    }
+    let lanes = lab.lanes();
+    if lanes == 1 && wanted > 1 {
+        let jobs: Vec<Job> = (0..CALM_EACH).map(|n| Job::new(scenario.clone(), CALM_FROM + n)).collect();
+        let is_unclear = |done: &Done| done.trial.grade == Grade::Inconclusive;
+        if lab.run(&jobs)?.iter().any(is_unclear) {
+            lab.runs_side_by_side(wanted);
+        }
+    }
+    Ok(lab.lanes())
+}
+
 /// How long the service may take: as the user says, or as its pace does.
 pub(super) fn terms(pace: &Pace, given: Option<Duration>) -> Terms {
     let (low, high) = RECOVERY_NS;
     let own_ns = (PACES * pace.restart_ns + SLACK_NS).clamp(low, high);
     let given_ns = given.map(|given| u64::try_from(given.as_nanos()).unwrap_or(u64::MAX));
     // To the hundredth of a second: files are read by people.
-    Terms { recovery_ns: given_ns.unwrap_or(own_ns.div_ceil(10_000_000) * 10_000_000) }
+    let recovery_ns = given_ns.unwrap_or(own_ns.div_ceil(10_000_000) * 10_000_000);
+    Terms { recovery_ns, restart_ns: if given.is_some() { 0 } else { pace.restart_ns } }
 }
 
 /// The first trial that tells something, or the last of those that do not; `None`: interrupted.
@@ -75,7 +107,7 @@ fn conclusive(lab: &Lab<'_>, case: &Case) -> Result<Option<Done>, FuzzError> {
     let scenario = examine::entry(case, PATIENT)?;
     let mut last = None;
     for repetition in 0..TRIALS_MAX {
-        let job = Job { scenario: scenario.clone(), repetition };
+        let job = Job::new(scenario.clone(), repetition);
         let Some(done) = lab.run(&[job])?.pop() else { return Ok(None) };
         let is_conclusive = done.trial.grade != Grade::Inconclusive;
         last = Some(done);

@@ -177,7 +177,7 @@ fn wanted(request: &Request, place: &Planned) -> Result<Wanted, SweepError> {
 fn scenario(request: &Request, life: Life, name: &str, kill: Option<Place>) -> Result<Wanted, SweepError> {
     let text = life.scenario(name, &request.supervisor.supervisor);
     let (begin_ns, end_ns) = life.span_ns();
-    let trace = TraceSpec { follow: life.follow(), begin_ns, end_ns, kill, fault: 0 };
+    let trace = TraceSpec { follow: life.follow(), begin_ns, end_ns, kill, fault: Some(0) };
     Ok(Wanted::new(ScenarioEntry::parse(text, format!("the scenario {name}"))?, Some(trace)))
 }
 

@@ -125,7 +125,7 @@ impl Follower {
 
     /// A thread has executed another program. Whether it is let go, for what it does now is not looked at.
     pub(super) fn lets_go(&mut self, thread: Pid) -> bool {
-        let lets_go = self.known(thread).depth > self.follow.furthest;
+        let lets_go = self.known(thread).depth > self.follow.beyond_exec;
         if lets_go {
             self.threads.remove(&thread);
         }
@@ -237,7 +237,8 @@ mod tests {
 
     /// Follows this process, whose thread is the one of the test.
     fn follower(nearest: u32, kill: Option<Place>) -> (Follower, Pid) {
-        let follow = Follow { from: SweepTarget::Worker, nearest, furthest: u32::MAX };
+        let from = SweepTarget::Worker;
+        let follow = Follow { from, nearest, furthest: u32::MAX, beyond_exec: u32::MAX };
         let mut follower = Follower::new(std::iter::once(Pid::this()), follow, kill);
         follower.begins(SPAN);
         (follower, nix::unistd::gettid())

@@ -104,8 +104,9 @@ pub struct TraceSpec {
     pub end_ns: u64,
     /// Where a process is to be killed; `None`: calls are written down.
     pub kill: Option<Place>,
-    /// The fault of the scenario that stands for this kill, which nobody else makes.
-    pub fault: usize,
+    /// The fault of the scenario that stands for this kill, which nobody else makes; `None`: it is only watched what
+    /// they do, and where that is not permitted, it is not.
+    pub fault: Option<usize>,
 }
 
 /// A file's text and its name for messages.

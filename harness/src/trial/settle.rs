@@ -62,7 +62,8 @@ pub(super) async fn settle(
             Some(since_ns) => now > since_ns + TIDYING_NS,
             None => now > end_ns.saturating_add(limit_ns),
         };
-        let is_gone = !proc::is_alive(supervisor);
+        // One that was replaced while it was looked at is not gone: whoever took over is looked at next.
+        let is_gone = !proc::is_alive(supervised.pid());
         if (is_complete && is_tidy) || is_late || is_gone {
             return Ok(Some(settled));
         }

@@ -99,7 +99,9 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
     take_charge_of_early_failures(&stage.place, &mut hands);
     let tracing = match tracer {
         Some(tracer) => {
-            hands.leave_to_tracer(tracer.fault());
+            if let Some(fault) = tracer.fault() {
+                hands.leave_to_tracer(fault);
+            }
             Some(tracer.begin(start_ns, &stage).await?)
         }
         None => None,
@@ -120,7 +122,9 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
 
     let lead = Lead::new(&mut stage, &mut supervised, &mut hands, conductor, load, (meter, start_ns))?;
     let (conductor, client, counted) = lead.until_the_end().await?;
-    drop(tracing);
+    if let Some(tracing) = tracing {
+        tracing.finish().await;
+    }
 
     if let Some(killer) = killer {
         killer.join().map_err(|_| StoryError::SearchPanicked)?;

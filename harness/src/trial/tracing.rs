@@ -2,6 +2,7 @@
 
 use std::io;
 use std::process::Stdio;
+use std::time::Duration;
 
 use holdline_contract::clock::now_ns;
 use holdline_model::conductor::{Event, Hit};
@@ -87,6 +88,20 @@ pub(super) struct Tracer {
 #[must_use = "dropping it ends the tracing"]
 pub(super) struct Tracing {
     task: JoinHandle<()>,
+    /// Whether what it writes down is of use although nobody was killed.
+    only_watches: bool,
+}
+
+/// Whoever only watches is waited for no longer than this once the load is over.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+impl Tracing {
+    /// Ends it, once what it has seen while the load ran is written down.
+    pub(super) async fn finish(mut self) {
+        if self.only_watches {
+            let _ = tokio::time::timeout(LAST_WORDS, &mut self.task).await;
+        }
+    }
 }
 
 impl Drop for Tracing {
@@ -99,6 +114,16 @@ impl Tracer {
     /// Attaches to whom the trial's specification names; `None`: it names nobody.
     pub(super) async fn attach(stage: &Stage, supervised: &Supervised) -> Result<Option<Self>, TraceError> {
         let Some(spec) = stage.spec.trace.clone() else { return Ok(None) };
+        let only_watches = spec.fault.is_none();
+        match Self::attached(spec, stage, supervised).await {
+            Ok(tracer) => Ok(Some(tracer)),
+            // Whatever else is known of the trial is known all the same.
+            Err(_) if only_watches => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn attached(spec: TraceSpec, stage: &Stage, supervised: &Supervised) -> Result<Self, TraceError> {
         let supervisor = supervised.pid();
         let target = spec.follow.from;
         let pids = match target {
@@ -124,7 +149,7 @@ impl Tracer {
         let orders = Orders { pids: numbers, follow: tracer.spec.follow, kill: tracer.spec.kill.clone() };
         tracer.say(&serde_json::to_string(&orders)?).await?;
         match tracer.answer().await? {
-            Answer::Attached => Ok(Some(tracer)),
+            Answer::Attached => Ok(tracer),
             Answer::Refused { pid, errno } => {
                 let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").ok();
                 Err(TraceError::NotPermitted { pid, errno: Errno::from_raw(errno), scope })
@@ -133,8 +158,8 @@ impl Tracer {
         }
     }
 
-    /// The fault that it stands for.
-    pub(super) const fn fault(&self) -> usize {
+    /// The fault that it stands for, if it does for any.
+    pub(super) const fn fault(&self) -> Option<usize> {
         self.spec.fault
     }
 
@@ -145,12 +170,15 @@ impl Tracer {
         self.say(&serde_json::to_string(&span)?).await?;
         let path = stage.spec.folder.join(CALLS_JSON);
         let sender = stage.sender.clone();
+        let only_watches = self.spec.fault.is_none();
         let task = tokio::spawn(async move {
             let mut traced = match self.answer().await {
                 Ok(Answer::Done(traced)) => traced,
                 Ok(Answer::Attached | Answer::Refused { .. }) | Err(_) => Traced::default(),
             };
-            tell(self.spec.fault, &traced, &sender);
+            if let Some(fault) = self.spec.fault {
+                tell(fault, &traced, &sender);
+            }
             // Instants count from the load's start, as in all of a trial's files.
             count_from(start_ns, &mut traced);
             let json = serde_json::to_vec(&traced).unwrap_or_default();
@@ -158,7 +186,7 @@ impl Tracer {
             // Its end is reaped, and nobody looks for it.
             let _ = self.child.wait().await;
         });
-        Ok(Tracing { task })
+        Ok(Tracing { task, only_watches })
     }
 
     async fn say(&mut self, line: &str) -> io::Result<()> {

@@ -1,5 +1,7 @@
 //! One clear error each, and the right exit code.
 
+use std::path::Path;
+
 use crate::common::Place;
 use crate::holdline;
 
@@ -30,9 +32,25 @@ fn an_impossible_budget_and_words_that_are_none_are_refused() {
     ] {
         refused(&place, &["-s", "held-socket", arguments[0], arguments[1]], 2, &names);
     }
-    refused(&place, &["-s", "held*", "-s", "prefork"], 2, &["--supervisor"]);
+    refused(&place, &["-s", "held*", "-s", "prefork"], 2, &["`held*`, `prefork`", "one is fuzzed at a time"]);
     refused(&place, &["-s", "bash-*"], 2, &["bash-*", "one"]);
     refused(&place, &["-s", "held-sockt"], 2, &["held-socket"]);
+}
+
+#[test]
+fn what_only_runs_take_is_refused_with_the_reason_and_parts_have_their_share() {
+    let place = Place::new();
+    let held = ["-s", "held-socket"];
+    for (arguments, code, names) in [
+        (&["crash"][..], 2, ["own scenarios", "--save"]),
+        (&["-r", "3"], 2, ["-r", "--cases"]),
+        (&["--dry-run"], 2, ["--dry-run", "--cases 1"]),
+        (&["--require", "prefork"], 2, ["--require", "prefork"]),
+        (&["--partition", "slice:3/2"], 2, ["--partition", "slice:3/2"]),
+        (&["--partition", "slice:2/2", "--cases", "1"], 4, ["--partition", "--cases"]),
+    ] {
+        refused(&place, &[&held[..], arguments].concat(), code, &names);
+    }
 }
 
 const DESCRIPTION: &str = "name = \"web\"\nabout = \"x\"\n\
@@ -46,6 +64,21 @@ fn a_supervisor_that_does_not_come_up_is_named_with_its_reason() {
     let missing = format!("{DESCRIPTION}start = [\"no-such-program\"]\nversion = [\"no-such-program\"]\n");
     std::fs::write(place.path("web.toml"), missing).expect("a file");
     refused(&place, &["-s", "./web.toml"], 4, &["`web` cannot be fuzzed", "no-such-program"]);
+}
+
+/// Both of the first trials take longer than the budget.
+#[test]
+fn a_budget_that_is_over_before_the_first_case_is_named() {
+    let place = Place::new();
+    let racy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/racy/racy.py");
+    let start = format!(
+        "start = [\"sh\", \"-c\", 'sleep 1; exec \"$@\"', \"sh\", \"python3\", \"-S\", \"{}\", \"sound\", \
+         \"{{address}}\", \"{{backlog}}\", \"{{workers}}\", \"{{worker}}\"]\n",
+        racy.display()
+    );
+    let description = DESCRIPTION.replace("\"2s\"", "\"20s\"");
+    std::fs::write(place.path("web.toml"), format!("{description}{start}")).expect("a file");
+    refused(&place, &["-s", "./web.toml", "--budget", "1s"], 3, &["--budget", "`web`"]);
 }
 
 #[test]

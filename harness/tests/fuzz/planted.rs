@@ -26,7 +26,7 @@ fn found(fuzzed: &Fuzzed, invariant: Invariant) -> &Failure {
 fn a_failure_is_found_kept_and_tried_first_the_next_time() {
     let place = Place::new();
     let supervisor = racy("drops-on-reload");
-    let options = ["-s", &supervisor, "--invariant", "holds", "--save", "saved", "--budget", "9s"];
+    let options = ["-s", &supervisor, "--invariant", "holds", "--save", "saved", "--shrink", "1s"];
     let first = fuzz(&place, &[&options[..], &["--cases", "4"]].concat());
     assert_eq!(first.exit, 1, "{}", first.said);
     let failure = found(&first, Invariant::Holds);
@@ -126,7 +126,7 @@ fn one_that_fails_in_one_of_three_has_a_rate_whose_interval_contains_a_third() {
 #[test]
 #[ignore = "takes minutes"]
 fn sound_supervisors_survive_a_thousand_cases_each() {
-    for supervisor in ["held-socket", "prefork", "inherited-fd"] {
+    for supervisor in ["held-socket", "prefork", "inherited-fd", "rolling", "handover"] {
         let place = Place::new();
         let fuzzed = fuzz(&place, &["-s", supervisor, "--cases", "1000", "--seed", "1"]);
         assert_eq!((fuzzed.exit, &fuzzed.result.failures[..]), (0, &[][..]), "{supervisor}");

@@ -22,22 +22,32 @@ const PAUSE_US_MAX: u64 = 30_000;
 /// The most starts that fail.
 const TIMES_MAX: u32 = 3;
 
-/// Cases of what a supervisor can do, every time drawn uniformly or, from one fault to the next, evenly over the
-/// orders of magnitude.
+/// Cases of what a supervisor can do, whose faults strike close to each other as often as not: from one to the next,
+/// evenly over the orders of magnitude.
 pub(super) fn cases(abilities: &Abilities) -> BoxedStrategy<Case> {
-    let strikes = prop::collection::vec(strike(abilities), 1..=STRIKES_MAX);
+    with(when(abilities).boxed(), abilities)
+}
+
+/// The same, all of whose times are drawn uniformly over the load.
+pub(super) fn uniform_cases(abilities: &Abilities) -> BoxedStrategy<Case> {
+    with(share().boxed(), abilities)
+}
+
+fn with(when: BoxedStrategy<When>, abilities: &Abilities) -> BoxedStrategy<Case> {
+    let strike = (when, action(abilities)).prop_map(|(when, action)| Strike { when, action });
+    let strikes = prop::collection::vec(strike, 1..=STRIKES_MAX);
     (strikes, around(abilities)).prop_map(|(strikes, around)| Case { strikes, around }.tidy()).boxed()
 }
 
-fn strike(abilities: &Abilities) -> impl Strategy<Value = Strike> + use<> {
-    (when(abilities), action(abilities)).prop_map(|(when, action)| Strike { when, action })
+fn share() -> impl Strategy<Value = When> + use<> {
+    (0..=900_u16).prop_map(When::Share)
 }
 
 pub(super) fn when(abilities: &Abilities) -> impl Strategy<Value = When> + use<> {
     let longest_ns = (2 * abilities.pace_ns).clamp(20_000_000, LENGTH_NS.1);
     let after = (1..=2_usize, delay(1_000, longest_ns));
     prop_oneof![
-        2 => (0..=900_u16).prop_map(When::Share),
+        2 => share(),
         3 => after.prop_map(|(back, delay_ns)| When::After { back, delay_ns }),
     ]
 }

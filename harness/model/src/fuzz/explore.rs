@@ -9,20 +9,26 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use super::ability::Abilities;
 use super::aim::{aimed, varied};
 use super::case::{Case, Strike, When};
-use super::draw::cases;
+use super::draw::{cases, uniform_cases};
 use super::story::{Order, Story};
 use crate::scenario::Action;
 
 /// So many cases are kept at most: the latest, since their stories are the rarest.
 const KEPT_MAX: usize = 256;
-/// Of the cases that are not drawn anew, one in so many is varied instead of aimed.
+/// Of the cases that are aimed, one in so many has all its faults drawn, and close to each other.
+const CLOSE_ONE_IN: u32 = 4;
+/// Of the others, one in so many is varied instead of aimed.
 const VARIED_ONE_IN: u32 = 5;
+/// One case in so many has the supervisor's processes traced: that is slower, and one story of its kind is enough.
+const TRACED_ONE_IN: u32 = 8;
 
 /// How a case came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum How {
-    /// All of it was drawn.
+    /// All of it was drawn, its times uniformly.
     Drawn,
+    /// All of it was drawn, its faults close to each other.
+    Close,
     /// A fault was aimed at a moment of a story.
     Aimed,
     /// One that had a new story was varied.
@@ -36,18 +42,31 @@ pub struct Drawn {
     pub case: Case,
     /// How it came about.
     pub how: How,
+    /// Whether the calls of the supervisor's processes are to be told in its story.
+    pub traced: bool,
+}
+
+impl Drawn {
+    /// A case that was given rather than drawn.
+    #[must_use]
+    pub const fn given(case: Case) -> Self {
+        Self { case, how: How::Drawn, traced: false }
+    }
 }
 
 /// Draws cases, and learns from their stories.
 #[derive(Debug)]
 pub struct Explorer {
     abilities: Abilities,
-    cases: BoxedStrategy<Case>,
+    uniform: BoxedStrategy<Case>,
+    close: BoxedStrategy<Case>,
     runner: TestRunner,
     /// Which share of the cases is aimed, in thousandths.
     aimed_permille: u32,
     kept: Vec<(Case, Story)>,
     seen: BTreeSet<Order>,
+    /// The orders of which there is a story with the calls of the supervisor's processes.
+    traced: BTreeSet<Order>,
 }
 
 impl Explorer {
@@ -61,24 +80,37 @@ impl Explorer {
         }
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
         Self {
-            cases: cases(&abilities),
+            uniform: uniform_cases(&abilities),
+            close: cases(&abilities),
             abilities,
             runner: TestRunner::new_with_rng(Config::default(), rng),
             aimed_permille: (aimed.clamp(0.0, 1.0) * 1000.0).round() as u32,
             kept: Vec::new(),
             seen: BTreeSet::new(),
+            traced: BTreeSet::new(),
         }
     }
 
     /// The next case.
     pub fn next_case(&mut self) -> Drawn {
         let is_aimed = self.drawn(&(0..1000_u32)).is_some_and(|drawn| drawn < self.aimed_permille);
-        let other = if is_aimed { self.kept_anew() } else { None };
-        other.unwrap_or_else(|| {
-            let cases = self.cases.clone();
-            let case = self.drawn(&cases).unwrap_or_else(|| self.plainest());
-            Drawn { case, how: How::Drawn }
-        })
+        let is_close = is_aimed && self.drawn(&(0..CLOSE_ONE_IN)) == Some(0);
+        let other = if is_aimed && !is_close { self.kept_anew() } else { None };
+        let (case, how) = other.unwrap_or_else(|| {
+            // Where there is no story yet, the only moment to aim at is the fault before.
+            let (cases, how) = match is_aimed {
+                true => (self.close.clone(), How::Close),
+                false => (self.uniform.clone(), How::Drawn),
+            };
+            (self.drawn(&cases).unwrap_or_else(|| self.plainest()), how)
+        });
+        Drawn { case, how, traced: self.aims() && self.drawn(&(0..TRACED_ONE_IN)) == Some(0) }
+    }
+
+    /// Whether any case is aimed at moments of stories.
+    #[must_use]
+    pub const fn aims(&self) -> bool {
+        self.aimed_permille > 0
     }
 
     /// How many orders of moments were seen.
@@ -87,10 +119,13 @@ impl Explorer {
         self.seen.len()
     }
 
-    /// Takes in a case's story; whether the order of its moments is new.
+    /// Takes in a case's story; whether the order of its moments is new, or is for the first time told with what the
+    /// supervisor's processes did.
     pub fn learn(&mut self, case: &Case, story: Story) -> bool {
         let actions: Vec<Action> = case.strikes.iter().map(|strike| strike.action.clone()).collect();
-        if !self.seen.insert(story.order(&actions)) {
+        let order = story.order(&actions);
+        let is_first_told = !story.done.is_empty() && self.traced.insert(order.clone());
+        if !self.seen.insert(order) && !is_first_told {
             return false;
         }
         if self.kept.len() == KEPT_MAX {
@@ -100,7 +135,7 @@ impl Explorer {
         true
     }
 
-    fn kept_anew(&mut self) -> Option<Drawn> {
+    fn kept_anew(&mut self) -> Option<(Case, How)> {
         let index = self.drawn(&(0..self.kept.len().max(1)))?;
         let (case, story) = self.kept.get(index)?.clone();
         let is_varied = self.drawn(&(0..VARIED_ONE_IN))? == 0;
@@ -109,7 +144,7 @@ impl Explorer {
             Some(aimed) => (aimed, How::Aimed),
             None => (varied(&case, &self.abilities), How::Varied),
         };
-        self.drawn(&strategy).map(|case| Drawn { case, how })
+        self.drawn(&strategy).map(|case| (case, how))
     }
 
     fn drawn<S: Strategy>(&mut self, strategy: &S) -> Option<S::Value> {

@@ -16,6 +16,9 @@ const WAIT_PERCENT: u64 = 150;
 pub struct Terms {
     /// Within what time the service must be back, and its workers must be there again, in nanoseconds.
     pub recovery_ns: u64,
+    /// How much longer for each start that is to fail, beyond what workers take to boot: what the supervisor takes to
+    /// start another, in nanoseconds.
+    pub restart_ns: u64,
 }
 
 /// What a file is written for.
@@ -99,14 +102,26 @@ impl Case {
         }
     }
 
-    /// Within what time the service must be back: every start takes the time that workers take to boot.
+    /// Within what time the service must be back: every start takes the time that workers take to boot, and each that
+    /// fails has to be noticed by the supervisor.
     fn recovery_ns(&self, terms: Terms) -> u64 {
         let starts = |action: &Action| match action {
             Action::Crash { times, .. } => u64::from(*times),
             Action::Poison(_) | Action::Signal { .. } | Action::Pause { .. } | Action::Control { .. } => 1,
         };
-        let starts: u64 = self.strikes.iter().map(|strike| starts(&strike.action)).sum();
-        terms.recovery_ns + self.around.boot_ns * (starts + 1)
+        let fail = |action: &Action| match action {
+            Action::Crash { step: CrashStep::Boot, times, .. } => u64::from(*times),
+            Action::Crash { .. }
+            | Action::Poison(_)
+            | Action::Signal { .. }
+            | Action::Pause { .. }
+            | Action::Control { .. } => 0,
+        };
+        let count =
+            |of: &dyn Fn(&Action) -> u64| self.strikes.iter().map(|strike| of(&strike.action)).sum::<u64>();
+        // To the hundredth of a second, as all of it.
+        let failing_ns = (terms.restart_ns * count(&fail)).div_ceil(10_000_000) * 10_000_000;
+        terms.recovery_ns + failing_ns + self.around.boot_ns * (count(&starts) + 1)
     }
 }
 

@@ -71,6 +71,8 @@ pub enum Unknown {
     NoRecord,
     /// The case itself ends the supervisor or the service.
     EndedByCase,
+    /// The case asks for more workers, for each of which a supervisor may keep something open.
+    MoreWorkers,
 }
 
 impl Unknown {
@@ -83,6 +85,7 @@ impl Unknown {
             Self::NoFault => "there was no fault",
             Self::NoRecord => "neither a ledger nor /proc tells",
             Self::EndedByCase => "the case itself ends the service",
+            Self::MoreWorkers => "there are more workers than before",
         }
     }
 }
@@ -297,6 +300,18 @@ fn workers(trial: &TrialResult) -> Judgement {
     }
 }
 
+/// A supervisor may hold a channel to each of its workers, as nginx's master does, so that more of them are no leak.
+fn asks_for_more_workers(scenario: &Scenario) -> bool {
+    scenario.faults.iter().any(|fault| match &fault.action {
+        Action::Control { verb: Verb::Scale, workers } => workers.is_some_and(|n| n > scenario.workers.count),
+        Action::Control { .. }
+        | Action::Signal { .. }
+        | Action::Poison(_)
+        | Action::Crash { .. }
+        | Action::Pause { .. } => false,
+    })
+}
+
 /// A leak grows with what is restarted: what is opened once, and kept, is none.
 fn descriptors(scenario: &Scenario, trial: &TrialResult) -> Judgement {
     let inherited = trial.workers.leaked_fds;
@@ -305,7 +320,10 @@ fn descriptors(scenario: &Scenario, trial: &TrialResult) -> Judgement {
         if trial.workers.ledger { u64::from(trial.workers.starts) } else { scenario.faults.len() as u64 };
     let gained = trial.workers.settled.and_then(|settled| settled.descriptors_gained());
     let leaked = gained.filter(|gained| restarts >= GAINED_MIN && *gained >= restarts.max(GAINED_MIN));
+    let has_more_workers = asks_for_more_workers(scenario);
+    let leaked = leaked.filter(|_| !has_more_workers);
     match of(inherited_breach.into_iter().chain(leaked.map(Breach::Gained))) {
+        Judgement::Holds if has_more_workers => Judgement::NotKnown(Unknown::MoreWorkers),
         Judgement::Holds if gained.is_none() => Judgement::NotKnown(Unknown::NoRecord),
         judgement @ (Judgement::Holds | Judgement::Violated(_) | Judgement::NotKnown(_)) => judgement,
     }

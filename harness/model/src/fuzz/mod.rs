@@ -2,7 +2,7 @@
 //!
 //! A [`Case`] is a schedule of faults and its surroundings. It is drawn by strategies of proptest ([`draw`]),
 //! restricted to what a supervisor supports ([`Abilities`]), or aimed at moments of the supervisor's own story
-//! ([`Story`], [`aim`]); it becomes an ordinary scenario file ([`Case::file`]); what came of its trials is
+//! ([`Story`], [`Act`], [`aim`]); it becomes an ordinary scenario file ([`Case::file`]); what came of its trials is
 //! [`judge()`]d; a failure is confirmed k of n times ([`Tally`]) and made plainer through proptest's own
 //! `ValueTree` ([`Shrinking`]). Nothing here runs a trial: whoever does tells these values what came of it.
 
@@ -10,6 +10,7 @@
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
 mod ability;
+mod act;
 mod aim;
 mod case;
 mod course;
@@ -25,6 +26,7 @@ mod story;
 mod tally;
 
 pub use ability::Abilities;
+pub use act::{Act, Done, done_by};
 pub use case::{Case, Session, Strike, Surroundings, When};
 pub use course::{Course, Deed, Step};
 pub use explore::{Drawn, Explorer, How};

@@ -42,6 +42,9 @@ pub struct FuzzResult {
     pub orders: u64,
     /// Cases that were aimed at moments of the supervisor's story, of `cases`.
     pub aimed: u64,
+    /// Trials in which the calls of the supervisor's processes were traced for moments to aim at.
+    #[serde(default)]
+    pub traced: u64,
     /// Cases of saved files that were tried first.
     pub saved: u64,
     /// Within what time the service had to be back, in nanoseconds.

@@ -6,9 +6,11 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::act::{Done, done_by};
 use crate::conductor::{Event, Hit};
 use crate::scenario::{Action, Target};
 use crate::shm::RecordKind;
+use crate::sweep::calls::Call;
 use crate::words::words;
 
 words! {
@@ -65,6 +67,8 @@ pub struct Moment {
 pub struct Story {
     /// The moments.
     pub moments: Vec<Moment>,
+    /// What the supervisor's processes did, where they were traced.
+    pub done: Vec<Done>,
 }
 
 /// One line of `events.jsonl` that is an event.
@@ -93,7 +97,16 @@ impl Story {
         moments.sort_by_key(|moment| moment.at_ns);
         let end = moments.iter().position(|moment| moment.beat == Beat::End);
         moments.truncate(end.map_or(moments.len(), |end| end + 1));
-        Self { moments }
+        Self { moments, done: Vec::new() }
+    }
+
+    /// The same story, with what the supervisor's processes did by these calls while the load ran.
+    #[must_use]
+    pub fn with_calls(self, calls: &[Call]) -> Self {
+        let end_ns = self.moments.last().map_or(0, |moment| moment.at_ns);
+        let mut done = done_by(calls);
+        done.retain(|done| (0..=end_ns).contains(&done.from_ns));
+        Self { done, ..self }
     }
 
     /// How many faults struck.

@@ -5,7 +5,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use super::case::lasts_ns;
-use super::draw::cases;
+use super::draw::{cases, uniform_cases};
 use super::*;
 use crate::conductor::{Event, Hit};
 use crate::exit::Exit;
@@ -19,9 +19,10 @@ use crate::signals::Signal;
 use crate::summary::{TrialName, not_run};
 use crate::supervisor::{self, Supervisor};
 use crate::support;
+use crate::sweep::calls::Call;
 use crate::words::{Blame, CrashStep, Fate, Grade, Transport, Verb};
 
-const TERMS: Terms = Terms { recovery_ns: 1_000_000_000 };
+const TERMS: Terms = Terms { recovery_ns: 1_000_000_000, restart_ns: 0 };
 
 fn described(lines: &str) -> Supervisor {
     let text = format!("name = \"t\"\nabout = \"x\"\nstart = [\"x\"]\n{lines}\n");
@@ -100,6 +101,12 @@ proptest! {
     #[test]
     fn a_case_is_read_back_from_its_file_as_it_was_drawn(case in drawn(&able())) {
         check_read_back(&case)?;
+    }
+
+    #[test]
+    fn uniform_times_count_from_no_other_fault(case in uniform_cases(&abilities(&able()))) {
+        check_read_back(&case)?;
+        prop_assert!(case.strikes.iter().all(|strike| matches!(strike.when, When::Share(_))), "{:?}", case);
     }
 
     #[test]
@@ -299,24 +306,72 @@ fn aimed_faults_strike_close_to_moments_of_the_story() {
     let base = case(vec![kill(When::Share(200))]);
     let strategy = aim::aimed(&base, &story(), &abilities(&able())).expect("moments");
     let mut runner = TestRunner::deterministic();
-    let mut close = 0;
+    // From the load's start to the fault, and from the fault to the load's end.
+    let (mut before, mut after, mut close) = (0, 0, 0);
     for _ in 0..200 {
         let case = strategy.new_tree(&mut runner).expect("a case").current();
-        assert_eq!(case.strikes.len(), 2, "{case:?}");
-        let When::After { back: 1, delay_ns } = case.strikes[1].when else { panic!("{case:?}") };
-        let moments = [200_000, 2_000_000, 4_000_000_u64];
+        let last = case.strikes.len() - 1;
+        let When::After { back, delay_ns } = case.strikes[last].when else { panic!("{case:?}") };
+        if back > last {
+            before += u32::from(delay_ns <= 15_000_000);
+            continue;
+        }
+        assert_eq!((last, back), (1, 1), "{case:?}");
+        after += u32::from(delay_ns <= 40_000_000);
+        let moments = [200_000, 2_000_000, 3_000_000, 4_000_000_u64];
         let off_ns = moments.iter().map(|moment| moment.abs_diff(delay_ns)).min();
-        assert!(off_ns.is_some_and(|off| off <= 5_000_000));
         close += u32::from(off_ns.is_some_and(|off| off <= 100_000));
     }
+    assert_eq!(before + after, 200, "all of them strike while its story is told");
+    assert!(before > 10, "{before} of 200 before the fault");
     assert!(close > 50, "{close} of 200 within 100 µs");
     assert!(aim::aimed(&base, &Story::default(), &abilities(&able())).is_none());
+}
+
+fn call(name: &str, entered_us: u64, left_us: u64) -> Call {
+    Call {
+        name: name.to_owned(),
+        occurrence: 1,
+        previous: None,
+        nth: 1,
+        pid: 1,
+        thread: 1,
+        depth: 0,
+        entered_ns: entered_us * 1000,
+        left_ns: Some(left_us * 1000),
+        result: Some(7),
+    }
+}
+
+/// A supervisor that accepts and hands over, twice before anything is done to it and once after.
+#[test]
+fn what_only_tracing_shows_is_aimed_at_and_rare_moments_as_often_as_frequent_ones() {
+    let at = |us: u64| [call("accept4", us - 900, us), call("sendmsg", us + 300, us + 310)];
+    let story = story().with_calls(&[at(2_000), at(7_000), at(12_500)].concat());
+    assert_eq!(story.done.len(), 6);
+    let base = case(vec![kill(When::Share(200))]);
+    let strategy = aim::aimed(&base, &story, &abilities(&able())).expect("moments");
+    let mut runner = TestRunner::deterministic();
+    // From the load's start, or from the fault at 10 ms.
+    let windows = [(false, 2_000), (false, 7_000), (true, 2_500)];
+    let mut hits = [0_u32; 3];
+    for _ in 0..400 {
+        let case = strategy.new_tree(&mut runner).expect("a case").current();
+        check_read_back(&case).expect("it is read back");
+        let last = case.strikes.len() - 1;
+        let When::After { back, delay_ns } = case.strikes[last].when else { panic!("{case:?}") };
+        for (hits, (is_after_fault, us)) in hits.iter_mut().zip(windows) {
+            let is_within = (us * 1000..=us * 1000 + 300_000).contains(&delay_ns);
+            *hits += u32::from(is_within && (back <= last) == is_after_fault);
+        }
+    }
+    assert!(hits.iter().all(|hits| *hits > 5), "{hits:?} of 400 between `accept` and `sendmsg`");
 }
 
 #[test]
 fn what_has_a_new_story_is_kept_and_aimed_at() {
     let mut explorer = Explorer::new(abilities(&able()), 1, 1.0);
-    assert_eq!(explorer.next_case().how, How::Drawn, "there is no story yet");
+    assert_eq!(explorer.next_case().how, How::Close, "there is no story yet");
     let base = case(vec![kill(When::Share(200)), kill(after(3_000_000))]);
     assert!(explorer.learn(&base, story()));
     assert!(!explorer.learn(&base, story()), "the same order again");
@@ -424,6 +479,18 @@ fn what_cannot_be_told_is_not_known_and_not_held() {
     gone.supervisor_ended = Some(Exit::Signal(Signal::KILL));
     let judgement = of(Invariant::Lives, &able(), &read(&case(vec![ended])), &gone);
     assert_eq!(judgement, Judgement::NotKnown(Unknown::EndedByCase));
+    // A channel to each worker is no leak where there are more of them, and one where there are as many.
+    let scaled = |workers| {
+        let scale = Action::Control { verb: Verb::Scale, workers: Some(workers) };
+        read(&case(vec![Strike { when: When::Share(200), action: scale }, kill(after(1_000))]))
+    };
+    let mut opened = trial();
+    opened.workers.starts = 3;
+    opened.workers.settled =
+        Some(SettledResult { descriptors_before: Some(5), descriptors: Some(9), ..SettledResult::default() });
+    let of_scaled = |workers| of(Invariant::Descriptors, &able(), &scaled(workers), &opened);
+    assert_eq!(of_scaled(9), Judgement::NotKnown(Unknown::MoreWorkers));
+    assert_eq!(of_scaled(1), Judgement::Violated(vec![Breach::Gained(4)]));
 }
 
 #[test]

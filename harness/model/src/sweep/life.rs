@@ -34,8 +34,16 @@ pub struct Follow {
     pub from: SweepTarget,
     /// The nearest whose calls are recorded: 0 is the process itself.
     pub nearest: u32,
-    /// The furthest that is followed beyond its `execve`; what lies further is let go then.
+    /// The furthest whose calls are recorded.
     pub furthest: u32,
+    /// The furthest that is followed beyond its `execve`; what lies further is let go then.
+    pub beyond_exec: u32,
+}
+
+impl Follow {
+    /// A supervisor and its children, these until they execute another program.
+    pub const SUPERVISOR: Self =
+        Self { from: SweepTarget::Supervisor, nearest: 0, furthest: 1, beyond_exec: 0 };
 }
 
 /// When the life begins, in nanoseconds from the load's start: half-way between two attempts.
@@ -98,7 +106,7 @@ impl Life {
             Self::Restart | Self::Reload | Self::Upgrade => (SweepTarget::Supervisor, 0, 0),
             Self::UpgradeSupervisor => (SweepTarget::Supervisor, 0, 1),
         };
-        Follow { from, nearest, furthest }
+        Follow { from, nearest, furthest, beyond_exec: furthest }
     }
 
     /// The calls of this life among all that were recorded.

@@ -9,6 +9,7 @@ use clap::{Args, ValueHint};
 use clap_complete::engine::ArgValueCompleter;
 use holdline_model::duration;
 use holdline_model::fuzz::Invariant;
+use holdline_model::plan::Partition;
 use holdline_model::supervisor::WorkerKind;
 use holdline_model::sweep::SweepTarget;
 
@@ -21,12 +22,38 @@ use crate::sandbox::IsolationChoice;
 #[command(after_help = examples::FUZZ)]
 pub struct FuzzArgs {
     /// The supervisor: a catalogue name, or the path of a supervisor.toml file
-    #[arg(short, long, value_name = "SUPERVISOR", add = ArgValueCompleter::new(complete::supervisors))]
-    pub supervisor: OsString,
+    #[arg(
+        short,
+        long = "supervisor",
+        value_name = "SUPERVISOR",
+        num_args = 1,
+        required = true,
+        add = ArgValueCompleter::new(complete::supervisors)
+    )]
+    pub supervisors: Vec<OsString>,
+    /// Supervisors that must run, by name, or `all`: nothing else than the one that is fuzzed
+    #[arg(long, value_name = "all|NAME", num_args = 1, value_delimiter = ',')]
+    pub require: Vec<String>,
+    /// Draw and try only a part of the cases, M from 1: of --cases its share, of saved ones these
+    /// [default: JOB_COMPLETION_INDEX of JOB_COMPLETIONS, if both are set]
+    #[arg(long, value_name = "slice:M/N|hash:M/N")]
+    pub partition: Option<Partition>,
+    /// End with the first failure that is confirmed
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// What `run` takes and makes no sense here, so that it can be said why.
+    #[arg(value_name = "SCENARIO", hide = true)]
+    pub scenarios: Vec<OsString>,
+    /// The same.
+    #[arg(short = 'r', long = "repetitions", value_name = "N", hide = true)]
+    pub repeated: Option<OsString>,
+    /// The same.
+    #[arg(long = "dry-run", hide = true)]
+    pub dry: bool,
     /// End after so many cases
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub cases: Option<u64>,
-    /// Begin no new case after this time [default: 60s, or none if --cases is given]
+    /// How long all of it takes: no trial begins after this time [default: 60s, or none if --cases is given]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub budget: Option<Duration>,
     /// Seed of everything that is drawn
@@ -38,15 +65,20 @@ pub struct FuzzArgs {
     /// What must hold; may be repeated [default: all]
     #[arg(long = "invariant", value_name = "NAME", num_args = 1, value_parser = invariants())]
     pub invariants: Vec<Invariant>,
-    /// The share of cases that are aimed at moments of the supervisor's own story, 0 to 1
-    #[arg(long, value_name = "SHARE", default_value_t = 0.5, value_parser = share)]
+    /// The share of cases that are aimed at moments of the supervisor's own story, 0 to 1; others strike at uniform times
+    #[arg(long, value_name = "SHARE", default_value_t = 0.75, value_parser = share)]
     pub aimed: f64,
     /// Within what time the service must be back [default: ten times what its restart of a worker takes, at least 1s]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub recovery: Option<Duration>,
-    /// How many trials run side by side [default: as many as there are processors]
+    /// How many trials run side by side [default: as many as there are processors, or fewer if these disturb
+    /// each other]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub lanes: Option<u32>,
+    /// For how long each failure is made plainer; 0s keeps it as it was found
+    /// [default: a third of --budget, 3s to 60s]
+    #[arg(long, value_name = "TIME", value_parser = time_or_none)]
+    pub shrink: Option<Duration>,
     /// Which worker to run under a supervisor that can run any command
     #[arg(long, value_name = "KIND", value_parser = worker_kinds())]
     pub worker: Option<WorkerKind>,
@@ -71,9 +103,15 @@ pub struct FuzzArgs {
 const TIME_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
 fn time(given: &str) -> Result<Duration, String> {
+    match time_or_none(given)? {
+        Duration::ZERO => Err("no time at all is too short".to_owned()),
+        time => Ok(time),
+    }
+}
+
+fn time_or_none(given: &str) -> Result<Duration, String> {
     let ns = duration::parse(given).map_err(|error| error.to_string())?;
     match Duration::from_nanos(ns) {
-        Duration::ZERO => Err("no time at all is too short".to_owned()),
         time if time > TIME_MAX => Err("it is longer than 30 days".to_owned()),
         time => Ok(time),
     }
