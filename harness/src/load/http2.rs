@@ -126,6 +126,10 @@ impl<T: Transport> Stream<T> {
             }
             Err(Failure::Ended) => Err(shared.end().unwrap_or(ORDERLY)),
             Ok(()) if self.exchange.has_text() => Ok(()),
+            Ok(()) if shared.is_malformed() => {
+                self.broken = Some(Broken::Malformed);
+                Err(Errno::EPROTO)
+            }
             Ok(()) => match shared.end() {
                 Some(errno) => Err(errno),
                 // Nothing more is said on it.

@@ -139,6 +139,11 @@ impl AsFd for Stutter {
 impl Transport for Stutter {
     const GREETS: bool = true;
     const LAYERED: bool = true;
+    const SECURED: bool = true;
+
+    fn is_secured(&self) -> bool {
+        self.greetings > 2
+    }
 
     fn greet(&mut self) -> Result<Greeting, Errno> {
         self.greetings += 1;

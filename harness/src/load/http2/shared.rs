@@ -12,7 +12,8 @@ use h2::client::{self, Connection, SendRequest};
 use holdline_model::wire::Excerpt;
 use nix::errno::Errno;
 
-use super::super::transport::{Greeting, Transport};
+use super::super::transport::{Broken, Greeting, Transport};
+use super::failure::Failure;
 use super::io::{Io, Wire, idle, locked};
 
 /// The handshake of the protocol: the preface is sent, and no answer waited for.
@@ -25,6 +26,8 @@ pub(super) struct Shared<T: Transport> {
     socket: RawFd,
     opener: u32,
     state: State<T>,
+    /// Why it is over, if the protocol says.
+    failure: Option<Failure>,
 }
 
 enum State<T: Transport> {
@@ -47,7 +50,13 @@ impl<T: Transport> fmt::Debug for Shared<T> {
 impl<T: Transport> Shared<T> {
     pub(super) fn over(transport: T, opener: u32) -> Self {
         let socket = transport.as_fd().as_raw_fd();
-        Self { wire: Arc::new(Mutex::new(Wire::over(transport))), socket, opener, state: State::Beneath }
+        Self {
+            wire: Arc::new(Mutex::new(Wire::over(transport))),
+            socket,
+            opener,
+            state: State::Beneath,
+            failure: None,
+        }
     }
 
     /// Its socket, and the attempt that opened it.
@@ -108,10 +117,16 @@ impl<T: Transport> Shared<T> {
     /// Reads and sends as much as it can.
     pub(super) fn drive(&mut self) {
         if let State::Open(_, connection) = &mut self.state
-            && Pin::new(connection).poll(&mut idle()).is_ready()
+            && let Poll::Ready(result) = Pin::new(connection).poll(&mut idle())
         {
+            self.failure = result.err().as_ref().map(Failure::of);
             self.state = State::Over;
         }
+    }
+
+    /// Whether what the server said is not the protocol, also where no stream was open to be told so.
+    pub(super) fn is_malformed(&self) -> bool {
+        self.failure == Some(Failure::Broken(Broken::Malformed))
     }
 
     /// By which streams are opened, for as long as there may be some.
