@@ -3,8 +3,10 @@
 // A new word must be seen wherever words are told apart: no wildcard swallows it.
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
+use std::collections::BTreeMap;
+
 use crate::lack::{ApplicationLack, Lack};
-use crate::scenario::{Action, Drain, Scenario, Target};
+use crate::scenario::{Action, Drain, Fault, Scenario, Target};
 use crate::service::{Request, Service};
 use crate::supervisor::{self, Control, Holder, Protocol, Reply, Runs, Supervisor};
 use crate::tls::Tls;
@@ -54,9 +56,7 @@ pub fn lack(supervisor: &Supervisor, scenario: &Scenario, is_root: bool) -> Opti
     lack_of_protocol(supervisor, scenario)
         .or_else(|| lack_of_tls(supervisor, scenario))
         .or_else(|| lack_of_workers(supervisor, scenario))
-        .or_else(|| {
-            scenario.faults.iter().find_map(|fault| lack_of_action(supervisor, scenario, &fault.action))
-        })
+        .or_else(|| scenario.faults.iter().find_map(|fault| lack_of_fault(supervisor, scenario, fault)))
         .or_else(|| lack_of_users(supervisor, scenario, is_root))
 }
 
@@ -73,9 +73,29 @@ fn lack_of_workers(supervisor: &Supervisor, scenario: &Scenario) -> Option<Lack>
     }
 }
 
+/// What a fault is aimed at may be a program of its own, with verbs of its own.
+fn lack_of_fault(supervisor: &Supervisor, scenario: &Scenario, fault: &Fault) -> Option<Lack> {
+    let Some(target) = &fault.target else { return lack_of_action(supervisor, scenario, &fault.action) };
+    let is_front = *target == supervisor.front.name;
+    let control = match supervisor.program(target) {
+        Some(program) => &program.control,
+        None if is_front => &supervisor.front.control,
+        None => return Some(Lack::Target { program: target.clone(), programs: supervisor.programs() }),
+    };
+    match fault.action {
+        Action::Control { verb, .. } => lack_of_verb(control, verb),
+        Action::Signal { .. } | Action::Pause { .. } if is_front => {
+            lack_of_action(supervisor, scenario, &fault.action)
+        }
+        Action::Signal { .. } | Action::Pause { .. } | Action::Poison(_) | Action::Crash { .. } => None,
+    }
+}
+
 fn lack_of_action(supervisor: &Supervisor, scenario: &Scenario, action: &Action) -> Option<Lack> {
     match action {
-        Action::Control { verb, workers } => lack_of_verb(supervisor, *verb, *workers),
+        Action::Control { verb, workers } => {
+            lack_of_verb(&supervisor.control, *verb).or_else(|| lack_of_scale(supervisor, *workers))
+        }
         Action::Poison(poison) => lack_of_poison(supervisor, scenario, *poison),
         Action::Signal { to: target, .. } | Action::Pause { whom: target, .. } => {
             lack_of_target(supervisor, *target)
@@ -132,18 +152,21 @@ fn lack_of_target(supervisor: &Supervisor, target: Target) -> Option<Lack> {
     }
 }
 
-fn lack_of_verb(supervisor: &Supervisor, verb: Verb, workers: Option<u32>) -> Option<Lack> {
-    // Every supervisor can be stopped: how is not among its verbs.
+fn lack_of_verb(control: &BTreeMap<Verb, Control>, verb: Verb) -> Option<Lack> {
+    // Every program can be stopped: how is not among its verbs.
     if verb == Verb::Stop {
         return None;
     }
-    let most = supervisor.workers_max;
-    match (supervisor.control.get(&verb), workers) {
-        (None, _) => Some(Lack::Verb { verb, reason: None }),
-        (Some(Control::Unsupported(reason)), _) => Some(Lack::Verb { verb, reason: Some(reason.clone()) }),
-        (Some(_), Some(wanted)) if wanted > most => Some(Lack::Scale { wanted, most }),
-        (Some(_), _) => None,
+    match control.get(&verb) {
+        None => Some(Lack::Verb { verb, reason: None }),
+        Some(Control::Unsupported(reason)) => Some(Lack::Verb { verb, reason: Some(reason.clone()) }),
+        Some(Control::Command(_) | Control::Signal { .. }) => None,
     }
+}
+
+fn lack_of_scale(supervisor: &Supervisor, workers: Option<u32>) -> Option<Lack> {
+    let (wanted, most) = (workers?, supervisor.workers_max);
+    (wanted > most).then_some(Lack::Scale { wanted, most })
 }
 
 /// A supervisor that holds no listener has nothing that its workers could not have: it can be
@@ -293,6 +316,32 @@ mod tests {
 
     fn no_verb(verb: Verb, reason: Option<&str>) -> Lack {
         Lack::Verb { verb, reason: reason.map(str::to_owned) }
+    }
+
+    #[test]
+    fn a_fault_is_aimed_at_programs_and_verbs_that_there_are() {
+        let chain = format!(
+            "{HOLDS}[front]\nname = \"nginx\"\n[front.control]\nreload = {{ signal = \"HUP\" }}\n\
+             [[program]]\nname = \"php\"\nstart = [\"php\"]\nlistens = \"/php\"\n\
+             [program.control]\nrestart = [\"again\"]\n[control]\nupgrade = [\"deploy\"]\n"
+        );
+        let fault = |target: &str, what: &str| format!("[[fault]]\nat = \"0.1s\"\ntarget = \"{target}\"\n{what}");
+        for (target, what, expected) in [
+            ("nginx", "control = \"reload\"", None),
+            ("nginx", "control = \"upgrade\"", Some(no_verb(Verb::Upgrade, None))),
+            ("php", "control = \"restart\"", None),
+            ("php", "control = \"stop\"", None),
+            ("php", "control = \"reload\"", Some(no_verb(Verb::Reload, None))),
+            ("php", "signal = { to = \"worker\", name = \"KILL\" }", None),
+        ] {
+            check(&chain, &fault(target, what), expected.as_ref());
+        }
+        let lack = |programs: &[&str]| Lack::Target {
+            program: "redis".to_owned(),
+            programs: programs.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        check(&chain, &fault("redis", "control = \"stop\""), Some(&lack(&["nginx", "php"])));
+        check(HOLDS, &fault("redis", "control = \"stop\""), Some(&lack(&[])));
     }
 
     #[test]

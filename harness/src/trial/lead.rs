@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 
 use super::alarm::{Alarm, AlarmError};
 use super::asking::{self, Asking};
+use super::cast::Cast;
 use super::cost::Meter;
 use super::counted::Counted;
 use super::ends;
@@ -211,6 +212,9 @@ impl<'a> Lead<'a> {
     /// What is due whatever woke us.
     fn chores(&mut self) -> Result<(), SightError> {
         self.supervised.cut_log();
+        for told in self.stage.companions.look() {
+            self.tell(told);
+        }
         for told in self.stage.sight.look()? {
             self.tell(told);
         }
@@ -268,8 +272,9 @@ impl<'a> Lead<'a> {
                 | Order::Ask { .. }
                 | Order::Heal { .. } => {}
             }
-            let Stage { place, sight, .. } = &mut *self.stage;
-            told.extend(self.hands.carry_out(order, place, sight, self.supervised));
+            let Stage { place, sight, companions, .. } = &mut *self.stage;
+            let cast = Cast { front: self.supervised, behind: companions };
+            told.extend(self.hands.carry_out(order, place, sight, cast));
         }
         told
     }

@@ -13,6 +13,7 @@ mod copied;
 #[path = "../common/lag.rs"]
 mod lag;
 mod pooled;
+mod programs;
 mod proxied;
 #[path = "../common/real.rs"]
 mod real;
@@ -24,7 +25,7 @@ use std::process::ExitCode;
 use libtest_mimic::Arguments;
 
 fn main() -> ExitCode {
-    let tests = [statuses::tests(), proxied::tests(), pooled::tests(), certificates::tests()]
+    let tests = [statuses::tests(), programs::tests(), proxied::tests(), pooled::tests(), certificates::tests()]
         .into_iter()
         .flatten()
         .collect();

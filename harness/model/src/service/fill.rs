@@ -108,7 +108,8 @@ impl Service {
         };
         let all = exchanges.all.iter().map(|exchange| filling.exchange(exchange));
         let exchanges_filled = all.collect::<Result<_, _>>()?;
-        Ok(BytesScript { exchanges: exchanges_filled, poison, server_closes: exchanges.server_closes })
+        let (once, server_closes) = (exchanges.once, exchanges.server_closes);
+        Ok(BytesScript { exchanges: exchanges_filled, once, poison, server_closes })
     }
 }
 

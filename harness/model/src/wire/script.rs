@@ -94,7 +94,9 @@ pub enum VersionIn {
 pub struct BytesScript {
     /// In their order, at least one.
     pub exchanges: Vec<Exchange>,
-    /// What is sent instead of the first that is sent, to crash a worker; `None`: nothing does.
+    /// How many of them, from the first on, are made once on each connection.
+    pub once: usize,
+    /// What is sent instead of the first that is sent for each request, to crash a worker; `None`: nothing does.
     pub poison: Option<Text>,
     /// Whether the server ends the connection, and not the client.
     pub server_closes: bool,
@@ -205,12 +207,12 @@ impl Script {
     }
 
     /// Of which turns, by their numbers, a request on a connection consists, counted from 0. What a server says
-    /// before anything is sent is heard once on each connection.
+    /// before anything is sent is heard once on each connection, and a login made once.
     #[must_use]
     pub fn turns(&self, request: u16) -> Range<u16> {
         let Self::Bytes(bytes) = self else { return 0..1 };
         let end = u16::try_from(bytes.exchanges.len()).unwrap_or(u16::MAX);
-        let first = bytes.first_sent().and_then(|index| u16::try_from(index).ok()).unwrap_or(0);
+        let first = u16::try_from(bytes.once).unwrap_or(u16::MAX);
         if request == 0 { 0..end } else { first..end }
     }
 }
@@ -251,9 +253,11 @@ impl HttpReply {
 }
 
 impl BytesScript {
-    /// Which exchange is the first that sends anything.
+    /// Which exchange is the first that sends anything of a request, and not of what comes once before it.
     pub(super) fn first_sent(&self) -> Option<usize> {
-        self.exchanges.iter().position(|exchange| !exchange.send.is_empty())
+        let of_request =
+            |(index, exchange): &(usize, &Exchange)| *index >= self.once && !exchange.send.is_empty();
+        self.exchanges.iter().enumerate().find(of_request).map(|(index, _)| index)
     }
 }
 

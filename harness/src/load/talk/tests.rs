@@ -134,7 +134,7 @@ fn greeting_and_ping() -> Arc<Script> {
         },
     };
     let exchanges = vec![exchange(""), exchange("PING\n"), exchange("QUIT\n")];
-    Arc::new(Script::Bytes(BytesScript { exchanges, poison: None, server_closes: true }))
+    Arc::new(Script::Bytes(BytesScript { exchanges, once: 1, poison: None, server_closes: true }))
 }
 
 #[test]
