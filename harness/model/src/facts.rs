@@ -34,7 +34,8 @@ pub struct TrialFacts {
     /// What was left once the service had settled after the load; `None`: that was not looked at.
     #[serde(default)]
     pub settled: Option<SettledResult>,
-    /// Processes of workers that lived when the load began, where workers keep no ledger.
+    /// Processes of workers, and of programs behind the front, that lived when the load began, where workers keep no
+    /// ledger.
     #[serde(default)]
     pub alive_at_start: Vec<u32>,
     /// Those that lived when it had ended.

@@ -325,7 +325,8 @@ mod tests {
              [[program]]\nname = \"php\"\nstart = [\"php\"]\nlistens = \"/php\"\n\
              [program.control]\nrestart = [\"again\"]\n[control]\nupgrade = [\"deploy\"]\n"
         );
-        let fault = |target: &str, what: &str| format!("[[fault]]\nat = \"0.1s\"\ntarget = \"{target}\"\n{what}");
+        let fault =
+            |target: &str, what: &str| format!("[[fault]]\nat = \"0.1s\"\ntarget = \"{target}\"\n{what}");
         for (target, what, expected) in [
             ("nginx", "control = \"reload\"", None),
             ("nginx", "control = \"upgrade\"", Some(no_verb(Verb::Upgrade, None))),

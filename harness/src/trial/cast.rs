@@ -79,6 +79,12 @@ impl Companions {
         told
     }
 
+    /// Their processes that live, and those that they have started.
+    pub(super) fn alive(&self) -> Vec<u32> {
+        let of = |companion: &Companion| [vec![companion.process.pid()], companion.children()].concat();
+        self.all.iter().flat_map(of).filter(|pid| proc::is_alive(*pid)).map(proc::number).collect()
+    }
+
     /// Those that were seen to have ended: what they are called, when, and how.
     pub(super) fn ended(&self) -> impl Iterator<Item = (&str, u64, Exit)> {
         self.all.iter().filter_map(|it| it.ended.map(|(at_ns, exit)| (it.program.name.as_str(), at_ns, exit)))

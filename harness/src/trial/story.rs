@@ -94,7 +94,8 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
     load::raise_nofile().map_err(LoadThreadError::Load)?;
     let schedule = schedule(&stage.place.scenario.load, stage.spec.seed);
     let tracer = Tracer::attach(&stage, &supervised).await?;
-    let alive_at_start = stage.sight.alive(supervised.pid());
+    let mut alive_at_start = stage.sight.alive(supervised.pid());
+    alive_at_start.extend(stage.companions.alive());
     let before = Before::now(&stage, supervised.pid());
     // What somebody costs who was not started here is not known.
     let meter = if stage.spec.attached.is_none() { Meter::read(&stage.sight.inside).ok() } else { None };

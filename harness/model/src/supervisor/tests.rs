@@ -246,7 +246,10 @@ fn programs_are_read_in_their_order() {
     assert_eq!((php.timeout_ns, redis.timeout_ns), (3_000_000_000, READY_NS_DEFAULT));
     assert_eq!(php.control[&Verb::Restart], Control::Command(vec!["again".to_owned()]));
     assert_eq!(php.stop, signal("TERM", SignalTo::Supervisor));
-    assert_eq!((&redis.stop, redis.pid_file.as_deref()), (&signal("INT", SignalTo::Supervisor), Some("redis.pid")));
+    assert_eq!(
+        (&redis.stop, redis.pid_file.as_deref()),
+        (&signal("INT", SignalTo::Supervisor), Some("redis.pid"))
+    );
     assert_eq!(right(&with("")).programs(), [""; 0]);
     assert_eq!(right(&with("")).front.name, "t");
 }
