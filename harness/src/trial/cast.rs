@@ -79,6 +79,12 @@ impl Companions {
         told
     }
 
+    /// Whether a process is one of theirs.
+    pub(super) fn has(&self, pid: Pid) -> bool {
+        let started_by = |leader: Pid| pid == leader || proc::descends_from(pid, leader);
+        self.all.iter().any(|it| started_by(it.process.pid()) || started_by(it.process.started()))
+    }
+
     /// Their processes that live, and those that they have started.
     pub(super) fn alive(&self) -> Vec<u32> {
         let of = |companion: &Companion| [vec![companion.process.pid()], companion.children()].concat();

@@ -226,7 +226,7 @@ impl<'a> Lead<'a> {
         self.look_for_a_successor();
         let is_ended = !self.supervisor_lives && self.successor.is_none() && self.left.is_none();
         let is_alone = self.conductor.is_watching() && is_ended;
-        if is_alone && asking::is_nothing_left(&self.stage.sight.inside) {
+        if is_alone && asking::is_nothing_left(&self.stage.sight.inside, &self.stage.companions) {
             self.tell((now_ns(), Event::NothingLeft));
         }
         if now_ns() > self.progress_ns + PROGRESS_NS {
@@ -314,7 +314,8 @@ impl<'a> Lead<'a> {
     fn look_for_a_successor(&mut self) {
         let Some(left) = &self.left else { return };
         let successor = if left.is_clean { self.supervised.successor_of(left.pid) } else { None };
-        let may_come = left.until_ns > now_ns() && !asking::is_nothing_left(&self.stage.sight.inside);
+        let may_come = left.until_ns > now_ns()
+            && !asking::is_nothing_left(&self.stage.sight.inside, &self.stage.companions);
         if successor.is_none() && may_come {
             return;
         }

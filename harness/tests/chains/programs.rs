@@ -35,7 +35,7 @@ fn what_workers_had_is_lost_by_their_program() -> Result<(), Failed> {
     let by = LostBy::Behind { front: "nginx".to_owned(), programs: vec!["php-fpm".to_owned()] };
     let mut lost = told.trial.causes.iter().filter(|loss| loss.kind == LossKind::InFlight);
     let is_theirs = lost.next().is_some_and(|loss| loss.by == Some(by)) && lost.next().is_none();
-    check(&told, in_flight > 0 && told.trial.collateral == 0 && is_theirs)
+    check(&told, in_flight > 0 && told.trial.collateral.is_empty() && is_theirs)
 }
 
 fn check(told: &Told, holds: bool) -> Result<(), Failed> {

@@ -262,7 +262,7 @@ fn programs_that_cannot_be_told_apart_or_are_not_there_are_wrong() {
     wrong(&with(&program("control", "")), 6, 8, "`control` is taken");
     wrong(&with("[front]\nname = \"nginx\""), 5, 1, "nothing is behind it");
     let stop = "stop = { signal = \"INT\", to = { program = \"pgp\" } }\n";
-    wrong(&with(&format!("{stop}{}", program("php", ""))), 5, 41, "did you mean `php`?");
+    wrong(&with(&format!("{stop}{}", program("php", ""))), 5, 43, "did you mean `php`?");
     let both = "stop = { signal = \"INT\", to = { program = \"php\", pidfile = \"x\" } }\n";
     wrong(&with(&format!("{both}{}", program("php", ""))), 5, 31, "names one process");
 }
