@@ -103,8 +103,7 @@ pub fn summarise(
         environment: facts.environment.as_ref(),
     });
     let story = Story { records, reconciled: &reconciled, facts, deadline_ns: scenario.load.deadline_ns };
-    let chain = facts.chain();
-    let causes: Vec<Loss> = explain::losses(&story).into_iter().map(|loss| loss.of_chain(&chain)).collect();
+    let causes = explain::losses(&story);
     let advised = advice::advice(scenario.listen.backlog, records, &reconciled, facts.start_ns);
     let evidence = remedies::Evidence { scenario, story, advised: advised.as_ref() };
     let Remedies { list: remedies, without: without_remedy } = remedies_of(&graded, &evidence);

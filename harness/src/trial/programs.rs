@@ -100,7 +100,8 @@ pub(super) async fn stop(stage: &mut Stage, front: &Supervised) -> Vec<Note> {
         };
         let process = &mut stage.companions.all[index].process;
         let is_gone = process.has_ended().is_some();
-        if !is_gone && !(asked && timeout(STOP_LIMIT, process.wait()).await.is_ok()) {
+        let ended = is_gone || asked && timeout(STOP_LIMIT, process.wait()).await.is_ok();
+        if !ended {
             notes.push(Note::ProgramKilled { program: name });
         }
     }
