@@ -74,7 +74,14 @@ fn renders(entry: &SupervisorEntry, transport: Transport) -> Result<(), Box<dyn 
     let supervisor = &entry.supervisor;
     let values = values(transport);
     template::command(&supervisor.start, &values)?;
-    for control in supervisor.control.values().chain([&supervisor.stop]) {
+    for program in &supervisor.programs {
+        template::command(&program.start, &values)?;
+        template::argument(&program.listens, &values)?;
+    }
+    let behind =
+        supervisor.programs.iter().flat_map(|program| program.control.values().chain([&program.stop]));
+    let front = supervisor.front.control.values().chain([&supervisor.stop]);
+    for control in supervisor.control.values().chain(front).chain(behind) {
         if let Control::Command(words) = control {
             template::command(words, &values)?;
         }

@@ -50,7 +50,8 @@ pub fn losses(story: &Story<'_>) -> Vec<Loss> {
     losses.extend(overflow(story));
     losses.extend(not_sent(story));
     losses.extend(late(story));
-    losses
+    let chain = story.facts.chain();
+    losses.into_iter().map(|loss| loss.of_chain(&chain)).collect()
 }
 
 fn poison(story: &Story<'_>) -> Vec<Loss> {

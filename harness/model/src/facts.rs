@@ -8,7 +8,7 @@ use crate::deed::Deed;
 use crate::exit::Exit;
 use crate::hindrance::Hindrance;
 use crate::reason::{Note, Reason};
-use crate::result::{CostResult, InheritanceCheck, SettledResult};
+use crate::result::{Chain, CostResult, InheritanceCheck, SettledResult};
 use crate::tls::Certificate;
 use crate::watch::Watched;
 
@@ -34,7 +34,8 @@ pub struct TrialFacts {
     /// What was left once the service had settled after the load; `None`: that was not looked at.
     #[serde(default)]
     pub settled: Option<SettledResult>,
-    /// Processes of workers that lived when the load began, where workers keep no ledger.
+    /// Processes of workers, and of programs behind the front, that lived when the load began, where workers keep no
+    /// ledger.
     #[serde(default)]
     pub alive_at_start: Vec<u32>,
     /// Those that lived when it had ended.
@@ -56,6 +57,9 @@ pub struct TrialFacts {
     pub counters: BTreeMap<String, u64>,
     /// How long the trial has taken up to its summing up, sandbox included.
     pub elapsed_ns: u64,
+    /// What the service's programs are called, the front first; empty where it is just one.
+    #[serde(default)]
+    pub programs: Vec<String>,
     /// What makes the trial inconclusive, whatever the records say.
     pub environment: Option<Reason>,
     /// What a reader should know about how the numbers came about.
@@ -68,6 +72,17 @@ impl TrialFacts {
     pub fn story_end_ns(&self) -> u64 {
         self.watched.as_ref().map_or(self.end_ns, |watched| watched.ended_ns.max(self.end_ns))
     }
+
+    /// The service's programs, and whom faults have killed.
+    #[must_use]
+    pub fn chain(&self) -> Chain<'_> {
+        let front = self.programs.first().map(String::as_str);
+        let kills =
+            |fault: &&FaultFact| matches!(fault.deed, Deed::Signal { signal, .. } if signal.is_crash());
+        let mut killed = self.faults.iter().filter(kills).map(|fault| fault.program.as_deref().or(front));
+        let first = killed.next().flatten();
+        Chain { programs: &self.programs, killed: first.filter(|_| killed.all(|other| other == first)) }
+    }
 }
 
 /// A fault as it was injected.
@@ -79,6 +94,9 @@ pub struct FaultFact {
     pub at_ns: u64,
     /// What was done.
     pub deed: Deed,
+    /// The program that it was aimed at; `None`: the one that has the service's address.
+    #[serde(default)]
+    pub program: Option<String>,
     /// Whether it hit nobody: all whom it was aimed at had ended.
     #[serde(default)]
     pub hit_nobody: bool,

@@ -56,6 +56,13 @@ pub enum Lack {
     },
     /// It is a single process: there is no worker to be hit.
     WorkerToHit,
+    /// None of its programs is the one that a fault is aimed at.
+    Target {
+        /// Which is meant.
+        program: String,
+        /// Those that it has, the front first; empty: it is described as one.
+        programs: Vec<String>,
+    },
     /// Its workers do not fail at what they cannot understand.
     Poison,
     /// It has no request that crashes a worker, and a worker that is killed does not fail like this.
@@ -177,6 +184,15 @@ impl Told for Lack {
             Self::WorkerToHit => {
                 Phrase::new("it is a single process, which serves by itself: there is no worker to be hit")
             }
+            Self::Target { program, programs } if programs.is_empty() => {
+                Phrase::new(format!("it is described as one program, and a fault is aimed at `{program}`"))
+            }
+            Self::Target { program, programs } => {
+                let programs = programs.join(", ");
+                Phrase::new(format!(
+                    "none of its programs ({programs}) is `{program}`, which a fault is aimed at"
+                ))
+            }
             Self::Poison => Phrase::new(
                 "its workers do not fail at what they cannot understand, so that no request can crash one",
             ),
@@ -293,6 +309,7 @@ mod tests {
         for lack in [
             Lack::Transport { transport: Transport::Unix },
             Lack::Root,
+            Lack::Target { program: "php".to_owned(), programs: vec!["nginx".to_owned()] },
             Lack::Application { what: ApplicationLack::DieAtOnce },
             Lack::Verb { verb: Verb::Reload, reason: Some("by design".to_owned()) },
             Lack::Program(Missing { program: "x".to_owned(), problem: Some(endless), install: None }),

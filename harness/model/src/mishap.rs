@@ -16,6 +16,9 @@ use crate::wire::Address;
 pub enum Mishap {
     /// The supervisor ended before it was ready.
     Ended {
+        /// The program behind the front that it is about; absent: it is the supervisor.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        program: Option<String>,
         /// How, in words that fit "ended with …".
         #[schemars(with = "String")]
         status: Exit,
@@ -30,6 +33,9 @@ pub enum Mishap {
     },
     /// It was not ready in time.
     NotReady {
+        /// The program behind the front that it is about; absent: it is the supervisor.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        program: Option<String>,
         /// How long it may take, in nanoseconds.
         limit_ns: u64,
         /// What was still missing.
@@ -113,16 +119,18 @@ impl fmt::Display for Mishap {
             needs.as_ref().map_or_else(String::new, |needs| format!("; it needs {needs}"))
         };
         match self {
-            Self::Ended { status, left, needs, log } => {
-                write!(f, "the supervisor ended with {status} before it was ready")?;
+            Self::Ended { program, status, left, needs, log } => {
+                let who = program.as_deref().unwrap_or("the supervisor");
+                write!(f, "{who} ended with {status} before it was ready")?;
                 if let Some(left) = left {
                     left.fmt(f)?;
                 }
                 write!(f, "{}{log}", need(needs))
             }
-            Self::NotReady { limit_ns, missing, needs, log } => {
+            Self::NotReady { program, limit_ns, missing, needs, log } => {
+                let who = program.as_deref().unwrap_or("the supervisor");
                 let limit = Duration::from_nanos(*limit_ns);
-                write!(f, "the supervisor was not ready within {limit:?}: {missing}{}{log}", need(needs))
+                write!(f, "{who} was not ready within {limit:?}: {missing}{}{log}", need(needs))
             }
             Self::Endless { limit_s } => {
                 write!(f, "the trial did not end within {limit_s} s and was killed")

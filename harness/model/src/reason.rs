@@ -173,6 +173,21 @@ pub enum Note {
         #[schemars(with = "String")]
         status: Exit,
     },
+    /// A program behind the front ended while the load ran.
+    ProgramEnded {
+        /// What it is called.
+        program: String,
+        /// How it ended, in words that fit "ended with …".
+        #[schemars(with = "String")]
+        status: Exit,
+        /// When, in nanoseconds from the start of the load, as far as looks show it.
+        at_ns: u64,
+    },
+    /// A program behind the front could not be stopped after the trial, or not in time, and was killed.
+    ProgramKilled {
+        /// What it is called.
+        program: String,
+    },
     /// The supervisor ended while the load ran, and left others behind.
     LeftBehind {
         /// How it ended, in words that fit "ended with …".
@@ -357,6 +372,12 @@ impl Told for Note {
             }
             Self::DiedOfStop { status } => {
                 Phrase::new(format!("the supervisor ended with {status} when it was asked to stop"))
+            }
+            Self::ProgramEnded { program, status, at_ns } => {
+                Phrase::new(format!("{program} ended with {status} at {}", show_ns(*at_ns)))
+            }
+            Self::ProgramKilled { program } => {
+                Phrase::new(format!("{program} did not stop when it was asked to; it was killed"))
             }
             Self::LeftBehind { status, hint } => {
                 Phrase::new(format!("the supervisor ended with {status} while the load ran{hint}"))

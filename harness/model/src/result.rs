@@ -42,8 +42,8 @@ pub use kernel::{KernelResult, ListenerResult};
 pub use kinds::{Check, LossKind, MomentKind, What};
 pub use latency::{LatencySet, Quantiles};
 pub use loss::{
-    Cause, Closer, Cut, End, How, Known, Loss, Lost, Part, Place, PoisonReply, Queue, Silence, Span, Stall,
-    Stuck,
+    Cause, Chain, Closer, Cut, End, How, Known, Loss, Lost, LostBy, Part, Place, PoisonReply, Queue, Silence,
+    Span, Stall, Stuck,
 };
 pub use manifest::Manifest;
 pub use phases::{Phase, Phases};

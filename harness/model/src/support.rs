@@ -3,8 +3,10 @@
 // A new word must be seen wherever words are told apart: no wildcard swallows it.
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
+use std::collections::BTreeMap;
+
 use crate::lack::{ApplicationLack, Lack};
-use crate::scenario::{Action, Drain, Scenario, Target};
+use crate::scenario::{Action, Drain, Fault, Scenario, Target};
 use crate::service::{Exchanges, Request, Service};
 use crate::supervisor::{self, Control, Holder, Protocol, Reply, Runs, Supervisor};
 use crate::tls::Tls;
@@ -54,9 +56,7 @@ pub fn lack(supervisor: &Supervisor, scenario: &Scenario, is_root: bool) -> Opti
     lack_of_protocol(supervisor, scenario)
         .or_else(|| lack_of_tls(supervisor, scenario))
         .or_else(|| lack_of_workers(supervisor, scenario))
-        .or_else(|| {
-            scenario.faults.iter().find_map(|fault| lack_of_action(supervisor, scenario, &fault.action))
-        })
+        .or_else(|| scenario.faults.iter().find_map(|fault| lack_of_fault(supervisor, scenario, fault)))
         .or_else(|| lack_of_users(supervisor, scenario, is_root))
 }
 
@@ -73,9 +73,29 @@ fn lack_of_workers(supervisor: &Supervisor, scenario: &Scenario) -> Option<Lack>
     }
 }
 
+/// What a fault is aimed at may be a program of its own, with verbs of its own.
+fn lack_of_fault(supervisor: &Supervisor, scenario: &Scenario, fault: &Fault) -> Option<Lack> {
+    let Some(target) = &fault.target else { return lack_of_action(supervisor, scenario, &fault.action) };
+    let is_front = *target == supervisor.front.name;
+    let control = match supervisor.program(target) {
+        Some(program) => &program.control,
+        None if is_front => &supervisor.front.control,
+        None => return Some(Lack::Target { program: target.clone(), programs: supervisor.programs() }),
+    };
+    match fault.action {
+        Action::Control { verb, .. } => lack_of_verb(control, verb),
+        Action::Signal { .. } | Action::Pause { .. } if is_front => {
+            lack_of_action(supervisor, scenario, &fault.action)
+        }
+        Action::Signal { .. } | Action::Pause { .. } | Action::Poison(_) | Action::Crash { .. } => None,
+    }
+}
+
 fn lack_of_action(supervisor: &Supervisor, scenario: &Scenario, action: &Action) -> Option<Lack> {
     match action {
-        Action::Control { verb, workers } => lack_of_verb(supervisor, *verb, *workers),
+        Action::Control { verb, workers } => {
+            lack_of_verb(&supervisor.control, *verb).or_else(|| lack_of_scale(supervisor, *workers))
+        }
         Action::Poison(poison) => lack_of_poison(supervisor, scenario, *poison),
         Action::Signal { to: target, .. } | Action::Pause { whom: target, .. } => {
             lack_of_target(supervisor, *target)
@@ -133,18 +153,21 @@ fn lack_of_target(supervisor: &Supervisor, target: Target) -> Option<Lack> {
     }
 }
 
-fn lack_of_verb(supervisor: &Supervisor, verb: Verb, workers: Option<u32>) -> Option<Lack> {
-    // Every supervisor can be stopped: how is not among its verbs.
+fn lack_of_verb(control: &BTreeMap<Verb, Control>, verb: Verb) -> Option<Lack> {
+    // Every program can be stopped: how is not among its verbs.
     if verb == Verb::Stop {
         return None;
     }
-    let most = supervisor.workers_max;
-    match (supervisor.control.get(&verb), workers) {
-        (None, _) => Some(Lack::Verb { verb, reason: None }),
-        (Some(Control::Unsupported(reason)), _) => Some(Lack::Verb { verb, reason: Some(reason.clone()) }),
-        (Some(_), Some(wanted)) if wanted > most => Some(Lack::Scale { wanted, most }),
-        (Some(_), _) => None,
+    match control.get(&verb) {
+        None => Some(Lack::Verb { verb, reason: None }),
+        Some(Control::Unsupported(reason)) => Some(Lack::Verb { verb, reason: Some(reason.clone()) }),
+        Some(Control::Command(_) | Control::Signal { .. }) => None,
     }
+}
+
+fn lack_of_scale(supervisor: &Supervisor, workers: Option<u32>) -> Option<Lack> {
+    let (wanted, most) = (workers?, supervisor.workers_max);
+    (wanted > most).then_some(Lack::Scale { wanted, most })
 }
 
 /// A supervisor that holds no listener has nothing that its workers could not have: it can be
@@ -262,189 +285,4 @@ fn lack_of_protocol(supervisor: &Supervisor, scenario: &Scenario) -> Option<Lack
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{scenario, supervisor};
-
-    fn scenario(lines: &str) -> Scenario {
-        let load = "[load]\narrivals = { constant = \"100/s\" }\nduration = \"1s\"\n";
-        scenario::parse(&format!("name = \"t\"\nasks = \"?\"\n{load}{lines}\n"), "t.toml")
-            .unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    fn supervisor(lines: &str) -> Supervisor {
-        let text = format!("name = \"t\"\nabout = \"x\"\nstart = [\"x\"]\n{lines}\n");
-        supervisor::parse(&text, "t.toml").unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    fn bare_square() -> Scenario {
-        let load = "arrivals = { constant = \"100/s\" }\nduration = \"1s\"\nprotocol = \"square\"\n";
-        scenario::parse(&format!("name = \"t\"\nasks = \"?\"\n[load]\n{load}"), "t.toml")
-            .unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    const HOLDS: &str = "socket = { holder = \"supervisor\", passing = \"stdin\" }\n";
-    const BINDS: &str = "socket = { holder = \"worker\", passing = \"bind\" }\n";
-
-    #[track_caller]
-    fn check(description: &str, lines: &str, expected: Option<&Lack>) {
-        assert_eq!(lack(&supervisor(description), &scenario(lines), true).as_ref(), expected);
-    }
-
-    fn no_verb(verb: Verb, reason: Option<&str>) -> Lack {
-        Lack::Verb { verb, reason: reason.map(str::to_owned) }
-    }
-
-    #[test]
-    fn a_verb_that_is_missing_is_named() {
-        let control = |control: &str| format!("{HOLDS}workers-max = 3\n[control]\n{control}");
-        let fault = |what: &str| format!("[[fault]]\nat = \"0.1s\"\ncontrol = {what}");
-        check(HOLDS, &fault("\"reload\""), Some(&no_verb(Verb::Reload, None)));
-        check(HOLDS, &fault("\"stop\""), None);
-        let why = control("reload = { unsupported = \"it has no configuration\" }");
-        check(&why, &fault("\"reload\""), Some(&no_verb(Verb::Reload, Some("it has no configuration"))));
-        check(&control("reload = { signal = \"HUP\" }"), &fault("\"reload\""), None);
-        let scale = control("scale = [\"x\", \"{workers}\"]");
-        check(&scale, &fault("{ verb = \"scale\", workers = 3 }"), None);
-        check(&scale, &fault("{ verb = \"scale\", workers = 4 }"), Some(&Lack::Scale { wanted: 4, most: 3 }));
-    }
-
-    #[test]
-    fn a_single_process_has_no_worker_to_be_hit() {
-        let single = format!("{HOLDS}runs = [\"itself\"]\nsingle-process = true\n");
-        let fault = |what: &str| format!("[[fault]]\nat = \"0.1s\"\n{what}");
-        let why = Some(&Lack::WorkerToHit);
-        for (what, lack) in [
-            ("signal = { to = \"worker\", name = \"KILL\" }", why),
-            ("signal = { to = \"workers\", name = \"TERM\" }", why),
-            ("pause = { whom = \"worker\", for = \"0.1s\" }", why),
-            ("signal = { to = \"supervisor\", name = \"KILL\" }", None),
-            ("pause = { whom = \"supervisor\", for = \"0.1s\" }", None),
-        ] {
-            check(&single, &fault(what), lack);
-            check(&format!("{HOLDS}runs = [\"itself\"]\n"), &fault(what), None);
-        }
-    }
-
-    #[test]
-    fn our_workers_expect_no_header_of_a_proxy() {
-        let mut proxied = scenario("");
-        proxied.load.proxy = Some(crate::wire::ProxyVersion::V2);
-        assert_eq!(lack(&supervisor(HOLDS), &proxied, true), Some(Lack::Proxy));
-        let own = supervisor(&format!("{HOLDS}runs = [\"itself\"]\n"));
-        assert_eq!(lack(&own, &proxied, true), None);
-    }
-
-    #[test]
-    fn other_users_need_a_supervisor_that_drops_and_root() {
-        let nobody = "[workers]\nuser = \"nobody\"";
-        check(HOLDS, nobody, Some(&Lack::OtherUsers));
-        check(&format!("{HOLDS}can-drop = true"), nobody, None);
-        check(BINDS, nobody, None);
-        let lack = lack(&supervisor(BINDS), &scenario(nobody), false);
-        assert_eq!(lack, Some(Lack::RootForUsers));
-    }
-
-    #[test]
-    fn a_server_that_speaks_otherwise_than_the_scenario_is_unsupported() {
-        let own = |protocol: &str| format!("{HOLDS}runs = [\"itself\"]\nprotocol = \"{protocol}\"\n");
-        // `[load]` is the table that these keys fall into.
-        let asks = |protocol: &str| format!("protocol = \"{protocol}\"\n");
-        let lack = |spoken, asked| Lack::Protocol { spoken, asked };
-        check(&own("square"), &asks("http"), Some(&lack(Protocol::Square, Protocol::Http)));
-        check(&own("http"), &asks("square"), Some(&lack(Protocol::Http, Protocol::Square)));
-        for protocol in ["square", "http"] {
-            check(&own(protocol), &asks(protocol), None);
-            check(&own(protocol), "", None);
-            // Our workers speak both, whatever the description says.
-            check(HOLDS, &asks(protocol), None);
-        }
-    }
-
-    fn check_lack(description: &str, scenario: &str, is_root: bool, expected: Option<&Lack>) {
-        let supervisor = format!(
-            "name = \"x\"\nabout = \"y\"\nsocket = {{ holder = \"supervisor\", passing = \"stdin\" }}\n\
-             start = [\"x\"]\n{description}"
-        );
-        let supervisor = supervisor::parse(&supervisor, "supervisor.toml").expect("a description");
-        let scenario = format!(
-            "name = \"x\"\nasks = \"?\"\n[load]\narrivals = {{ sequential = \"1ms\" }}\nattempts = 9\n{scenario}"
-        );
-        let scenario = scenario::parse(&scenario, "x.toml").expect("a scenario");
-        assert_eq!(lack(&supervisor, &scenario, is_root).as_ref(), expected);
-    }
-
-    #[test]
-    fn what_a_description_lacks_is_named() {
-        check_lack("", "", false, None);
-        check_lack("transports = [\"tcp\"]\n", "", false, None);
-        check_lack(
-            "transports = [\"unix\"]\n",
-            "",
-            false,
-            Some(&Lack::Transport { transport: Transport::Tcp }),
-        );
-        check_lack("needs-root = true\n", "", true, None);
-        check_lack("needs-root = true\n", "", false, Some(&Lack::Root));
-        check_lack("runs = [\"itself\"]\n", "", false, None);
-        let signal = |to: &str| {
-            format!("[[fault]]\nat = {{ attempt = 2 }}\nsignal = {{ to = \"{to}\", name = \"KILL\" }}\n")
-        };
-        check_lack("runs = [\"itself\"]\n", &signal("worker"), false, None);
-        check_lack("runs = [\"itself\"]\n", &signal("supervisor"), false, None);
-        let poison = "[[fault]]\nat = { attempt = 2 }\npoison = { step = \"work\", mode = \"panic\" }\n";
-        check_lack("runs = [\"itself\"]\n", poison, false, None);
-        check_lack("runs = [\"itself\"]\npoison = false\n", poison, false, Some(&Lack::Poison));
-        let two = "[workers]\ncount = 2\n";
-        check_lack("workers-max = 1\n", two, false, Some(&Lack::Workers { wanted: 2, most: 1 }));
-        let restart = "[[fault]]\nat = { attempt = 2 }\ncontrol = \"restart\"\n";
-        check_lack("", restart, false, Some(&no_verb(Verb::Restart, None)));
-        check_lack("[control]\nrestart = { signal = \"HUP\", to = \"supervisor\" }\n", restart, false, None);
-        let cannot = "[control]\nrestart = { unsupported = \"by design\" }\n";
-        check_lack(cannot, restart, false, Some(&no_verb(Verb::Restart, Some("by design"))));
-    }
-
-    #[test]
-    fn an_application_lacks_what_only_its_server_knows() {
-        let check = |scenario: &str, what: Option<ApplicationLack>| {
-            let lack = what.map(|what| Lack::Application { what });
-            check(&format!("runs = [\"wsgi\"]\n{HOLDS}"), scenario, lack.as_ref());
-        };
-        let poison = |step: &str, mode: &str| {
-            format!("[[fault]]\nat = {{ attempt = 2 }}\npoison = {{ step = \"{step}\", mode = \"{mode}\" }}")
-        };
-        let crash = |step: &str| {
-            format!("[[fault]]\nat = \"0.1s\"\ncrash = {{ step = \"{step}\", mode = \"exit\" }}")
-        };
-        check("", None);
-        check(&poison("work", "kill"), None);
-        check(&poison("reply", "segv"), None);
-        check(&crash("boot"), None);
-        check(&poison("accept", "kill"), Some(ApplicationLack::Accept));
-        check(&poison("work", "stop-accepting"), Some(ApplicationLack::StopAccepting));
-        check(&crash("idle"), Some(ApplicationLack::Idle));
-        check(&crash("drain"), Some(ApplicationLack::Drain));
-        check("[workers]\ndrain = \"none\"", Some(ApplicationLack::DieAtOnce));
-        check("[workers]\ndrain = \"patient\"", None);
-        check("[[fault]]\nat = \"0.1s\"\nsignal = { to = \"worker\", name = \"KILL\" }", None);
-        let bare = lack(&supervisor(&format!("runs = [\"wsgi\"]\n{HOLDS}")), &bare_square(), true);
-        assert_eq!(bare, Some(Lack::Protocol { spoken: Protocol::Http, asked: Protocol::Square }));
-    }
-
-    #[test]
-    fn who_stamps_accepts_needs_no_samples() {
-        let of = |runs: &str| supervisor(&format!("runs = {runs}\n{HOLDS}"));
-        for (runs, is_application, stamps) in [
-            ("[\"command\"]", false, true),
-            ("[\"wsgi\"]", true, false),
-            ("[\"asgi\", \"wsgi\"]", true, false),
-            ("[\"command\", \"wsgi\"]", false, true),
-            ("[\"itself\"]", false, false),
-        ] {
-            let supervisor = of(runs);
-            assert_eq!(super::is_application(&supervisor), is_application, "{runs}");
-            assert_eq!(stamps_accepts(&supervisor), stamps, "{runs}");
-            assert_eq!(samples_accepts(&supervisor, &scenario("")), !stamps, "{runs}");
-        }
-    }
-}
+mod tests;

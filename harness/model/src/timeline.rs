@@ -69,7 +69,8 @@ pub fn timeline(
 
 fn of_fault(fault: &FaultFact) -> Vec<Moment> {
     let nobody = if fault.hit_nobody { ": hit nobody" } else { "" };
-    let deed = format!("{}{nobody}", fault.deed);
+    let of = fault.program.as_ref().map(|program| format!(" of {program}")).unwrap_or_default();
+    let deed = format!("{}{of}{nobody}", fault.deed);
     let text = match &fault.error {
         None => deed.clone(),
         Some(error) => format!("{deed} failed: {error}"),

@@ -6,7 +6,7 @@ use std::path::Path;
 use holdline_model::duration::show_ns;
 use holdline_model::listing::{self, ListedScenario, ListedSupervisor, Listing};
 use holdline_model::scenario::{Arrivals, Load, Scenario, Until};
-use holdline_model::supervisor::{Control, Supervisor};
+use holdline_model::supervisor::{Control, Program, SignalTo, Supervisor};
 use holdline_model::words::{Verb, word_of};
 
 use super::args::{ListArgs, ListWhat, ShowArgs};
@@ -220,14 +220,13 @@ fn supervisor_text(entry: &SupervisorEntry, file: bool) -> String {
     );
     let _ = writeln!(text, "  transports  {}", transports.join(", "));
     let _ = writeln!(text, "  starts as   {}", entry.supervisor.start.join(" "));
+    for program in &entry.supervisor.programs {
+        let Program { name, start, listens, .. } = program;
+        let _ = writeln!(text, "  behind it   {name}, at {listens}: {}", start.join(" "));
+    }
     for verb in Verb::ALL {
-        let how = match entry.supervisor.control.get(verb) {
-            None => continue,
-            Some(Control::Command(words)) => words.join(" "),
-            Some(Control::Signal { signal, .. }) => format!("signal {signal}"),
-            Some(Control::Unsupported(reason)) => format!("unsupported: {reason}"),
-        };
-        let _ = writeln!(text, "  {verb:<18}  {how}");
+        let Some(control) = entry.supervisor.control.get(verb) else { continue };
+        let _ = writeln!(text, "  {verb:<18}  {}", control_text(control));
     }
     if !version.is_empty() {
         let _ = writeln!(text, "  version by  {}", version.join(" "));
@@ -251,4 +250,13 @@ fn supervisor_text(entry: &SupervisorEntry, file: bool) -> String {
         let _ = writeln!(text, "  expected    {grade} in {scenario}");
     }
     text
+}
+
+fn control_text(control: &Control) -> String {
+    match control {
+        Control::Command(words) => words.join(" "),
+        Control::Signal { signal, to: SignalTo::Program(program) } => format!("signal {signal} to {program}"),
+        Control::Signal { signal, .. } => format!("signal {signal}"),
+        Control::Unsupported(reason) => format!("unsupported: {reason}"),
+    }
 }

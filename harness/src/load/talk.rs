@@ -232,9 +232,11 @@ impl Talk {
         if send_pause_ns > 0 && comes_in_pieces && !self.has_paused[Pause::Sending as usize] {
             return Some(Halt { at: self.bytes() / 2, pause: Pause::Sending, length_ns: send_pause_ns });
         }
-        // Of requests that are sent at once, it is the first that is held back.
+        // Of requests that are sent at once, it is the first that is held back. What comes once before it, such as a login,
+        // is not: servers refuse one that comes in pieces.
         let bytes = if self.is_pipelined() { self.first_bytes } else { self.bytes() };
-        let at = bytes.checked_sub(1).filter(|_| self.holds)?;
+        let is_of_request = self.ask.turn >= self.manner.script.turns(1).start;
+        let at = bytes.checked_sub(1).filter(|_| self.holds && is_of_request)?;
         Some(Halt { at, pause: Pause::Holding, length_ns: self.manner.hold_ns })
     }
 

@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 
+use super::cast::Companions;
 use super::place::{Place, PlaceError};
 use super::record::Told;
 use crate::load::Asker;
@@ -52,8 +53,9 @@ impl Drop for Asking {
     }
 }
 
-/// Whether no process of the trial is left that could listen. Asked only where the supervisor has ended.
-pub(super) fn is_nothing_left(inside: &Inside) -> bool {
-    let runs = |pid: &Pid| *pid != Pid::this() && proc::is_alive(*pid);
+/// Whether no process of the trial is left that could listen. Asked only where the supervisor has ended; programs behind it
+/// have addresses of their own.
+pub(super) fn is_nothing_left(inside: &Inside, behind: &Companions) -> bool {
+    let runs = |pid: &Pid| *pid != Pid::this() && proc::is_alive(*pid) && !behind.has(*pid);
     !inside.processes().iter().any(runs)
 }

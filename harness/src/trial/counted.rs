@@ -15,7 +15,7 @@ use crate::kernel::accepts::AcceptSampler;
 pub(super) struct Counted {
     /// When the load was over, in CLOCK_MONOTONIC nanoseconds.
     pub(super) end_ns: u64,
-    /// The processes of workers that lived then.
+    /// The processes of workers that lived then, and of programs behind the front.
     pub(super) alive: Vec<u32>,
     /// Workers that could accept then.
     pub(super) workers: u32,
@@ -37,7 +37,8 @@ impl Counted {
         let end_ns = now_ns();
         let accepts = stage.sight.accepts.take().map(AcceptSampler::finish).transpose()?;
         stage.look()?;
-        let alive = stage.sight.alive(supervised.pid());
+        let mut alive = stage.sight.alive(supervised.pid());
+        alive.extend(stage.companions.alive());
         let workers = stage.sight.accepting(supervised.pid());
         let cost = earlier.and_then(|earlier| {
             let now = Meter::read(&stage.sight.inside).ok()?;

@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 
 use super::alarm::{Alarm, AlarmError};
 use super::asking::{self, Asking};
+use super::cast::Cast;
 use super::cost::Meter;
 use super::counted::Counted;
 use super::ends;
@@ -211,6 +212,9 @@ impl<'a> Lead<'a> {
     /// What is due whatever woke us.
     fn chores(&mut self) -> Result<(), SightError> {
         self.supervised.cut_log();
+        for told in self.stage.companions.look() {
+            self.tell(told);
+        }
         for told in self.stage.sight.look()? {
             self.tell(told);
         }
@@ -222,7 +226,7 @@ impl<'a> Lead<'a> {
         self.look_for_a_successor();
         let is_ended = !self.supervisor_lives && self.successor.is_none() && self.left.is_none();
         let is_alone = self.conductor.is_watching() && is_ended;
-        if is_alone && asking::is_nothing_left(&self.stage.sight.inside) {
+        if is_alone && asking::is_nothing_left(&self.stage.sight.inside, &self.stage.companions) {
             self.tell((now_ns(), Event::NothingLeft));
         }
         if now_ns() > self.progress_ns + PROGRESS_NS {
@@ -268,8 +272,9 @@ impl<'a> Lead<'a> {
                 | Order::Ask { .. }
                 | Order::Heal { .. } => {}
             }
-            let Stage { place, sight, .. } = &mut *self.stage;
-            told.extend(self.hands.carry_out(order, place, sight, self.supervised));
+            let Stage { place, sight, companions, .. } = &mut *self.stage;
+            let cast = Cast { front: self.supervised, behind: companions };
+            told.extend(self.hands.carry_out(order, place, sight, cast));
         }
         told
     }
@@ -309,7 +314,8 @@ impl<'a> Lead<'a> {
     fn look_for_a_successor(&mut self) {
         let Some(left) = &self.left else { return };
         let successor = if left.is_clean { self.supervised.successor_of(left.pid) } else { None };
-        let may_come = left.until_ns > now_ns() && !asking::is_nothing_left(&self.stage.sight.inside);
+        let may_come = left.until_ns > now_ns()
+            && !asking::is_nothing_left(&self.stage.sight.inside, &self.stage.companions);
         if successor.is_none() && may_come {
             return;
         }

@@ -10,6 +10,7 @@ pub mod runner;
 
 mod alarm;
 mod asking;
+mod cast;
 mod collect;
 mod cost;
 mod counted;
@@ -29,6 +30,7 @@ mod orders;
 mod paths;
 mod place;
 mod process;
+mod programs;
 mod reach;
 mod ready;
 mod record;

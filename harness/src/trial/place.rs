@@ -10,7 +10,7 @@ use holdline_model::mishap::LeftRunning;
 use holdline_model::scenario::{self, Action, Scenario};
 use holdline_model::secrets::Secrets;
 use holdline_model::service::{FillProblem, Origin};
-use holdline_model::supervisor::{self, Supervisor};
+use holdline_model::supervisor::{self, Program, Supervisor};
 use holdline_model::support;
 use holdline_model::template;
 use holdline_model::wire::Script;
@@ -47,6 +47,14 @@ pub(super) enum PlaceError {
     /// The service cannot be asked.
     #[error("failed to get ready to ask the service")]
     Asker(#[source] LoadError),
+    /// A program does not listen at an address.
+    #[error("`{address}`, where {program} is to listen, is neither host:port nor a path")]
+    NoAddress {
+        /// What it is called.
+        program: String,
+        /// What its description says.
+        address: String,
+    },
     /// It cannot be spoken to over TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -61,6 +69,7 @@ pub(super) struct Logs {
     from: PathBuf,
     to: PathBuf,
     secrets: Arc<Secrets>,
+    names: Vec<String>,
 }
 
 impl Logs {
@@ -69,7 +78,7 @@ impl Logs {
         if self.from == self.to {
             return Ok(());
         }
-        for name in [SUPERVISOR_LOG, CONTROL_LOG] {
+        for name in &self.names {
             let Ok(bytes) = std::fs::read(self.from.join(name)) else { continue };
             let to = self.to.join(name);
             std::fs::write(&to, self.secrets.hidden(&bytes, true)).map_err(super::paths::to("write", &to))?;
@@ -155,6 +164,26 @@ impl Place {
         Ok((process, words))
     }
 
+    /// Starts a program behind the front, and gives its command line.
+    pub(super) fn start_program(&self, program: &Program) -> Result<(Supervised, Vec<String>), PlaceError> {
+        let words =
+            template::command(&program.start, &self.workspace.values).map_err(WorkspaceError::from)?;
+        let pid_file = program.pid_file.as_ref().map(|file| self.workspace.dir.join(file));
+        let log = self.program_log(&program.name);
+        let process = Supervised::start(&words, &self.env, &self.workspace, &log, pid_file, None)?;
+        Ok((process, words))
+    }
+
+    /// Where the output of a program behind the front goes.
+    fn program_log(&self, program: &str) -> PathBuf {
+        self.logs.join(format!("{program}.log"))
+    }
+
+    /// The end of its log, to append to why something went wrong.
+    pub(super) fn program_log_tail(&self, program: &str) -> LogTail {
+        log::tail(&self.program_log(program), &self.secrets)
+    }
+
     /// Where the supervisor's output goes.
     pub(super) fn supervisor_log(&self) -> PathBuf {
         self.logs.join(SUPERVISOR_LOG)
@@ -173,7 +202,9 @@ impl Place {
     /// What lets logs into the trial's folder once nobody writes to them any more.
     pub(super) fn logs(&self) -> Logs {
         let (from, to) = (self.logs.clone(), self.folder.clone());
-        Logs { from, to, secrets: Arc::clone(&self.secrets) }
+        let programs = self.supervisor.programs.iter().map(|program| format!("{}.log", program.name));
+        let names = [SUPERVISOR_LOG, CONTROL_LOG].map(str::to_owned).into_iter().chain(programs).collect();
+        Logs { from, to, secrets: Arc::clone(&self.secrets), names }
     }
 
     /// How many workers must be able to accept before the load may begin.

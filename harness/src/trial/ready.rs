@@ -88,7 +88,13 @@ fn is_ready(stage: &Stage) -> bool {
 
 fn too_late(stage: &Stage, limit_ns: u64) -> NotReady {
     let (needs, log) = (stage.place.supervisor.needs.clone(), stage.place.log_tail());
-    NotReady::Failed(Mishap::NotReady { limit_ns, missing: missing(stage, &stage.place), needs, log })
+    NotReady::Failed(Mishap::NotReady {
+        program: None,
+        limit_ns,
+        missing: missing(stage, &stage.place),
+        needs,
+        log,
+    })
 }
 
 fn missing(stage: &Stage, place: &Place) -> NotThere {

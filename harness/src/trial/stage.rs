@@ -12,6 +12,7 @@ use holdline_model::summary;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::TrialSpec;
+use super::cast::Companions;
 use super::place::{Place, PlaceError};
 use super::process::Supervised;
 use super::record::{EventLog, Told};
@@ -64,6 +65,8 @@ pub(super) struct Stage {
     pub(super) spec: TrialSpec,
     pub(super) place: Place,
     pub(super) sight: Sight,
+    /// The programs behind the supervisor.
+    pub(super) companions: Companions,
     pub(super) log: EventLog,
     pub(super) ledgers: LedgerWatch,
     pub(super) sender: UnboundedSender<Told>,
@@ -81,7 +84,8 @@ impl Stage {
         let (sight, ledgers) = Sight::open(&place, inside, sender.clone())?;
         let address = place.workspace.values.address.clone();
         log.event(now_ns(), &Event::SetUp { address });
-        Ok(Self { spec, place, sight, log, ledgers, sender, told, began_ns })
+        let companions = Companions::default();
+        Ok(Self { spec, place, sight, companions, log, ledgers, sender, told, began_ns })
     }
 
     pub(super) fn start_supervisor(&mut self) -> Result<Supervised, StageError> {
@@ -103,7 +107,7 @@ impl Stage {
     pub(super) fn ended_early(&self, status: ExitStatus) -> NotReady {
         let left = self.place.left_running(&self.sight.inside);
         let (needs, log) = (self.place.supervisor.needs.clone(), self.place.log_tail());
-        NotReady::Failed(Mishap::Ended { status: proc::exit_of(status), left, needs, log })
+        NotReady::Failed(Mishap::Ended { program: None, status: proc::exit_of(status), left, needs, log })
     }
 
     /// Writes down something that happened, and takes note of it.

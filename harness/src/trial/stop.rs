@@ -12,6 +12,7 @@ use holdline_model::worded::Worded;
 use nix::unistd::Pid;
 use tokio::time::timeout;
 
+use super::cast::Cast;
 use super::ends;
 use super::hands::ask::{self, AskError};
 use super::process::Supervised;
@@ -53,18 +54,18 @@ pub(super) fn end_hung_workers(stage: &mut Stage) -> Result<(), SightError> {
 }
 
 /// Asks the supervisor to stop, waits for it, and counts the workers that it left behind.
-pub(super) async fn stop(stage: &mut Stage, mut supervised: Supervised) -> Result<Stopped, SightError> {
+pub(super) async fn stop(stage: &mut Stage, supervised: &mut Supervised) -> Result<Stopped, SightError> {
     let last = supervised.pid();
     let lost = lost_workers(stage, last).await?;
     let below = if stage.sight.is_blind() { stage.sight.worker_pids(last) } else { Vec::new() };
     let lives = supervised.has_ended().is_none() || last != supervised.started();
-    let asked = if lives { ask_to_stop(stage, &supervised).await } else { Ok(()) };
+    let asked = if lives { ask_to_stop(stage, supervised).await } else { Ok(()) };
     let limit = match &asked {
         Ok(()) => STOP_LIMIT,
         // It may have died of being asked; else the sandbox ends it.
         Err(_) => DEATH_LIMIT,
     };
-    let in_time = timeout(limit, end_of(&mut supervised, last)).await.is_ok();
+    let in_time = timeout(limit, end_of(supervised, last)).await.is_ok();
     if lives {
         let _ = timeout(LEFT_BEHIND, end_of_workers(stage, &below)).await;
     }
@@ -110,7 +111,8 @@ fn left_behind(stage: &Stage, below: Vec<Pid>, supervisor: Pid) -> Vec<Pid> {
 }
 
 async fn ask_to_stop(stage: &Stage, supervised: &Supervised) -> Result<(), AskError> {
-    ask::prepare(&stage.place.supervisor.stop, &stage.place, &stage.sight, supervised)?.run().await
+    let cast = Cast { front: supervised, behind: &stage.companions };
+    ask::prepare(&stage.place.supervisor.stop, &stage.place, &stage.sight, cast, None)?.run().await
 }
 
 /// Waits for the end of the process that was started, and of the one that was the supervisor last. Keeps

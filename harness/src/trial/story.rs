@@ -5,8 +5,9 @@ use std::time::SystemTime;
 use holdline_contract::clock::now_ns;
 use holdline_model::arrivals::schedule;
 use holdline_model::conductor::{Conductor, Event, Moments};
+use holdline_model::exit::Exit;
 use holdline_model::mishap::Mishap;
-use holdline_model::reason::Reason;
+use holdline_model::reason::{Note, Reason};
 use holdline_model::record::Outcome;
 use holdline_model::result::TrialResult;
 use holdline_model::scenario::Action;
@@ -25,7 +26,7 @@ use super::settle::Before;
 use super::sight::SightError;
 use super::stage::{Stage, StageError};
 use super::tracing::{TraceError, Tracer};
-use super::{Message, TrialSpec, inheritance, settle, stop};
+use super::{Message, TrialSpec, inheritance, programs, settle, stop};
 use crate::kernel::observer::ObserverError;
 use crate::load;
 use crate::sandbox::Inside;
@@ -71,8 +72,13 @@ impl From<ObserverError> for StoryError {
 /// Plays a trial inside its sandbox.
 pub(super) async fn play(spec: TrialSpec, inside: Inside) -> Result<Message, StoryError> {
     let mut stage = Stage::set_up(spec, inside)?;
-    let mut supervised = stage.start_supervisor()?;
     let logs = stage.place.logs();
+    if let Err(why) = programs::start(&mut stage).await {
+        let result = stage.give_up(Reason::NotRun { what: Mishap::from(why).into(), full: None });
+        logs.let_out()?;
+        return Ok(Message::Done(Box::new(result)));
+    }
+    let mut supervised = stage.start_supervisor()?;
     let result = match ready::wait(&mut stage, &mut supervised).await {
         // Denied, it never will be ready; but why is clear, and what clients get can be measured.
         Ok(Readiness::Ready | Readiness::Denied) => measure(stage, supervised).await?,
@@ -88,7 +94,8 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
     load::raise_nofile().map_err(LoadThreadError::Load)?;
     let schedule = schedule(&stage.place.scenario.load, stage.spec.seed);
     let tracer = Tracer::attach(&stage, &supervised).await?;
-    let alive_at_start = stage.sight.alive(supervised.pid());
+    let mut alive_at_start = stage.sight.alive(supervised.pid());
+    alive_at_start.extend(stage.companions.alive());
     let before = Before::now(&stage, supervised.pid());
     // What somebody costs who was not started here is not known.
     let meter = if stage.spec.attached.is_none() { Meter::read(&stage.sight.inside).ok() } else { None };
@@ -141,12 +148,26 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
     stage.log.event(now_ns(), &Event::TrialEnded { still_stopped: stage.sight.stopped() });
     let cgroups = inheritance::cgroups_above(supervised.pid());
     stop::end_hung_workers(&mut stage)?;
-    let stopped = stop::stop(&mut stage, supervised).await?;
+    facts.programs = stage.place.supervisor.programs();
+    facts.notes.extend(ends_of_programs(&stage, start_ns, counted.end_ns));
+    let stopped = stop::stop(&mut stage, &mut supervised).await?;
+    facts.notes.extend(programs::stop(&mut stage, &supervised).await);
+    drop(supervised);
     stage.ledgers.end();
     facts.orphans = stopped.orphans;
     facts.notes.extend(stopped.notes);
     let accepts = counted.accepts;
     Ok(collect::collect(stage, Collected { facts, deaths, client, held, accepts, cgroups, started })?)
+}
+
+/// Which programs behind the front ended while the load ran.
+fn ends_of_programs(stage: &Stage, start_ns: u64, end_ns: u64) -> Vec<Note> {
+    let ended = stage.companions.ended().filter(|(_, at_ns, _)| *at_ns <= end_ns);
+    let note = |(program, at_ns, status): (&str, u64, Exit)| {
+        let at_ns = at_ns.saturating_sub(start_ns);
+        Note::ProgramEnded { program: program.to_owned(), status, at_ns }
+    };
+    ended.map(note).collect()
 }
 
 /// Failures of starts were armed before the supervisor was started: from now on they have a guard.

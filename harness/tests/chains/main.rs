@@ -13,6 +13,7 @@ mod copied;
 #[path = "../common/lag.rs"]
 mod lag;
 mod pooled;
+mod programs;
 mod proxied;
 #[path = "../common/real.rs"]
 mod real;
@@ -24,10 +25,11 @@ use std::process::ExitCode;
 use libtest_mimic::Arguments;
 
 fn main() -> ExitCode {
-    let tests = [statuses::tests(), proxied::tests(), pooled::tests(), certificates::tests()]
-        .into_iter()
-        .flatten()
-        .collect();
+    let tests =
+        [statuses::tests(), programs::tests(), proxied::tests(), pooled::tests(), certificates::tests()]
+            .into_iter()
+            .flatten()
+            .collect();
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
     libtest_mimic::run(&arguments, tests).exit_code()
 }

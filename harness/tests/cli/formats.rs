@@ -71,9 +71,9 @@ fn every_file_and_column_is_in_the_document_and_no_other() {
     let found = names_in(&trial);
     let unknown: Vec<&String> = found.difference(&known).collect();
     assert!(unknown.is_empty(), "{unknown:?} of a trial's folder are not in FORMATS.md");
-    // Those of commands that say something, of trials that are on, and of traced ones.
+    // Those of commands that say something, of trials that are on, of traced ones, and of services of several programs.
     let absent: Vec<&String> = known.difference(&found).collect();
-    let may_be = ["calls.json", "control.log", "spec.json"];
+    let may_be = ["NAME.log", "calls.json", "control.log", "spec.json"];
     assert!(absent.iter().all(|file| may_be.contains(&file.as_str())), "{absent:?} are not there");
     for file in ["attempts.csv.gz", "kernel.csv", "accepts.csv.gz"] {
         let text = text_of(&trial.join(file));

@@ -198,6 +198,7 @@ fn a_user_that_is_missing_is_named() {
     let (output, trial) = run(&place, &supervisor, &[]);
     assert_eq!(trial.grade, Grade::Inconclusive);
     let why = Mishap::Ended {
+        program: None,
         status: Exit::Status(1),
         left: None,
         needs: Some("a user named shop".to_owned()),

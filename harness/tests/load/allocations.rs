@@ -240,7 +240,7 @@ fn exchanges_allocate_nothing() {
         Exchange { send: text(b"HELO \n", &[5]), expect: expect(until()) },
         Exchange { send: text(b"end\n", &[]), expect: expect(AnswerEnd::Bytes(4)) },
     ];
-    let script = Script::Bytes(BytesScript { exchanges, poison: None, server_closes: true });
+    let script = Script::Bytes(BytesScript { exchanges, once: 1, poison: None, server_closes: true });
     check_script(Protocol::Bytes, &script, |heard| match heard {
         b"" => Some(b"220 hi\n".to_vec()),
         heard if heard.ends_with(b"end\n") => Some(b"221\n".to_vec()),

@@ -47,6 +47,8 @@ pub enum KnownBy {
     Ledger,
     /// By the service's listener, which they hold beneath the supervisor.
     Listener,
+    /// As child processes of a program behind the front.
+    Parent,
 }
 
 /// Whom a fault is aimed at.

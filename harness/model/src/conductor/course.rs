@@ -15,7 +15,7 @@ impl Conductor {
         let fault = &mut self.faults[index];
         if let Some(whom) = fault.target() {
             fault.state = State::Aims { at_ns: now_ns };
-            return Some(Order::Look { fault: index, whom });
+            return Some(Order::Look { fault: index, whom, program: fault.program.clone() });
         }
         let order = fault.order(index, Aim::default())?;
         fault.state = State::Due { at_ns: now_ns };

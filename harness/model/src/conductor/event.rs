@@ -36,6 +36,30 @@ pub enum Event {
         /// Its command line.
         command: Vec<String>,
     },
+    /// A program behind the front was started.
+    ProgramStarted {
+        /// What it is called.
+        program: String,
+        /// Its process id.
+        pid: u32,
+        /// Its command line.
+        command: Vec<String>,
+    },
+    /// It listens.
+    ProgramReady {
+        /// What it is called.
+        program: String,
+    },
+    /// It has ended while the load ran, which is seen to some 20 ms.
+    ProgramEnded {
+        /// What it is called.
+        program: String,
+        /// Its process id.
+        pid: u32,
+        /// How, in words that fit "ended with …".
+        #[schemars(with = "String")]
+        status: Exit,
+    },
     /// The service can be put under load.
     Ready,
     /// It never got ready.
@@ -251,6 +275,9 @@ pub enum Order {
         fault: usize,
         /// Who is meant.
         whom: Target,
+        /// Of which program; absent: of the one that has the service's address.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        program: Option<String>,
     },
     /// Send a signal. The answer is [`Event::Fault`].
     Signal {
@@ -300,6 +327,9 @@ pub enum Order {
         /// How many workers, for `scale`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         workers: Option<u32>,
+        /// Which program; absent: the one that has the service's address.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        program: Option<String>,
     },
     /// Undo a fault. The answer is [`Event::Healed`].
     Heal {

@@ -3,7 +3,7 @@
 use super::aim::Aim;
 use super::event::{Hit, Order};
 use super::moments::Moment;
-use crate::scenario::{Action, Target};
+use crate::scenario::{self, Action, Target};
 use crate::words::CrashStep;
 
 /// How far a fault is.
@@ -52,6 +52,8 @@ pub enum End {
 pub(super) struct Fault {
     pub(super) action: Action,
     pub(super) state: State,
+    /// The program that is meant; `None`: the one that has the service's address.
+    pub(super) program: Option<String>,
     /// The fault that it waits for, as long as that is not over, and how long after it.
     pub(super) after: Option<(usize, u64)>,
     /// Whether it was injected in part only, so that what struck is undone.
@@ -62,7 +64,8 @@ pub(super) struct Fault {
 
 impl Fault {
     /// A fault that is due at a moment.
-    pub(super) fn new(action: &Action, moment: Moment) -> Self {
+    pub(super) fn new(planned: &scenario::Fault, moment: Moment) -> Self {
+        let action = &planned.action;
         let is_poison = matches!(action, Action::Poison(_));
         let (state, after) = match moment {
             Moment::BeforeStart => (State::Lasts { until_ns: None }, None),
@@ -71,7 +74,8 @@ impl Fault {
             Moment::At(at_ns) => (State::Waits(Some(at_ns)), None),
             Moment::After { fault, delay_ns } => (State::Waits(None), Some((fault, delay_ns))),
         };
-        Self { action: action.clone(), state, after, has_failed: false, victim: None }
+        let program = planned.target.clone();
+        Self { action: action.clone(), state, program, after, has_failed: false, victim: None }
     }
 
     /// Who is looked at before it is injected; `None`: it is aimed at nobody in particular.
@@ -93,7 +97,9 @@ impl Fault {
             Action::Crash { step, mode, times } => Order::Arm { fault, step, mode, times, among },
             Action::Signal { to, signal } => Order::Signal { fault, to, signal, among, each },
             Action::Pause { whom, .. } => Order::Pause { fault, whom, among, each },
-            Action::Control { verb, workers } => Order::Ask { fault, verb, workers },
+            Action::Control { verb, workers } => {
+                Order::Ask { fault, verb, workers, program: self.program.clone() }
+            }
         })
     }
 

@@ -71,7 +71,7 @@ impl Conductor {
     pub fn new(scenario: &Scenario, moments: Moments) -> Self {
         let faults = scenario.faults.iter().zip(&moments.due);
         let mut conductor = Self {
-            faults: faults.map(|(fault, moment)| Fault::new(&fault.action, *moment)).collect(),
+            faults: faults.map(|(fault, moment)| Fault::new(fault, *moment)).collect(),
             pauses: Pauses::default(),
             facts: Vec::new(),
             exits: Vec::new(),
@@ -263,6 +263,9 @@ impl Conductor {
             }
             Event::SetUp { .. }
             | Event::SupervisorStarted { .. }
+            | Event::ProgramStarted { .. }
+            | Event::ProgramReady { .. }
+            | Event::ProgramEnded { .. }
             | Event::Ready
             | Event::NotReady { .. }
             | Event::Denied
@@ -328,6 +331,7 @@ impl Conductor {
             fault,
             at_ns,
             deed,
+            program: self.faults.get(fault).and_then(|fault| fault.program.clone()),
             hit_nobody: false,
             poison: None,
             killed: false,

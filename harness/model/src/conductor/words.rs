@@ -15,5 +15,8 @@ pub fn faults_in_words(scenario: &Scenario) -> Vec<String> {
         Trigger::After { fault, delay_ns } => format!("{} after fault {}", show_ns(delay_ns), fault + 1),
     };
     let faults = scenario.faults.iter();
-    faults.map(|fault| format!("{}: {}", when(fault.at), Deed::from(&fault.action))).collect()
+    let of = |target: &Option<String>| target.as_ref().map(|name| format!(" of {name}")).unwrap_or_default();
+    faults
+        .map(|fault| format!("{}: {}{}", when(fault.at), Deed::from(&fault.action), of(&fault.target)))
+        .collect()
 }

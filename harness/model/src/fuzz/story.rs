@@ -175,6 +175,9 @@ fn beat(event: &Event) -> Option<(Beat, Option<usize>)> {
         | Event::Fault { .. }
         | Event::SetUp { .. }
         | Event::SupervisorStarted { .. }
+        | Event::ProgramStarted { .. }
+        | Event::ProgramReady { .. }
+        | Event::ProgramEnded { .. }
         | Event::Ready
         | Event::NotReady { .. }
         | Event::Denied

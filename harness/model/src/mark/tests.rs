@@ -105,6 +105,7 @@ fn check(told: &Told, mark: Option<Mark>, note: Option<fn(&Note) -> bool>) {
         fault: 0,
         at_ns: STRUCK,
         deed: Deed::Poison { attempt: Some(0), step: CrashStep::Work, mode: CrashMode::Panic },
+        program: None,
         hit_nobody: false,
         poison: Some(0),
         done_ns: None,

@@ -80,8 +80,8 @@ fn values_are_read_back_as_they_were_written() {
     let (needs, log) = (Some("root".to_owned()), LogTail::default());
     let left = Some(LeftRunning::NameOneInPidFile { pid_file: "pid".to_owned() });
     for mishap in [
-        Mishap::Ended { status: Exit::Status(1), left, needs: None, log: log.clone() },
-        Mishap::NotReady { limit_ns: 7, missing, needs, log },
+        Mishap::Ended { program: None, status: Exit::Status(1), left, needs: None, log: log.clone() },
+        Mishap::NotReady { program: Some("php".to_owned()), limit_ns: 7, missing, needs, log },
         Mishap::Died { status: Exit::Unknown, wrote: String::new() },
         Mishap::Own { error: "no".to_owned() },
     ] {
@@ -95,7 +95,13 @@ fn values_are_read_back_as_they_were_written() {
 #[test]
 fn what_is_quoted_of_a_log_stands_on_lines_of_its_own() {
     let log = LogTail(vec!["first".to_owned(), "second".to_owned()]);
-    let mishap = Mishap::Ended { status: Exit::Status(1), left: None, needs: Some("root".to_owned()), log };
+    let mishap = Mishap::Ended {
+        program: None,
+        status: Exit::Status(1),
+        left: None,
+        needs: Some("root".to_owned()),
+        log,
+    };
     assert_eq!(
         mishap.to_string(),
         "the supervisor ended with status 1 before it was ready; it needs root; the last lines of its log:\

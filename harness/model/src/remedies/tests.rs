@@ -35,6 +35,7 @@ impl Case {
             fault: 0,
             at_ns: START_NS + 100 * MS,
             deed: Deed::Poison { attempt: None, step: CrashStep::Work, mode: CrashMode::Panic },
+            program: None,
             hit_nobody: false,
             poison: None,
             killed: false,

@@ -12,10 +12,12 @@ use crate::said::in_quotes;
 use crate::told::{Phrase, Told};
 use crate::words::{CrashMode, CrashStep};
 
+mod by;
 mod how;
 mod place;
 mod tell;
 
+pub use by::{Chain, LostBy};
 pub use how::{Closer, Cut, End, How, Part, PoisonReply, Queue, Silence, Span};
 pub use place::{Place, Stall, Stuck};
 
@@ -33,6 +35,9 @@ pub struct Loss {
     /// What came before it, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
+    /// Who of a chain of programs lost it; absent where it is just one, or where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<LostBy>,
     /// The first bytes of one of the replies, where there was one that was not the answer. What cannot be
     /// printed is escaped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,13 +68,29 @@ impl Loss {
     /// So many that were lost in a way, for no reason that is known.
     #[must_use]
     pub fn new(count: u64, how: How) -> Self {
-        Self { kind: how.kind(), known: Known::Lost(Lost { count, how }), cause: None, example: None }
+        Self {
+            kind: how.kind(),
+            known: Known::Lost(Lost { count, how }),
+            cause: None,
+            by: None,
+            example: None,
+        }
     }
 
     /// With what came before it, if that is known.
     #[must_use]
     pub fn after(self, cause: Option<Cause>) -> Self {
         Self { cause, ..self }
+    }
+
+    /// With who lost it, of the programs of a chain.
+    #[must_use]
+    pub fn of_chain(self, chain: &Chain<'_>) -> Self {
+        let by = match &self.known {
+            Known::Lost(lost) => LostBy::of(&lost.how, chain),
+            Known::Said(_) => None,
+        };
+        Self { by, ..self }
     }
 
     /// With the first bytes of a reply, escaped, if any were kept.
@@ -156,7 +177,8 @@ impl Told for Loss {
             Known::Lost(lost) => lost,
         };
         let cause = self.cause.as_ref().map(Told::phrase).unwrap_or_default();
-        let phrase = lost.how.begin(lost.count).and(cause).then(lost.how.end());
+        let by = self.by.as_ref().map(LostBy::in_words).unwrap_or_default();
+        let phrase = lost.how.begin(lost.count).and(cause).then(lost.how.end()).text(by);
         match &self.example {
             Some(example) => phrase.text(format!(": {}", in_quotes(example, QUOTED_CHARS_MAX))),
             None => phrase,

@@ -10,7 +10,7 @@ use super::file::{
 use super::{Action, Fault, Load, Trigger};
 use crate::bounds;
 use crate::duration;
-use crate::file::{At, Problem, integer, time};
+use crate::file::{At, Problem, check_name, integer, time};
 use crate::shm::control;
 use crate::signals::Signal;
 use crate::wire::{ATTEMPTS_MAX, Poison};
@@ -26,7 +26,7 @@ pub(super) fn faults(files: &[At<FaultFile>], load: &Load) -> Result<Vec<Fault>,
     for (index, file) in files.iter().enumerate() {
         check_fault_name(&files[..index], file)?;
         let at = trigger(&file.value.at, &files[..index])?;
-        let fault = Fault { at, action: action(file)? };
+        let fault = Fault { at, action: action(file)?, target: target(file)? };
         check_poison(file, &fault, &faults)?;
         check_asks(file, &fault, load)?;
         faults.push(fault);
@@ -115,6 +115,18 @@ fn action(file: &At<FaultFile>) -> Result<Action, Problem> {
             .problem("a fault has exactly one action")
             .expecting("one of `poison`, `crash`, `signal`, `pause`, `control`")),
     }
+}
+
+/// Only what is done to processes can be aimed at a program: a request goes to the service.
+fn target(file: &At<FaultFile>) -> Result<Option<String>, Problem> {
+    let Some(target) = &file.value.target else { return Ok(None) };
+    check_name(target)?;
+    if file.value.poison.is_some() || file.value.crash.is_some() {
+        return Err(target
+            .problem("poison and crashes meet whoever has the request")
+            .expecting("`signal`, `pause` or `control` beside it"));
+    }
+    Ok(Some(target.value.clone()))
 }
 
 fn poison_of(file: &PoisonFile) -> Result<Poison, Problem> {

@@ -279,6 +279,9 @@ pub struct FaultFile {
     pub name: Option<At<String>>,
     /// When.
     pub at: At<AtFile>,
+    /// The program that is meant by `signal`, `pause` or `control`, where a service is several. Default: the one that
+    /// has the service's address.
+    pub target: Option<At<String>>,
     /// The attempt that is due carries poison.
     pub poison: Option<At<PoisonFile>>,
     /// Workers are told to fail at a step that no request carries.

@@ -268,6 +268,8 @@ pub struct Fault {
     pub at: Trigger,
     /// What.
     pub action: Action,
+    /// The program that is meant, where a service is several; `None`: the one that has its address.
+    pub target: Option<String>,
 }
 
 /// When a fault strikes.

@@ -40,7 +40,10 @@ fn the_crash_scenario_says_what_it_means() {
     assert_eq!(scenario.load.arrivals, Arrivals::Sequential { gap_ns: 10_000_000 });
     assert_eq!(scenario.load.until, Until::Attempts(20));
     let poison = Poison { step: CrashStep::Work, mode: CrashMode::Panic };
-    assert_eq!(scenario.faults, [Fault { at: Trigger::Attempt(5), action: Action::Poison(poison) }]);
+    assert_eq!(
+        scenario.faults,
+        [Fault { at: Trigger::Attempt(5), action: Action::Poison(poison), target: None }]
+    );
     let expect: Vec<String> = scenario.expect.iter().map(ToString::to_string).collect();
     assert_eq!(expect, ["collateral = 0", "refused = 0", "accept.p99 < 250 ms"]);
 }
@@ -165,7 +168,7 @@ fn every_kind_of_fault_is_read() {
         ),
     ] {
         let scenario = right(&with(&format!("[[fault]]\nat = {{ fraction = 0.5 }}\n{text}\n")));
-        assert_eq!(scenario.faults, [Fault { at: Trigger::Fraction(0.5), action }], "{text}");
+        assert_eq!(scenario.faults, [Fault { at: Trigger::Fraction(0.5), action, target: None }], "{text}");
     }
 }
 

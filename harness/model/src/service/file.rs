@@ -102,6 +102,9 @@ pub struct ExchangeFile {
     pub send_hex: Option<At<String>>,
     /// What counts as the answer.
     pub expect: At<AnswerFile>,
+    /// Whether it is made once on each connection, as a login is, and not anew for each request of a session. Those
+    /// that are come first. Default: false, but true where the server speaks first.
+    pub once: Option<At<bool>>,
 }
 
 /// What counts as an answer: all of what is given. It ends behind `until`, after `bytes`, or with `equals`; else as

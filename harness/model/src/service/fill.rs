@@ -111,7 +111,7 @@ impl Service {
             Some(request) => filling.request(request)?,
             None => HttpScript::get("/").request,
         };
-        let none = Exchanges { all: Vec::new(), server_closes: false };
+        let none = Exchanges { all: Vec::new(), once: 0, server_closes: false };
         let messages = self.bytes(self.exchanges.as_ref().unwrap_or(&none), filling)?;
         Ok(MessagesScript { open, messages })
     }
@@ -123,7 +123,8 @@ impl Service {
         };
         let all = exchanges.all.iter().map(|exchange| filling.exchange(exchange));
         let exchanges_filled = all.collect::<Result<_, _>>()?;
-        Ok(BytesScript { exchanges: exchanges_filled, poison, server_closes: exchanges.server_closes })
+        let (once, server_closes) = (exchanges.once, exchanges.server_closes);
+        Ok(BytesScript { exchanges: exchanges_filled, once, poison, server_closes })
     }
 }
 

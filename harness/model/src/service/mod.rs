@@ -105,6 +105,8 @@ pub enum PoisonRequest {
 pub struct Exchanges {
     /// In their order, at least one.
     pub all: Vec<Exchange>,
+    /// How many of them, from the first on, are made once on each connection: fewer than all, unless none sends.
+    pub once: usize,
     /// Whether the server ends the connection, and not the client.
     pub server_closes: bool,
 }

@@ -287,12 +287,38 @@ fn exchanges(file: ServiceFile<'_>) -> Result<Option<Exchanges>, Problem> {
         return Err(problem.expecting(format!("at most {EXCHANGES_MAX}")));
     }
     let all = file.exchange.iter().map(exchange).collect::<Result<_, _>>()?;
+    let once = once(file.exchange)?;
     let server_closes = file.close.is_some_and(|close| close.value == CloseFile::Server);
-    Ok(Some(Exchanges { all, server_closes }))
+    Ok(Some(Exchanges { all, once, server_closes }))
+}
+
+/// How many exchanges are made once on each connection: those that say so, and before them what the server says first.
+fn once(files: &[At<ExchangeFile>]) -> Result<usize, Problem> {
+    let says =
+        |file: &At<ExchangeFile>, word: bool| file.value.once.as_ref().is_some_and(|once| once.value == word);
+    let is_empty = |text: &Option<At<String>>| text.as_ref().is_none_or(|text| text.value.is_empty());
+    let is_silent = |file: &At<ExchangeFile>| is_empty(&file.value.send) && is_empty(&file.value.send_hex);
+    let is_first = |file: &&At<ExchangeFile>| says(file, true) || is_silent(file) && !says(file, false);
+    let leading = files.iter().take_while(is_first).count();
+    if let Some(late) =
+        files[leading..].iter().find_map(|file| file.value.once.as_ref().filter(|once| once.value))
+    {
+        return Err(late
+            .problem("this comes behind what is made anew for each request")
+            .expecting("`once` for the first exchanges only"));
+    }
+    match files.last() {
+        // Where nothing is sent, there is nothing to make anew.
+        Some(last) if leading == files.len() && says(last, true) => Err(last
+            .problem("a session has nothing to make anew")
+            .expecting("an exchange without `once` behind it")),
+        Some(_) if leading == files.len() => Ok(0),
+        Some(_) | None => Ok(leading),
+    }
 }
 
 fn exchange(file: &At<ExchangeFile>) -> Result<Exchange, Problem> {
-    let ExchangeFile { send, send_hex, expect } = &file.value;
+    let ExchangeFile { send, send_hex, expect, once: _ } = &file.value;
     let AnswerFile { equals, equals_hex, starts_with, starts_with_hex, until, until_hex, matches, bytes } =
         &expect.value;
     let equals = either(equals.as_ref(), equals_hex.as_ref())?;

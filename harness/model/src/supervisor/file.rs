@@ -64,6 +64,11 @@ pub struct SupervisorFile {
     pub ready: Option<At<ReadyFile>>,
     /// How it is stopped. Default: TERM to the process that was started.
     pub stop: Option<At<ControlFile>>,
+    /// The program that `start` starts, where others run behind it. Default: it is called as the description.
+    pub front: Option<At<FrontFile>>,
+    /// Programs that run behind it, and are started before it, in this order.
+    #[serde(default)]
+    pub program: Vec<At<ProgramFile>>,
     /// Files that are rendered into the trial's folder before it starts, by name.
     #[serde(default)]
     pub files: Table<TemplateFileFile>,
@@ -133,6 +138,38 @@ pub struct ReadyFile {
     pub timeout: Option<At<Time>>,
 }
 
+/// The program that has the service's address.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct FrontFile {
+    /// What it is called: small letters, digits, `-`, `_` and `.`.
+    pub name: At<String>,
+    /// What it can be asked to do, by verb, where a fault is aimed at it. A verb that is absent is unsupported.
+    #[serde(default)]
+    pub control: Table<ControlFile>,
+}
+
+/// A program that runs behind the one that has the service's address.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ProgramFile {
+    /// What it is called: small letters, digits, `-`, `_` and `.`.
+    pub name: At<String>,
+    /// The command that starts it, in the foreground.
+    pub start: At<Vec<At<String>>>,
+    /// Where it listens: host:port, or the path of a Unix socket. It is ready once somebody does there.
+    pub listens: At<String>,
+    /// How long that may take, up to 2min. Default: 10s.
+    pub timeout: Option<At<Time>>,
+    /// How it is stopped. Default: TERM to the process that was started.
+    pub stop: Option<At<ControlFile>>,
+    /// What it can be asked to do, by verb, where a fault is aimed at it. A verb that is absent is unsupported.
+    #[serde(default)]
+    pub control: Table<ControlFile>,
+    /// The file in which it keeps its process id, as for the supervisor.
+    pub pid_file: Option<At<String>>,
+}
+
 /// A file that is rendered before the supervisor starts.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -174,8 +211,8 @@ pub struct ControlTableFile {
 pub enum SignalToFile {
     /// One of the processes that holdline knows.
     Known(KnownTarget),
-    /// The process whose id is in a file.
-    PidFile(PidFileFile),
+    /// The process whose id is in a file, or a program behind the front.
+    Table(SignalTableFile),
 }
 
 /// A process that holdline knows.
@@ -190,12 +227,14 @@ pub enum KnownTarget {
     Workers,
 }
 
-/// The process whose id is in a file.
+/// A process by the file that its id is in, or a program by its name: one of the two.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct PidFileFile {
-    /// Relative to the trial's folder, or an absolute path below one of `private`.
-    pub pidfile: At<String>,
+pub struct SignalTableFile {
+    /// The file: relative to the trial's folder, or an absolute path below one of `private`.
+    pub pidfile: Option<At<String>>,
+    /// The program, one of `[[program]]`.
+    pub program: Option<At<String>>,
 }
 
 read_one_of!(
@@ -208,9 +247,11 @@ read_one_of!(
 );
 read_one_of!(
     SignalToFile,
-    OneOf::<Self, PidFileFile>::new("one of `supervisor`, `group`, `workers`, or a table of pidfile")
-        .text(|text| known_target(text).map(Self::Known).map_err(|word| unknown_word(&word)))
-        .table(Self::PidFile)
+    OneOf::<Self, SignalTableFile>::new(
+        "one of `supervisor`, `group`, `workers`, or a table of pidfile or of program"
+    )
+    .text(|text| known_target(text).map(Self::Known).map_err(|word| unknown_word(&word)))
+    .table(Self::Table)
 );
 
 fn known_target(given: &str) -> Result<KnownTarget, UnknownWord> {

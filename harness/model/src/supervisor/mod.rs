@@ -4,10 +4,14 @@
 // A new word must be seen wherever words are told apart: no wildcard swallows it.
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
+mod control;
 pub mod file;
+mod names;
+mod program;
 mod validate;
 
-pub use validate::{READY_NS_DEFAULT, parse};
+pub use program::{Front, Program};
+pub use validate::parse;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +22,9 @@ use crate::signals::Signal;
 use crate::tls::Tls;
 pub use crate::wire::Protocol;
 use crate::words::{Grade, Transport, Verb};
+
+/// How long a program may take to be ready where its description says nothing.
+pub const READY_NS_DEFAULT: u64 = 10_000_000_000;
 
 /// A supervisor under test, as data.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +65,10 @@ pub struct Supervisor {
     pub ready: Ready,
     /// How it is stopped.
     pub stop: Control,
+    /// The program that has the service's address.
+    pub front: Front,
+    /// Programs that run behind it, in the order in which they are started, before it.
+    pub programs: Vec<Program>,
     /// Files that are rendered into the trial's folder before it starts, by name.
     pub files: BTreeMap<String, TemplateFile>,
     /// What it can be asked to do.
@@ -85,6 +96,22 @@ pub struct Supervisor {
     pub can_drop: bool,
     /// Whether it is a single process, which serves by itself and has no worker for a fault to hit.
     pub single_process: bool,
+}
+
+impl Supervisor {
+    /// The program behind the front that has this name.
+    #[must_use]
+    pub fn program(&self, name: &str) -> Option<&Program> {
+        self.programs.iter().find(|program| program.name == name)
+    }
+
+    /// The names of its programs, the front first; empty where it is just one.
+    #[must_use]
+    pub fn programs(&self) -> Vec<String> {
+        let behind = self.programs.iter().map(|program| &program.name);
+        let front = (!self.programs.is_empty()).then_some(&self.front.name);
+        front.into_iter().chain(behind).cloned().collect()
+    }
 }
 
 /// What a supervisor can run.
@@ -232,6 +259,8 @@ pub enum SignalTo {
     Workers,
     /// The process whose id is in this file, relative to the trial's folder.
     PidFile(String),
+    /// The program behind the front that has this name.
+    Program(String),
 }
 
 /// A file that is rendered before the supervisor starts.

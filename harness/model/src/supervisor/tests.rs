@@ -224,3 +224,49 @@ fn what_is_required_must_be_there() {
     wrong(&with("").replace("stdin", "stdio"), 3, 45, "did you mean `stdin`?");
     wrong(&with("").replace("\"A test\"", "\"\""), 2, 9, "about is empty");
 }
+
+/// A program behind the front; the lines begin in line 5.
+fn program(name: &str, lines: &str) -> String {
+    format!("[[program]]\nname = \"{name}\"\nstart = [\"run\"]\nlistens = \"{{dir}}/socket\"\n{lines}\n")
+}
+
+#[test]
+fn programs_are_read_in_their_order() {
+    let told = "reload = { signal = \"USR2\", to = { program = \"php\" } }";
+    let lines = [
+        "[front]\nname = \"nginx\"\n".to_owned(),
+        program("php", "timeout = \"3s\"\n[program.control]\nrestart = [\"again\"]"),
+        program("redis", "stop = { signal = \"INT\" }\npid-file = \"redis.pid\""),
+        format!("[control]\n{told}\n"),
+    ];
+    let read = right(&with(&lines.concat()));
+    assert_eq!(read.programs(), ["nginx", "php", "redis"]);
+    assert_eq!(read.control[&Verb::Reload], signal("USR2", SignalTo::Program("php".to_owned())));
+    let [php, redis] = &read.programs[..] else { panic!("two programs") };
+    assert_eq!((php.timeout_ns, redis.timeout_ns), (3_000_000_000, READY_NS_DEFAULT));
+    assert_eq!(php.control[&Verb::Restart], Control::Command(vec!["again".to_owned()]));
+    assert_eq!(php.stop, signal("TERM", SignalTo::Supervisor));
+    assert_eq!(
+        (&redis.stop, redis.pid_file.as_deref()),
+        (&signal("INT", SignalTo::Supervisor), Some("redis.pid"))
+    );
+    assert_eq!(right(&with("")).programs(), [""; 0]);
+    assert_eq!(right(&with("")).front.name, "t");
+}
+
+#[test]
+fn programs_that_cannot_be_told_apart_or_are_not_there_are_wrong() {
+    let two = [program("php", ""), program("php", "")].concat();
+    wrong(&with(&two), 11, 8, "`php` is taken");
+    wrong(&with(&program("t", "")), 6, 8, "`t` is taken");
+    wrong(&with(&program("control", "")), 6, 8, "`control` is taken");
+    wrong(&with("[front]\nname = \"nginx\""), 5, 1, "nothing is behind it");
+    let stop = "stop = { signal = \"INT\", to = { program = \"pgp\" } }\n";
+    wrong(&with(&format!("{stop}{}", program("php", ""))), 5, 43, "did you mean `php`?");
+    let both = "stop = { signal = \"INT\", to = { program = \"php\", pidfile = \"x\" } }\n";
+    wrong(&with(&format!("{both}{}", program("php", ""))), 5, 31, "names one process");
+}
+
+fn signal(name: &str, to: SignalTo) -> Control {
+    Control::Signal { signal: name.parse().expect("a signal"), to }
+}

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
-use std::str::FromStr;
 
-use super::file::{
-    ControlFile, ControlTableFile, KnownTarget, ReadyFile, SignalToFile, SupervisorFile, TemplateFileFile,
-};
+use super::control::{checked, pid_file, stop, verbs, words};
+use super::file::{ReadyFile, SupervisorFile, TemplateFileFile};
 use super::{
-    Control, Passing, Protocol, Ready, Reply, Runs, SignalTo, Socket, Supervisor, TemplateFile, WorkerKind,
+    Passing, Protocol, READY_NS_DEFAULT, Ready, Reply, Runs, Socket, Supervisor, TemplateFile, WorkerKind,
+    names, program,
 };
 use crate::bounds;
 use crate::file::{
@@ -16,13 +15,8 @@ use crate::file::{
 };
 use crate::service::file::{PoisonChoiceFile, ServiceFile};
 use crate::service::{self, Origin, Service};
-use crate::signals::Signal;
-use crate::template::{self, PLACEHOLDERS, TemplateError};
 use crate::tls;
-use crate::words::{Grade, Transport, Verb};
-
-/// How long a supervisor may take to be ready where its description says nothing.
-pub const READY_NS_DEFAULT: u64 = 10_000_000_000;
+use crate::words::{Grade, Transport};
 
 /// The longest path that may be asked for to tell whether a service is ready, in bytes.
 const REQUEST_PATH_MAX: usize = 2048;
@@ -48,7 +42,10 @@ fn supervisor(mut file: SupervisorFile) -> Result<Supervisor, Problem> {
     let protocol = file.protocol.as_ref().map_or(default_protocol(&runs), |protocol| protocol.value);
     let service = understood(&file, protocol, &runs)?;
     let ready = ready(file.ready.as_ref(), &runs, file.socket.passing.value, protocol)?;
+    let names = names::names(&file)?;
     Ok(Supervisor {
+        programs: program::programs(&file.program, &names)?,
+        front: program::front(file.front.as_ref(), &names)?,
         name: file.name.value,
         about: file.about.value,
         reference: file.reference,
@@ -66,9 +63,9 @@ fn supervisor(mut file: SupervisorFile) -> Result<Supervisor, Problem> {
             .unwrap_or(u32::try_from(*bounds::WORKERS.end()).unwrap_or(u32::MAX)),
         start: start(&file.start, &runs)?,
         ready,
-        stop: stop(file.stop)?,
+        stop: stop(file.stop, &names)?,
         files: file.files.entries.into_iter().map(template_file).collect::<Result<_, _>>()?,
-        control: verbs(&file.control)?,
+        control: verbs(&file.control, &names)?,
         private: file.private.iter().map(private).collect::<Result<_, _>>()?,
         env: env(file.env)?,
         expected: expected(file.expected)?,
@@ -118,24 +115,6 @@ fn non_empty<T>(key: &str, given: Option<At<Vec<T>>>, default: Vec<T>) -> Result
         Some(list) if list.value.is_empty() => Err(list.problem(format!("{key} is empty"))),
         Some(list) => Ok(list.value),
     }
-}
-
-fn words(list: &[At<String>]) -> Result<Vec<String>, Problem> {
-    list.iter().map(|word| checked(&word.value, word).map(str::to_owned)).collect()
-}
-
-/// A text whose placeholders all exist; `place` is where an error points.
-fn checked<'a, T>(text: &'a str, place: &At<T>) -> Result<&'a str, Problem> {
-    template::check(text).map(|()| text).map_err(|error| match error {
-        TemplateError::Unknown { given, nearest } => place
-            .problem(format!("unknown placeholder {{{given}}}"))
-            .expecting(format!(
-                "one of {}; {{{{{given}}}}} stands for the text itself",
-                PLACEHOLDERS.iter().map(|name| format!("{{{name}}}")).collect::<Vec<_>>().join(", ")
-            ))
-            .nearest(nearest.map(|name| format!("{{{name}}}"))),
-        other @ TemplateError::NoValue { .. } => place.problem(other.to_string()),
-    })
 }
 
 fn start(start: &At<Vec<At<String>>>, runs: &[Runs]) -> Result<Vec<String>, Problem> {
@@ -224,59 +203,6 @@ fn request(path: &At<String>, protocol: Protocol) -> Result<String, Problem> {
     Ok(path.value.clone())
 }
 
-fn stop(stop: Option<At<ControlFile>>) -> Result<Control, Problem> {
-    let Some(stop) = stop else {
-        return Ok(Control::Signal { signal: Signal::TERM, to: SignalTo::Supervisor });
-    };
-    match control(&stop)? {
-        Control::Unsupported(_) => {
-            Err(stop.problem("every supervisor can be stopped").expecting("a command or a signal"))
-        }
-        control @ (Control::Command(_) | Control::Signal { .. }) => Ok(control),
-    }
-}
-
-fn verbs(table: &Table<ControlFile>) -> Result<BTreeMap<Verb, Control>, Problem> {
-    table.entries.iter().map(|(verb, file)| Ok((word(verb)?, control(file)?))).collect()
-}
-
-fn control(file: &At<ControlFile>) -> Result<Control, Problem> {
-    let table = match &file.value {
-        ControlFile::Command(words) => return command(words, file).map(Control::Command),
-        ControlFile::Table(table) => table,
-    };
-    match table {
-        ControlTableFile { signal: Some(signal), to, unsupported: None } => {
-            let signal = Signal::from_str(&signal.value)
-                .map_err(|word| Problem::unknown_word(signal.span.clone(), &word))?;
-            Ok(Control::Signal { signal, to: signal_to(to.as_ref())? })
-        }
-        ControlTableFile { signal: None, to: None, unsupported: Some(reason) } => match reason.value.trim() {
-            "" => Err(reason.problem("the reason is empty").expecting("why this is not possible")),
-            reason => Ok(Control::Unsupported(reason.to_owned())),
-        },
-        _ => Err(file
-            .problem("a table here is a signal, or the reason why there is none")
-            .expecting("`signal` and perhaps `to`, or `unsupported` alone")),
-    }
-}
-
-fn command(words: &[String], place: &At<ControlFile>) -> Result<Vec<String>, Problem> {
-    if words.first().is_none_or(String::is_empty) {
-        return Err(place.problem("the command is empty").expecting("a program and its arguments"));
-    }
-    words.iter().map(|word| checked(word, place).map(str::to_owned)).collect()
-}
-
-fn signal_to(to: Option<&At<SignalToFile>>) -> Result<SignalTo, Problem> {
-    Ok(match to.map(|to| &to.value) {
-        None | Some(SignalToFile::Known(KnownTarget::Supervisor)) => SignalTo::Supervisor,
-        Some(SignalToFile::Known(KnownTarget::Group)) => SignalTo::Group,
-        Some(SignalToFile::Known(KnownTarget::Workers)) => SignalTo::Workers,
-        Some(SignalToFile::PidFile(file)) => SignalTo::PidFile(pid_file(&file.pidfile)?),
-    })
-}
-
 fn template_file(
     (name, file): (At<String>, At<TemplateFileFile>),
 ) -> Result<(String, TemplateFile), Problem> {
@@ -297,18 +223,6 @@ fn check_inside(path: &At<String>) -> Result<(), Problem> {
     Err(path
         .problem(format!("`{}` leads out of its folder", path.value))
         .expecting("a relative path without `..`"))
-}
-
-fn pid_file(path: &At<String>) -> Result<String, Problem> {
-    if path.value.is_empty() {
-        return Err(path.problem("the path is empty"));
-    }
-    if path.value.contains('{') {
-        return Err(path
-            .problem("a pidfile has no placeholders")
-            .expecting("a path from the trial's folder"));
-    }
-    Ok(path.value.clone())
 }
 
 fn private(path: &At<String>) -> Result<String, Problem> {

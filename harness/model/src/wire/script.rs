@@ -96,7 +96,9 @@ pub enum VersionIn {
 pub struct BytesScript {
     /// In their order, at least one.
     pub exchanges: Vec<Exchange>,
-    /// What is sent instead of the first that is sent, to crash a worker; `None`: nothing does.
+    /// How many of them, from the first on, are made once on each connection.
+    pub once: usize,
+    /// What is sent instead of the first that is sent for each request, to crash a worker; `None`: nothing does.
     pub poison: Option<Text>,
     /// Whether the server ends the connection, and not the client.
     pub server_closes: bool,
@@ -235,7 +237,7 @@ impl Script {
     }
 
     /// Of which turns, by their numbers, a request on a connection consists, counted from 0. What a server says
-    /// before anything is sent is heard once on each connection.
+    /// before anything is sent is heard once on each connection, and a login made once.
     #[must_use]
     pub fn turns(&self, request: u16) -> Range<u16> {
         // How many turns come before those that are listed: a request that opens the connection.
@@ -245,7 +247,7 @@ impl Script {
             Self::Messages(script) => (1, &script.messages),
         };
         let turn = |index: usize| u16::try_from(before + index).unwrap_or(u16::MAX);
-        let (first, end) = (turn(bytes.first_sent().unwrap_or(0)), turn(bytes.exchanges.len()));
+        let (first, end) = (turn(bytes.once), turn(bytes.exchanges.len()));
         if request == 0 { 0..end } else { first..end }
     }
 }
@@ -286,9 +288,11 @@ impl HttpReply {
 }
 
 impl BytesScript {
-    /// Which exchange is the first that sends anything.
+    /// Which exchange is the first that sends anything of a request, and not of what comes once before it.
     pub(super) fn first_sent(&self) -> Option<usize> {
-        self.exchanges.iter().position(|exchange| !exchange.send.is_empty())
+        let of_request =
+            |(index, exchange): &(usize, &Exchange)| *index >= self.once && !exchange.send.is_empty();
+        self.exchanges.iter().enumerate().find(of_request).map(|(index, _)| index)
     }
 }
 

@@ -155,7 +155,7 @@ mod tests {
 
     fn script() -> Script {
         let open = HttpScript::get("/chat").request;
-        let messages = BytesScript { exchanges: Vec::new(), poison: None, server_closes: false };
+        let messages = BytesScript { exchanges: Vec::new(), once: 0, poison: None, server_closes: false };
         Script::Messages(Box::new(MessagesScript { open, messages }))
     }
 

@@ -134,7 +134,7 @@ fn greeting_and_ping() -> Arc<Script> {
         },
     };
     let exchanges = vec![exchange(""), exchange("PING\n"), exchange("QUIT\n")];
-    Arc::new(Script::Bytes(BytesScript { exchanges, poison: None, server_closes: true }))
+    Arc::new(Script::Bytes(BytesScript { exchanges, once: 1, poison: None, server_closes: true }))
 }
 
 #[test]
@@ -219,4 +219,25 @@ fn the_end_of_a_request_is_held_back_where_nothing_is_poison() {
     assert_eq!((talk.sendable(4), talk.pause_due(4)), (&b"\n"[..], None));
     assert!(talk.turn());
     assert_eq!(talk.sendable(0), b"QUIT\n");
+}
+
+#[test]
+fn a_login_is_not_held_back() {
+    let exchange = |send: &str| Exchange {
+        send: Text::new(send.as_bytes().to_vec(), Vec::new()),
+        expect: Expect {
+            end: AnswerEnd::Until(Text::new(b"\n".to_vec(), Vec::new())),
+            starts_with: None,
+            matches: None,
+        },
+    };
+    let exchanges = vec![exchange("LOGIN\n"), exchange("PING\n")];
+    let script =
+        Arc::new(Script::Bytes(BytesScript { exchanges, once: 1, poison: None, server_closes: false }));
+    let poison = Some(Poison { step: CrashStep::Work, mode: CrashMode::Kill });
+    let manner = Manner::new(Protocol::Bytes, &script, scenario::Connection::ONE_SHOT).hold_for(9);
+    let mut talk = talk(&manner, 1, poison);
+    assert_eq!((talk.sendable(0), talk.pause_due(6)), (&b"LOGIN\n"[..], None));
+    assert!(talk.turn());
+    assert_eq!((talk.sendable(0), talk.pause_due(4)), (&b"PING"[..], Some((Pause::Holding, 9))));
 }

@@ -20,11 +20,10 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 
 use super::hindered::{not_signalled, own};
+use crate::trial::cast::{Cast, Companion};
 use crate::trial::ends::{self, Reached, nix_signal};
 use crate::trial::place::Place;
-use crate::trial::process::{
-    CommandError, PidFileError, StartError, Supervised, command, read_pid, run_command,
-};
+use crate::trial::process::{CommandError, PidFileError, StartError, command, read_pid, run_command};
 use crate::trial::record::Told;
 use crate::trial::sight::Sight;
 use crate::trial::workspace::WorkspaceError;
@@ -136,21 +135,35 @@ pub(super) struct Asked {
     task: JoinHandle<()>,
 }
 
+/// What is asked for.
+pub(super) struct Asking {
+    /// By which fault.
+    pub(super) fault: usize,
+    pub(super) verb: Verb,
+    /// How many workers, for `scale`.
+    pub(super) workers: Option<u32>,
+    /// Of which program; `None`: of the one that has the service's address.
+    pub(super) program: Option<String>,
+}
+
 impl Asked {
     /// Asks for a verb. Its end is told to `sender`.
     pub(super) fn begin(
-        fault: usize,
-        verb: Verb,
-        workers: Option<u32>,
+        asking: Asking,
         place: &mut Place,
         sight: &Sight,
-        supervised: &Supervised,
+        cast: Cast<'_>,
         sender: UnboundedSender<Told>,
     ) -> Result<Self, AskError> {
-        let control = if verb == Verb::Stop {
-            Some(place.supervisor.stop.clone())
-        } else {
-            place.supervisor.control.get(&verb).cloned()
+        let Asking { fault, verb, workers, program } = asking;
+        let supervisor = &place.supervisor;
+        // The front has a name as well, and may have verbs of its own beside those of the whole service.
+        let companion = program.as_ref().and_then(|program| cast.behind.get(program));
+        let control = match companion {
+            Some(companion) => companion.control(verb).cloned(),
+            None if verb == Verb::Stop => Some(supervisor.stop.clone()),
+            None if program.is_some() => supervisor.front.control.get(&verb).cloned(),
+            None => supervisor.control.get(&verb).cloned(),
         };
         let control = control.ok_or(AskError::NoVerb(verb))?;
         if let Some(count) = workers {
@@ -160,7 +173,7 @@ impl Asked {
         if verb == Verb::Upgrade {
             place.workspace.upgrade_worker()?;
         }
-        let prepared = prepare(&control, place, sight, supervised)?;
+        let prepared = prepare(&control, place, sight, cast, program.as_deref())?;
         let task = tokio::spawn(async move {
             let error = prepared.run().await.err().map(|error| error.hindrance());
             let _ = sender.send((now_ns(), Event::ControlDone { fault, error }));
@@ -186,12 +199,13 @@ pub(in crate::trial) enum Prepared {
     Group(Signal, Pid),
 }
 
-/// Turns a description's control entry into what will be done.
+/// Turns a control entry into what will be done: the description's own, or that of one of its programs.
 pub(in crate::trial) fn prepare(
     control: &Control,
     place: &Place,
     sight: &Sight,
-    supervised: &Supervised,
+    cast: Cast<'_>,
+    of: Option<&str>,
 ) -> Result<Prepared, AskError> {
     match control {
         Control::Unsupported(reason) => Err(AskError::Unsupported(reason.clone())),
@@ -207,11 +221,20 @@ pub(in crate::trial) fn prepare(
             ))
         }
         Control::Signal { signal, to } => {
-            let supervisor = supervised.pid();
+            let companion = of.and_then(|program| cast.behind.get(program));
+            let supervisor = companion.map_or(cast.front, |companion| &companion.process).pid();
             Ok(match to {
                 SignalTo::Supervisor => Prepared::Signal(*signal, vec![supervisor]),
                 SignalTo::Group => Prepared::Group(*signal, supervisor),
-                SignalTo::Workers => Prepared::Signal(*signal, sight.worker_pids(supervisor)),
+                SignalTo::Workers => {
+                    let workers =
+                        companion.map_or_else(|| sight.worker_pids(supervisor), Companion::children);
+                    Prepared::Signal(*signal, workers)
+                }
+                SignalTo::Program(name) => {
+                    let named = cast.behind.get(name).map(|companion| companion.process.pid());
+                    Prepared::Signal(*signal, named.into_iter().collect())
+                }
                 SignalTo::PidFile(file) => {
                     Prepared::Signal(*signal, vec![read_pid(&place.workspace.dir.join(file))?])
                 }

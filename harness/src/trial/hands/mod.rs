@@ -22,14 +22,14 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::cast::{Cast, Companion};
 use super::ends::{self, Reached};
 use super::place::Place;
-use super::process::Supervised;
 use super::record::Told;
 use super::sight::{Sight, SightError};
 use crate::proc;
 use arm::Armed;
-use ask::{AskError, Asked};
+use ask::{AskError, Asked, Asking};
 use hindered::{not_signalled, own};
 use pause::Paused;
 
@@ -152,7 +152,7 @@ impl Hands {
         order: Order,
         place: &mut Place,
         sight: &Sight,
-        supervised: &Supervised,
+        cast: Cast<'_>,
     ) -> Vec<Told> {
         match order {
             // The loop that has the load does these.
@@ -163,8 +163,9 @@ impl Hands {
                 }
                 Vec::new()
             }
-            Order::Look { fault, whom } => {
-                let seen = sight.seen(whom, supervised.pid());
+            Order::Look { fault, whom, program } => {
+                let behind = program.and_then(|program| cast.behind.get(&program));
+                let seen = behind.map_or_else(|| sight.seen(whom, cast.front.pid()), Companion::seen);
                 vec![(now_ns(), Event::Sighted { fault, seen })]
             }
             Order::Heal { fault, resume, .. } => vec![self.heal(fault, &resume)],
@@ -180,8 +181,9 @@ impl Hands {
                 let deed = self.arm(step, times, arm, &among, sight);
                 vec![self.answer(fault, deed.unwrap_or_else(Deed::failed))]
             }
-            Order::Ask { fault, verb, workers } => {
-                let asked = Asked::begin(fault, verb, workers, place, sight, supervised, self.sender.clone());
+            Order::Ask { fault, verb, workers, program } => {
+                let asking = Asking { fault, verb, workers, program };
+                let asked = Asked::begin(asking, place, sight, cast, self.sender.clone());
                 let deed = asked.map(|asked| Deed::struck(Vec::new(), Some(Undo::Asked(asked))));
                 vec![self.answer(fault, deed.unwrap_or_else(Deed::failed))]
             }

@@ -16,7 +16,7 @@ fn expect(end: AnswerEnd) -> Expect {
 
 fn script(expect: Expect) -> Script {
     let exchanges = vec![Exchange { send: text("PING\r\n"), expect }];
-    Script::Bytes(BytesScript { exchanges, poison: None, server_closes: false })
+    Script::Bytes(BytesScript { exchanges, once: 0, poison: None, server_closes: false })
 }
 
 /// `Ok`: so many bytes are right. `Err`: whether it is wrong; else not all of it is there.
@@ -80,6 +80,7 @@ fn what_a_server_says_first_is_heard_once() {
     let ping = Exchange { send: text("PING\n"), expect: expect(AnswerEnd::Until(text("\n"))) };
     let bytes = BytesScript {
         exchanges: vec![hello.clone(), ping.clone(), ping],
+        once: 1,
         poison: Some(text("DIE\n")),
         server_closes: false,
     };
@@ -93,6 +94,26 @@ fn what_a_server_says_first_is_heard_once() {
     let poison = Some(crate::wire::Poison::UNEXPECTED);
     assert_eq!([sent(0, None), sent(1, None), sent(2, None)], [&b""[..], b"PING\n", b"PING\n"]);
     assert_eq!([sent(0, poison), sent(1, poison), sent(2, poison)], [&b""[..], b"DIE\n", b"PING\n"]);
-    let greeting = Script::Bytes(BytesScript { exchanges: vec![hello], ..bytes });
+    let greeting = Script::Bytes(BytesScript { exchanges: vec![hello], once: 0, ..bytes });
     assert_eq!((greeting.turns(0), greeting.turns(3)), (0..1, 0..1));
+}
+
+#[test]
+fn a_login_is_made_once_and_poison_comes_behind_it() {
+    let exchange = |send| Exchange { send: text(send), expect: expect(AnswerEnd::Until(text("\n"))) };
+    let bytes = BytesScript {
+        exchanges: vec![exchange("LOGIN\n"), exchange("PING\n")],
+        once: 1,
+        poison: Some(text("DIE\n")),
+        server_closes: false,
+    };
+    let script = Script::Bytes(bytes);
+    assert_eq!((script.turns(0), script.turns(1)), (0..2, 1..2));
+    let poison = Some(crate::wire::Poison::UNEXPECTED);
+    let sent = |turn| {
+        let mut into = Vec::new();
+        Bytes::encode(&Ask { turn, poison, ..ASK }, &script, &mut into);
+        into
+    };
+    assert_eq!([sent(0), sent(1)], [b"LOGIN\n".to_vec(), b"DIE\n".to_vec()]);
 }
