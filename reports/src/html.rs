@@ -22,7 +22,7 @@ use crate::columns::{Column, Layout, columns};
 use crate::course::{Course, Courses};
 use crate::detail::QUANTILES;
 use crate::markdown::capital;
-use crate::prose::{self, Line, MERGED, NO_TRIALS};
+use crate::prose::{self, Line, MERGED};
 use crate::ratios::{Ratios, ratios};
 use crate::rows::{Row, Section, sections};
 use crate::text::{counted, plain};
@@ -200,9 +200,9 @@ impl Page<'_> {
         let is_merged = sections.iter().flat_map(|section| &section.rows).any(Row::is_repeated);
         Self {
             preface: None,
-            headline: headline(run),
+            headline: overview::headline(run),
             incomplete: overview::incomplete(run),
-            tone: tone(run),
+            tone: overview::tone(run),
             expectations: if run.trials.is_empty() { String::new() } else { prose::expectations(run) },
             failed: Folded::of(prose::violations(run)),
             sentences: overview::sentences(run, &detail),
@@ -258,30 +258,6 @@ fn chosen(run: &RunResult, details: usize) -> Vec<bool> {
         chosen[index] = true;
     }
     chosen
-}
-
-fn headline(run: &RunResult) -> String {
-    let of = |verdict: Verdict| run.trials.iter().filter(|trial| trial.verdict == verdict).count();
-    let all = counted(run.trials.len() as u64, "trial");
-    match (run.trials.len(), of(Verdict::Pass), of(Verdict::Fail)) {
-        (0, ..) => format!("N{}", &NO_TRIALS[1..]),
-        (1, 1, _) => "The trial met its expectations".to_owned(),
-        (1, _, 1) => "The trial did not meet its expectations".to_owned(),
-        (n, passed, _) if n == passed => format!("All {all} met their expectations"),
-        (_, passed, 0) => format!("{passed} of {all} met their expectations, the rest could not be judged"),
-        (_, _, failed) => format!("{failed} of {all} did not meet their expectations"),
-    }
-}
-
-fn tone(run: &RunResult) -> &'static str {
-    if run.trials.iter().any(|trial| trial.verdict == Verdict::Fail) || prose::has_required_in_vain(run) {
-        "fail"
-    } else if run.complete && !run.trials.is_empty() && run.trials.iter().all(|t| t.verdict == Verdict::Pass)
-    {
-        "pass"
-    } else {
-        "unknown"
-    }
 }
 
 /// A label for each grade of a row.

@@ -1,11 +1,11 @@
 //! The top of the page: what failed, what each supervisor came to, and the grades with their numbers.
 
 use holdline_model::result::{RunResult, TrialResult};
-use holdline_model::words::Grade;
+use holdline_model::words::{Grade, Verdict};
 use serde::Serialize;
 
 use super::Mark;
-use crate::prose::{self, Line};
+use crate::prose::{self, Line, NO_TRIALS};
 use crate::rows::{Row, Section, Split, supervisors};
 use crate::text::{count, counted, duration, plain, share};
 
@@ -61,6 +61,32 @@ impl Folded {
         // A single one that is folded away takes as much room as itself.
         let folded = if open.len() > OPEN + 1 { open.split_off(OPEN) } else { Vec::new() };
         (!open.is_empty()).then_some(Self { open, folded })
+    }
+}
+
+/// How many trials met their expectations.
+pub(super) fn headline(run: &RunResult) -> String {
+    let of = |verdict: Verdict| run.trials.iter().filter(|trial| trial.verdict == verdict).count();
+    let all = counted(run.trials.len() as u64, "trial");
+    match (run.trials.len(), of(Verdict::Pass), of(Verdict::Fail)) {
+        (0, ..) => format!("N{}", &NO_TRIALS[1..]),
+        (1, 1, _) => "The trial met its expectations".to_owned(),
+        (1, _, 1) => "The trial did not meet its expectations".to_owned(),
+        (n, passed, _) if n == passed => format!("All {all} met their expectations"),
+        (_, passed, 0) => format!("{passed} of {all} met their expectations, the rest could not be judged"),
+        (_, _, failed) => format!("{failed} of {all} did not meet their expectations"),
+    }
+}
+
+/// `pass`, `fail` or `unknown`.
+pub(super) fn tone(run: &RunResult) -> &'static str {
+    if run.trials.iter().any(|trial| trial.verdict == Verdict::Fail) || prose::has_required_in_vain(run) {
+        "fail"
+    } else if run.complete && !run.trials.is_empty() && run.trials.iter().all(|t| t.verdict == Verdict::Pass)
+    {
+        "pass"
+    } else {
+        "unknown"
     }
 }
 
