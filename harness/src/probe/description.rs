@@ -29,9 +29,18 @@ impl Subject<'_> {
             Asks::Http(path) => {
                 let _ = writeln!(text, "protocol = \"http\"\n[request]\npath = {}", quoted(path));
             }
+            Asks::Http2(path) => {
+                let _ = writeln!(text, "protocol = \"http2\"\n[request]\npath = {}", quoted(path));
+            }
+            Asks::WebSocket { path, message } => {
+                let _ = writeln!(text, "protocol = \"websocket\"\n[request]\npath = {}", quoted(path));
+                if let Some((send, expect)) = message {
+                    exchange(&mut text, send, expect);
+                }
+            }
             Asks::Bytes { send, expect } => {
-                let _ = writeln!(text, "protocol = \"bytes\"\n[[exchange]]\nsend = {}", quoted(send));
-                let _ = writeln!(text, "expect = {{ starts-with = {} }}", quoted(expect));
+                let _ = writeln!(text, "protocol = \"bytes\"");
+                exchange(&mut text, send, expect);
             }
         }
         if let Some(tls) = self.tls {
@@ -102,4 +111,10 @@ impl Subject<'_> {
             self.description(&self.name(), &verbs)
         )
     }
+}
+
+/// What is sent, and how its answer begins.
+fn exchange(text: &mut String, send: &str, expect: &str) {
+    let _ = writeln!(text, "[[exchange]]\nsend = {}", quoted(send));
+    let _ = writeln!(text, "expect = {{ starts-with = {} }}", quoted(expect));
 }

@@ -22,8 +22,17 @@ pub use self::beside::portable;
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Asks {
-    /// A path over HTTP.
+    /// A path over HTTP/1.1.
     Http(String),
+    /// A path over HTTP/2.
+    Http2(String),
+    /// That a WebSocket is opened, and then a message, if there is one.
+    WebSocket {
+        /// The path at which it is opened.
+        path: String,
+        /// What is sent, and how the answer begins, with escapes; absent: to be opened is all.
+        message: Option<(String, String)>,
+    },
     /// Bytes, and how their answer begins.
     Bytes {
         /// What is sent, with escapes.
@@ -172,7 +181,14 @@ mod tests {
         let command = ["/opt/My Shop/{x}\"'", "-c", "a\\b\n{port}"].map(str::to_owned);
         let http = Asks::Http("/healthz".to_owned());
         let bytes = Asks::Bytes { send: "PING\\r\\n".to_owned(), expect: "+PONG".to_owned() };
+        let http2 = Asks::Http2("/healthz".to_owned());
+        let message = Some(("hello \"you\"".to_owned(), "hello".to_owned()));
+        let websocket = Asks::WebSocket { path: "/chat".to_owned(), message };
+        let opened = Asks::WebSocket { path: "/chat".to_owned(), message: None };
         for (asks, has_workers, address) in [
+            (&http2, true, "127.0.0.1:8000"),
+            (&websocket, true, "127.0.0.1:8000"),
+            (&opened, false, "127.0.0.1:8000"),
             (&http, true, "127.0.0.1:8000"),
             (&bytes, false, "[::1]:8000"),
             (&http, false, "/run/it's \"here\"/web.sock"),

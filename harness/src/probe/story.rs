@@ -7,7 +7,7 @@ use holdline_model::plan::{TrialPlan, trial_seed};
 use holdline_model::wire::Address;
 use holdline_model::words::Verb;
 
-use super::{Do, Service, Subject, quoted, time};
+use super::{Asks, Do, Service, Subject, quoted, time};
 use crate::catalogue::{ScenarioEntry, Source, SupervisorEntry};
 
 /// The step in which nothing is done.
@@ -102,7 +102,13 @@ impl Subject<'_> {
         let freeze =
             format!("[[fault]]\nat = \"{third}\"\npause = {{ whom = \"{everybody}\", for = \"1s\" }}\n");
         // Some connections stay open, to be found idle.
-        let sessions = "connection = { requests = 4, gap = \"200ms\", every = 10 }\n";
+        let sessions = match self.asks {
+            // Each stays open by itself, and asks for nothing more.
+            Asks::WebSocket { message: None, .. } => "",
+            Asks::Http(_) | Asks::Http2(_) | Asks::WebSocket { .. } | Asks::Bytes { .. } => {
+                "connection = { requests = 4, gap = \"200ms\", every = 10 }\n"
+            }
+        };
         let stop = format!("{sessions}[[fault]]\nat = \"{third}\"\ncontrol = \"stop\"\n");
         planned.push(plain("killed", killed, kill));
         planned.extend(done);

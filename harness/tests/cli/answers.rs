@@ -32,7 +32,9 @@ fn commands_that_users_are_told_to_type_name_what_exists() {
             while let Some(word) = rest.next() {
                 match word.as_str() {
                     "-s" => supervisors.extend(rest.next().cloned()),
-                    "-r" | "--seed" | "--partition" | "--out" | "--resume" | "--failed" => drop(rest.next()),
+                    "-r" | "--jobs" | "--seed" | "--partition" | "--out" | "--resume" | "--failed" => {
+                        _ = rest.next();
+                    }
                     "--dry-run" => {}
                     word if word.starts_with("./") => {}
                     word => scenarios.push(word.to_owned()),

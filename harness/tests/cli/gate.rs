@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use crate::support::{Place, alone, stderr, stdout};
 
-/// A thousand attempts, and a restart in their middle. A busy machine shall lose none.
+/// Five hundred attempts, and a restart in their middle. A busy machine shall lose none.
 const STORY: &str = "name = \"story\"\nasks = \"?\"\n[listen]\nbacklog = 1024\n[load]\n\
-    arrivals = { constant = \"500/s\" }\nduration = \"2s\"\ntimeout = \"5s\"\ndeadline = \"2s\"\nsend-lag = \"2s\"\n\
-    [[fault]]\nat = \"1s\"\ncontrol = \"restart\"\n";
+    arrivals = { constant = \"500/s\" }\nduration = \"1s\"\ntimeout = \"5s\"\ndeadline = \"2s\"\nsend-lag = \"2s\"\n\
+    [[fault]]\nat = \"500ms\"\ncontrol = \"restart\"\n";
 
 /// The service `web`, of a kind of `service.py`.
 fn write_web(place: &Place, kind: &[&str]) {
@@ -87,7 +87,7 @@ fn planted_faults_are_caught_and_an_identical_build_is_not_alarmed() {
     assert_eq!(regressions(&same), Vec::<&str>::new());
 
     for (kind, shows) in
-        [(&["loses", "200"][..], "collateral"), (&["back", "0.002"], "kernel.listeners_closed")]
+        [(&["loses", "100"][..], "collateral"), (&["back", "0.002"], "kernel.listeners_closed")]
     {
         is_caught(&place, kind, shows);
     }
@@ -102,7 +102,7 @@ fn planted_faults_are_caught_and_an_identical_build_is_not_alarmed() {
 fn rarer_planted_faults_are_caught() {
     let place = Place::new();
     let _alone = alone();
-    place.write("story.toml", STORY);
+    place.write("story.toml", &STORY.replace("duration = \"1s\"", "duration = \"2s\""));
     write_web(&place, &["loses", "0"]);
     save(&place, "6");
     for kind in [&["loses", "1000"][..], &["cuts"]] {

@@ -8,6 +8,7 @@ mod remedies;
 use std::path::Path;
 
 use holdline_model::result::TrialResult;
+use holdline_model::words::Fate;
 
 use crate::common::{Place, read_result};
 
@@ -50,6 +51,27 @@ fn a_command_is_probed_and_its_description_can_be_run() {
     let arguments = ["run", "./steady.toml", "-s", "./saved", "--out", "again", "--show-progress", "none"];
     let output = place.holdline(&arguments).output().expect("holdline runs");
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Over HTTP/2 and over WebSocket as over HTTP: whoever asks is answered while nothing is done.
+#[test]
+fn services_are_asked_over_http2_and_websocket() {
+    let websocket = ["--websocket", "/chat", "--send", "hello {n}", "--expect", "hello"];
+    for (options, program, kind) in
+        [(&["--http2", "/"][..], "streams.py", "right"), (&websocket[..], "messages.py", "echoes")]
+    {
+        let place = Place::new();
+        let program = service(program);
+        let (code, said, errors) = probe(&place, options, &["python3", &program, "127.0.0.1:8126", kind]);
+        assert_ne!(code, Some(2), "{said}{errors}");
+        let nothing = trial_of(&place, "nothing");
+        assert_eq!(nothing.fates.get(&Fate::Served), Some(&nothing.attempts), "{said}{errors}");
+        // Who asks in another way is told so.
+        let other = Place::new();
+        let (code, said, errors) =
+            probe(&other, &["--http", "/", "--wait", "1s"], &["python3", &program, "127.0.0.1:8126", kind]);
+        assert_eq!(code, Some(2), "{said}{errors}");
+    }
 }
 
 /// The trial of a step of the probe in this place, as the service is.

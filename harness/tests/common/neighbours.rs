@@ -4,7 +4,7 @@
 use std::sync::{PoisonError, RwLock};
 
 /// How many tests run side by side.
-pub(crate) const SIDE_BY_SIDE: usize = 4;
+pub(crate) const SIDE_BY_SIDE: usize = 6;
 
 /// Held shared by trials that may have neighbours, exclusively by those that may not.
 static MACHINE: RwLock<()> = RwLock::new(());

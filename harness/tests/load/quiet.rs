@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 use std::thread::JoinHandle;
 
@@ -10,6 +11,7 @@ use holdline::load::{Hooks, LoadPlan, StopFlag};
 use holdline_model::record::{ClientRecord, Outcome, RequestRecord, SilentEnd};
 use holdline_model::scenario::{Connection, Timeouts};
 use holdline_model::wire::{Address, Peer, Poison, ReplyFields, reply_line};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{setsockopt, sockopt};
 
 use super::{MS, PATIENT, assert_tally, burst, plan, run, run_with};
@@ -171,8 +173,11 @@ fn a_silent_client_hears_each_end_for_what_it_is() {
 fn a_listener_that_closes_resets_the_silent_in_its_queue() {
     let (listener, plan) = listen(3, SILENT);
     let closer = std::thread::spawn(move || {
-        listener.accept().expect("a connection");
-        drop(listener);
+        let first = listener.accept().expect("a connection");
+        // The other one is in the queue before it closes: else it would be refused.
+        let waits = &mut [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
+        poll(waits, PollTimeout::NONE).expect("another in the queue");
+        drop((first, listener));
     });
     let records = run(&LoadPlan { schedule: holdline_model::arrivals::Schedule::Fixed(vec![0, 0]), ..plan });
     closer.join().expect("a closer");

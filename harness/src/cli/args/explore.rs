@@ -153,8 +153,14 @@ pub struct ProbeArgs {
     /// Ask for this path over HTTP; any complete 2xx reply is right [default: /]
     #[arg(long, value_name = "PATH")]
     pub http: Option<String>,
+    /// Ask for this path over HTTP/2: each request is a connection with one stream
+    #[arg(long, value_name = "PATH", conflicts_with = "http")]
+    pub http2: Option<String>,
+    /// Open a WebSocket at this path; with --send and --expect, say something over it
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["http", "http2"])]
+    pub websocket: Option<String>,
     /// Send these bytes, with the escapes \r \n \t \0 \\ \xFF
-    #[arg(long, value_name = "BYTES", requires = "expect", conflicts_with = "http")]
+    #[arg(long, value_name = "BYTES", requires = "expect", conflicts_with_all = ["http", "http2"])]
     pub send: Option<String>,
     /// How the answer to them begins
     #[arg(long, value_name = "BYTES", requires = "send")]

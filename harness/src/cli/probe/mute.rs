@@ -44,6 +44,15 @@ fn hint(answer: Option<&Answer>, asks: &Asks) -> &'static str {
             "If it speaks another protocol than HTTP, say what it is asked by --send, and how its answer begins by \
              --expect; --wait gives it longer"
         }
+        (Asks::Http2(_), _) => {
+            "If it speaks HTTP/1.1, ask it by --http; over TLS it has to agree to `h2` (ALPN); --wait gives it longer"
+        }
+        (Asks::WebSocket { .. }, Some(said)) if said.starts_with(HTTP) => {
+            "It opens no WebSocket there: name another path by --websocket, or ask it by --http"
+        }
+        (Asks::WebSocket { .. }, _) => {
+            "See that --send and --expect say what it answers over a WebSocket; --wait gives it longer"
+        }
         (Asks::Bytes { .. }, Some(_)) => {
             "If that is its answer, say so by --expect; a service that speaks first, or in several turns, is described by \
              [[exchange]] in a supervisor.toml"
@@ -65,6 +74,8 @@ mod tests {
     fn what_came_is_quoted_and_how_to_ask_otherwise_fits_it() {
         let http = Asks::Http("/".to_owned());
         let bytes = Asks::Bytes { send: "PING\\r\\n".to_owned(), expect: "+PONG".to_owned() };
+        let http2 = Asks::Http2("/".to_owned());
+        let websocket = Asks::WebSocket { path: "/".to_owned(), message: None };
         let wrong = |status, said: &str| Answer::Wrong { status, said: said.to_owned() };
         for (asks, answer, quoted, option) in [
             (&http, Some(wrong(Some(404), "HTTP/1.1 404 Not Found")), "404 Not Found", "--http"),
@@ -73,6 +84,8 @@ mod tests {
             (&http, None, "no reply", "--wait"),
             (&bytes, Some(wrong(None, "220 mail")), "220 mail", "--expect"),
             (&bytes, None, "no reply", "--send"),
+            (&http2, Some(wrong(None, "HTTP/1.1 400 Bad Request")), "400", "--http"),
+            (&websocket, Some(wrong(Some(404), "HTTP/1.1 404 Not Found")), "404", "--websocket"),
             (
                 &http,
                 Some(Answer::Tls { failure: TlsFailure::Cut, certificate: None, said: String::new() }),

@@ -89,12 +89,16 @@ impl Typed {
 }
 
 fn asks(args: &ProbeArgs) -> Result<Asks, Failure> {
-    match (&args.http, &args.send, &args.expect) {
-        (Some(path), None, None) => Ok(Asks::Http(path.clone())),
-        (None, Some(send), Some(expect)) => Ok(Asks::Bytes { send: send.clone(), expect: expect.clone() }),
-        (None, None, None) => Ok(Asks::Http("/".to_owned())),
+    let message = args.send.clone().zip(args.expect.clone());
+    match (&args.http, &args.http2, &args.websocket, message) {
+        (Some(path), None, None, None) => Ok(Asks::Http(path.clone())),
+        (None, Some(path), None, None) => Ok(Asks::Http2(path.clone())),
+        (None, None, Some(path), message) => Ok(Asks::WebSocket { path: path.clone(), message }),
+        (None, None, None, Some((send, expect))) => Ok(Asks::Bytes { send, expect }),
+        (None, None, None, None) => Ok(Asks::Http("/".to_owned())),
         _ => Err(Failure::usage(
-            "say what it is asked in one way: --http PATH, or --send BYTES with --expect BYTES",
+            "say what it is asked in one way: --http PATH, --http2 PATH, --websocket PATH, or --send BYTES with \
+             --expect BYTES",
         )),
     }
 }
