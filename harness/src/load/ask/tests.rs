@@ -81,9 +81,10 @@ async fn a_reply_that_is_not_the_answer_is_wrong_and_half_of_one_is_cut() {
 
 #[tokio::test]
 async fn where_nobody_listens_it_is_refused() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
-    let address = Address::Tcp(listener.local_addr().expect("an address"));
-    drop(listener);
+    // Bound and not listening: nobody else can be given that port meanwhile.
+    let bound = tokio::net::TcpSocket::new_v4().expect("a socket");
+    bound.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let address = Address::Tcp(bound.local_addr().expect("an address"));
     assert_eq!(asker_of(&address, Protocol::Square, "").ask().await.answer, Answer::Refused);
     let nowhere = Address::Unix("/nowhere/at/all".into());
     assert_eq!(asker_of(&nowhere, Protocol::Square, "").ask().await.answer, Answer::NoPath);
