@@ -11,7 +11,7 @@ mod course;
 mod overview;
 mod trial;
 
-use holdline_model::result::{RunResult, TrialResult};
+use holdline_model::result::{LossKind, RunResult, TrialResult};
 use holdline_model::words::{Grade, Verdict};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
@@ -331,9 +331,9 @@ fn list(head: &'static str, lines: Vec<Line>, is_folded: bool) -> Option<List> {
 
 /// What was lost with the faults themselves, what was served late, and what was lost otherwise.
 fn losses(run: &RunResult) -> [Vec<Line>; 3] {
-    let (of_fault, rest) = prose::losses(run).into_iter().partition(|line| overview::is_of_fault(&line.text));
-    let (late, lost) = Vec::into_iter(rest).partition(|line: &Line| overview::is_of_late(&line.text));
-    [of_fault, late, lost]
+    let apart = [LossKind::Poison, LossKind::Late].map(Some);
+    let [of_fault, late] = apart.map(|wanted| prose::losses_that(run, |kind| kind == wanted));
+    [of_fault, late, prose::losses_that(run, |kind| !apart.contains(&kind))]
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Everything here is plain text on one line each; how it is set is for the reports. What is said of
 //! a single trial stands in [`trial`].
 
-use holdline_model::result::{Loss, RunResult, TrialResult};
+use holdline_model::result::{Loss, LossKind, RunResult, TrialResult};
 use holdline_model::told::{Alike, Phrase, Told, alike};
 use holdline_model::words::{Grade, Mark, Verdict};
 
@@ -63,7 +63,17 @@ pub(crate) struct Line {
 
 /// One line for each kind of loss.
 pub(crate) fn losses(run: &RunResult) -> Vec<Line> {
-    lines(run, |trial| told(&trial.losses, &trial.causes, |loss| loss.kind))
+    losses_that(run, |_| true)
+}
+
+/// The same, of such kinds alone. Of a result that has only sentences no kind is known.
+pub(crate) fn losses_that(run: &RunResult, is_such: impl Fn(Option<LossKind>) -> bool) -> Vec<Line> {
+    lines(run, |trial| lost_in(trial).into_iter().filter(|(kind, _)| is_such(*kind)).collect())
+}
+
+/// What a trial lost, with its kind where it is known.
+pub(crate) fn lost_in(trial: &TrialResult) -> Vec<(Option<LossKind>, Phrase)> {
+    told(&trial.losses, &trial.causes, |loss| loss.kind)
 }
 
 /// The backlog that loads would have needed.

@@ -1,6 +1,6 @@
 //! The top of the page: what failed, what each supervisor came to, and the grades with their numbers.
 
-use holdline_model::result::{RunResult, TrialResult};
+use holdline_model::result::{LossKind, RunResult, TrialResult};
 use holdline_model::words::{Grade, Verdict};
 use serde::Serialize;
 
@@ -187,10 +187,11 @@ fn sentence(
 
 /// Why the worst trial is what it is: what was lost to the supervisor, or else its reason.
 fn cause(trial: &TrialResult) -> Option<String> {
-    let is_own = |loss: &&String| !is_of_fault(loss);
     match trial.grade {
         Grade::Lossy | Grade::Delayed | Grade::Down => {
-            trial.losses.iter().find(is_own).map(|loss| plain(loss))
+            let mut lost = prose::lost_in(trial).into_iter();
+            let (_, told) = lost.find(|(kind, _)| *kind != Some(LossKind::Poison))?;
+            Some(plain(&told.to_string()))
         }
         Grade::Unsupported | Grade::Inconclusive => trial.reason.as_deref().map(|reason| {
             let reason = plain(reason);
@@ -198,16 +199,6 @@ fn cause(trial: &TrialResult) -> Option<String> {
         }),
         Grade::Held => None,
     }
-}
-
-/// Whether a line tells of requests that carried a fault, which is what was to be: `1 poison: …`.
-pub(super) fn is_of_fault(line: &str) -> bool {
-    line.split_once(' ').is_some_and(|(_, rest)| rest.starts_with("poison"))
-}
-
-/// Whether a line tells of requests that were served, only late: `3 served late …`.
-pub(super) fn is_of_late(line: &str) -> bool {
-    line.split_once(' ').is_some_and(|(_, rest)| rest.starts_with("served late"))
 }
 
 fn severity(grade: Grade) -> u8 {
@@ -279,6 +270,9 @@ fn range(trials: &[&TrialResult], of: fn(&TrialResult) -> u64) -> Option<String>
 
 #[cfg(test)]
 mod tests {
+    use holdline_model::result::{Known, Loss};
+    use holdline_model::told::{Phrase, Told};
+
     use super::*;
     use crate::rows::sections;
     use crate::sample;
@@ -309,6 +303,23 @@ mod tests {
         assert!(lossy.is_some_and(|cell| cell.mark.text.ends_with(" lost")), "{lossy:?}");
         let of_none = sample::run(vec![sample::held("prefork", "crash")]);
         assert_eq!(cells(&sections(&of_none)[0].rows[0], &nowhere)[0].mark.text, "held");
+    }
+
+    /// Whatever the words are: what is known of a loss is its kind.
+    #[test]
+    fn a_cause_is_the_first_loss_that_no_fault_carried() {
+        let loss = |kind, text: &str| Loss {
+            kind,
+            known: Known::Said(Phrase::new(text)),
+            cause: None,
+            by: None,
+            example: None,
+        };
+        let mut trial = sample::default_run().trials.swap_remove(0);
+        trial.causes =
+            vec![loss(LossKind::Poison, "1 that carried it"), loss(LossKind::Refused, "3 refused")];
+        trial.losses = trial.causes.iter().map(|loss| loss.phrase().to_string()).collect();
+        assert_eq!((trial.grade, cause(&trial).as_deref()), (Grade::Down, Some("3 refused")));
     }
 
     #[test]
