@@ -5,7 +5,7 @@
 
 use std::process::Command;
 
-use crate::support::{Place, stderr, stdout};
+use crate::support::{Place, is_installed, stderr, stdout};
 
 /// Runs words after the script of completions as a shell would, and prints what it offers, one in each line.
 const BASH: &str = r#"
@@ -29,14 +29,6 @@ const FISH: &str = r#"
 source $argv[1]
 complete --do-complete (string join ' ' -- $argv[2..-1])
 "#;
-
-/// Whether a shell is there, as it is asked in the tests.
-fn is_installed(shell: &str) -> bool {
-    let is_there = Command::new(shell).args(["-c", "exit 0"]).status().is_ok_and(|status| status.success());
-    let must_be = std::env::var("HOLDLINE_REQUIRE_SUPERVISORS").is_ok_and(|value| value == "1");
-    assert!(is_there || !must_be, "{shell} is not installed");
-    is_there
-}
 
 /// What a shell offers for the last of these words, without what it says of each.
 #[track_caller]

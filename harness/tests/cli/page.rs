@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Place, alone, stderr};
+use crate::support::{Place, alone, is_installed, stderr};
 
 /// Stands before everything else of the page, and writes down what goes wrong.
 const LISTENS: &str = "<script>
@@ -57,14 +57,6 @@ addEventListener('load', async () => {
 });
 </script>";
 
-fn has_browser() -> bool {
-    let is_there =
-        Command::new("chromium").arg("--version").output().is_ok_and(|output| output.status.success());
-    let must_be = std::env::var("HOLDLINE_REQUIRE_SUPERVISORS").is_ok_and(|value| value == "1");
-    assert!(is_there || !must_be, "chromium is not installed");
-    is_there
-}
-
 /// What is found on a page by a window of this width.
 #[track_caller]
 fn found(place: &Place, page: &str, width: u32) -> Value {
@@ -90,7 +82,7 @@ fn found(place: &Place, page: &str, width: u32) -> Value {
 
 #[test]
 fn the_page_is_read_in_a_browser() {
-    if !has_browser() {
+    if !is_installed("chromium") {
         return;
     }
     let place = Place::new();

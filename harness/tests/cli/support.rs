@@ -116,6 +116,16 @@ impl Files {
     }
 }
 
+/// Whether a program that some tests ask is there. Where all must be (HOLDLINE_REQUIRE_SUPERVISORS=1), it is a failure
+/// that one is not.
+pub(crate) fn is_installed(program: &str) -> bool {
+    let is_there = std::process::Command::new(program).arg("--version").output();
+    let is_there = is_there.is_ok_and(|output| output.status.success());
+    let must_be = std::env::var("HOLDLINE_REQUIRE_SUPERVISORS").is_ok_and(|value| value == "1");
+    assert!(is_there || !must_be, "{program} is not installed");
+    is_there
+}
+
 /// Standard error as text.
 pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()

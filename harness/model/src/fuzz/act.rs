@@ -87,18 +87,7 @@ mod tests {
     use super::*;
 
     fn call(name: &str, entered_ns: u64, left_ns: Option<u64>, result: i64) -> Call {
-        Call {
-            name: name.to_owned(),
-            occurrence: 1,
-            previous: None,
-            nth: 1,
-            pid: 7,
-            thread: 7,
-            depth: 0,
-            entered_ns,
-            left_ns,
-            result: left_ns.map(|_| result),
-        }
+        Call { result: left_ns.map(|_| result), ..Call::example(name, entered_ns, left_ns) }
     }
 
     #[test]

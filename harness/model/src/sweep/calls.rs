@@ -174,11 +174,10 @@ pub fn boundaries(calls: &[Call], begin_ns: u64, end_ns: u64) -> Vec<Boundary> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn call(name: &str, entered_ns: u64, left_ns: Option<u64>) -> Call {
-        Call {
+impl Call {
+    /// A call of the first process that came to 0, if it came back.
+    pub(crate) fn example(name: &str, entered_ns: u64, left_ns: Option<u64>) -> Self {
+        Self {
             name: name.to_owned(),
             occurrence: 1,
             previous: None,
@@ -191,6 +190,11 @@ mod tests {
             result: left_ns.map(|_| 0),
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn what_is_invisible_is_sorted_so_that_it_is_found() {
@@ -198,15 +202,19 @@ mod tests {
         for (name, visible) in
             [("accept4", true), ("close", true), ("mmap", false), ("access", false), ("uname", false)]
         {
-            assert_eq!(call(name, 0, None).is_visible(), visible, "{name}");
+            assert_eq!(Call::example(name, 0, None).is_visible(), visible, "{name}");
         }
     }
 
     #[test]
     fn a_boot_is_over_with_the_first_connection_that_is_accepted() {
-        let again = Call { result: Some(-11), ..call("accept4", 2, Some(3)) };
-        let calls =
-            vec![call("listen", 0, Some(1)), again, call("accept4", 4, Some(5)), call("read", 6, None)];
+        let again = Call { result: Some(-11), ..Call::example("accept4", 2, Some(3)) };
+        let calls = vec![
+            Call::example("listen", 0, Some(1)),
+            again,
+            Call::example("accept4", 4, Some(5)),
+            Call::example("read", 6, None),
+        ];
         let names: Vec<String> = until_serving(calls.clone()).into_iter().map(|call| call.name).collect();
         assert_eq!(names, ["listen", "accept4"]);
         assert_eq!(until_serving(calls[..2].to_vec()).len(), 2);
@@ -215,13 +223,13 @@ mod tests {
     #[test]
     fn a_life_has_both_sides_of_what_lies_in_it_and_one_of_what_reaches_beyond() {
         let calls = vec![
-            call("read", 120, Some(121)),
-            call("close", 60, Some(70)),
-            call("accept4", 70, Some(115)),
-            call("mmap", 122, Some(123)),
-            call("write", 130, Some(131)),
-            call("accept4", 140, None),
-            call("write", 201, Some(202)),
+            Call::example("read", 120, Some(121)),
+            Call::example("close", 60, Some(70)),
+            Call::example("accept4", 70, Some(115)),
+            Call::example("mmap", 122, Some(123)),
+            Call::example("write", 130, Some(131)),
+            Call::example("accept4", 140, None),
+            Call::example("write", 201, Some(202)),
         ];
         let life = within(calls, 100, 200);
         let names: Vec<&str> = life.iter().map(|call| call.name.as_str()).collect();

@@ -18,15 +18,8 @@ pub(super) const ANSWER_BYTES_MAX: usize = 64 << 10;
 pub(super) struct Bytes;
 
 impl Speak for Bytes {
-    const CAN: Can = Can {
-        poison: true,
-        body: false,
-        say_last: false,
-        server_ends: true,
-        pipeline: true,
-        pool: true,
-        workers: true,
-    };
+    // Workers of ours answer squares here, and can do what they can there.
+    const CAN: Can = Square::CAN;
     const REQUEST_BYTES_MAX: usize = REQUEST_BYTES_MAX;
 
     fn reply_bytes_max(script: &Script) -> usize {
