@@ -193,7 +193,6 @@ mod tests {
     use crate::reason::Reason;
     use crate::result::SCHEMA;
     use crate::summary::{TrialName, not_run};
-    use crate::words::Isolation;
 
     fn trial(scenario: &str, repetition: u32) -> TrialResult {
         let name = TrialName {
@@ -209,22 +208,10 @@ mod tests {
 
     fn run(partition: Option<&str>, started: &str, trials: Vec<TrialResult>) -> RunResult {
         let manifest = Manifest {
-            seed: 1,
-            holdline: "0".to_owned(),
-            kernel: "6".to_owned(),
-            cpus: 2,
-            isolation: Isolation::Full,
             started: started.to_owned(),
-            cpu_model: String::new(),
-            command: Vec::new(),
             planned: u32::try_from(trials.len()).expect("few"),
-            sysctls: BTreeMap::new(),
-            counters_host_wide: false,
-            required: Vec::new(),
-            reference: None,
             partition: partition.map(str::to_owned),
-            jobs: 1,
-            resumed: Vec::new(),
+            ..Manifest::example()
         };
         RunResult { schema: SCHEMA.to_owned(), manifest, complete: true, trials }
     }

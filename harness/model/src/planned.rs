@@ -126,7 +126,7 @@ mod tests {
     use crate::plan::RunPlan;
     use crate::result::Manifest;
     use crate::summary::{TrialName, not_run};
-    use crate::words::{Grade, Isolation};
+    use crate::words::Grade;
 
     fn planned() -> Vec<TrialPlan> {
         let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -146,24 +146,7 @@ mod tests {
     }
 
     fn run_of(trials: Vec<TrialResult>) -> RunResult {
-        let manifest = Manifest {
-            seed: 1,
-            holdline: "0".to_owned(),
-            kernel: "6".to_owned(),
-            cpus: 2,
-            isolation: Isolation::Full,
-            started: String::new(),
-            cpu_model: String::new(),
-            command: Vec::new(),
-            planned: 8,
-            sysctls: BTreeMap::new(),
-            counters_host_wide: false,
-            required: Vec::new(),
-            reference: None,
-            partition: None,
-            jobs: 1,
-            resumed: Vec::new(),
-        };
+        let manifest = Manifest { planned: 8, ..Manifest::example() };
         RunResult { schema: crate::result::SCHEMA.to_owned(), manifest, complete: false, trials }
     }
 

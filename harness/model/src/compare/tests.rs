@@ -6,7 +6,7 @@ use super::*;
 use crate::reason::Reason;
 use crate::result::{Outage, Quantiles};
 use crate::summary::{TrialName, not_run};
-use crate::words::{Blame, Fate, Isolation};
+use crate::words::{Blame, Fate};
 
 const MS: u64 = 1_000_000;
 
@@ -14,22 +14,8 @@ fn run(trials: Vec<TrialResult>) -> RunResult {
     RunResult {
         schema: crate::result::SCHEMA.to_owned(),
         manifest: Manifest {
-            seed: 1,
-            holdline: "0.1.0".to_owned(),
-            kernel: "6.8".to_owned(),
-            cpus: 2,
-            isolation: Isolation::Full,
-            started: String::new(),
-            cpu_model: "x".to_owned(),
-            command: Vec::new(),
-            planned: 0,
             sysctls: [("net.core.somaxconn".to_owned(), "4096".to_owned())].into(),
-            counters_host_wide: false,
-            required: Vec::new(),
-            reference: None,
-            partition: None,
-            jobs: 1,
-            resumed: Vec::new(),
+            ..Manifest::example()
         },
         complete: true,
         trials,

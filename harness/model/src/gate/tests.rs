@@ -6,7 +6,7 @@ use super::*;
 use crate::reason::Reason;
 use crate::result::{Manifest, Outage, RunResult, TrialResult};
 use crate::summary::{TrialName, not_run};
-use crate::words::{Blame, Fate, Grade, Isolation};
+use crate::words::{Blame, Fate, Grade};
 
 const MS: u64 = 1_000_000;
 
@@ -47,24 +47,7 @@ fn run(web: &[Shown]) -> RunResult {
     });
     RunResult {
         schema: crate::result::SCHEMA.to_owned(),
-        manifest: Manifest {
-            seed: 1,
-            holdline: "0.1.0".to_owned(),
-            kernel: "6.8".to_owned(),
-            cpus: 2,
-            isolation: Isolation::Full,
-            started: String::new(),
-            cpu_model: "x".to_owned(),
-            command: Vec::new(),
-            planned: 0,
-            sysctls: Default::default(),
-            counters_host_wide: false,
-            required: Vec::new(),
-            reference: Some("reference".to_owned()),
-            partition: None,
-            jobs: 1,
-            resumed: Vec::new(),
-        },
+        manifest: Manifest { reference: Some("reference".to_owned()), ..Manifest::example() },
         complete: true,
         trials: trials.collect(),
     }

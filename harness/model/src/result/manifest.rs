@@ -71,3 +71,28 @@ impl Manifest {
         own.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(self.sysctls.clone()).collect()
     }
 }
+
+#[cfg(test)]
+impl Manifest {
+    /// Of a run on some machine, one trial after the other.
+    pub(crate) fn example() -> Self {
+        Self {
+            seed: 1,
+            holdline: "0.1.0".to_owned(),
+            kernel: "6.8".to_owned(),
+            cpus: 2,
+            isolation: Isolation::Full,
+            started: String::new(),
+            cpu_model: "x".to_owned(),
+            command: Vec::new(),
+            planned: 0,
+            sysctls: BTreeMap::new(),
+            counters_host_wide: false,
+            required: Vec::new(),
+            reference: None,
+            partition: None,
+            jobs: 1,
+            resumed: Vec::new(),
+        }
+    }
+}
