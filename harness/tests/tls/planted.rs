@@ -295,4 +295,8 @@ fn a_service_is_probed_over_tls() {
         let (code, errors) = probe(options);
         assert_eq!(code, Some(2), "{errors}");
     }
+    // A file that is not there is found before anything is started.
+    let (code, errors) = probe(&["--tls-ca", "nowhere.pem"]);
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(errors.contains("nowhere.pem") && !errors.contains("looking for"), "{errors}");
 }

@@ -108,6 +108,9 @@ fn asks(args: &ProbeArgs) -> Result<Asks, Failure> {
 fn tls(args: &ProbeArgs, folder: &str) -> Result<Option<Tls>, Failure> {
     let ca = args.tls_ca.as_ref().map(|ca| {
         let path = Path::new(folder).join(ca);
+        // What is wrong with what was typed is found before the command is started.
+        std::fs::File::open(&path)
+            .map_err(|error| Failure::usage(format!("failed to read --tls-ca {}: {error}", ca.display())))?;
         let text = path.to_str().map(str::to_owned);
         text.ok_or_else(|| Failure::usage(format!("--tls-ca {}: its path is not UTF-8", ca.display())))
     });
