@@ -39,7 +39,7 @@ pub(super) fn resume(command: &RunCommandArgs, dir: &Path) -> Result<u8, Failure
         if args.dry_run {
             return Ok(exit::PASS);
         }
-        let exports = Exports::open(args.exports.wanted(), Some(kept_in.path()))?;
+        let exports = Exports::open(args.trial.exports.wanted(), Some(kept_in.path()))?;
         kept_in.save(&kept)?;
         return conclude(args, &kept_in, exports, &kept, "").map(|()| exit_code(&kept));
     }
@@ -47,9 +47,9 @@ pub(super) fn resume(command: &RunCommandArgs, dir: &Path) -> Result<u8, Failure
     if args.dry_run {
         return dry::show(&plan, "", "");
     }
-    let exports = Exports::open(args.exports.wanted(), Some(kept_in.path()))?;
+    let exports = Exports::open(args.trial.exports.wanted(), Some(kept_in.path()))?;
     let plan = jobs::side_by_side(plan, command)?;
-    let (dir, ended) = measure::record_with_plan(&plan, kept_in, args.show_progress, Some(" to go"))?;
+    let (dir, ended) = measure::record_with_plan(&plan, kept_in, args.trial.show_progress, Some(" to go"))?;
     conclude(args, &dir, exports, &ended.result, "")?;
     Ok(end(&ended, &dir))
 }
@@ -143,7 +143,7 @@ pub(super) fn failed(args: &RunCommandArgs, dir: &Path) -> Result<Plan, Failure>
     let is_there = |name: &String| supervisors.iter().any(|entry| entry.supervisor.name == *name);
     let required: Vec<String> = required.into_iter().filter(is_there).collect();
     let worker = file.as_ref().and_then(|file| file.worker);
-    let options = Options { seed: run.manifest.seed, worker, isolation: args.run.isolation };
+    let options = Options { seed: run.manifest.seed, worker, isolation: args.run.trial.isolation };
     Ok(Plan::new(scenarios, supervisors, trials, options)?.with_required(required))
 }
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{Args, Parser, Subcommand};
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 use holdline_fixtures::{supervise::SuperviseArgs, worker::WorkerArgs};
 use holdline_model::gate::Tolerance;
@@ -16,6 +16,7 @@ mod examples;
 mod explore;
 mod jobs;
 mod tell;
+mod trial;
 
 pub(super) use self::again::RunCommandArgs;
 pub(super) use self::again::contradiction;
@@ -25,9 +26,8 @@ pub(super) use self::tell::{
     CompletionsArgs, DoctorArgs, ListArgs, ListWhat, ManArgs, MergeArgs, ReportArgs, SchemaArgs, SchemaWhat,
     ShowArgs,
 };
+pub(super) use self::trial::{ColorWhen, ExportArgs, ShowProgress, TrialArgs};
 use super::complete;
-use crate::export::Format;
-use crate::sandbox::IsolationChoice;
 
 /// Does your server hold the line while its workers crash, restart and are redeployed?
 ///
@@ -136,71 +136,18 @@ pub struct RunArgs {
     /// How often each trial is repeated [default: 1; to compare 10; to gate 5, for a baseline 15]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub repetitions: Option<u32>,
-    /// Seed of everything that is drawn
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
     /// Which worker to run under supervisors that can run any command
     #[arg(long, value_name = "KIND", value_parser = worker_kinds())]
     pub worker: Option<WorkerKind>,
-    /// Run directory; by default `holdline-out/<time>`, with `latest` beside it
-    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub out: Option<PathBuf>,
-    /// Files to write the result to.
-    #[command(flatten)]
-    pub exports: ExportArgs,
-    /// Namespaces of each trial: full, none, or full where the kernel allows it
-    #[arg(long, value_name = "MODE", default_value = "auto")]
-    pub isolation: IsolationChoice,
     /// Run only a part of the trials, M from 1 [default: JOB_COMPLETION_INDEX of JOB_COMPLETIONS, if both are set]
     #[arg(long, value_name = "slice:M/N|hash:M/N")]
     pub partition: Option<Partition>,
     /// Print which trials would run, and about how long they take, and start nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// How progress is shown on standard error
-    #[arg(long, value_name = "HOW", default_value = "auto")]
-    pub show_progress: ShowProgress,
-    /// When to use colour
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub color: ColorWhen,
-}
-
-/// Files into which a result is written, of `run` and `report` alike.
-#[derive(Debug, Clone, Args)]
-pub struct ExportArgs {
-    /// Write the result as JSON (holdline.run/1); `-` is standard output
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub export_json: Option<PathBuf>,
-    /// Write the report as Markdown
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub export_markdown: Option<PathBuf>,
-    /// Write the report as one HTML page
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub export_html: Option<PathBuf>,
-    /// Write verdicts as JUnit XML
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub junit: Option<PathBuf>,
-    /// Write times as hyperfine's JSON, a value for each trial
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub export_hyperfine: Option<PathBuf>,
-    /// Write losses and times as JSON for github-action-benchmark (customSmallerIsBetter)
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub export_benchmark: Option<PathBuf>,
-}
-
-impl ExportArgs {
-    /// Which format goes where.
-    pub(super) fn wanted(&self) -> Vec<(Format, PathBuf)> {
-        let path = |format| match format {
-            Format::Json => &self.export_json,
-            Format::Markdown => &self.export_markdown,
-            Format::Html => &self.export_html,
-            Format::Junit => &self.junit,
-            Format::Hyperfine => &self.export_hyperfine,
-            Format::Benchmark => &self.export_benchmark,
-        };
-        Format::all().filter_map(|format| Some((format, path(format).clone()?))).collect()
-    }
+    /// How each trial is made, and where its result goes.
+    #[command(flatten)]
+    pub trial: TrialArgs,
 }
 
 /// The kinds of workers, by their words in supervisors' descriptions.
@@ -273,30 +220,6 @@ pub struct GateArgs {
     /// The supervisor against which times are measured [default: held-socket, or inherited-fd]
     #[arg(long, value_name = "SUPERVISOR", add = ArgValueCompleter::new(complete::supervisors))]
     pub reference: Option<String>,
-}
-
-/// How progress is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ShowProgress {
-    /// A bar on a terminal, else a line for each trial
-    Auto,
-    /// A bar
-    Bar,
-    /// A line for each trial
-    Counter,
-    /// Nothing
-    None,
-}
-
-/// When to use colour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ColorWhen {
-    /// On a terminal, unless NO_COLOR is set; CLICOLOR_FORCE forces it
-    Auto,
-    /// Always
-    Always,
-    /// Never
-    Never,
 }
 
 #[cfg(test)]

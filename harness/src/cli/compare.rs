@@ -122,7 +122,7 @@ fn split(given: &OsStr) -> Result<(Option<String>, OsString), Failure> {
 }
 
 fn compare_recorded(args: &CompareArgs, runs: &[Recorded], quantities: &[Quantity]) -> Result<u8, Failure> {
-    let exports = Exports::open(args.run.exports.wanted(), None)?;
+    let exports = Exports::open(args.run.trial.exports.wanted(), None)?;
     let comparison = match runs {
         [one] => {
             let reference = reference_within(args, &one.run)?;
@@ -227,7 +227,7 @@ fn compare_anew(args: &CompareArgs, quantities: &[Quantity]) -> Result<u8, Failu
     let names: Vec<String> = entries.iter().map(|entry| entry.supervisor.name.clone()).collect();
     let asked: Vec<String> = scenarios.iter().map(|entry| entry.scenario.name.clone()).collect();
     let plan_of = |repetitions, partition| {
-        let trials = RunPlan::interleaved(&names, &asked, repetitions, args.run.seed, partition).trials;
+        let trials = RunPlan::interleaved(&names, &asked, repetitions, args.run.trial.seed, partition).trials;
         Plan::new(scenarios.clone(), entries.clone(), trials, measure::options(&args.run))
     };
     let partition = measure::partition(args.run.partition)?;
@@ -235,14 +235,14 @@ fn compare_anew(args: &CompareArgs, quantities: &[Quantity]) -> Result<u8, Failu
     let plan = plan.with_required(required.clone()).with_reference(reference.clone());
     // The reference's second trials need no warming up.
     let first: Vec<String> = names[..names.len() - 1].to_vec();
-    let warm = RunPlan::interleaved(&first, &asked, 1, args.run.seed, None).trials;
+    let warm = RunPlan::interleaved(&first, &asked, 1, args.run.trial.seed, None).trials;
     let warm = Plan::new(scenarios.clone(), entries.clone(), warm, measure::options(&args.run))?;
     let beside = format!(" after {} to warm up", counted(warm.trials().len() as u64, "trial"));
     if args.run.dry_run {
         return dry::show(&plan, &beside, "");
     }
-    let places = Places::open(args.run.out.as_deref(), &args.run.exports)?;
-    measure::announce(&plan, &beside, args.run.show_progress);
+    let places = Places::open(args.run.trial.out.as_deref(), &args.run.trial.exports)?;
+    measure::announce(&plan, &beside, args.run.trial.show_progress);
     let interrupted = match measure::warm_up(&warm, &args.run) {
         Ok(interrupted) => interrupted,
         Err(error) => {
@@ -257,7 +257,7 @@ fn compare_anew(args: &CompareArgs, quantities: &[Quantity]) -> Result<u8, Failu
             error: "interrupted before anything was measured".into(),
         });
     }
-    let (dir, ended) = measure::record_with_plan(&plan, places.dir, args.run.show_progress, None)?;
+    let (dir, ended) = measure::record_with_plan(&plan, places.dir, args.run.trial.show_progress, None)?;
     if ended.interrupted {
         let dir = dir.path().display();
         say(&format!(
@@ -346,7 +346,7 @@ fn show(
     };
     let exported = exports.write(render, print);
     if !takes_stdout {
-        let style = Style { color: terminal::wants_color(args.run.color), width: terminal::width() };
+        let style = Style { color: terminal::wants_color(args.run.trial.color), width: terminal::width() };
         print(&reports::terminal(comparison, style))?;
     }
     exported

@@ -44,13 +44,13 @@ pub(super) fn main(args: &FuzzArgs) -> Result<u8, Failure> {
             index.next().is_some_and(|index| partition.contains(index, supervisor, scenario, 0))
         });
     }
-    let Places { dir, exports } = Places::open(args.out.as_deref(), &args.exports)?;
-    let keep_word = args.save.clone().unwrap_or_else(|| shown(args.out.as_deref(), dir.path()));
+    let Places { dir, exports } = Places::open(args.trial.out.as_deref(), &args.trial.exports)?;
+    let keep_word = args.save.clone().unwrap_or_else(|| shown(args.trial.out.as_deref(), dir.path()));
     let keep = keep_word.canonicalize().unwrap_or_else(|_| dir.path().to_owned());
     let request = FuzzRequest {
         supervisor,
         word,
-        options: Options { seed: args.seed, worker: args.worker, isolation: args.isolation },
+        options: Options { seed: args.trial.seed, worker: args.worker, isolation: args.trial.isolation },
         cases,
         budget,
         aimed: args.aimed,
@@ -67,7 +67,7 @@ pub(super) fn main(args: &FuzzArgs) -> Result<u8, Failure> {
         folder: dir.path().to_owned(),
         executable: None,
     };
-    let mut progress = Progress::new(args.show_progress, &request.supervisor.supervisor.name);
+    let mut progress = Progress::new(args.trial.show_progress, &request.supervisor.supervisor.name);
     let fuzzed = fuzz::fuzz(&request, &mut progress);
     progress.finish();
     let fuzzed = match fuzzed {
@@ -190,7 +190,7 @@ fn finish(args: &FuzzArgs, dir: &RunDir, exports: Exports, fuzzed: &Fuzzed) -> R
     let reported = write_reports(dir, fuzzed, render);
     let exported = exports.write(render, print);
     if !takes_stdout {
-        let style = Style { color: terminal::wants_color(args.color), width: terminal::width() };
+        let style = Style { color: terminal::wants_color(args.trial.color), width: terminal::width() };
         print(&report::terminal(&fuzzed.result, &style))?;
         print(&format!("run directory: {}\n", dir.path().display()))?;
     }

@@ -64,8 +64,8 @@ fn measured(
     let plan = selection.plan(args, selection.trials(args, repetitions))?;
     let required = catalogue::required(&args.run.require, &selection.supervisors)?;
     let plan = plan.with_required(required);
-    measure::announce(&plan, "", args.run.show_progress);
-    let (dir, ended) = measure::record(&plan, dir, args.run.show_progress)?;
+    measure::announce(&plan, "", args.run.trial.show_progress);
+    let (dir, ended) = measure::record(&plan, dir, args.run.trial.show_progress)?;
     measure::write_reports(&dir, &ended.result)?;
     Ok((dir, ended.result))
 }
@@ -98,7 +98,7 @@ fn again(
     say(&format!("in doubt, and measured again: {}", names.join(", ")));
     let folder = RunDir::create(&dir.path().join(format!("again-{round}")))?;
     let plan = selection.plan(args, trials)?;
-    let (folder, ended) = measure::record(&plan, folder, args.run.show_progress)?;
+    let (folder, ended) = measure::record(&plan, folder, args.run.trial.show_progress)?;
     measure::write_reports(&folder, &ended.result)?;
     let mut result = ended.result;
     for trial in &mut result.trials {
@@ -128,7 +128,7 @@ fn save(args: &GateArgs, path: &Path) -> Result<u8, Failure> {
     if args.run.dry_run {
         return dry::show(&selection.plan(args, selection.trials(args, repetitions))?, "", IN_DOUBT);
     }
-    let places = Places::open(args.run.out.as_deref(), &args.run.exports)?;
+    let places = Places::open(args.run.trial.out.as_deref(), &args.run.trial.exports)?;
     let (dir, run) = measured(args, &selection, places.dir, repetitions)?;
     let doubtful = inconclusive(&run, &selection.gated);
     let run = if doubtful.is_empty() || !run.complete {
@@ -220,7 +220,7 @@ fn hold(args: &GateArgs, path: &Path) -> Result<u8, Failure> {
     if args.run.dry_run {
         return dry::show(&selection.plan(args, selection.trials(args, repetitions))?, "", IN_DOUBT);
     }
-    let places = Places::open(args.run.out.as_deref(), &args.run.exports)?;
+    let places = Places::open(args.run.trial.out.as_deref(), &args.run.trial.exports)?;
     let (dir, first) = measured(args, &selection, places.dir, repetitions)?;
     let mut repeated: Option<RunResult> = None;
     let mut judged = judge(&baseline, &selection.runs(&first, None, &scenarios), &policy);
@@ -236,7 +236,7 @@ fn hold(args: &GateArgs, path: &Path) -> Result<u8, Failure> {
     let Judged { mut result, .. } = judged;
     result.repetitions = repetitions;
     result.baseline = path.display().to_string();
-    selection.tell_how_to_repeat(&mut result, args.run.seed);
+    selection.tell_how_to_repeat(&mut result, args.run.trial.seed);
     dir.write("gate.json", reports::json(&result).as_bytes())?;
     dir.write("gate.md", reports::markdown(&result).as_bytes())?;
     dir.write(Format::Html.file(), page(&result, &first, &dir)?.as_bytes())?;
@@ -311,7 +311,7 @@ fn show(
     };
     let exported = exports.write(render, print);
     if !takes_stdout {
-        let style = Style { color: terminal::wants_color(args.run.color), width: terminal::width() };
+        let style = Style { color: terminal::wants_color(args.run.trial.color), width: terminal::width() };
         print(&reports::terminal(result, style))?;
         print(&format!("run directory: {}\n", dir.path().display()))?;
     }

@@ -23,7 +23,7 @@ pub(super) fn side_by_side(plan: Plan, args: &RunCommandArgs) -> Result<Plan, Fa
     // Beside nobody else, nothing has to be shown.
     let due = u32::try_from(plan.due().count()).unwrap_or(u32::MAX);
     let mut jobs = wanted.min(due).max(1);
-    while jobs > 1 && !calibrate::is_right_side_by_side(args.run.isolation, jobs)? {
+    while jobs > 1 && !calibrate::is_right_side_by_side(args.run.trial.isolation, jobs)? {
         say(&format!("note: {jobs} planted servers side by side are not measured exactly here"));
         jobs /= 2;
     }

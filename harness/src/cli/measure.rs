@@ -61,7 +61,7 @@ pub(super) fn partition(given: Option<Partition>) -> Result<Option<Partition>, F
 
 /// What a run's trials have in common.
 pub(super) fn options(args: &RunArgs) -> Options {
-    Options { seed: args.seed, worker: args.worker, isolation: args.isolation }
+    Options { seed: args.trial.seed, worker: args.worker, isolation: args.trial.isolation }
 }
 
 /// Runs a plan, and records it in this directory.
@@ -109,7 +109,7 @@ pub(super) fn warm_up(plan: &Plan, args: &RunArgs) -> Result<bool, Failure> {
         Failure::environment(format!("failed to create a temporary directory: {error}; TMPDIR names another"))
     })?;
     let path = place.path().canonicalize().map_err(Failure::environment)?;
-    let mut progress = Progress::new(args.show_progress);
+    let mut progress = Progress::new(args.trial.show_progress);
     let ended = Runner::new(plan, &path)?.run(&mut [&mut progress])?;
     Ok(ended.interrupted)
 }

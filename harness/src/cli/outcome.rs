@@ -26,7 +26,7 @@ pub(super) fn conclude(
     let reported = measure::write_reports(dir, result);
     let exported = exports.write(|format| format.render(result, Some(dir.path())), print);
     if !takes_stdout {
-        let style = Style { color: terminal::wants_color(args.color), width: terminal::width() };
+        let style = Style { color: terminal::wants_color(args.trial.color), width: terminal::width() };
         print(&table::terminal(result, &style))?;
         print(behind)?;
         print(&format!("run directory: {}\n", dir.path().display()))?;

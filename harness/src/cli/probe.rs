@@ -38,11 +38,11 @@ pub(super) fn main(args: &ProbeArgs) -> Result<u8, Failure> {
 fn started(args: &ProbeArgs, typed: &Typed) -> Result<u8, Failure> {
     let anywhere = Address::Tcp(([127, 0, 0, 1], 1).into());
     let unknown = Service::Started { command: &args.command, has_workers: false };
-    typed.subject(unknown, anywhere).story(&typed.dos, args.seed).map_err(Failure::usage)?;
+    typed.subject(unknown, anywhere).story(&typed.dos, args.trial.seed).map_err(Failure::usage)?;
     if let Some(folder) = &args.save {
         check_folder(folder)?;
     }
-    let Places { dir, exports } = Places::open(args.out.as_deref(), &args.exports)?;
+    let Places { dir, exports } = Places::open(args.trial.out.as_deref(), &args.trial.exports)?;
     let subject = match find(args, typed) {
         Ok(subject) => subject,
         Err(failure) => {
@@ -50,17 +50,17 @@ fn started(args: &ProbeArgs, typed: &Typed) -> Result<u8, Failure> {
             return Err(failure);
         }
     };
-    let story = subject.story(&typed.dos, args.seed).map_err(Failure::usage)?;
-    let options = Options { seed: args.seed, worker: None, isolation: args.isolation };
+    let story = subject.story(&typed.dos, args.trial.seed).map_err(Failure::usage)?;
+    let options = Options { seed: args.trial.seed, worker: None, isolation: args.trial.isolation };
     let plan =
         Plan::new(story.scenarios, story.supervisors, story.trials, options)?.ending_without_the_first(1);
-    let recorded = measure::record(&plan, dir, args.show_progress);
+    let recorded = measure::record(&plan, dir, args.trial.show_progress);
     let (dir, mut ended) = sweep_up(&subject, recorded)?;
     if let Some(failure) = never_began(&ended, &dir, &typed.asks) {
         return Err(failure);
     }
     let proofs = match args.prove_remedy {
-        true => sweep_up(&subject, prove::prove(&plan, &dir, &mut ended, args.show_progress, true))?,
+        true => sweep_up(&subject, prove::prove(&plan, &dir, &mut ended, args.trial.show_progress, true))?,
         false => Vec::new(),
     };
     let saved = |to| (to, portable(subject.saved(&typed.dos), &typed.folder, to));
@@ -78,7 +78,7 @@ fn started(args: &ProbeArgs, typed: &Typed) -> Result<u8, Failure> {
 
 /// Where the command listens, and who accepts there.
 fn find<'a>(args: &'a ProbeArgs, typed: &'a Typed) -> Result<Subject<'a>, Failure> {
-    let (isolation, notice) = sandbox::choose(args.isolation).map_err(crate::run::RunError::from)?;
+    let (isolation, notice) = sandbox::choose(args.trial.isolation).map_err(crate::run::RunError::from)?;
     if let Some(notice) = notice {
         say(&notice.to_string());
     }

@@ -22,7 +22,7 @@ fn run(command: &RunCommandArgs, plan: Plan) -> Result<u8, Failure> {
     if args.dry_run {
         return dry::show(&plan, "", "");
     }
-    let Places { dir, exports } = Places::open(args.out.as_deref(), &args.exports)?;
+    let Places { dir, exports } = Places::open(args.trial.out.as_deref(), &args.trial.exports)?;
     let plan = match jobs::side_by_side(plan, command) {
         Ok(plan) => plan,
         Err(failure) => {
@@ -30,9 +30,9 @@ fn run(command: &RunCommandArgs, plan: Plan) -> Result<u8, Failure> {
             return Err(failure);
         }
     };
-    let (dir, mut ended) = measure::record_with_plan(&plan, dir, args.show_progress, Some(""))?;
+    let (dir, mut ended) = measure::record_with_plan(&plan, dir, args.trial.show_progress, Some(""))?;
     let proofs = match prove_remedy {
-        true => prove::prove(&plan, &dir, &mut ended, args.show_progress, false)?,
+        true => prove::prove(&plan, &dir, &mut ended, args.trial.show_progress, false)?,
         false => Vec::new(),
     };
     conclude(args, &dir, exports, &ended.result, &prove::in_words(&proofs, terminal::width()))?;

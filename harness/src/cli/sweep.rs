@@ -36,8 +36,8 @@ pub(super) fn main(args: &SweepArgs) -> Result<u8, Failure> {
         };
         return dry::show(&sweep::planned(&request, args.syscalls)?, "", &then);
     }
-    let Places { dir, exports } = Places::open(args.run.out.as_deref(), &args.run.exports)?;
-    let shown = args.run.show_progress;
+    let Places { dir, exports } = Places::open(args.run.trial.out.as_deref(), &args.run.trial.exports)?;
+    let shown = args.run.trial.show_progress;
     let mut watcher = |stage| -> Box<dyn Sink> {
         if let Some(what) = announced(stage) {
             say(&what);
@@ -77,7 +77,7 @@ fn request(args: &SweepArgs) -> Result<Request, Failure> {
         supervisor,
         repetitions: run.repetitions.unwrap_or(1),
         partition: measure::partition(run.partition)?,
-        options: Options { seed: run.seed, worker: run.worker, isolation: run.isolation },
+        options: Options { seed: run.trial.seed, worker: run.worker, isolation: run.trial.isolation },
     })
 }
 
@@ -110,7 +110,7 @@ fn finish(args: &SweepArgs, dir: &RunDir, exports: Exports, swept: &Swept) -> Re
     let reported = write_reports(dir, swept);
     let exported = exports.write(|format| rendered(format, swept, dir), print);
     if !takes_stdout {
-        let style = Style { color: terminal::wants_color(args.run.color), width: terminal::width() };
+        let style = Style { color: terminal::wants_color(args.run.trial.color), width: terminal::width() };
         print(&report::terminal(&swept.sweep, &style))?;
         print(&format!("run directory: {}\n", dir.path().display()))?;
     }

@@ -411,6 +411,21 @@ fn a_queue_reset_needs_a_listener_that_closed() {
 }
 
 #[test]
+fn a_client_may_see_that_it_is_connected_after_the_listener_has_gone() {
+    let mut trial = trial(&[Story::Served, Story::QueueReset]);
+    let gone_ns = trial.kernel.listeners[0].gone_ns.expect("it closed");
+    trial.client[1].connected = at(gone_ns + 20_000_000);
+    trial.client[1].finished = at(gone_ns + 20_000_000);
+    let reconciled = reconcile(&records(&trial, 2));
+    assert!(reconciled.books.is_balanced(), "{}", reconciled.books);
+    // Its handshake was done when the second SYN came, which was after the listener had closed.
+    trial.client[1].syn_retransmits = 1;
+    trial.kernel.counters.retrans_segs = 1;
+    let reconciled = reconcile(&records(&trial, 2));
+    assert!(is_off(&reconciled, Line::UnexplainedResets), "{}", reconciled.books);
+}
+
+#[test]
 fn a_client_may_hear_of_a_reset_as_late_as_the_observer_looked() {
     let mut trial = trial(&[Story::Served, Story::QueueReset]);
     let finished_ns = trial.client[1].finished.expect("it ended").get();

@@ -110,7 +110,7 @@ pub struct WorkersFile {
     pub settle: Option<At<Time>>,
     /// Limit of open descriptors of a worker, from 16. Default: inherited.
     pub nofile: Option<At<i64>>,
-    /// Limit of a worker's address space, 64MiB to 4GiB. Default: inherited.
+    /// Limit of the memory that a worker takes, 64MiB to 4GiB. Default: inherited.
     pub memory: Option<At<Bytes>>,
     /// The user that workers run as, by name or id. Default: the supervisor's.
     pub user: Option<At<UserFile>>,

@@ -106,7 +106,7 @@ pub struct Workers {
     pub settle_ns: Option<u64>,
     /// Limit of open descriptors of a worker; `None`: inherited.
     pub nofile: Option<u64>,
-    /// Limit of a worker's address space, in bytes; `None`: inherited.
+    /// Limit of the memory that a worker takes, in bytes; `None`: inherited.
     pub memory_bytes: Option<u64>,
     /// The user that workers run as; `None`: the supervisor's.
     pub user: Option<User>,

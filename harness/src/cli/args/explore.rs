@@ -14,8 +14,7 @@ use holdline_model::supervisor::WorkerKind;
 use holdline_model::sweep::SweepTarget;
 
 use super::super::complete;
-use super::{ColorWhen, ExportArgs, RunArgs, ShowProgress, examples, worker_kinds};
-use crate::sandbox::IsolationChoice;
+use super::{RunArgs, TrialArgs, examples, worker_kinds};
 
 /// Options of `fuzz`.
 #[derive(Debug, Clone, Args)]
@@ -56,9 +55,6 @@ pub struct FuzzArgs {
     /// How long all of it takes: no trial begins after this time [default: 60s, or none if --cases is given]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub budget: Option<Duration>,
-    /// Seed of everything that is drawn
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
     /// Keep cases that fail in this folder, and try what is there first; by default they are kept in the run directory
     #[arg(long, value_name = "DIR")]
     pub save: Option<PathBuf>,
@@ -82,21 +78,9 @@ pub struct FuzzArgs {
     /// Which worker to run under a supervisor that can run any command
     #[arg(long, value_name = "KIND", value_parser = worker_kinds())]
     pub worker: Option<WorkerKind>,
-    /// Run directory; by default `holdline-out/<time>`, with `latest` beside it
-    #[arg(short, long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-    /// Files to write the result to.
+    /// How each trial is made, and where its result goes.
     #[command(flatten)]
-    pub exports: ExportArgs,
-    /// Namespaces of each trial: full, none, or full where the kernel allows it
-    #[arg(long, value_name = "MODE", default_value = "auto")]
-    pub isolation: IsolationChoice,
-    /// How progress is shown on standard error
-    #[arg(long, value_name = "HOW", default_value = "auto")]
-    pub show_progress: ShowProgress,
-    /// When to use colour
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub color: ColorWhen,
+    pub trial: TrialArgs,
 }
 
 /// The longest time that an option takes.
@@ -191,7 +175,7 @@ pub struct ProbeArgs {
     pub address: Option<String>,
     /// Put a service under load that runs already, at a loopback address, the path of a Unix socket, or @NAME: nothing
     /// is done to it but what --do says
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "command")]
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["command", "isolation"])]
     pub attach: Option<String>,
     /// Run each step that lost something once more, with those remedies that holdline can apply by itself
     #[arg(long, conflicts_with = "attach")]
@@ -199,21 +183,9 @@ pub struct ProbeArgs {
     /// Write the description that was used into this folder
     #[arg(long, value_name = "DIR", conflicts_with = "attach")]
     pub save: Option<PathBuf>,
-    /// Run directory; by default `holdline-out/<time>`, with `latest` beside it
-    #[arg(short, long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-    /// Seed of everything that is drawn
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
-    /// Files to write the result to.
+    /// How each trial is made, and where its result goes.
     #[command(flatten)]
-    pub exports: ExportArgs,
-    /// Namespaces of each trial: full, none, or full where the kernel allows it
-    #[arg(long, value_name = "MODE", default_value = "auto", conflicts_with = "attach")]
-    pub isolation: IsolationChoice,
-    /// How progress is shown on standard error
-    #[arg(long, value_name = "HOW", default_value = "auto")]
-    pub show_progress: ShowProgress,
+    pub trial: TrialArgs,
     /// The command, which stays in the foreground
     #[arg(last = true, required_unless_present = "attach", value_name = "COMMAND")]
     pub command: Vec<String>,

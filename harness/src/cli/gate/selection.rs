@@ -87,7 +87,7 @@ impl Selection {
     pub(super) fn trials(&self, args: &GateArgs, repetitions: u32) -> Vec<TrialPlan> {
         let names: Vec<String> = self.supervisors.iter().map(|entry| entry.supervisor.name.clone()).collect();
         // What is gated is gated as a whole: a part of the repetitions would be another gate.
-        RunPlan::interleaved(&names, &self.scenario_names(), repetitions, args.run.seed, None).trials
+        RunPlan::interleaved(&names, &self.scenario_names(), repetitions, args.run.trial.seed, None).trials
     }
 
     pub(super) fn runs<'a>(

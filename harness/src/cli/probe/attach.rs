@@ -31,19 +31,19 @@ pub(super) fn main(args: &ProbeArgs, typed: &Typed, text: &str) -> Result<u8, Fa
     let address = attachable(text, &hosts, Path::new(&typed.folder)).map_err(Failure::usage)?;
     listeners::outside_of_a_sandbox(&address).map_err(Failure::usage)?;
     let subject = typed.subject(Service::Attached, address.clone());
-    let story = subject.story(&typed.dos, args.seed).map_err(Failure::usage)?;
-    let Places { dir, exports } = Places::open(args.out.as_deref(), &args.exports)?;
+    let story = subject.story(&typed.dos, args.trial.seed).map_err(Failure::usage)?;
+    let Places { dir, exports } = Places::open(args.trial.out.as_deref(), &args.trial.exports)?;
     if let Err(failure) = must_listen(&address) {
         dir.discard();
         return Err(failure);
     }
     say(&format!("somebody listens at {address}, who is put under load as it is"));
-    let options = Options { seed: args.seed, worker: None, isolation: IsolationChoice::None };
+    let options = Options { seed: args.trial.seed, worker: None, isolation: IsolationChoice::None };
     let trials = story.trials.len();
     let plan = Plan::new(story.scenarios, story.supervisors, story.trials, options)?
         .with_attached(address.clone())
         .ending_without_the_first(trials);
-    let (dir, ended) = measure::record(&plan, dir, args.show_progress)?;
+    let (dir, ended) = measure::record(&plan, dir, args.trial.show_progress)?;
     if let Some(failure) = super::never_began(&ended, &dir, &typed.asks) {
         return Err(failure);
     }
