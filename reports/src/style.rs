@@ -33,7 +33,8 @@ impl Style {
     }
 
     /// A grade's own colour on `text`.
-    pub(crate) fn grade(self, grade: Grade, text: &str) -> String {
+    #[must_use]
+    pub fn grade(self, grade: Grade, text: &str) -> String {
         self.paint(ansi(grade), text)
     }
 

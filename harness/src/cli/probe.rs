@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use holdline_model::reason::Reason;
 use holdline_model::result::TrialResult;
 use holdline_model::wire::Address;
+use holdline_reports::Style;
 
 use self::typed::Typed;
 use super::args::ProbeArgs;
@@ -70,6 +71,7 @@ fn started(args: &ProbeArgs, typed: &Typed) -> Result<u8, Failure> {
         proofs: &proofs,
         proves: args.prove_remedy,
         is_attached: false,
+        style: style(args),
         behind: String::new(),
     };
     report.give(&dir, exports, &ended, saved)?;
@@ -142,6 +144,8 @@ struct Report<'a> {
     proves: bool,
     /// Whether the service ran already.
     is_attached: bool,
+    /// How the table looks.
+    style: Style,
     /// What stands behind the table.
     behind: String,
 }
@@ -160,7 +164,7 @@ impl Report<'_> {
         let exported = exports.write(|format| format.render(&ended.result, Some(dir.path())), print);
         let mut text = String::new();
         if !takes_stdout {
-            text = table::table(self.steps, &ended.result, self.proofs, self.is_attached, terminal::width());
+            text = table::table(self.steps, &ended.result, self.proofs, self.is_attached, self.style);
             if self.proves && self.proofs.is_empty() {
                 text.push_str("\nno remedy to prove: nothing was lost that need not have been\n");
             }
@@ -183,6 +187,11 @@ impl Report<'_> {
         }
         reported.and(exported)
     }
+}
+
+/// How the table looks.
+fn style(args: &ProbeArgs) -> Style {
+    Style { color: terminal::wants_color(args.trial.color), width: terminal::width() }
 }
 
 /// The trial of a step.

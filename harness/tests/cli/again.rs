@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use predicates::prelude::*;
 use predicates::str::contains;
 
-use crate::support::{Place, alone, result, stderr, stdout, wait_until};
+use crate::support::{Place, beside_others, result, stderr, stdout, wait_until};
 
 /// A scenario of so many attempts, which nobody fails for being slow.
 fn scenario(name: &str, attempts: u32) -> String {
@@ -78,7 +78,7 @@ fn check_resumed(place: &Place, before: &RunResult, kept: usize) {
 #[test]
 fn what_was_interrupted_is_ended_and_written_as_one_run() {
     let place = Place::new();
-    let _alone = alone();
+    let _beside = beside_others();
     end_by(in_the_third(&place), Signal::SIGINT);
     let before = result(&place.path("out"));
     assert_eq!((before.complete, before.trials.len()), (false, 3), "the third was cut short");
@@ -93,7 +93,7 @@ fn what_was_interrupted_is_ended_and_written_as_one_run() {
 #[test]
 fn what_was_killed_is_ended_and_nobody_else_may_go_on_while_it_is_on() {
     let place = Place::new();
-    let _alone = alone();
+    let _beside = beside_others();
     let child = in_the_third(&place);
     place.holdline(&["run", "--resume", "out"]).assert().code(2).stderr(contains("in use"));
     end_by(child, Signal::SIGKILL);
@@ -105,7 +105,7 @@ fn what_was_killed_is_ended_and_nobody_else_may_go_on_while_it_is_on() {
 #[test]
 fn a_part_and_a_comparison_are_ended_as_they_began() {
     let place = Place::new();
-    let _alone = alone();
+    let _beside = beside_others();
     place.write("x.toml", &scenario("x", 5));
     let contenders = ["-s", "held-socket", "-s", "prefork", "-r", "4", "--partition", "slice:2/2"];
     for (verb, out, trials) in [("run", "part", 4), ("compare", "compared", 6)] {
@@ -134,7 +134,7 @@ fn a_part_and_a_comparison_are_ended_as_they_began() {
 #[test]
 fn what_cannot_be_gone_on_with_is_told_and_stays_as_it_is() {
     let place = Place::new();
-    let _alone = alone();
+    let _beside = beside_others();
     let refused = |dir: &str, said: &str| {
         place.holdline(&["run", "--resume", dir]).assert().code(2).stderr(contains(said));
     };
@@ -185,7 +185,7 @@ fn what_cannot_be_gone_on_with_is_told_and_stays_as_it_is() {
 #[test]
 fn what_did_not_pass_runs_again_and_nothing_else() {
     let place = Place::new();
-    let _alone = alone();
+    let _beside = beside_others();
     let crash = scenario("x", 10)
         + "[[fault]]\nat = { attempt = 5 }\npoison = { step = \"work\", mode = \"panic\" }\n";
     place.write("x.toml", &crash.replace("served = 10", "served = 9"));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use holdline_model::wire::Address;
 
 use crate::support::{
-    COMMON, Place, alone, cgroup_tree, held_socket_from, processes_with, result, wait_until,
+    COMMON, Place, beside_others, cgroup_tree, held_socket_from, processes_with, result, wait_until,
 };
 
 /// How often it is killed, each time at another instant.
@@ -148,7 +148,7 @@ fn names_in(folder: &Path, is_wanted: impl Fn(&str) -> bool) -> Vec<String> {
 
 #[test]
 fn sigkill_at_any_instant_leaves_nothing_of_a_sandbox() {
-    let _alone = alone();
+    let _beside = beside_others();
     let place = Place::new();
     let killed = kill_runs(&place, "full", KILLS);
     next_run_clears_up(&place, &killed);
@@ -156,7 +156,7 @@ fn sigkill_at_any_instant_leaves_nothing_of_a_sandbox() {
 
 #[test]
 fn sigkill_at_any_instant_leaves_nothing_without_isolation() {
-    let _alone = alone();
+    let _beside = beside_others();
     let place = Place::new();
     let killed = kill_runs(&place, "none", KILLS_EXPOSED);
     for address in &killed.addresses {

@@ -2,7 +2,7 @@
 
 use predicates::str::contains;
 
-use crate::support::{Place, alone, result, stderr, stdout};
+use crate::support::{Place, beside_others, result, stderr, stdout};
 
 /// Scenario, supervisor and repetition of each trial that a dry run tells of, in their order.
 #[track_caller]
@@ -33,7 +33,7 @@ fn what_would_run_is_what_runs() {
     assert_eq!(told.len(), 4);
     assert!(!place.path("r.json").exists());
     assert_eq!(planned(&place, &what), told, "`run` need not be said");
-    let _alone = alone();
+    let _beside = beside_others();
     let output = place.holdline(&run).args(["--out", "ran"]).output().expect("holdline runs");
     assert!(stderr(&output).contains("4 trials, about "), "{}", stderr(&output));
     let run = result(&place.path("ran"));

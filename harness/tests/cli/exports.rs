@@ -118,7 +118,7 @@ fn latest_is_the_last_run_that_began() {
     place.holdline(&["-s", "gunicron-*"]).assert().code(4);
     place.holdline(&["-s", "bare", "--export-json", "absent/x"]).assert().code(2);
     assert!(!place.path("holdline-out").exists());
-    let _alone = crate::support::alone();
+    let _beside = crate::support::beside_others();
     place.holdline(&["-s", "bare"]).output().unwrap();
     let first = place.path("holdline-out/latest").canonicalize().unwrap();
     place.holdline(&["-s", "bare", "--export-json", "absent/x"]).assert().code(2);

@@ -7,7 +7,7 @@ use std::path::Path;
 use holdline_model::words::{Blame, Fate, Retry};
 use serde_json::Value;
 
-use crate::support::{Place, alone, result, stderr, stdout};
+use crate::support::{Place, beside_others, result, stderr, stdout};
 
 const FORMATS: &str = include_str!("../../../reports/FORMATS.md");
 
@@ -48,7 +48,7 @@ fn run(place: &Place) -> std::path::PathBuf {
         "name = \"x\"\nasks = \"?\"\n[kernel]\nsample-accepts = true\n[load]\narrivals = { sequential = \"5ms\" }\nattempts = 30\n\
          send-lag = \"4s\"\ndeadline = \"4s\"\n[[fault]]\nat = { attempt = 5 }\ncontrol = \"restart\"\n",
     );
-    let _alone = alone();
+    let _beside = beside_others();
     let run = ["run", "./x.toml", "-s", "held-socket", "--out", "out"];
     let output = place.holdline(&run).output().expect("holdline runs");
     let run = result(&place.path("out"));

@@ -4,7 +4,7 @@ use predicates::prelude::*;
 use predicates::str::contains;
 use serde_json::Value;
 
-use crate::support::{Place, alone, stderr, stdout};
+use crate::support::{Place, beside_others, beside_then_alone, stderr, stdout};
 
 /// Five hundred attempts, and a restart in their middle. A busy machine shall lose none.
 const STORY: &str = "name = \"story\"\nasks = \"?\"\n[listen]\nbacklog = 1024\n[load]\n\
@@ -74,8 +74,11 @@ fn regressions(result: &Value) -> Vec<&str> {
 
 #[test]
 fn planted_faults_are_caught_and_an_identical_build_is_not_alarmed() {
+    beside_then_alone(planted_faults);
+}
+
+fn planted_faults() {
     let place = Place::new();
-    let _alone = alone();
     place.write("story.toml", STORY);
     write_web(&place, &["loses", "0"]);
     save(&place, "6");
@@ -101,7 +104,7 @@ fn planted_faults_are_caught_and_an_identical_build_is_not_alarmed() {
 #[ignore = "it takes two minutes more"]
 fn rarer_planted_faults_are_caught() {
     let place = Place::new();
-    let _alone = alone();
+    let _beside = beside_others();
     place.write("story.toml", &STORY.replace("duration = \"1s\"", "duration = \"2s\""));
     write_web(&place, &["loses", "0"]);
     save(&place, "6");
@@ -157,8 +160,11 @@ fn write_held(place: &Place, sleep: &str) {
 /// A worker boots in 100 ms; with 200 ms before it, a restart takes three times as long.
 #[test]
 fn a_restart_three_times_slower_is_caught() {
+    beside_then_alone(slower_restart);
+}
+
+fn slower_restart() {
     let place = Place::new();
-    let _alone = alone();
     write_held(&place, "0");
     let saved = ["gate", "--save-baseline", "b.json", "crash", "-s", "./web", "-r", "10", "--out", "saved"];
     let output = place.holdline(&saved).output().expect("holdline runs");
@@ -224,7 +230,7 @@ fn a_baseline_that_is_none_is_found_before_anything_starts() {
 #[test]
 fn what_was_measured_once_and_cannot_be_run_any_more_is_no_pass() {
     let place = Place::new();
-    let _alone = alone();
+    let _beside = beside_others();
     let arguments =
         ["gate", "--save-baseline", "b.json", "crash", "-s", "prefork", "-r", "2", "--out", "saved"];
     let output = place.holdline(&arguments).output().expect("holdline runs");

@@ -7,7 +7,7 @@ use holdline_model::result::{Quantiles, RunResult, TrialResult};
 use holdline_reports::hdr::Log;
 use predicates::str::contains;
 
-use crate::support::{Place, alone, result, stderr};
+use crate::support::{Place, beside_others, result, stderr};
 
 /// What of a run must come out of its parts: each trial, and how many attempts all had.
 fn totals(run: &RunResult) -> (BTreeSet<(String, String, u32)>, u64) {
@@ -18,7 +18,7 @@ fn totals(run: &RunResult) -> (BTreeSet<(String, String, u32)>, u64) {
 #[test]
 fn a_matrix_in_three_parts_is_the_matrix_again() {
     let place = Place::new();
-    let _alone = alone();
+    let _beside = beside_others();
     let story = |name: &str| {
         format!(
             "name = \"{name}\"\nasks = \"?\"\n[load]\narrivals = {{ sequential = \"2ms\" }}\nattempts = 20\nsend-lag = \"4s\"\ndeadline = \"4s\"\n"
@@ -106,7 +106,7 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 #[test]
 fn histograms_add_and_all_files_of_the_parts_stay() {
     let place = Place::new();
-    let _alone = alone();
+    let _beside = beside_others();
     place.write(
         "x.toml",
         "name = \"x\"\nasks = \"?\"\n[load]\narrivals = { sequential = \"2ms\" }\nattempts = 20\nsend-lag = \"4s\"\n\
@@ -166,7 +166,7 @@ fn histograms_add_and_all_files_of_the_parts_stay() {
 #[test]
 fn parts_of_different_plans_are_not_taken_for_one_run() {
     let place = Place::new();
-    let _alone = alone();
+    let _beside = beside_others();
     let story =
         "asks = \"?\"\n[load]\narrivals = { sequential = \"1ms\" }\nattempts = 5\nsend-lag = \"4s\"\n";
     place.write("x.toml", &format!("name = \"x\"\n{story}"));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Place, alone, is_installed, stderr};
+use crate::support::{Place, beside_others, is_installed, stderr};
 
 /// Stands before everything else of the page, and writes down what goes wrong.
 const LISTENS: &str = "<script>
@@ -87,7 +87,7 @@ fn the_page_is_read_in_a_browser() {
     }
     let place = Place::new();
     let run = ["crash", "restart", "-s", "prefork", "-s", "restart-loop", "-s", "bare", "-o", "out"];
-    let measuring = alone();
+    let measuring = beside_others();
     let output = place.holdline(&run).output().expect("holdline runs");
     drop(measuring);
     let page = std::fs::read_to_string(place.path("out/report.html"))

@@ -93,7 +93,7 @@ fn a_path_that_is_not_utf8_works_or_is_named() {
 #[test]
 fn an_export_and_a_scenario_may_have_any_name() {
     let place = Place::new();
-    let _alone = crate::support::alone();
+    let _beside = crate::support::beside_others();
     let scenario = place.path("").join(OsStr::from_bytes(b"x\xff.toml"));
     std::fs::write(&scenario, SCENARIO).unwrap();
     let export = place.path("").join(OsStr::from_bytes(b"r\xff.json"));
@@ -145,7 +145,7 @@ fn what_steers_a_terminal_is_shown_instead() {
     assert!(shown.contains("\\u{1b}[2J") && shown.contains("\\u{9b}"), "{shown}");
     let file = stdout(&place.holdline(&["show", "./s", "--file"]).output().unwrap());
     assert_eq!(file, text, "a pipe gets the file as it is");
-    let _alone = crate::support::alone();
+    let _beside = crate::support::beside_others();
     let run = place.holdline(&["run", "-s", "./s", "--out", "out"]).output().unwrap();
     let again = place.holdline(&["report", "out", "--trials"]).output().unwrap();
     for text in [stdout(&run), stderr(&run), stdout(&again)] {
@@ -168,7 +168,7 @@ fn two_of_one_name_are_refused_and_the_same_twice_is_one() {
     let output = place.holdline(&["run", "-s", "held-*", "-s", "./h"]).output().unwrap();
     one_error(&output, 2, &["./h/supervisor.toml"]);
     assert!(!place.path("holdline-out").exists());
-    let _alone = crate::support::alone();
+    let _beside = crate::support::beside_others();
     let arguments = ["run", "./a.toml", "a.toml", "-s", "bare", "-s", "bare", "-s", "bar*", "--out", "out"];
     let output = place.holdline(&arguments).output().unwrap();
     assert_ne!(output.status.code(), Some(2), "{}", stderr(&output));

@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 
 use holdline_model::words::Grade;
 
-use crate::support::{Place, alone, result, stderr};
+use crate::support::{Place, beside_others, result, stderr};
 
 /// holdline with standard output, or standard error too, on a pipe from which nobody reads any more.
 fn unread(place: &Place, arguments: &[&str], errors_too: bool) -> Child {
@@ -22,7 +22,7 @@ fn unread(place: &Place, arguments: &[&str], errors_too: bool) -> Child {
 #[test]
 fn every_command_ends_quietly_where_nobody_reads() {
     let place = Place::new();
-    let _alone = alone();
+    let _beside = beside_others();
     place.holdline(&["-s", "bare", "--out", "recorded"]).output().unwrap();
     for arguments in [
         &["list"][..],
@@ -49,7 +49,7 @@ fn every_command_ends_quietly_where_nobody_reads() {
 #[test]
 fn a_run_that_nobody_hears_goes_on_and_keeps_everything() {
     let place = Place::new();
-    let _alone = alone();
+    let _beside = beside_others();
     for (progress, out) in [("counter", "lines"), ("bar", "bar")] {
         let arguments =
             ["crash", "-s", "bare", "-s", "held-socket", "--out", out, "--show-progress", progress];

@@ -7,7 +7,7 @@ use holdline_model::words::Grade;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-use crate::support::{Place, alone, held_socket_from, result, stderr};
+use crate::support::{Place, beside_others, held_socket_from, result, stderr};
 
 fn committed() -> Validator {
     let schema: Value =
@@ -35,7 +35,7 @@ fn all_kinds(place: &Place) -> Value {
     let supervisors = ["bare", "held-socket", "./ends", "./absent"].map(|name| ["-s", name]);
     let mut arguments = vec!["run", "./crash.toml", "--out", "out"];
     arguments.extend(supervisors.as_flattened());
-    let _alone = alone();
+    let _beside = beside_others();
     let output = place.holdline(&arguments).output().expect("holdline runs");
     let path = place.path("out/run.json");
     serde_json::from_str(&fs::read_to_string(&path).unwrap_or_else(|_| panic!("{}", stderr(&output))))

@@ -6,7 +6,7 @@ use predicates::prelude::*;
 use predicates::str::contains;
 use serde_json::Value;
 
-use crate::support::{Place, alone, result, stderr, stdout};
+use crate::support::{Place, beside_others, result, stderr, stdout};
 
 fn json(place: &Place, arguments: &[&str]) -> Value {
     let output = place.holdline(arguments).output().expect("holdline runs");
@@ -98,7 +98,7 @@ fn a_wrong_command_is_told_the_right_one() {
 #[test]
 fn the_environment_stands_for_what_is_not_typed() {
     let place = Place::new();
-    let _alone = alone();
+    let _beside = beside_others();
     let run = |out: &str, more: &[&str]| {
         let mut command = place.holdline(&["run", "crash", "-s", "held-socket"]);
         command

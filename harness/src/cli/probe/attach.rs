@@ -55,7 +55,14 @@ pub(super) fn main(args: &ProbeArgs, typed: &Typed, text: &str) -> Result<u8, Fa
             "\nthe service at {address} is gone: it was there when the probe began, and is down at its end\n"
         ));
     }
-    let report = Report { steps: &story.steps, proofs: &[], proves: false, is_attached: true, behind };
+    let report = Report {
+        steps: &story.steps,
+        proofs: &[],
+        proves: false,
+        is_attached: true,
+        style: super::style(args),
+        behind,
+    };
     report.give(&dir, exports, &ended, None)?;
     let code = exit_code(&ended.result);
     Ok(if is_down { exit::FAILED } else { code })

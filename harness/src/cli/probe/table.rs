@@ -7,6 +7,7 @@ use holdline_model::reason::Reason;
 use holdline_model::result::{LossKind, RunResult, TrialResult};
 use holdline_model::visible::visible;
 use holdline_model::words::{Blame, Fate, Grade};
+use holdline_reports::Style;
 use holdline_reports::text::wrap;
 
 use super::trial_of;
@@ -26,9 +27,10 @@ pub(super) fn table(
     result: &RunResult,
     proofs: &[Proof],
     is_attached: bool,
-    width: Option<u16>,
+    style: Style,
 ) -> String {
-    let mut text = rows(steps, result, proofs);
+    let width = style.width;
+    let mut text = rows(steps, result, proofs, style);
     text.push('\n');
     for step in steps {
         let Some(trial) = trial_of(step, &result.trials) else { continue };
@@ -43,7 +45,7 @@ pub(super) fn table(
     text
 }
 
-fn rows(steps: &[Step], result: &RunResult, proofs: &[Proof]) -> String {
+fn rows(steps: &[Step], result: &RunResult, proofs: &[Proof], style: Style) -> String {
     let names = steps.iter().map(|step| step.name.len());
     let least = if proofs.is_empty() { 4 } else { REMEDIED.len() };
     let width = names.max().unwrap_or(0).max(least);
@@ -54,21 +56,21 @@ fn rows(steps: &[Step], result: &RunResult, proofs: &[Proof]) -> String {
     for step in steps {
         let Some(trial) = trial_of(step, &result.trials) else { continue };
         let is_stopped = step.name == STOPPED;
-        let _ = writeln!(text, "{:width$}  {}", step.name, row(trial, is_stopped));
+        let _ = writeln!(text, "{:width$}  {}", step.name, row(trial, is_stopped, style));
         if let Some(remedied) = proof_of(step, proofs).and_then(|proof| proof.trial.as_ref()) {
             // With the listener held by somebody else it is started again, and nobody is to be refused.
-            let _ = writeln!(text, "{REMEDIED:width$}  {}", row(remedied, false));
+            let _ = writeln!(text, "{REMEDIED:width$}  {}", row(remedied, false, style));
         }
     }
     text
 }
 
-fn row(trial: &TrialResult, is_stopped: bool) -> String {
+fn row(trial: &TrialResult, is_stopped: bool, style: Style) -> String {
     let blame = |blame| trial.blame.get(&blame).copied().unwrap_or(0);
     // Once it has been stopped nobody is to listen.
     let (wanted, grade) = match is_stopped {
         true => (trial.collateral.get(&Fate::Refused).copied().unwrap_or(0), "–".to_owned()),
-        false => (0, trial.grade.to_string()),
+        false => (0, style.grade(trial.grade, trial.grade.as_str())),
     };
     let queue = match trial.kernel.listeners.is_empty() {
         true => "–".to_owned(),
