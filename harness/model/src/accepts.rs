@@ -45,7 +45,11 @@ impl Span {
 
 /// For each attempt the span in which it was accepted, as far as samples tell.
 #[must_use]
-pub fn spans(client: Series<'_, ClientRecord>, reconciled: &Reconciled, samples: &AcceptSamples) -> Vec<Option<Span>> {
+pub fn spans(
+    client: Series<'_, ClientRecord>,
+    reconciled: &Reconciled,
+    samples: &AcceptSamples,
+) -> Vec<Option<Span>> {
     let span = |attempt: &Attempt| {
         let record = client.get(attempt.record as usize)?;
         span(record, attempt.fate, waiting_of(record.attempt, samples), samples)
@@ -55,7 +59,11 @@ pub fn spans(client: Series<'_, ClientRecord>, reconciled: &Reconciled, samples:
 
 /// Enters the middle of each span as the instant of the accept, where nothing better is known. Says how
 /// the instants were obtained, if any was.
-pub fn enter(client: Series<'_, ClientRecord>, reconciled: &mut Reconciled, kernel: &KernelRecord) -> Option<Method> {
+pub fn enter(
+    client: Series<'_, ClientRecord>,
+    reconciled: &mut Reconciled,
+    kernel: &KernelRecord,
+) -> Option<Method> {
     let samples = kernel.accepts.as_ref()?;
     let spans = spans(client, reconciled, samples);
     let mut resolution_ns = 0;

@@ -71,7 +71,11 @@ pub struct Latencies {
 impl Latencies {
     /// Collects them from a trial's reconciled records.
     #[must_use]
-    pub fn collect(client: Series<'_, ClientRecord>, requests: &[RequestRecord], reconciled: &Reconciled) -> Self {
+    pub fn collect(
+        client: Series<'_, ClientRecord>,
+        requests: &[RequestRecord],
+        reconciled: &Reconciled,
+    ) -> Self {
         let mut all = Self::empty(!requests.is_empty());
         let of_requests = attempts_of(requests);
         for attempt in &reconciled.attempts {

@@ -114,7 +114,8 @@ mod tests {
         assert_eq!(count(&session, (&client).into(), &reconciled), Some(expected));
         assert_eq!(count(&Connection::ONE_SHOT, (&client).into(), &reconciled), None);
         // Attempts 1, 3 and 5 alone are sessions.
-        let half = count(&Connection { every: 2, ..session }, (&client).into(), &reconciled).expect("sessions");
+        let half =
+            count(&Connection { every: 2, ..session }, (&client).into(), &reconciled).expect("sessions");
         assert_eq!((half.planned, half.completed, half.closed_idle, half.cut), (3, 0, 1, 1));
         // Of those that are sent at once, all that were not answered are lost: 2, 3, 3 and 1.
         let pipelined = count(&Connection { pipeline: true, ..session }, (&client).into(), &reconciled);

@@ -270,7 +270,12 @@ fn in_order(scenario: &Scenario, records: &TrialRecords<'_>, reconciled: &Reconc
 }
 
 /// Served attempts per second of a closed loop.
-fn throughput(scenario: &Scenario, client: Series<'_, ClientRecord>, served: u64, start_ns: u64) -> Option<f64> {
+fn throughput(
+    scenario: &Scenario,
+    client: Series<'_, ClientRecord>,
+    served: u64,
+    start_ns: u64,
+) -> Option<f64> {
     let Arrivals::Closed { .. } = scenario.load.arrivals else { return None };
     let end_ns = client.iter().filter_map(|record| record.finished).max()?.get();
     Some(served as f64 * 1e9 / end_ns.saturating_sub(start_ns).max(1) as f64)

@@ -22,7 +22,11 @@ pub struct LastRequest {
 /// The last request that was due, of those that were sent. Of a session that was cut, that is the one which
 /// was not answered: due a gap after the answer before.
 #[must_use]
-pub fn last_request(client: Series<'_, ClientRecord>, requests: &[RequestRecord], gap_ns: u64) -> Option<LastRequest> {
+pub fn last_request(
+    client: Series<'_, ClientRecord>,
+    requests: &[RequestRecord],
+    gap_ns: u64,
+) -> Option<LastRequest> {
     let latest = last_answered(requests);
     let is_served = |record: &ClientRecord| matches!(record.outcome, Outcome::Replied | Outcome::ClosedIdle);
     let any_served = !requests.is_empty() || client.iter().any(is_served);

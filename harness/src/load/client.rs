@@ -26,7 +26,10 @@ use super::talk::{Manner, Talk};
 use super::transport::{Carrier, Transport};
 use super::{Hooks, LoadError, LoadPlan, Progress, STOP_GRACE_NS, StopFlag, hold_ns, no_route};
 
+mod ends;
 mod reuse;
+
+use self::ends::show_overdue;
 
 /// Events that one `epoll_wait` takes. Between two of them, what is due begins.
 const EVENTS_MAX: usize = 64;
@@ -409,49 +412,6 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
                 }
             }
         }
-    }
-
-    /// Lets a connection go whose outcome was clear before.
-    fn let_go_for_good(&mut self, token: Token) {
-        let attempt = self.connections.get(token).map(Connection::attempt);
-        self.let_go(token);
-        if let Some(attempt) = attempt {
-            self.records.is_over(attempt);
-        }
-    }
-
-    fn let_go(&mut self, token: Token) {
-        self.watch_no_more(token);
-        if let Some(connection) = self.connections.remove(token) {
-            self.pool.forget(token);
-            connection.note_ending(self.records.of(connection.attempt()));
-            self.room.take_back(connection.close());
-        }
-    }
-
-    fn record_not_sent(&mut self, attempt: u32, outcome: Outcome) {
-        let end = End::now(outcome);
-        self.record_end(attempt, end, 0, end.at_ns);
-        self.records.is_over(attempt);
-    }
-
-    /// `freed_ns`: from when on the client is free for another.
-    fn record_end(&mut self, attempt: u32, end: End, answered: u16, freed_ns: u64) {
-        let record = self.records.of(attempt);
-        record.finished = stamp(end.at_ns);
-        record.outcome = end.outcome;
-        record.version = end.version;
-        record.requests_answered = answered;
-        self.progress.count_outcome(end.outcome);
-        self.pacer.ended(freed_ns);
-        self.hooks.after_attempt(record);
-    }
-}
-
-/// Shows a connection whose time is over to whoever wants to look at it before it is let go.
-fn show_overdue<T: Transport>(hooks: &mut impl Hooks, connection: &Connection<T>) {
-    if connection.is_connected() && !connection.is_clear() {
-        hooks.overdue(connection.attempt(), connection.transport().as_fd(), connection.sent());
     }
 }
 

@@ -13,8 +13,7 @@ impl WorkerLog {
     #[must_use]
     pub fn without_askers(mut self) -> Self {
         let accepted = self.records.iter().filter(|record| record.kind == RecordKind::Accepted);
-        let connections: BTreeSet<u32> =
-            accepted.filter(is_named).map(|record| record.connection).collect();
+        let connections: BTreeSet<u32> = accepted.filter(is_named).map(|record| record.connection).collect();
         let is_askers = |record: &WorkerRecord| {
             is_named(record)
                 || connections.contains(&record.connection)

@@ -620,7 +620,9 @@ fn sessions_that_do_not_add_up_are_noticed() {
         // A reply that was not recorded may be the last thing that a worker did, but only one may.
         (Line::UnrecordedReplies, |t| t.client[1].requests_answered = 3),
         (Line::RecordsAstray, |t| t.workers[0].records.gathered()[11].connection = 1),
-        (Line::DoubledAccepts, |t| t.workers[0].records.gathered()[1].peer = t.workers[0].records.gathered()[0].peer),
+        (Line::DoubledAccepts, |t| {
+            t.workers[0].records.gathered()[1].peer = t.workers[0].records.gathered()[0].peer
+        }),
     ];
     for (line, spoil) in spoils {
         let mut trial = sessions();

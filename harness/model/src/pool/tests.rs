@@ -221,8 +221,12 @@ fn what_is_read_over_the_wrong_connection_is_misread() {
 fn what_no_worker_wrote_down_is_missed() {
     let trial = Trial::told(&[Meets::Fresh, Meets::Idle, Meets::Idle, Meets::LastOf]);
     let forget = |log: &mut WorkerLog| {
-        let last =
-            log.records.gathered().iter().rposition(|record| record.kind == RecordKind::Replied).expect("replies");
+        let last = log
+            .records
+            .gathered()
+            .iter()
+            .rposition(|record| record.kind == RecordKind::Replied)
+            .expect("replies");
         log.records.gathered().remove(last);
     };
     assert!(!trial.reconciled(forget, true).0.books.is_balanced());
