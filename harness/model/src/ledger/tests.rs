@@ -169,7 +169,7 @@ fn tell(trial: &mut Trial, attempt: u32, story: Story) {
 
 fn tell_worker(trial: &mut Trial, attempt: u32, start_ns: u64, story: Story) {
     let crashes = matches!(story, Story::Poisoned | Story::InFlight);
-    if crashes && !trial.workers.last().is_some_and(|log| log.records.first().is_none()) {
+    if crashes && trial.workers.last().is_none_or(|log| log.records.first().is_some()) {
         trial.workers.push(log(trial.workers.len() as u32 + 1));
     }
     let log = trial.workers.last_mut().expect("a worker");
@@ -621,7 +621,7 @@ fn sessions_that_do_not_add_up_are_noticed() {
         (Line::UnrecordedReplies, |t| t.client[1].requests_answered = 3),
         (Line::RecordsAstray, |t| t.workers[0].records.gathered()[11].connection = 1),
         (Line::DoubledAccepts, |t| {
-            t.workers[0].records.gathered()[1].peer = t.workers[0].records.gathered()[0].peer
+            t.workers[0].records.gathered()[1].peer = t.workers[0].records.gathered()[0].peer;
         }),
     ];
     for (line, spoil) in spoils {
