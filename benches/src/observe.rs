@@ -59,6 +59,7 @@ pub fn be_inside_if_asked() -> Option<ExitCode> {
     let spec = SandboxSpec {
         isolation: Isolation::Full,
         work: work.into(),
+        work_mib: 0,
         private: Vec::new(),
         sysctls: BTreeMap::new(),
         real_root: false,

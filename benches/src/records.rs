@@ -75,7 +75,7 @@ impl Trial {
     /// How many records the workers wrote.
     #[must_use]
     pub fn worker_records(&self) -> usize {
-        self.workers.iter().map(|log| log.records.len()).sum()
+        self.workers.iter().map(|log| log.records.iter().count()).sum()
     }
 
     /// Reconciles the records and sums them up.
@@ -89,7 +89,7 @@ impl Trial {
             said: &holdline_model::said::NOTHING_SAID,
             transport: Transport::Tcp,
             attempts: u32::try_from(self.client.len()).expect("it was made of so many"),
-            client: &self.client,
+            client: (&self.client).into(),
             requests: &[],
             workers: Some(&self.workers),
             accepts_stamped: true,
@@ -135,7 +135,7 @@ impl Trial {
         let log = &mut self.workers[(attempt % WORKERS) as usize];
         let peer = Some(Peer::Ip(client_v4(attempt).into(), 40_000));
         let mut tell = |kind, after_ns, detail| {
-            log.records.push(WorkerRecord {
+            log.records.gathered().push(WorkerRecord {
                 kind,
                 pid: log.pid,
                 generation: log.generation,
@@ -164,7 +164,7 @@ fn outcome_of(attempt: u32, course: Course) -> Outcome {
 }
 
 fn log(generation: u32) -> WorkerLog {
-    WorkerLog { pid: 100 + generation, generation, window_open: false, records: Vec::new() }
+    WorkerLog { pid: 100 + generation, generation, window_open: false, records: Vec::new().into() }
 }
 
 fn kernel(attempts: u32) -> KernelRecord {

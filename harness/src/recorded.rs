@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Component, Path};
 
 use flate2::read::GzDecoder;
-use holdline_reports::course::{Course, Point, Queue, Worker};
+use holdline_reports::course::{At, Course, Point, Queue, Worker};
 use serde::Deserialize;
 
 /// The course of the trial in this folder of a run's directory; `None` where no attempts are on record.
@@ -52,10 +52,10 @@ fn points(file: impl Read) -> Vec<Point> {
         Some(Point {
             attempt: row.attempt,
             intended_ns: row.intended_ns,
-            started_ns: row.started_ns,
-            connected_ns: row.connected_ns,
-            accepted_ns: row.accepted_ns,
-            finished_ns: row.finished_ns,
+            started_ns: row.started_ns.and_then(At::new),
+            connected_ns: row.connected_ns.and_then(At::new),
+            accepted_ns: row.accepted_ns.and_then(At::new),
+            finished_ns: row.finished_ns.and_then(At::new),
             fate: row.fate.parse().ok()?,
             blame: row.blame.parse().ok(),
             is_late: row.late > 0,
@@ -149,7 +149,10 @@ mod tests {
             1,10,12,,,15,refused,refused,collateral,0\n0,0,1,2,3,4,replied,served,,1\n";
         let points = points(file.as_bytes());
         assert_eq!(points.iter().map(|point| point.attempt).collect::<Vec<_>>(), [0, 1]);
-        assert_eq!((points[0].fate, points[0].is_late, points[0].accepted_ns), (Fate::Served, true, Some(3)));
+        assert_eq!(
+            (points[0].fate, points[0].is_late, points[0].accepted_ns),
+            (Fate::Served, true, At::new(3))
+        );
         assert_eq!((points[1].blame, points[1].connected_ns), (Some(Blame::Collateral), None));
         assert_eq!(points[1].waited_ns(), Some(5));
     }

@@ -1,7 +1,9 @@
 //! The library as verbs use it: a plan made of values, run without the command line, and what its sinks
 //! are told.
 
+use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use holdline::catalogue::{ScenarioEntry, SupervisorEntry, select_supervisors};
 use holdline::run::{Event, Options, Plan, Recorder, RunError, Runner, Sink};
@@ -168,4 +170,35 @@ fn what_cannot_run_is_no_plan() {
     let plan = Plan::new(vec![scenario("one")], supervisors(&["bare"]), trials(&[("bare", "one")]), none);
     assert!(plan.expect("a plan").notice().is_none(), "it was asked for");
     assert!(Runner::new(&self::plan(&ORDER).expect("a plan"), Path::new("/")).is_ok());
+}
+
+/// The most memory that a run of so many attempts takes, of the process that takes most, in bytes.
+#[expect(clippy::zombie_processes, reason = "wait4 waits for it, and tells what it used")]
+fn peak_bytes(attempts: u32) -> u64 {
+    let folder = tempfile::tempdir().expect("a folder");
+    let scenario = SCENARIO.replace("sequential = \"1ms\"", "closed = 16");
+    let scenario = scenario.replace("attempts = 3", &format!("attempts = {attempts}"));
+    let file = folder.path().join("many.toml");
+    std::fs::write(&file, scenario).expect("a file");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_holdline"));
+    command.arg("run").arg(&file).args(["-s", "held-socket", "--out"]).arg(folder.path().join("out"));
+    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("holdline");
+    let pid = libc::pid_t::try_from(child.id()).expect("a process id");
+    let (mut status, mut usage) = (0, MaybeUninit::<libc::rusage>::uninit());
+    // SAFETY: both places are there to be written to, and nobody else waits for this child.
+    let ended = unsafe { libc::wait4(pid, &raw mut status, 0, usage.as_mut_ptr()) };
+    assert_eq!((ended, status), (pid, 0));
+    // SAFETY: wait4 has written it, as it has found the child.
+    let usage = unsafe { usage.assume_init() };
+    // In KiB, the largest of it and of all that it has waited for, and so on (getrusage(2)).
+    u64::try_from(usage.ru_maxrss).expect("a size") * 1024
+}
+
+#[test]
+fn an_attempt_takes_at_most_a_hundred_bytes_of_memory() {
+    const FEW: u32 = 5_000;
+    const MANY: u32 = 50_000;
+    let (few, many) = (peak_bytes(FEW), peak_bytes(MANY));
+    let more = many.saturating_sub(few);
+    assert!(more <= u64::from(MANY - FEW) * 100, "{few} bytes for {FEW} attempts, {many} for {MANY}");
 }

@@ -3,8 +3,32 @@
 //! A result holds what a trial came to; how it went on the way stands in the files beside it. Pages that draw it are
 //! given it by whoever can read those files, and show what the result alone has where there are none.
 
+use std::num::NonZeroI64;
+
 use holdline_model::result::TrialResult;
 use holdline_model::words::{Blame, Fate};
+
+/// An instant that there may be none of, without room of its own for that: a page is drawn from all attempts of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct At(NonZeroI64);
+
+impl At {
+    /// So many nanoseconds from the start of the load; `None` for the one number that no clock ever shows.
+    #[must_use]
+    pub const fn new(ns: i64) -> Option<Self> {
+        // All numbers but one are others than 0 then.
+        match NonZeroI64::new(ns ^ i64::MIN) {
+            Some(at) => Some(Self(at)),
+            None => None,
+        }
+    }
+
+    /// Nanoseconds from the start of the load.
+    #[must_use]
+    pub const fn ns(self) -> i64 {
+        self.0.get() ^ i64::MIN
+    }
+}
 
 /// An attempt. Instants are nanoseconds from the start of the load.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,13 +38,13 @@ pub struct Point {
     /// When it was due.
     pub intended_ns: i64,
     /// When it was begun; absent: it never was.
-    pub started_ns: Option<i64>,
+    pub started_ns: Option<At>,
     /// When it was connected.
-    pub connected_ns: Option<i64>,
+    pub connected_ns: Option<At>,
     /// When a worker accepted it; absent also where nobody wrote that down.
-    pub accepted_ns: Option<i64>,
+    pub accepted_ns: Option<At>,
     /// When it was answered or lost.
-    pub finished_ns: Option<i64>,
+    pub finished_ns: Option<At>,
     /// What became of it.
     pub fate: Fate,
     /// Why it was lost; absent where it was not.
@@ -81,6 +105,30 @@ impl Point {
     /// How long its client waited, from when it was due; absent where it never ended.
     #[must_use]
     pub fn waited_ns(&self) -> Option<u64> {
-        self.finished_ns.map(|at_ns| u64::try_from(at_ns - self.intended_ns).unwrap_or(0))
+        self.finished_ns.map(|at| u64::try_from(at.ns() - self.intended_ns).unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_point_is_as_small_as_its_instants() {
+        assert!(size_of::<Point>() <= 48, "{}", size_of::<Point>());
+    }
+
+    proptest! {
+        #[test]
+        fn instants_are_what_they_were_made_of(ns in any::<i64>()) {
+            prop_assert_eq!(At::new(ns).map(At::ns), (ns != i64::MIN).then_some(ns));
+        }
+
+        #[test]
+        fn those_around_the_start_are_none_of_them_lost(ns in -3..3_i64) {
+            prop_assert_eq!(At::new(ns).map(At::ns), Some(ns));
+        }
     }
 }

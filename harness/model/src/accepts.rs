@@ -17,6 +17,7 @@ use std::num::NonZeroU64;
 use crate::ledger::{Attempt, Reconciled};
 use crate::record::{AcceptSamples, ClientRecord, KernelRecord, Outcome, SilentEnd, Waiting};
 use crate::sampling::{Method, appeared_ns, end_of_look_after, half_open_ns, waiting_of};
+use crate::series::Series;
 use crate::words::Fate;
 
 /// The span of time in which a connection was accepted, in CLOCK_MONOTONIC nanoseconds.
@@ -44,7 +45,11 @@ impl Span {
 
 /// For each attempt the span in which it was accepted, as far as samples tell.
 #[must_use]
-pub fn spans(client: &[ClientRecord], reconciled: &Reconciled, samples: &AcceptSamples) -> Vec<Option<Span>> {
+pub fn spans(
+    client: Series<'_, ClientRecord>,
+    reconciled: &Reconciled,
+    samples: &AcceptSamples,
+) -> Vec<Option<Span>> {
     let span = |attempt: &Attempt| {
         let record = client.get(attempt.record as usize)?;
         span(record, attempt.fate, waiting_of(record.attempt, samples), samples)
@@ -54,7 +59,11 @@ pub fn spans(client: &[ClientRecord], reconciled: &Reconciled, samples: &AcceptS
 
 /// Enters the middle of each span as the instant of the accept, where nothing better is known. Says how
 /// the instants were obtained, if any was.
-pub fn enter(client: &[ClientRecord], reconciled: &mut Reconciled, kernel: &KernelRecord) -> Option<Method> {
+pub fn enter(
+    client: Series<'_, ClientRecord>,
+    reconciled: &mut Reconciled,
+    kernel: &KernelRecord,
+) -> Option<Method> {
     let samples = kernel.accepts.as_ref()?;
     let spans = spans(client, reconciled, samples);
     let mut resolution_ns = 0;
@@ -208,13 +217,13 @@ mod tests {
         let client = [record(500, 9000)];
         let accepts = Some(samples(vec![seen(1010, 5000, Some(6010))]));
         let kernel = KernelRecord { accepts, ..KernelRecord::default() };
-        let method = enter(&client, &mut reconciled, &kernel).expect("a method");
+        let method = enter((&client).into(), &mut reconciled, &kernel).expect("a method");
         assert_eq!(
             method.to_string(),
             "sampled every 1.00 µs from sock_diag (connections without an inode), to within 505 ns"
         );
         assert_eq!(reconciled.attempts[0].accepted, stamp(5505));
-        assert_eq!(enter(&client, &mut reconciled, &KernelRecord::default()), None);
+        assert_eq!(enter((&client).into(), &mut reconciled, &KernelRecord::default()), None);
     }
 
     proptest! {

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::record::ClientRecord;
+use crate::series::Series;
 use crate::wire::Clients;
 
 /// From how many addresses attempts were sent.
-pub(crate) fn used(clients: Option<Clients>, client: &[ClientRecord]) -> u64 {
+pub(crate) fn used(clients: Option<Clients>, client: Series<'_, ClientRecord>) -> u64 {
     let sent = client.iter().filter(|record| record.opened());
     let addresses = match clients {
         None => sent.count(),
@@ -34,9 +35,9 @@ mod tests {
 
     #[test]
     fn an_address_is_used_once_it_has_sent() {
-        assert_eq!(used(None, &records(7)), 7);
-        assert_eq!(used(Clients::new(4), &records(7)), 4);
-        assert_eq!(used(Clients::new(4), &records(3)), 3);
-        assert_eq!(used(Clients::new(4), &records(0)), 0);
+        assert_eq!(used(None, (&records(7)).into()), 7);
+        assert_eq!(used(Clients::new(4), (&records(7)).into()), 4);
+        assert_eq!(used(Clients::new(4), (&records(3)).into()), 3);
+        assert_eq!(used(Clients::new(4), (&records(0)).into()), 0);
     }
 }

@@ -11,6 +11,7 @@
 use crate::ledger::{Reconciled, TrialRecords};
 use crate::record::{ClientRecord, Listener};
 use crate::result::{Advice, Backlog, Need};
+use crate::series::Series;
 use crate::words::Fate;
 
 /// A queue that was filled to this share of its limit, in per cent, came near it.
@@ -97,7 +98,7 @@ struct Demand {
 }
 
 impl Demand {
-    fn of(client: &[ClientRecord], reconciled: &Reconciled, start_ns: u64) -> Option<Self> {
+    fn of(client: Series<'_, ClientRecord>, reconciled: &Reconciled, start_ns: u64) -> Option<Self> {
         let (mut starts, mut accepts, mut ends) = (Vec::new(), Vec::new(), Vec::new());
         for attempt in &reconciled.attempts {
             let Some(record) = client.get(attempt.record as usize) else { continue };
@@ -218,7 +219,7 @@ mod tests {
             requests: &[],
             transport: Transport::Tcp,
             attempts: client.len() as u32,
-            client: &client,
+            client: (&client).into(),
             workers: Some(&[]),
             accepts_stamped: true,
             kernel: &kernel,
@@ -307,7 +308,7 @@ mod tests {
                 attempts.iter().filter(waits).count() as u64
             };
             let expected = (1..300).map(waiting).max().unwrap_or(0);
-            prop_assert_eq!(Demand::of(&client, &reconciled, MS).map(|demand| demand.peak), Some(expected));
+            prop_assert_eq!(Demand::of((&client).into(), &reconciled, MS).map(|demand| demand.peak), Some(expected));
         }
     }
 }

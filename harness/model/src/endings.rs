@@ -2,10 +2,11 @@
 
 use crate::record::{ClientRecord, Ending, Outcome};
 use crate::result::EndingsResult;
+use crate::series::Series;
 
 /// How connections ended.
 #[must_use]
-pub(crate) fn endings(client: &[ClientRecord]) -> EndingsResult {
+pub(crate) fn endings(client: Series<'_, ClientRecord>) -> EndingsResult {
     let count = |is: fn(&ClientRecord) -> bool| client.iter().filter(|record| is(record)).count() as u64;
     EndingsResult {
         fin: count(|record| record.ended == Some(Ending::Fin)),

@@ -287,7 +287,7 @@ const fn how_it_ended(last: RecordKind) -> End {
 fn closed_by_itself(log: &WorkerLog, attempts: &BTreeSet<u32>) -> bool {
     let mut open = BTreeMap::new();
     let mut closed = BTreeSet::new();
-    for record in &log.records {
+    for record in log.records.iter() {
         match record.kind {
             RecordKind::Accepted => {
                 open.insert(record.connection, record.peer.and_then(|peer| peer.attempt()));
@@ -317,7 +317,7 @@ fn closed_idle(story: &Story<'_>) -> Option<Loss> {
 
 fn unknown_errnos(story: &Story<'_>) -> Vec<Loss> {
     let mut counts: BTreeMap<(i32, Stage), u64> = BTreeMap::new();
-    for record in story.records.client {
+    for record in story.records.client.iter() {
         if let Outcome::Errno(errno, stage) = record.outcome {
             *counts.entry((errno, stage)).or_default() += 1;
         }

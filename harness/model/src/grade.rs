@@ -7,6 +7,7 @@ use crate::reason::Reason;
 use crate::record::{ClientRecord, NotSent, Outcome};
 use crate::requests::{Request, Service};
 use crate::result::{Phase, Phases};
+use crate::series::Series;
 use crate::violation::Violation;
 use crate::watch::{Found, Watched};
 use crate::words::{Blame, Grade, Verdict};
@@ -33,7 +34,7 @@ impl Graded {
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
     /// The client's records.
-    pub client: &'a [ClientRecord],
+    pub client: Series<'a, ClientRecord>,
     /// The fates.
     pub reconciled: &'a Reconciled,
     /// Requests in order of intended start.
@@ -94,7 +95,7 @@ fn doubt(evidence: &Evidence<'_>) -> Option<Reason> {
 }
 
 /// A limit of the client's own: whether these replies were the right ones is not known.
-fn too_long(client: &[ClientRecord]) -> Option<Reason> {
+fn too_long(client: Series<'_, ClientRecord>) -> Option<Reason> {
     let attempts = client.iter().filter(|record| record.outcome == Outcome::TooLong).count() as u64;
     (attempts > 0).then_some(Reason::TooLong { attempts })
 }
@@ -143,7 +144,7 @@ fn never_served(evidence: &Evidence<'_>) -> Option<Reason> {
 
 /// Losses that were seen are losses, but where none were seen, attempts that the client could not
 /// make for want of its own resources might have been lost.
-fn generator_fell_short(client: &[ClientRecord]) -> Option<Reason> {
+fn generator_fell_short(client: Series<'_, ClientRecord>) -> Option<Reason> {
     let causes: BTreeMap<NotSent, u64> = not_sent_causes(client);
     let (cause, count) =
         causes.iter().find(|(cause, _)| !matches!(cause, NotSent::InFlightCap | NotSent::Stopped))?;
@@ -190,7 +191,7 @@ mod tests {
         let order: Vec<Request> =
             (1..).zip(services).map(|(due_ns, service)| due(due_ns, *service)).collect();
         let evidence = Evidence {
-            client: &[],
+            client: Series::from(&[]),
             reconciled: &reconciled,
             order: &order,
             phases: None,
@@ -230,7 +231,7 @@ mod tests {
         };
         let graded = |phases: &Phases| {
             grade(&Evidence {
-                client: &[],
+                client: Series::from(&[]),
                 reconciled: &reconciled,
                 order: &[],
                 phases: Some(phases),
@@ -258,7 +259,7 @@ mod tests {
         books.expect(Line::Accepts, 12, 11);
         let reconciled = Reconciled { attempts: vec![attempt(Fate::Served, None)], books };
         let graded = grade(&Evidence {
-            client: &[],
+            client: Series::from(&[]),
             reconciled: &reconciled,
             order: &[due(1, Service::InTime)],
             phases: None,
@@ -294,7 +295,7 @@ mod tests {
             books: Books::default(),
         };
         let graded = grade(&Evidence {
-            client: &[record],
+            client: Series::from(&[record]),
             reconciled: &reconciled,
             order: &[due(1, Service::NotSent), due(2, Service::InTime)],
             phases: None,

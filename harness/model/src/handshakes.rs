@@ -5,10 +5,11 @@ use std::num::NonZeroU64;
 use crate::facts::TrialFacts;
 use crate::record::{ClientRecord, Outcome};
 use crate::result::{CertificateResult, TlsResult};
+use crate::series::Series;
 use crate::words::Stage;
 
 /// Counts them; `None` where the load client does not speak TLS.
-pub(crate) fn count(client: &[ClientRecord], facts: &TrialFacts) -> Option<TlsResult> {
+pub(crate) fn count(client: Series<'_, ClientRecord>, facts: &TrialFacts) -> Option<TlsResult> {
     let certificates = facts.certificates.as_ref()?;
     let unseen = |certificate: &crate::tls::Certificate| CertificateResult {
         certificate: certificate.clone(),
@@ -16,7 +17,7 @@ pub(crate) fn count(client: &[ClientRecord], facts: &TrialFacts) -> Option<TlsRe
     };
     let mut result =
         TlsResult { certificates: certificates.iter().map(unseen).collect(), ..TlsResult::default() };
-    for record in client {
+    for record in client.iter() {
         result.completed += u64::from(record.tls.is_some());
         result.resumed += u64::from(record.tls.is_some() && record.resumed);
         let failed = match record.outcome {
@@ -72,7 +73,7 @@ mod tests {
         let certificate = |serial: &str| Certificate { serial: serial.to_owned(), ..Certificate::default() };
         let certificates = Some(vec![certificate("01"), certificate("02")]);
         let facts = TrialFacts { start_ns: 100, certificates, ..TrialFacts::default() };
-        let result = count(&client, &facts).expect("TLS");
+        let result = count((&client).into(), &facts).expect("TLS");
         assert_eq!((result.completed, result.resumed), (5, 1));
         let failed: Vec<(&str, u64)> = result.failed.iter().map(|(why, n)| (why.as_str(), *n)).collect();
         assert_eq!(failed, [("cut", 1), ("expired", 1), ("timed_out", 1)]);
@@ -81,6 +82,6 @@ mod tests {
             .iter()
             .map(|it| (it.certificate.serial.as_str(), it.shown, it.first_ns, it.last_ns));
         assert_eq!(shown.collect::<Vec<_>>(), [("01", 2, 10, 30), ("02", 3, 50, 800)]);
-        assert_eq!(count(&client, &TrialFacts::default()), None);
+        assert_eq!(count((&client).into(), &TrialFacts::default()), None);
     }
 }

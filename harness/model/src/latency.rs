@@ -8,6 +8,7 @@ use crate::ledger::{Attempt, Reconciled};
 use crate::record::{ClientRecord, RequestRecord, Stamp};
 use crate::result::{LatencySet, Quantiles};
 use crate::sampling::Method;
+use crate::series::Series;
 use crate::words::Fate;
 
 /// The largest latency that a histogram tells apart, in nanoseconds: one hour.
@@ -70,7 +71,11 @@ pub struct Latencies {
 impl Latencies {
     /// Collects them from a trial's reconciled records.
     #[must_use]
-    pub fn collect(client: &[ClientRecord], requests: &[RequestRecord], reconciled: &Reconciled) -> Self {
+    pub fn collect(
+        client: Series<'_, ClientRecord>,
+        requests: &[RequestRecord],
+        reconciled: &Reconciled,
+    ) -> Self {
         let mut all = Self::empty(!requests.is_empty());
         let of_requests = attempts_of(requests);
         for attempt in &reconciled.attempts {
@@ -89,31 +94,35 @@ impl Latencies {
     ///
     /// That of whoever is told.
     pub fn each_interval<'a, E>(
-        (client, requests, reconciled): (&'a [ClientRecord], &'a [RequestRecord], &'a Reconciled),
+        (client, requests, reconciled): (Series<'a, ClientRecord>, &'a [RequestRecord], &'a Reconciled),
         start_ns: u64,
         length_ns: u64,
         mut tell: impl FnMut(u64, &Self) -> Result<(), E>,
     ) -> Result<(), E> {
         let of_requests = attempts_of(requests);
         let index = |due_ns: u64| due_ns.saturating_sub(start_ns) / length_ns.max(1);
-        let with_record = |attempt: &'a Attempt| Some((client.get(attempt.record as usize)?, attempt));
-        let mut attempts: Vec<(&ClientRecord, &Attempt)> =
-            reconciled.attempts.iter().filter_map(with_record).collect();
-        attempts.sort_by_key(|(record, _)| record.intended_ns);
         let mut requests: Vec<&RequestRecord> = requests.iter().collect();
         requests.sort_by_key(|request| request.intended_ns);
-        let (mut attempts, mut requests) = (attempts.as_slice(), requests.as_slice());
         let mut some = Self::empty(!requests.is_empty());
+        let order = by_due(client, reconciled);
+        let with_record = |number: u32| {
+            let attempt = reconciled.attempts.get(number as usize)?;
+            Some((client.get(attempt.record as usize)?, attempt))
+        };
+        let mut attempts = order.into_iter().filter_map(with_record).peekable();
+        let mut requests = requests.into_iter().peekable();
         loop {
-            let first = attempts.first().map(|(record, _)| index(record.intended_ns));
-            let other = requests.first().map(|request| index(request.intended_ns));
+            let first = attempts.peek().map(|(record, _)| index(record.intended_ns));
+            let other = requests.peek().map(|request| index(request.intended_ns));
             let Some(now) = first.into_iter().chain(other).min() else { return Ok(()) };
-            let due = attempts.partition_point(|(record, _)| index(record.intended_ns) <= now);
-            attempts[..due].iter().for_each(|(record, attempt)| some.add(record, attempt, &of_requests));
-            attempts = &attempts[due..];
-            let due = requests.partition_point(|request| index(request.intended_ns) <= now);
-            requests[..due].iter().for_each(|request| some.add_request(request));
-            requests = &requests[due..];
+            while let Some((record, attempt)) =
+                attempts.next_if(|(record, _)| index(record.intended_ns) <= now)
+            {
+                some.add(record, attempt, &of_requests);
+            }
+            while let Some(request) = requests.next_if(|request| index(request.intended_ns) <= now) {
+                some.add_request(request);
+            }
             tell(now * length_ns, &some)?;
             some.clear();
         }
@@ -190,6 +199,17 @@ impl Latencies {
     }
 }
 
+/// The attempts in order of when they were due: mostly that of their numbers.
+fn by_due(client: Series<'_, ClientRecord>, reconciled: &Reconciled) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..).zip(&reconciled.attempts).map(|(number, _)| number).collect();
+    let due_ns = |number: &u32| {
+        let attempt = reconciled.attempts.get(*number as usize)?;
+        Some(client.get(attempt.record as usize)?.intended_ns)
+    };
+    order.sort_by_key(due_ns);
+    order
+}
+
 /// The attempts that have requests with records of their own.
 fn attempts_of(requests: &[RequestRecord]) -> BTreeSet<u32> {
     requests.iter().map(|request| request.attempt).collect()
@@ -252,7 +272,7 @@ mod tests {
             };
             let requests: Vec<RequestRecord> = (0..).zip(&dues).filter_map(own).collect();
             let (mut sum, mut last) = (histogram(), None);
-            let records = (client.as_slice(), requests.as_slice(), &reconciled);
+            let records = (Series::from(&client), requests.as_slice(), &reconciled);
             Latencies::each_interval(records, START, length_ns, |from_ns, some| {
                 let due = dues.iter().filter(|(due, ..)| (from_ns..from_ns + length_ns).contains(due)).count();
                 assert_eq!(some.response.len(), due as u64);
@@ -260,7 +280,7 @@ mod tests {
                 last = Some(from_ns);
                 sum.add(&some.response)
             }).expect("they fit");
-            prop_assert_eq!(sum, Latencies::collect(&client, &requests, &reconciled).response);
+            prop_assert_eq!(sum, Latencies::collect((&client).into(), &requests, &reconciled).response);
         }
 
         #[test]

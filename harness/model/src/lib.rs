@@ -55,6 +55,7 @@ pub mod sampling;
 pub mod scenario;
 pub mod schema;
 pub mod secrets;
+pub mod series;
 pub mod service;
 pub mod sessions;
 pub mod shm;

@@ -140,7 +140,7 @@ impl Witness<'_> {
         let client = self.records.client.get(attempt.record as usize);
         let logs = self.records.workers.unwrap_or_default();
         if let Some((log, crash)) = logs.iter().find_map(|log| Some((log, log.crash_of(number)?))) {
-            return self.after(log, crash, client);
+            return self.after(log, &crash, client);
         }
         match self.records.workers {
             _ if client.is_some_and(ClientRecord::ended_in_tls) => Consequence::Unhit,
@@ -152,14 +152,14 @@ impl Witness<'_> {
 
     /// Of the workers that failed while they waited: one that died is enough.
     fn of_idle(&self, since_ns: u64) -> Consequence {
-        let is_idle = |record: &&WorkerRecord| {
+        let is_idle = |record: &WorkerRecord| {
             record.kind == RecordKind::Crash
                 && record.at_ns >= since_ns
                 && parse_crash_detail(record.detail).is_some_and(|(step, _)| step == CrashStep::Idle)
         };
         let logs = self.records.workers.unwrap_or_default().iter();
         let failed = logs.filter_map(|log| Some((log, log.records.iter().find(is_idle)?)));
-        let all: Vec<Consequence> = failed.map(|(log, crash)| self.after(log, crash, None)).collect();
+        let all: Vec<Consequence> = failed.map(|(log, crash)| self.after(log, &crash, None)).collect();
         let any = |consequence| all.contains(&consequence);
         if any(Consequence::NotKnown) && !any(Consequence::Struck) {
             Consequence::NotKnown
@@ -173,7 +173,7 @@ impl Witness<'_> {
 
     /// What became of a worker that recorded its failure.
     fn after(&self, log: &WorkerLog, crash: &WorkerRecord, client: Option<&ClientRecord>) -> Consequence {
-        let is_sign = |record: &&WorkerRecord| record.kind != RecordKind::Exit;
+        let is_sign = |record: &WorkerRecord| record.kind != RecordKind::Exit;
         let last_ns = log.records.iter().rfind(is_sign).map_or(0, |record| record.at_ns);
         let lives = self.facts.alive_at_end.contains(&log.pid);
         if last_ns > crash.at_ns.saturating_add(LAST_WORDS_NS_MAX) {

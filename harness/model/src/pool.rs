@@ -54,7 +54,7 @@ fn read_twice(records: &TrialRecords<'_>) -> Option<u64> {
     let workers = records.workers?;
     let retried = records.client.iter().filter(|record| record.was_retried());
     let mut reads: BTreeMap<u64, u32> = retried.map(|record| (number_of(record.attempt, 0), 0)).collect();
-    for record in workers.iter().flat_map(|log| &log.records) {
+    for record in workers.iter().flat_map(|log| log.records.iter()) {
         if record.kind == RecordKind::Read
             && let Some(count) = reads.get_mut(&record.detail)
         {

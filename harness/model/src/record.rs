@@ -100,7 +100,7 @@ impl NotSent {
     pub const fn in_words(self) -> &'static str {
         match self {
             Self::InFlightCap => "the cap on connections in flight was reached",
-            Self::Descriptors => "the load client had no descriptors left",
+            Self::Descriptors => "the load client had no descriptors left (`ulimit -Hn` is too low)",
             Self::Addresses => "the load client had no local address left",
             Self::Tls => "the load client's own TLS would not begin",
             Self::Memory => "the load client had no socket memory left",

@@ -10,13 +10,14 @@ use crate::ledger::{Attempt, Reconciled};
 use crate::record::{ClientRecord, Outcome};
 use crate::result::SessionsResult;
 use crate::scenario::Connection;
+use crate::series::Series;
 use crate::words::Fate;
 
 /// Counts a trial's sessions; `None` where its connections carry one request each.
 #[must_use]
 pub fn count(
     connection: &Connection,
-    client: &[ClientRecord],
+    client: Series<'_, ClientRecord>,
     reconciled: &Reconciled,
 ) -> Option<SessionsResult> {
     if !connection.is_session() {
@@ -110,13 +111,14 @@ mod tests {
             requests_answered: 9,
             requests_lost: 4,
         };
-        assert_eq!(count(&session, &client, &reconciled), Some(expected));
-        assert_eq!(count(&Connection::ONE_SHOT, &client, &reconciled), None);
+        assert_eq!(count(&session, (&client).into(), &reconciled), Some(expected));
+        assert_eq!(count(&Connection::ONE_SHOT, (&client).into(), &reconciled), None);
         // Attempts 1, 3 and 5 alone are sessions.
-        let half = count(&Connection { every: 2, ..session }, &client, &reconciled).expect("sessions");
+        let half =
+            count(&Connection { every: 2, ..session }, (&client).into(), &reconciled).expect("sessions");
         assert_eq!((half.planned, half.completed, half.closed_idle, half.cut), (3, 0, 1, 1));
         // Of those that are sent at once, all that were not answered are lost: 2, 3, 3 and 1.
-        let pipelined = count(&Connection { pipeline: true, ..session }, &client, &reconciled);
+        let pipelined = count(&Connection { pipeline: true, ..session }, (&client).into(), &reconciled);
         assert_eq!(pipelined.expect("sessions").requests_lost, 9);
     }
 }

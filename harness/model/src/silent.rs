@@ -10,12 +10,13 @@ use crate::ledger::Reconciled;
 use crate::record::{ClientRecord, Outcome, SilentEnd};
 use crate::result::SilentResult;
 use crate::scenario::Connection;
+use crate::series::Series;
 
 /// Counts a trial's silent clients; `None` where every attempt asks.
 #[must_use]
 pub fn count(
     connection: &Connection,
-    client: &[ClientRecord],
+    client: Series<'_, ClientRecord>,
     reconciled: &Reconciled,
 ) -> Option<SilentResult> {
     if !connection.silent {
@@ -95,11 +96,11 @@ mod tests {
             .unzip();
         let reconciled = Reconciled { attempts, books: Books::default() };
         let second = Connection { silent: true, every: 2, ..Connection::ONE_SHOT };
-        let silent = count(&second, &client, &reconciled).expect("silent clients");
+        let silent = count(&second, (&client).into(), &reconciled).expect("silent clients");
         assert_eq!((silent.planned, silent.closed, silent.told), (5, 1, 1));
         assert_eq!((silent.reset, silent.open), (1, 1));
         assert_eq!((silent.borne.count, silent.borne.max_ns), (3, 100));
-        assert_eq!(count(&Connection::ONE_SHOT, &client, &reconciled), None);
+        assert_eq!(count(&Connection::ONE_SHOT, (&client).into(), &reconciled), None);
         let lost = reconciled.attempts.iter().filter(|attempt| attempt.is_lost()).count();
         assert_eq!(lost, 1, "the one that found nobody");
     }

@@ -32,6 +32,7 @@ use crate::result::{
 };
 use crate::sampling::Method;
 use crate::scenario::{Arrivals, Scenario};
+use crate::series::Series;
 use crate::sessions;
 use crate::shm::RecordKind;
 use crate::silent;
@@ -269,7 +270,12 @@ fn in_order(scenario: &Scenario, records: &TrialRecords<'_>, reconciled: &Reconc
 }
 
 /// Served attempts per second of a closed loop.
-fn throughput(scenario: &Scenario, client: &[ClientRecord], served: u64, start_ns: u64) -> Option<f64> {
+fn throughput(
+    scenario: &Scenario,
+    client: Series<'_, ClientRecord>,
+    served: u64,
+    start_ns: u64,
+) -> Option<f64> {
     let Arrivals::Closed { .. } = scenario.load.arrivals else { return None };
     let end_ns = client.iter().filter_map(|record| record.finished).max()?.get();
     Some(served as f64 * 1e9 / end_ns.saturating_sub(start_ns).max(1) as f64)
@@ -279,7 +285,7 @@ fn workers_result(records: &TrialRecords<'_>, reconciled: &Reconciled, facts: &T
     let logs = records.workers.unwrap_or_default();
     // What starts, or fails, after the load is the watch's business.
     let logs = &logs[..logs.iter().rposition(|log| began(log, facts.end_ns)).map_or(0, |last| last + 1)];
-    let bind_failures = logs.iter().flat_map(|log| &log.records);
+    let bind_failures = logs.iter().flat_map(|log| log.records.iter());
     let bind_failures = bind_failures.filter(|r| r.kind == RecordKind::BindFailed && r.at_ns <= facts.end_ns);
     let mut accepted = vec![0; logs.len()];
     for attempt in &reconciled.attempts {
@@ -339,7 +345,7 @@ fn latencies_by(method: Option<Method>, latencies: &Latencies) -> crate::result:
 }
 
 /// How often servers closed connections by each code.
-fn close_codes(client: &[ClientRecord]) -> BTreeMap<u16, u64> {
+fn close_codes(client: Series<'_, ClientRecord>) -> BTreeMap<u16, u64> {
     let mut counts = BTreeMap::new();
     for code in client.iter().filter_map(|record| record.close_code) {
         *counts.entry(code.get()).or_default() += 1;
@@ -383,7 +389,7 @@ mod tests {
             requests: &[],
             transport: Transport::Tcp,
             attempts: 0,
-            client: &[],
+            client: Series::from(&[]),
             workers: Some(&logs),
             accepts_stamped: true,
             kernel: &kernel,

@@ -134,7 +134,7 @@ fn full_entries(records: &TrialRecords<'_>, listener: &Listener, end_ns: u64) ->
 
 fn worker_entries(log: &WorkerLog) -> impl Iterator<Item = Moment> + '_ {
     log.records.iter().filter_map(|record| {
-        let (what, text) = in_words(record)?;
+        let (what, text) = in_words(&record)?;
         let text = format!("worker {} (generation {}) {text}", log.pid, log.generation);
         Some(Moment::new(record.at_ns, MomentKind::Worker, what, text))
     })

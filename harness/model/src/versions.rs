@@ -5,12 +5,13 @@ use std::num::NonZeroU64;
 
 use crate::record::{ClientRecord, Outcome};
 use crate::result::Served;
+use crate::series::Series;
 
 /// The versions that replies named, in ascending order. Replies that named none are left out.
 ///
 /// Instants are those at which replies were complete, counted from the load's start.
 #[must_use]
-pub fn served(client: &[ClientRecord], start_ns: u64) -> Vec<Served> {
+pub fn served(client: Series<'_, ClientRecord>, start_ns: u64) -> Vec<Served> {
     let mut found: BTreeMap<u16, Served> = BTreeMap::new();
     for record in client.iter().filter(|record| record.outcome == Outcome::Replied && record.version > 0) {
         let at_ns = record.finished.map_or(0, NonZeroU64::get).saturating_sub(start_ns);
@@ -57,7 +58,7 @@ mod tests {
     fn replies(replies: &[(u16, u64)]) -> Vec<Served> {
         let records: Vec<ClientRecord> =
             replies.iter().map(|(version, at_ns)| reply(*version, *at_ns, Outcome::Replied)).collect();
-        served(&records, 100)
+        served((&records).into(), 100)
     }
 
     #[test]
@@ -74,7 +75,7 @@ mod tests {
     #[test]
     fn what_did_not_answer_answered_nothing() {
         let lost = [reply(2, 300, Outcome::TimedOut(Stage::Reply)), reply(2, 300, Outcome::Truncated)];
-        assert_eq!(served(&lost, 0), []);
+        assert_eq!(served((&lost).into(), 0), []);
         assert_eq!(overlap_ns(&[]), None);
     }
 

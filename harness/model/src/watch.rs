@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::answer::{Answer, NotAsked};
 use crate::record::{ClientRecord, Outcome, RequestRecord};
 use crate::requests::last_answered;
+use crate::series::Series;
 
 /// The last request that was due of a load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -21,7 +22,11 @@ pub struct LastRequest {
 /// The last request that was due, of those that were sent. Of a session that was cut, that is the one which
 /// was not answered: due a gap after the answer before.
 #[must_use]
-pub fn last_request(client: &[ClientRecord], requests: &[RequestRecord], gap_ns: u64) -> Option<LastRequest> {
+pub fn last_request(
+    client: Series<'_, ClientRecord>,
+    requests: &[RequestRecord],
+    gap_ns: u64,
+) -> Option<LastRequest> {
     let latest = last_answered(requests);
     let is_served = |record: &ClientRecord| matches!(record.outcome, Outcome::Replied | Outcome::ClosedIdle);
     let any_served = !requests.is_empty() || client.iter().any(is_served);
@@ -112,11 +117,11 @@ mod tests {
             record(1, 20, Outcome::Refused),
             record(2, 30, Outcome::NotSent(NotSent::InFlightCap)),
         ];
-        assert_eq!(last_request(&client, &[], 0), last(20, false));
-        assert_eq!(last_request(&client[..1], &[], 0), last(10, true));
-        assert_eq!(last_request(&client[2..], &[], 0), None);
+        assert_eq!(last_request((&client).into(), &[], 0), last(20, false));
+        assert_eq!(last_request((&client[..1]).into(), &[], 0), last(10, true));
+        assert_eq!(last_request((&client[2..]).into(), &[], 0), None);
         let lost = Some(LastRequest { due_ns: 20, served: false, any_served: false });
-        assert_eq!(last_request(&client[1..], &[], 0), lost);
+        assert_eq!(last_request((&client[1..]).into(), &[], 0), lost);
     }
 
     #[test]
@@ -129,10 +134,10 @@ mod tests {
         };
         let requests = [answered(0, 10, 11), answered(0, 61, 62), answered(1, 50, 51)];
         let cut = [record(0, 10, Outcome::Reset), record(1, 50, Outcome::ClosedIdle)];
-        assert_eq!(last_request(&cut, &requests, 50), last(112, false));
+        assert_eq!(last_request((&cut).into(), &requests, 50), last(112, false));
         let whole = [record(0, 10, Outcome::Replied), record(1, 50, Outcome::TimedOut(Stage::Reply))];
-        assert_eq!(last_request(&whole, &requests, 50), last(101, false));
-        assert_eq!(last_request(&whole[..1], &requests, 50), last(61, true));
+        assert_eq!(last_request((&whole).into(), &requests, 50), last(101, false));
+        assert_eq!(last_request((&whole[..1]).into(), &requests, 50), last(61, true));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::errno::{At, outcome_of};
 use super::pacer::{Due, Pacer};
 use super::pauses::{Pause, Pauses};
 use super::pool::IdlePool;
+use super::records::{RecordLog, Records};
 use super::room::Room;
 use super::slab::{Slab, Token};
 use super::socket::Route;
@@ -25,7 +26,10 @@ use super::talk::{Manner, Talk};
 use super::transport::{Carrier, Transport};
 use super::{Hooks, LoadError, LoadPlan, Progress, STOP_GRACE_NS, StopFlag, hold_ns, no_route};
 
+mod ends;
 mod reuse;
+
+use self::ends::show_overdue;
 
 /// Events that one `epoll_wait` takes. Between two of them, what is due begins.
 const EVENTS_MAX: usize = 64;
@@ -59,8 +63,8 @@ pub(super) struct Client<'a, H, C: Carrier> {
     unfinished: VecDeque<Token>,
     /// Attempts that wait for room in a Unix server's accept queue, in the order they came.
     waiting_for_room: VecDeque<Token>,
-    /// One for each attempt that has begun, at the index of its number.
-    records: Vec<ClientRecord>,
+    /// One for each attempt that has begun.
+    records: RecordLog,
     in_flight: u32,
     /// After a stop: until when attempts in flight are waited for.
     cut_off_ns: Option<u64>,
@@ -75,6 +79,7 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
         hooks: &'a mut H,
         progress: &'a Progress,
         stop: &'a StopFlag,
+        records: RecordLog,
     ) -> Result<Self, LoadError> {
         let route = Route::new(&plan.address, plan.spread).map_err(|errno| no_route(&plan.address, errno))?;
         let route = route.shared_by(plan.clients);
@@ -97,7 +102,7 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
                 Schedule::Closed { .. } => u32::MAX,
                 _ => plan.in_flight_max,
             },
-            records: Vec::with_capacity(pacer.attempts_hint()),
+            records,
             pacer,
             epoll,
             timer,
@@ -114,7 +119,7 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
         })
     }
 
-    pub(super) fn run(mut self) -> Result<Vec<ClientRecord>, LoadError> {
+    pub(super) fn run(mut self) -> Result<Records, LoadError> {
         let mut events = [EpollEvent::empty(); EVENTS_MAX];
         loop {
             self.heed_stop();
@@ -123,7 +128,7 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
             self.resume_due();
             self.end_overdue();
             if self.in_flight == 0 && self.pacer.next_ns().is_none() {
-                return Ok(self.records);
+                return self.records.finish().map_err(LoadError::Records);
             }
             let count = self.wait(&mut events)?;
             for event in &events[..count] {
@@ -234,7 +239,7 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
         self.in_flight += 1;
         self.progress.started.fetch_add(1, Ordering::Relaxed);
         self.progress.in_flight.fetch_add(1, Ordering::Relaxed);
-        let record = &mut self.records[connection.attempt() as usize];
+        let record = self.records.of(connection.attempt());
         connection.note_carried(record);
         let step = connection.begin(&self.route, record, queues);
         let (started_ns, is_connected) = (connection.started_ns(), connection.is_connected());
@@ -275,7 +280,7 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
         while let Some(token) = self.pauses.take(now_ns) {
             let Some(connection) = self.connections.get_mut(token) else { continue };
             let before_ns = connection.started_ns();
-            let record = &mut self.records[connection.attempt() as usize];
+            let record = self.records.of(connection.attempt());
             let step = connection.resume(&self.route, record, &mut self.scratch[..]);
             let started_ns = connection.started_ns();
             if started_ns != before_ns {
@@ -304,7 +309,7 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
             if let Some(connection) = self.connections.get(token).filter(is_overdue) {
                 show_overdue(self.hooks, connection);
                 let end = connection.timed_out();
-                connection.note_retransmits(&self.route, &mut self.records[connection.attempt() as usize]);
+                connection.note_retransmits(&self.route, self.records.of(connection.attempt()));
                 self.settle(token, if connection.lingers() { Step::Closed } else { Step::Ended(end) });
             }
         }
@@ -342,7 +347,7 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
     /// clear.
     fn proceed(&mut self, token: Token) -> bool {
         let Some(connection) = self.connections.get_mut(token) else { return false };
-        let record = &mut self.records[connection.attempt() as usize];
+        let record = self.records.of(connection.attempt());
         let step = connection.advance(&self.route, record, &mut self.scratch[..]);
         let is_clear = matches!(step, Step::Ended(_) | Step::Pause(Pause::Rest, _));
         self.settle(token, step);
@@ -370,28 +375,28 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
                     self.settle(token, Step::Ended(end));
                 }
             }
-            Step::Closed => self.let_go(token),
+            Step::Closed => self.let_go_for_good(token),
             Step::Ended(end) if connection.is_to_be_retried(&end) && self.retry(token, &end) => {}
             Step::Ended(end) => {
                 let Some(connection) = self.connections.get_mut(token) else { return };
-                let end = connection.end_of(end, &mut self.records[connection.attempt() as usize]);
+                let end = connection.end_of(end, self.records.of(connection.attempt()));
                 let (attempt, answered) = (connection.attempt(), connection.answered());
                 if let Some(until_ns) = end.reusable_ns {
                     let has_room = self.pool.put(token, until_ns);
                     if has_room { connection.idle() } else { connection.not_used_again(Afterwards::Surplus) }
                 }
-                connection.note_ending(&mut self.records[attempt as usize]);
+                connection.note_ending(self.records.of(attempt));
                 let freed_ns = if connection.was_owed() { now_ns() } else { end.at_ns };
                 if end.outcome.is_mistaken()
                     && let Some(said) = self.hooks.said()
                 {
-                    self.records[attempt as usize].said = said.keep(&connection.said());
+                    self.records.of(attempt).said = said.keep(&connection.said());
                 }
                 if let Some(shown) = connection.transport().shown(|shown| {
                     let kept = |shown: &[u8]| self.hooks.certificates()?.keep(shown);
                     (shown.certificate.and_then(kept), shown.is_resumed)
                 }) {
-                    let record = &mut self.records[attempt as usize];
+                    let record = self.records.of(attempt);
                     (record.certificate, record.resumed) = shown;
                 }
                 // Likewise, there is no waiting for a close that nobody would notice.
@@ -402,41 +407,11 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
                 self.in_flight -= 1;
                 self.progress.in_flight.fetch_sub(1, Ordering::Relaxed);
                 self.record_end(attempt, end, answered, freed_ns);
+                if !self.connections.contains_key(token) {
+                    self.records.is_over(attempt);
+                }
             }
         }
-    }
-
-    fn let_go(&mut self, token: Token) {
-        self.watch_no_more(token);
-        if let Some(connection) = self.connections.remove(token) {
-            self.pool.forget(token);
-            connection.note_ending(&mut self.records[connection.attempt() as usize]);
-            self.room.take_back(connection.close());
-        }
-    }
-
-    fn record_not_sent(&mut self, attempt: u32, outcome: Outcome) {
-        let end = End::now(outcome);
-        self.record_end(attempt, end, 0, end.at_ns);
-    }
-
-    /// `freed_ns`: from when on the client is free for another.
-    fn record_end(&mut self, attempt: u32, end: End, answered: u16, freed_ns: u64) {
-        let record = &mut self.records[attempt as usize];
-        record.finished = stamp(end.at_ns);
-        record.outcome = end.outcome;
-        record.version = end.version;
-        record.requests_answered = answered;
-        self.progress.count_outcome(end.outcome);
-        self.pacer.ended(freed_ns);
-        self.hooks.after_attempt(record);
-    }
-}
-
-/// Shows a connection whose time is over to whoever wants to look at it before it is let go.
-fn show_overdue<T: Transport>(hooks: &mut impl Hooks, connection: &Connection<T>) {
-    if connection.is_connected() && !connection.is_clear() {
-        hooks.overdue(connection.attempt(), connection.transport().as_fd(), connection.sent());
     }
 }
 

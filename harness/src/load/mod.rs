@@ -97,6 +97,7 @@ mod pacer;
 mod pauses;
 mod pool;
 mod proxied;
+mod records;
 mod room;
 mod slab;
 mod socket;
@@ -104,6 +105,7 @@ mod talk;
 mod tls;
 mod transport;
 
+use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -123,6 +125,7 @@ use self::messages::Opened;
 pub use self::ask::{Asked, Asker, Way};
 pub use self::control::{Progress, StopFlag};
 pub use self::descriptors::{DESCRIPTORS_MIN, check_nofile, raise_nofile};
+pub use self::records::{RecordLog, Records};
 pub use self::socket::v6_spread_available;
 use crate::tls::TlsClient;
 
@@ -240,6 +243,9 @@ pub enum LoadError {
     /// A fixed schedule is not in ascending order.
     #[error("follow the schedule: attempt {0} is due before the one that precedes it")]
     Unordered(usize),
+    /// What became of attempts could not be written.
+    #[error("keep the records of attempts on disk; make room in the run directory, or name another by --out")]
+    Records(#[source] io::Error),
     /// IPv6 clients cannot have addresses of their own here.
     #[error(
         "spread IPv6 clients: their prefix is not routed to loopback in this network namespace; \
@@ -269,53 +275,68 @@ pub fn run(
     progress: &Progress,
     stop: &StopFlag,
 ) -> Result<Vec<ClientRecord>, LoadError> {
+    let records = run_into(RecordLog::in_memory(), plan, start_ns, hooks, progress, stop)?;
+    Ok(records.into_vec())
+}
+
+/// The same, with the records kept in `log` while the load runs.
+///
+/// # Errors
+///
+/// As for [`run`], and if the records cannot be written.
+pub fn run_into(
+    log: RecordLog,
+    plan: &LoadPlan,
+    start_ns: u64,
+    hooks: &mut impl Hooks,
+    progress: &Progress,
+    stop: &StopFlag,
+) -> Result<Records, LoadError> {
     plan.validate()?;
     let _slack = clock::LeastSlack::set();
+    let run = Run { log, plan, start_ns, hooks, progress, stop };
     match &plan.tls {
-        None => run_over(transport::Bare, plan, start_ns, hooks, progress, stop),
-        Some(tls) => run_over(tls::Secured(tls.clone()), plan, start_ns, hooks, progress, stop),
+        None => run.over(transport::Bare),
+        Some(tls) => run.over(tls::Secured(tls.clone())),
     }
 }
 
-/// The same over what carries the bytes, behind a header where the plan says so.
-fn run_over<H: Hooks>(
-    carrier: impl transport::Carrier,
-    plan: &LoadPlan,
+/// A load that is about to run.
+struct Run<'a, H> {
+    log: RecordLog,
+    plan: &'a LoadPlan,
     start_ns: u64,
-    hooks: &mut H,
-    progress: &Progress,
-    stop: &StopFlag,
-) -> Result<Vec<ClientRecord>, LoadError> {
-    use proxied::{Behind, V1, V2};
-    match plan.proxy {
-        None => run_in(carrier, plan, start_ns, hooks, progress, stop),
-        Some(ProxyVersion::V1) => {
-            run_in(Behind::<V1, _>::header(carrier), plan, start_ns, hooks, progress, stop)
-        }
-        Some(ProxyVersion::V2) => {
-            run_in(Behind::<V2, _>::header(carrier), plan, start_ns, hooks, progress, stop)
-        }
-    }
+    hooks: &'a mut H,
+    progress: &'a Progress,
+    stop: &'a StopFlag,
 }
 
-/// The same in the frames of the protocol, if it has some.
-fn run_in<H: Hooks>(
-    carrier: impl transport::Carrier,
-    plan: &LoadPlan,
-    start_ns: u64,
-    hooks: &mut H,
-    progress: &Progress,
-    stop: &StopFlag,
-) -> Result<Vec<ClientRecord>, LoadError> {
-    match plan.protocol {
-        Protocol::Http2 => {
-            let carrier = Streams::over(carrier, plan.connection.pool.is_some());
-            Client::new(plan, carrier, start_ns, hooks, progress, stop)?.run()
+impl<H: Hooks> Run<'_, H> {
+    /// Runs it over what carries the bytes, behind a header where the plan says so.
+    fn over(self, carrier: impl transport::Carrier) -> Result<Records, LoadError> {
+        use proxied::{Behind, V1, V2};
+        match self.plan.proxy {
+            None => self.framed(carrier),
+            Some(ProxyVersion::V1) => self.framed(Behind::<V1, _>::header(carrier)),
+            Some(ProxyVersion::V2) => self.framed(Behind::<V2, _>::header(carrier)),
         }
-        Protocol::WebSocket => Client::new(plan, Opened(carrier), start_ns, hooks, progress, stop)?.run(),
-        Protocol::Square | Protocol::Http | Protocol::Bytes => {
-            Client::new(plan, carrier, start_ns, hooks, progress, stop)?.run()
+    }
+
+    /// The same in the frames of the protocol, if it has some.
+    fn framed(self, carrier: impl transport::Carrier) -> Result<Records, LoadError> {
+        match self.plan.protocol {
+            Protocol::Http2 => {
+                let is_pooled = self.plan.connection.pool.is_some();
+                self.through(Streams::over(carrier, is_pooled))
+            }
+            Protocol::WebSocket => self.through(Opened(carrier)),
+            Protocol::Square | Protocol::Http | Protocol::Bytes => self.through(carrier),
         }
+    }
+
+    fn through(self, carrier: impl transport::Carrier) -> Result<Records, LoadError> {
+        let Self { log, plan, start_ns, hooks, progress, stop } = self;
+        Client::new(plan, carrier, start_ns, hooks, progress, stop, log)?.run()
     }
 }
 

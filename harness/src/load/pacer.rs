@@ -66,11 +66,6 @@ impl<'a> Pacer<'a> {
         Self { source: Source::Feedback { gap_ns, ready_ns }, next: 0, attempts_max, end_ns }
     }
 
-    /// How many attempts there will probably be, for whoever keeps room for them.
-    pub(super) fn attempts_hint(&self) -> usize {
-        if self.end_ns == u64::MAX { self.attempts_max as usize } else { 1 << 16 }
-    }
-
     /// When the next attempt is due. `None`: not before another one ended, or never.
     pub(super) fn next_ns(&self) -> Option<u64> {
         if self.next >= self.attempts_max {

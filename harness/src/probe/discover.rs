@@ -97,6 +97,7 @@ pub fn discover(
         sandbox: SandboxSpec {
             isolation,
             work: work.path().to_owned(),
+            work_mib: 0,
             private: Vec::new(),
             sysctls: Default::default(),
             real_root: false,

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use futures_util::future::try_join_all;
+use holdline_model::arrivals::ledger_bytes;
 use holdline_model::lack::Lack;
 use holdline_model::plan::TrialPlan;
 use holdline_model::planned::places;
@@ -256,6 +257,7 @@ impl<'a> Runner<'a> {
             sandbox: SandboxSpec {
                 isolation: self.plan.isolation,
                 work: work.path().to_owned(),
+                work_mib: u32::try_from(ledger_bytes(&scenario.scenario.load) >> 20).unwrap_or(u32::MAX),
                 private: supervisor.supervisor.private.iter().map(PathBuf::from).collect(),
                 sysctls: scenario.scenario.sysctls.clone(),
                 real_root: supervisor.supervisor.needs_root,

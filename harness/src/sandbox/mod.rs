@@ -60,6 +60,9 @@ pub struct SandboxSpec {
     /// The trial's work folder, which exists: the [`WorkFolder`] of the outer process. With full
     /// isolation a tmpfs covers it inside the sandbox.
     pub work: PathBuf,
+    /// How much is written there beside what a trial of any length writes, in MiB: there is so much more room.
+    #[serde(default)]
+    pub work_mib: u32,
     /// Directories that appear empty inside, each with a tmpfs of its own. Needs full isolation.
     #[serde(default)]
     pub private: Vec<PathBuf>,

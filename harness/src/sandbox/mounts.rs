@@ -24,6 +24,7 @@ const ALWAYS_KEPT: [&str; 2] = ["/proc", "/dev"];
 #[derive(Debug)]
 pub(super) struct Plan {
     work: PathBuf,
+    work_mib: u32,
     own: Own,
     /// Parents before what lies in them.
     private: Vec<Private>,
@@ -52,7 +53,7 @@ impl Plan {
         let mut private = asked.map(|path| Private::check(path, &kept)).collect::<Result<Vec<_>, _>>()?;
         private.sort();
         private.dedup();
-        Ok(Self { work: spec.work.clone(), own, private })
+        Ok(Self { work: spec.work.clone(), work_mib: spec.work_mib, own, private })
     }
 
     /// Covers the directories, for the mount namespace of this process. To be called by PID 1, whose
@@ -65,7 +66,7 @@ impl Plan {
         }
         // A private directory may have covered the work folder's own.
         make_directory(&self.work)?;
-        mount_tmpfs(&self.work, WORK_MODE, Room::WORK)
+        mount_tmpfs(&self.work, WORK_MODE, Room::WORK.with(self.work_mib))
     }
 }
 
@@ -136,6 +137,7 @@ mod tests {
         Plan::check(&SandboxSpec {
             isolation: Isolation::Full,
             work: std::env::temp_dir(),
+            work_mib: 0,
             private: owned(private),
             sysctls: BTreeMap::new(),
             real_root: false,

@@ -76,8 +76,8 @@ pub(super) fn full_folder(work: &Path) -> Option<FullFolder> {
     [("work folder", work, Room::WORK)].into_iter().chain(own).find_map(|(name, path, room)| {
         let stat = statvfs(path).ok()?;
         let is_full = stat.blocks_available() == 0 || stat.files_free() == 0;
-        let Room { size_mib, inodes } = room;
-        is_full.then(|| FullFolder { folder: name.to_owned(), size_mib, files: inodes })
+        let size_mib = u32::try_from((stat.blocks() * stat.fragment_size()) >> 20).unwrap_or(u32::MAX);
+        is_full.then(|| FullFolder { folder: name.to_owned(), size_mib, files: room.inodes })
     })
 }
 

@@ -20,6 +20,11 @@ impl Room {
     pub(super) const WORK: Self = Self { size_mib: 1024, inodes: 200_000 };
     /// In each of the others.
     pub(super) const OWN: Self = Self { size_mib: 256, inodes: 50_000 };
+
+    /// So many MiB more.
+    pub(super) const fn with(self, more_mib: u32) -> Self {
+        Self { size_mib: self.size_mib.saturating_add(more_mib), ..self }
+    }
 }
 
 /// Covers a directory, which is there.

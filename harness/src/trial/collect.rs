@@ -88,12 +88,12 @@ pub(super) fn collect(stage: Stage, collected: Collected) -> Result<TrialResult,
     if !exclusive {
         facts.notes.push(Note::HostCounters);
     }
-    let attempts = u32::try_from(client.attempts.len())?;
+    let attempts = u32::try_from(client.attempts.series().len())?;
     let records = TrialRecords {
         said: &client.said,
         transport: place.scenario.listen.transport,
         attempts,
-        client: &client.attempts,
+        client: client.attempts.series(),
         requests: &client.requests,
         workers: keeps_ledger.then_some(logs.as_slice()),
         accepts_stamped: support::stamps_accepts(&place.supervisor),
@@ -114,7 +114,7 @@ pub(super) fn collect(stage: Stage, collected: Collected) -> Result<TrialResult,
         started,
         length_ns: facts.end_ns.saturating_sub(facts.start_ns),
         deadline_ns: place.scenario.load.deadline_ns,
-        client: &client.attempts,
+        client: client.attempts.series(),
         requests: &client.requests,
         said: &client.said,
         workers: &logs,

@@ -14,6 +14,7 @@ use holdline_model::ledger::{Attempt, WorkerLog};
 use holdline_model::record::{ClientRecord, KernelRecord, Outcome, RequestRecord};
 use holdline_model::requests::{Service, service};
 use holdline_model::said::{Said, escaped};
+use holdline_model::series::Series;
 use holdline_model::summary::Summary;
 use holdline_model::words::{Stage, word_of};
 use holdline_reports::hdr::{self, HdrError, Latencies};
@@ -52,7 +53,7 @@ pub(super) struct TrialFiles<'a> {
     /// After which what is served is late.
     pub(super) deadline_ns: u64,
     /// The client's records.
-    pub(super) client: &'a [ClientRecord],
+    pub(super) client: Series<'a, ClientRecord>,
     /// Requests that have records of their own.
     pub(super) requests: &'a [RequestRecord],
     /// What servers said instead of the answer.

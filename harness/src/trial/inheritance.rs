@@ -385,7 +385,7 @@ mod tests {
                 pid,
                 generation: pid,
                 window_open: false,
-                records: vec![record(from_ns), record(to_ns)],
+                records: vec![record(from_ns), record(to_ns)].into(),
             }
         };
         let (mut first, mut second) = (worker(10), worker(11));

@@ -190,7 +190,7 @@ impl<'a> Lead<'a> {
             Input::Told(told) => self.tell(told),
             Input::LoadEnded(log) => {
                 let gap_ns = self.stage.place.scenario.load.connection.gap_ns;
-                let last = last_request(&log.attempts, &log.requests, gap_ns);
+                let last = last_request(log.attempts.series(), &log.requests, gap_ns);
                 self.client = Some(log);
                 // What was sent before its end came before it.
                 while let Ok(told) = self.stage.told.try_recv() {

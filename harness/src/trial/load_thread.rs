@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use holdline_model::arrivals::Schedule;
 use holdline_model::conductor::{Moment, Moments};
-use holdline_model::record::{ClientRecord, RequestRecord};
+use holdline_model::record::RequestRecord;
 use holdline_model::said::Said;
 use holdline_model::scenario::{Action, Scenario, Until};
 use holdline_model::support;
@@ -21,7 +21,7 @@ use super::place::Place;
 use super::record::Told;
 use crate::kernel::acceptor::Search;
 use crate::kernel::custody::Handover;
-use crate::load::{self, LoadError, LoadPlan, Progress, StopFlag};
+use crate::load::{self, LoadError, LoadPlan, Progress, RecordLog, Records, StopFlag};
 use crate::tls::TlsError;
 
 /// A load that could not be put on the service, or not to its end.
@@ -44,7 +44,7 @@ pub(super) enum LoadThreadError {
 /// What the load client wrote down.
 pub(super) struct ClientLog {
     /// One record for each attempt.
-    pub(super) attempts: Vec<ClientRecord>,
+    pub(super) attempts: Records,
     /// The requests that were answered, of connections that carry several or are slow.
     pub(super) requests: Vec<RequestRecord>,
     /// What servers said instead of the answer.
@@ -92,13 +92,15 @@ impl RunningLoad {
             FaultHooks::new(pending, plan.connection, control, sender, custody).killing_by(search);
         hooks.make_room(planned, plan.connection.requests.into());
         let (progress, stop) = (Arc::new(Progress::default()), Arc::new(StopFlag::new()?));
+        let records = RecordLog::on_disk(&place.folder).map_err(LoadError::Records)?;
         let (done_sender, done) = oneshot::channel();
         let secrets = Arc::clone(&place.secrets);
         let (thread_progress, thread_stop) = (Arc::clone(&progress), Arc::clone(&stop));
         std::thread::Builder::new()
             .name("load".to_owned())
             .spawn(move || {
-                let attempts = load::run(&plan, start_ns, &mut hooks, &thread_progress, &thread_stop);
+                let (progress, stop) = (&*thread_progress, &*thread_stop);
+                let attempts = load::run_into(records, &plan, start_ns, &mut hooks, progress, stop);
                 let (requests, said, certificates) = hooks.into_parts(&secrets);
                 let certificates = plan.tls.is_some().then_some(certificates);
                 let log = attempts.map(|attempts| ClientLog { attempts, requests, said, certificates });

@@ -101,7 +101,7 @@ pub(super) struct Place {
     /// Where what the supervisor and its commands write goes, while they run.
     logs: PathBuf,
     /// The trial's folder in the run directory.
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     /// Where the files are that `[tls]` names.
     folders: Folders,
 }

@@ -182,5 +182,5 @@ fn take_charge_of_early_failures(place: &Place, hands: &mut Hands) {
 }
 
 fn was_not_sent(client: &ClientLog, attempt: u32) -> bool {
-    client.attempts.iter().any(|r| r.attempt == attempt && matches!(r.outcome, Outcome::NotSent(_)))
+    client.attempts.series().iter().any(|r| r.attempt == attempt && matches!(r.outcome, Outcome::NotSent(_)))
 }

@@ -55,6 +55,7 @@ impl Case {
         let spec = SandboxSpec {
             isolation,
             work: PathBuf::new(),
+            work_mib: 0,
             private: Vec::new(),
             sysctls: BTreeMap::new(),
             real_root: false,

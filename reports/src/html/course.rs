@@ -8,7 +8,7 @@ use holdline_model::words::{Blame, Fate};
 use minijinja::Value;
 use serde::Serialize;
 
-use crate::course::{Course, Point, Queue, Worker};
+use crate::course::{At, Course, Point, Queue, Worker};
 use crate::rows::Section;
 use crate::text::plain;
 
@@ -85,8 +85,8 @@ pub(super) fn room(trials: usize) -> usize {
 pub(super) fn data(trial: &TrialResult, course: &Course, room: usize, events: usize) -> Value {
     let (points, every) = chosen(&course.points, room);
     let fates: Vec<Fate> = Fate::ALL.to_vec();
-    let after_due = |of: fn(&Point) -> Option<i64>| {
-        points.iter().map(|point| of(point).map(|at| micros(at - point.intended_ns))).collect()
+    let after_due = |of: fn(&Point) -> Option<At>| {
+        points.iter().map(|point| of(point).map(|at| micros(at.ns() - point.intended_ns))).collect()
     };
     let due: Vec<i64> = points.iter().map(|point| micros(point.intended_ns)).collect();
     let (part, p50, p99) = over_time(&course.points);
@@ -251,10 +251,10 @@ mod tests {
         Point {
             attempt,
             intended_ns,
-            started_ns: Some(intended_ns),
+            started_ns: At::new(intended_ns),
             connected_ns: None,
             accepted_ns: None,
-            finished_ns: Some(intended_ns + wait_ns),
+            finished_ns: At::new(intended_ns + wait_ns),
             fate,
             blame: (fate != Fate::Served).then_some(Blame::Collateral),
             is_late: false,

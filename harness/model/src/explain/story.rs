@@ -89,7 +89,7 @@ impl<'a> Story<'a> {
     pub(super) fn why_nobody_ever_listened(&self) -> Option<Cause> {
         let failure = |log: &WorkerLog| {
             let record = log.records.iter().find(|record| record.kind == RecordKind::BindFailed)?;
-            Some(bind_failure(log, record))
+            Some(bind_failure(log, &record))
         };
         let failed = self.records.workers.unwrap_or_default().iter().rev().find_map(failure);
         failed.or_else(|| self.cause(self.facts.end_ns))
@@ -120,7 +120,7 @@ impl Story<'_> {
 
     /// How many workers failed to boot between two instants.
     pub(super) fn failed_starts(&self, from_ns: u64, to_ns: Option<u64>) -> u64 {
-        let is_failure = |record: &&WorkerRecord| {
+        let is_failure = |record: &WorkerRecord| {
             matches!(record.kind, RecordKind::BootFailed | RecordKind::BindFailed)
                 && record.at_ns + self.slack_ns() >= from_ns
                 && to_ns.is_none_or(|to_ns| record.at_ns <= to_ns)
@@ -164,10 +164,9 @@ fn stall(log: &WorkerLog, end_ns: u64) -> Option<Stall> {
 
 fn end_of_worker(log: &WorkerLog) -> Option<(u64, Cause)> {
     // A worker that cannot listen says so, and then that it exits.
-    if let [.., cause, _] | [.., cause] = log.records.as_slice()
-        && cause.kind == RecordKind::BindFailed
-    {
-        return Some((cause.at_ns, bind_failure(log, cause)));
+    let said = log.records.iter().rev().take(2);
+    if let Some(cause) = said.last().filter(|record| record.kind == RecordKind::BindFailed) {
+        return Some((cause.at_ns, bind_failure(log, &cause)));
     }
     let last = log.records.last()?;
     let cause = match last.kind {

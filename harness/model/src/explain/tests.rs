@@ -124,7 +124,7 @@ impl Case {
             requests: &[],
             transport: self.transport,
             attempts: u32::try_from(self.client.len()).expect("few"),
-            client: &self.client,
+            client: (&self.client).into(),
             workers: self.keeps_ledger.then_some(self.workers.as_slice()),
             accepts_stamped: true,
             kernel: &self.kernel,

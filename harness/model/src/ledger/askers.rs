@@ -13,8 +13,7 @@ impl WorkerLog {
     #[must_use]
     pub fn without_askers(mut self) -> Self {
         let accepted = self.records.iter().filter(|record| record.kind == RecordKind::Accepted);
-        let connections: BTreeSet<u32> =
-            accepted.filter(|record| is_named(record)).map(|record| record.connection).collect();
+        let connections: BTreeSet<u32> = accepted.filter(is_named).map(|record| record.connection).collect();
         let is_askers = |record: &WorkerRecord| {
             is_named(record)
                 || connections.contains(&record.connection)
@@ -42,7 +41,7 @@ mod tests {
     }
 
     fn kept(records: &[WorkerRecord]) -> Vec<(RecordKind, u32)> {
-        let log = WorkerLog { pid: 7, generation: 1, window_open: false, records: records.to_vec() };
+        let log = WorkerLog { pid: 7, generation: 1, window_open: false, records: records.to_vec().into() };
         log.without_askers().records.iter().map(|record| (record.kind, record.connection)).collect()
     }
 

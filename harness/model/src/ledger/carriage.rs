@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::{Taken, TrialRecords};
 use crate::record::ClientRecord;
+use crate::series::Series;
 
 /// What was sent over each connection of a pool.
 #[derive(Debug, Default)]
@@ -25,9 +26,9 @@ pub(super) struct Sent<'a> {
 
 impl<'a> Carriage<'a> {
     /// Attempts begin in the order of their numbers, and one connection carries one at a time.
-    pub(super) fn of(client: &'a [ClientRecord]) -> Self {
+    pub(super) fn of(client: Series<'a, ClientRecord>) -> Self {
         let mut sent: BTreeMap<u32, Vec<Sent<'a>>> = BTreeMap::new();
-        for record in client {
+        for record in client.iter() {
             let Some(carried) = record.carried else { continue };
             let is_given_up = carried.retried.is_some();
             sent.entry(carried.by).or_default().push(Sent { record, is_given_up });

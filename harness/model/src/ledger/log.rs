@@ -57,12 +57,12 @@ pub(super) fn check(
     };
     let mut misfits = Misfits::default();
     let mut all_open: BTreeMap<u32, Open> = BTreeMap::new();
-    for record in &log.records {
+    for record in log.records.iter() {
         match record.kind {
             RecordKind::Accepted => {
                 // A serial number that comes twice ends the connection that had it.
                 misfits.unanswered += all_open.remove(&record.connection).map_or(0, missing);
-                if let Some(attempt) = attempt_of(record) {
+                if let Some(attempt) = attempt_of(&record) {
                     all_open.insert(record.connection, Open { attempt, reads: 0, replies: 0 });
                 }
             }
@@ -76,8 +76,8 @@ pub(super) fn check(
                         let is_right = client(open.attempt).is_none_or(|opener| match opener.carried {
                             Some(_) => carriage
                                 .nth(open.attempt, open.reads)
-                                .is_some_and(|sent| was_sent(sent.record, 0, record)),
-                            None => was_sent(opener, open.reads, record),
+                                .is_some_and(|sent| was_sent(sent.record, 0, &record)),
+                            None => was_sent(opener, open.reads, &record),
                         });
                         misfits.misread += u64::from(!is_right);
                         open.reads += 1;

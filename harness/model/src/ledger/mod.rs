@@ -18,6 +18,7 @@ pub use books::{Books, Entry, Line};
 use crate::record::{ClientRecord, Ending, KernelRecord, Listener, NotSent, Outcome, RequestRecord, Stamp};
 use crate::said::Said;
 use crate::sampling::{left_queue_by, was_kept_back};
+use crate::series::{Series, WorkerRecords};
 use crate::shm::{RecordKind, WorkerRecord, parse_crash_detail};
 use crate::tls::TlsFailure;
 use crate::words::{Blame, Fate, Retry, Stage, Transport};
@@ -32,7 +33,7 @@ pub struct WorkerLog {
     /// Whether it ended between calling `accept` and recording what `accept` returned.
     pub window_open: bool,
     /// Its records, in order.
-    pub records: Vec<WorkerRecord>,
+    pub records: WorkerRecords,
 }
 
 impl WorkerLog {
@@ -45,11 +46,12 @@ impl WorkerLog {
     /// The failure that an attempt caused in it. Of an application, both records name the client, if
     /// the server says who that is.
     #[must_use]
-    pub fn crash_of(&self, attempt: u32) -> Option<&WorkerRecord> {
+    pub fn crash_of(&self, attempt: u32) -> Option<WorkerRecord> {
         let begins = |record: &WorkerRecord| matches!(record.kind, RecordKind::Accepted | RecordKind::Read);
         let is_his = |record: &WorkerRecord| record.peer.and_then(|peer| peer.attempt()) == Some(attempt);
-        let taken = self.records.iter().position(|record| begins(record) && is_his(record))?;
-        let mut after = self.records[taken + 1..].iter().take_while(|r| r.kind != RecordKind::Accepted);
+        let mut after = self.records.iter().skip_while(|record| !(begins(record) && is_his(record)));
+        after.next()?;
+        let mut after = after.take_while(|record| record.kind != RecordKind::Accepted);
         after.find(|record| record.kind == RecordKind::Crash && record.peer.is_none_or(|_| is_his(record)))
     }
 
@@ -83,7 +85,7 @@ pub struct TrialRecords<'a> {
     /// How many attempts the client set out to make, as the schedule counted them.
     pub attempts: u32,
     /// One record for each attempt, if all is well.
-    pub client: &'a [ClientRecord],
+    pub client: Series<'a, ClientRecord>,
     /// The requests that got their right reply, of attempts that are not one-shot.
     pub requests: &'a [RequestRecord],
     /// The workers' ledgers; `None`: they keep none.
@@ -256,7 +258,7 @@ fn index_accepts(records: &TrialRecords<'_>, books: &mut Books) -> Vec<Option<Ta
     accepts
 }
 
-fn accept_records<'a>(records: &TrialRecords<'a>) -> impl Iterator<Item = (u32, &'a WorkerRecord)> {
+fn accept_records<'a>(records: &TrialRecords<'a>) -> impl Iterator<Item = (u32, WorkerRecord)> {
     records.workers.unwrap_or_default().iter().zip(0_u32..).flat_map(|(log, worker)| {
         log.records.iter().filter(|r| r.kind == RecordKind::Accepted).map(move |record| (worker, record))
     })
@@ -422,9 +424,9 @@ fn was_taken(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attemp
 
 /// Why attempts were not sent, with counts.
 #[must_use]
-pub fn not_sent_causes(client: &[ClientRecord]) -> BTreeMap<NotSent, u64> {
+pub fn not_sent_causes(client: Series<'_, ClientRecord>) -> BTreeMap<NotSent, u64> {
     let mut causes = BTreeMap::new();
-    for record in client {
+    for record in client.iter() {
         if let Outcome::NotSent(cause) = record.outcome {
             *causes.entry(cause).or_default() += 1;
         }

@@ -17,11 +17,11 @@ pub(super) fn index(records: &TrialRecords<'_>, books: &mut Books) -> Vec<Option
     let mut strangers = 0;
     let mut nameless = Vec::new();
     for (worker, record) in reads(records) {
-        if record.peer.is_none() && is_poison(record) {
+        if record.peer.is_none() && is_poison(&record) {
             nameless.push((record.at_ns, worker));
             continue;
         }
-        match attempt_of(record, records.attempts, are_pooled)
+        match attempt_of(&record, records.attempts, are_pooled)
             .and_then(|attempt| taken.get_mut(attempt as usize))
         {
             Some(slot @ None) => *slot = Some(Taken { accepted: None, worker }),
@@ -64,7 +64,7 @@ pub(super) fn misread(records: &TrialRecords<'_>, client: impl Fn(u32) -> Option
     let mut read_again: BTreeSet<u32> = BTreeSet::new();
     let (are_pooled, mut misread) = (records.are_pooled(), 0);
     for (_, record) in reads(records) {
-        let Some(attempt) = attempt_of(record, records.attempts, are_pooled) else { continue };
+        let Some(attempt) = attempt_of(&record, records.attempts, are_pooled) else { continue };
         let Some(sent) = client(attempt) else { continue };
         let numbers = unread.entry(attempt).or_insert_with(|| numbers_of(&sent));
         // What was sent twice may be read twice.
@@ -97,7 +97,7 @@ const fn is_poison(record: &WorkerRecord) -> bool {
     record.detail == u64::MAX
 }
 
-fn reads<'a>(records: &TrialRecords<'a>) -> impl Iterator<Item = (u32, &'a WorkerRecord)> {
+fn reads<'a>(records: &TrialRecords<'a>) -> impl Iterator<Item = (u32, WorkerRecord)> {
     records.workers.unwrap_or_default().iter().zip(0_u32..).flat_map(|(log, worker)| {
         log.records
             .iter()

@@ -132,7 +132,7 @@ fn trial(stories: &[Story]) -> Trial {
 }
 
 fn log(generation: u32) -> WorkerLog {
-    WorkerLog { pid: 100 + generation, generation, window_open: false, records: Vec::new() }
+    WorkerLog { pid: 100 + generation, generation, window_open: false, records: Vec::new().into() }
 }
 
 fn tell(trial: &mut Trial, attempt: u32, story: Story) {
@@ -169,13 +169,13 @@ fn tell(trial: &mut Trial, attempt: u32, story: Story) {
 
 fn tell_worker(trial: &mut Trial, attempt: u32, start_ns: u64, story: Story) {
     let crashes = matches!(story, Story::Poisoned | Story::InFlight);
-    if crashes && !trial.workers.last().is_some_and(|log| log.records.is_empty()) {
+    if crashes && trial.workers.last().is_none_or(|log| log.records.first().is_some()) {
         trial.workers.push(log(trial.workers.len() as u32 + 1));
     }
     let log = trial.workers.last_mut().expect("a worker");
     let (pid, generation) = (log.pid, log.generation);
     let push = |log: &mut WorkerLog, kind, at_ns, detail| {
-        log.records.push(WorkerRecord {
+        log.records.gathered().push(WorkerRecord {
             kind,
             pid,
             generation,
@@ -210,7 +210,7 @@ fn records<'a>(trial: &'a Trial, attempts: usize) -> TrialRecords<'a> {
         said: &crate::said::NOTHING_SAID,
         transport: Transport::Tcp,
         attempts: u32::try_from(attempts).expect("few"),
-        client: &trial.client,
+        client: (&trial.client).into(),
         requests: &[],
         workers: Some(&trial.workers),
         accepts_stamped: true,
@@ -305,7 +305,7 @@ proptest! {
                 .map(move |(index, _)| (log, index))
         }).collect();
         let (log, index) = accepts[which.index(accepts.len())];
-        let log = &mut trial.workers[log].records;
+        let log = trial.workers[log].records.gathered();
         match kind {
             0 => { log.remove(index); }
             1 => { let copy = log[index]; log.insert(index, copy); }
@@ -335,7 +335,7 @@ proptest! {
             let Some(kind) = RecordKind::from_code(u32::from(kind % 15)) else { continue };
             let mut log = log(generation);
             log.window_open = attempt % 2 == 0;
-            log.records.push(WorkerRecord {
+            log.records.gathered().push(WorkerRecord {
                 kind, pid: 7, generation, connection: attempt, at_ns: u64::from(attempt), detail: 3,
                 peer: Some(Peer::Unix(attempt)),
             });
@@ -627,15 +627,17 @@ fn a_session_that_was_closed_while_idle_lost_nothing() {
 fn sessions_that_do_not_add_up_are_noticed() {
     type Spoil = fn(&mut Trial);
     let spoils: [(Line, Spoil); 6] = [
-        (Line::MisreadRequests, |t| t.workers[0].records[6].detail = 0),
+        (Line::MisreadRequests, |t| t.workers[0].records.gathered()[6].detail = 0),
         (Line::UnrecordedReplies, |t| {
-            t.workers[0].records.remove(3);
+            t.workers[0].records.gathered().remove(3);
         }),
         (Line::UnrecordedReplies, |t| t.client[0].requests_answered = 4),
         // A reply that was not recorded may be the last thing that a worker did, but only one may.
         (Line::UnrecordedReplies, |t| t.client[1].requests_answered = 3),
-        (Line::RecordsAstray, |t| t.workers[0].records[11].connection = 1),
-        (Line::DoubledAccepts, |t| t.workers[0].records[1].peer = t.workers[0].records[0].peer),
+        (Line::RecordsAstray, |t| t.workers[0].records.gathered()[11].connection = 1),
+        (Line::DoubledAccepts, |t| {
+            t.workers[0].records.gathered()[1].peer = t.workers[0].records.gathered()[0].peer;
+        }),
     ];
     for (line, spoil) in spoils {
         let mut trial = sessions();
@@ -674,7 +676,7 @@ fn a_gateway_says_that_the_worker_behind_it_died_and_an_error_of_its_own_does_no
 fn whoever_asks_for_nothing_is_read_by_nobody() {
     let mut trial = trial(&[Story::AsksNothing]);
     assert!(reconcile(&records(&trial, 1)).books.is_balanced());
-    let log = &mut trial.workers[0].records;
+    let log = trial.workers[0].records.gathered();
     let read = WorkerRecord { kind: RecordKind::Read, detail: 0, peer: None, ..log[0] };
     log.insert(1, read);
     assert!(is_off(&reconcile(&records(&trial, 1)), Line::MisreadRequests));

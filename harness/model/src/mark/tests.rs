@@ -61,7 +61,7 @@ fn log(told: &Told) -> WorkerLog {
         records.push(record(STRUCK, RecordKind::Crash, crash_detail(CrashStep::Work, told.mode)));
     }
     records.extend(told.later_ns.map(|ns| record(ns, RecordKind::Closed, 0)));
-    WorkerLog { pid: WORKER, generation: 1, window_open: false, records }
+    WorkerLog { pid: WORKER, generation: 1, window_open: false, records: records.into() }
 }
 
 #[track_caller]
@@ -90,7 +90,7 @@ fn check(told: &Told, mark: Option<Mark>, note: Option<fn(&Note) -> bool>) {
     let records = TrialRecords {
         transport: Transport::Tcp,
         attempts: 1,
-        client: &client,
+        client: (&client).into(),
         requests: &[],
         said: &crate::said::NOTHING_SAID,
         workers: told.has_ledger.then_some(&logs[..]),

@@ -44,7 +44,7 @@ struct Trial {
 
 impl Trial {
     fn told(story: &[Meets]) -> Self {
-        let log = WorkerLog { pid: 7, generation: 1, window_open: false, records: Vec::new() };
+        let log = WorkerLog { pid: 7, generation: 1, window_open: false, records: Vec::new().into() };
         let expected = PoolResult { read_twice: Some(0), ..PoolResult::default() };
         let mut trial = Self { client: Vec::new(), log, idle: Vec::new(), now_ns: 1_000, expected };
         for (attempt, meets) in (0..).zip(story) {
@@ -62,7 +62,7 @@ impl Trial {
         let at_ns = self.now().get();
         let peer = Some(Peer::Ip(client_v4(opener).into(), 5));
         // The serial number of a connection is that of who opened it, from 1.
-        self.log.records.push(WorkerRecord {
+        self.log.records.gathered().push(WorkerRecord {
             kind,
             pid: 7,
             generation: 1,
@@ -161,7 +161,7 @@ impl Trial {
         let records = TrialRecords {
             transport: Transport::Tcp,
             attempts: self.client.len() as u32,
-            client: &self.client,
+            client: (&self.client).into(),
             requests: &[],
             workers: Some(&logs),
             accepts_stamped: stamped,
@@ -209,7 +209,7 @@ fn each_attempt_is_with_the_worker_that_has_its_connection() {
 fn what_is_read_over_the_wrong_connection_is_misread() {
     let trial = Trial::told(&[Meets::Fresh, Meets::Idle, Meets::Fresh, Meets::Idle]);
     let swap = |log: &mut WorkerLog| {
-        let mut reads = log.records.iter_mut().filter(|record| record.kind == RecordKind::Read);
+        let mut reads = log.records.gathered().iter_mut().filter(|record| record.kind == RecordKind::Read);
         let (Some(first), Some(second)) = (reads.nth(1), reads.nth(1)) else { panic!("four reads") };
         std::mem::swap(&mut first.detail, &mut second.detail);
     };
@@ -221,9 +221,13 @@ fn what_is_read_over_the_wrong_connection_is_misread() {
 fn what_no_worker_wrote_down_is_missed() {
     let trial = Trial::told(&[Meets::Fresh, Meets::Idle, Meets::Idle, Meets::LastOf]);
     let forget = |log: &mut WorkerLog| {
-        let last =
-            log.records.iter().rposition(|record| record.kind == RecordKind::Replied).expect("replies");
-        log.records.remove(last);
+        let last = log
+            .records
+            .gathered()
+            .iter()
+            .rposition(|record| record.kind == RecordKind::Replied)
+            .expect("replies");
+        log.records.gathered().remove(last);
     };
     assert!(!trial.reconciled(forget, true).0.books.is_balanced());
 }
@@ -254,8 +258,8 @@ proptest! {
     fn applications_tell_it_as_well(story in prop::collection::vec(meets(), 0..60), names_clients: bool) {
         let trial = Trial::told(&story);
         let as_application = |log: &mut WorkerLog| {
-            log.records.retain(|record| record.kind == RecordKind::Read);
-            for record in &mut log.records {
+            log.records.gathered().retain(|record| record.kind == RecordKind::Read);
+            for record in log.records.gathered() {
                 (record.connection, record.peer) = (0, record.peer.filter(|_| names_clients));
             }
         };

@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Exp1};
 
 use super::{Arrivals, Load, Until};
+use crate::shm::RECORD_BYTES;
 use crate::wire::ATTEMPTS_MAX;
 
 const SECOND_NS: f64 = 1e9;
@@ -103,6 +104,19 @@ impl Extent {
             }
         }
     }
+}
+
+/// Nanoseconds that an attempt takes at least where nothing but the server's answers holds the next one back.
+const ATTEMPT_NS_MIN: f64 = 25_000.0;
+
+/// How much workers write into their ledgers under a load, at most, in bytes: that each connection was accepted and
+/// closed, and that each request was read and answered.
+#[must_use]
+pub fn ledger_bytes(load: &Load) -> u64 {
+    let extent = Extent::of(load);
+    let attempts = extent.attempts_planned.unwrap_or(extent.end_ns_max / ATTEMPT_NS_MIN);
+    let records = attempts.min(f64::from(ATTEMPTS_MAX)) * (2.0 + 2.0 * f64::from(load.connection.requests));
+    records as u64 * RECORD_BYTES as u64
 }
 
 /// When a load of so many attempts ends, at the earliest and at the latest. A fixed schedule ends
@@ -220,6 +234,19 @@ mod tests {
             Schedule::Fixed(offsets) => offsets,
             other => panic!("not fixed: {other:?}"),
         }
+    }
+
+    #[test]
+    fn ledgers_have_room_for_all_connections_that_there_can_be() {
+        let bytes = |arrivals, until| ledger_bytes(&load(arrivals, until));
+        let closed = Arrivals::Closed { clients: 32 };
+        assert_eq!(bytes(closed, Until::Attempts(10_000_000)), 2_560_000_000);
+        assert_eq!(bytes(Arrivals::Constant { per_second: 1000.0 }, Until::Elapsed(1_000_000_000)), 256_000);
+        assert_eq!(bytes(closed, Until::Elapsed(1_000_000_000)), 40_000 * 256);
+        assert_eq!(bytes(closed, Until::Elapsed(u64::MAX)), u64::from(ATTEMPTS_MAX) * 256);
+        let session = Connection { requests: 3, ..Connection::ONE_SHOT };
+        let load = Load { connection: session, ..load(closed, Until::Attempts(10)) };
+        assert_eq!(ledger_bytes(&load), 10 * 8 * 64);
     }
 
     #[test]

@@ -25,12 +25,13 @@ impl<H: Hooks, C: Carrier> Client<'_, H, C> {
     pub(super) fn use_again(&mut self, token: Token, attempt: u32, talk: Talk) {
         let Some(connection) = self.connections.get_mut(token) else { return };
         connection.not_used_again(Afterwards::Reused);
-        connection.note_ending(&mut self.records[connection.attempt() as usize]);
+        connection.note_ending(self.records.of(connection.attempt()));
+        self.records.is_over(connection.attempt());
         self.room.take_back_request(connection.reuse(attempt, talk));
         self.in_flight += 1;
         self.progress.started.fetch_add(1, Ordering::Relaxed);
         self.progress.in_flight.fetch_add(1, Ordering::Relaxed);
-        let record = &mut self.records[attempt as usize];
+        let record = self.records.of(attempt);
         connection.note_carried(record);
         let step = connection.begin_again(&self.route, record, &mut self.scratch[..]);
         // A fresh one, if it is sent once more, may have to wait for its handshake.
@@ -60,7 +61,7 @@ impl<H: Hooks, C: Carrier> Client<'_, H, C> {
         self.in_flight += 1;
         self.progress.started.fetch_add(1, Ordering::Relaxed);
         self.progress.in_flight.fetch_add(1, Ordering::Relaxed);
-        let record = &mut self.records[connection.attempt() as usize];
+        let record = self.records.of(connection.attempt());
         connection.note_carried(record);
         let step = connection.begin_again(&self.route, record, &mut self.scratch[..]);
         let started_ns = connection.started_ns();
@@ -83,7 +84,7 @@ impl<H: Hooks, C: Carrier> Client<'_, H, C> {
         if let Some(connection) = self.connections.get_mut(token) {
             connection.not_used_again(why);
         }
-        self.let_go(token);
+        self.let_go_for_good(token);
     }
 
     /// Sends an attempt once more whose connection broke that others had used; false if that cannot be done.
@@ -97,7 +98,7 @@ impl<H: Hooks, C: Carrier> Client<'_, H, C> {
         let transport = self.carrier.over(socket, attempt);
         self.watch_no_more(token);
         let Some(connection) = self.connections.get_mut(token) else { return false };
-        let step = connection.retry(transport, end, &self.route, &mut self.records[attempt as usize], queues);
+        let step = connection.retry(transport, end, &self.route, self.records.of(attempt), queues);
         if connection.waits_for_room() && matches!(step, Step::Wait) {
             self.waiting_for_room.push_back(token);
         }

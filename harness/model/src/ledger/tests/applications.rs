@@ -7,7 +7,7 @@ use crate::record::{AcceptSamples, HalfOpen, Waiting};
 fn as_applications(trial: &mut Trial, names_clients: bool) {
     for log in &mut trial.workers {
         let mut attempt = None;
-        log.records.retain_mut(|record| {
+        log.records.gathered().retain_mut(|record| {
             if record.kind == RecordKind::Accepted {
                 attempt = record.peer;
             }
@@ -52,7 +52,7 @@ proptest! {
     ) {
         let mut trial = trial(&vec![Story::Served; before + 1]);
         as_applications(&mut trial, names_clients);
-        let reads = &mut trial.workers[0].records;
+        let reads = trial.workers[0].records.gathered();
         if is_lost {
             reads.pop();
         } else {
@@ -68,7 +68,7 @@ fn what_was_open_when_an_application_failed_and_was_never_read_was_in_flight() {
     let mut trial = trial(&[Story::Poisoned, Story::Dropped, Story::Dropped]);
     as_applications(&mut trial, true);
     let crash_ns = trial.workers[0].crashed_ns().expect("a crash");
-    trial.workers.iter_mut().for_each(|log| log.records.retain(|record| record.detail != 1));
+    trial.workers.iter_mut().for_each(|log| log.records.gathered().retain(|record| record.detail != 1));
     // The second was connected when the first failed, and nobody had read it.
     trial.client[1].started = at(crash_ns - 1);
     trial.client[1].finished = at(crash_ns + 1);
@@ -82,7 +82,7 @@ fn an_error_that_the_server_caught_excuses_nobody() {
     let mut trial = trial(&[Story::Poisoned, Story::Dropped]);
     as_applications(&mut trial, true);
     let caught = crash_detail(CrashStep::Work, CrashMode::Catch);
-    let crash = trial.workers[0].records.last_mut().expect("a crash");
+    let crash = trial.workers[0].records.gathered().last_mut().expect("a crash");
     crash.detail = caught;
     trial.client[1].started = trial.client[0].started;
     let attempts = reconcile(&applications(&trial, 2)).attempts;
@@ -94,7 +94,7 @@ fn an_error_that_the_server_caught_excuses_nobody() {
 fn requests_of_a_session_belong_to_it_whoever_the_server_says_the_client_is() {
     let mut trial = sessions();
     for log in &mut trial.workers {
-        log.records.retain_mut(|record| {
+        log.records.gathered().retain_mut(|record| {
             (record.peer, record.connection) = (None, 0);
             record.kind == RecordKind::Read
         });
@@ -110,16 +110,17 @@ fn poison_that_was_read_did_not_wait_in_the_queue_of_the_listener_that_closed_wi
     as_applications(&mut trial, false);
     trial.client[1].poison = true;
     let (log, start_ns) = (&mut trial.workers[0], trial.client[1].intended_ns);
-    let read = WorkerRecord { at_ns: start_ns + 30, detail: u64::MAX, ..log.records[0] };
+    let read = WorkerRecord { at_ns: start_ns + 30, detail: u64::MAX, ..log.records.gathered()[0] };
     let detail = crash_detail(CrashStep::Work, CrashMode::Kill);
     log.records
+        .gathered()
         .extend([read, WorkerRecord { kind: RecordKind::Crash, at_ns: start_ns + 50, detail, ..read }]);
     let reconciled = reconcile(&applications(&trial, 2));
     assert!(reconciled.books.is_balanced(), "{}", reconciled.books);
     let attempt = reconciled.attempts[1];
     assert_eq!((attempt.fate, attempt.blame), (Fate::NoReply, Some(Blame::Poison)));
     // Read before the only poison set out, it was nobody's.
-    trial.workers[0].records[1].at_ns = start_ns - 30;
+    trial.workers[0].records.gathered()[1].at_ns = start_ns - 30;
     assert!(!reconcile(&applications(&trial, 2)).books.is_balanced());
 }
 

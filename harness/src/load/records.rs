@@ -1,0 +1,250 @@
+//! Where the records of attempts are kept while the load runs: in memory, or in a file for loads of any length.
+//!
+//! Records are changed until nothing more is heard of their connections. Those of attempts that begin one after the
+//! other lie together in a chunk, which is written once it is full and all of them are over. One that is not, long
+//! after those around it, does not keep them in memory: it is set aside, and written when it is over. Another thread
+//! writes, so that a disk that is slow does not delay the load; what it has written it gives back to be filled anew.
+
+mod file;
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::path::Path;
+
+use holdline_model::record::ClientRecord;
+use holdline_model::series::Series;
+
+use self::file::{Mapped, Writer};
+
+/// How many attempts have their records together.
+const CHUNK: usize = 1024;
+/// How many chunks wait for those that are not over: 6 MiB.
+const CHUNKS_MAX: usize = 64;
+
+/// The records of a load that is over, in the order of attempts.
+#[derive(Debug)]
+pub struct Records(Kept);
+
+#[derive(Debug)]
+enum Kept {
+    Here(Vec<ClientRecord>),
+    There(Mapped),
+}
+
+impl Records {
+    /// All of them, in memory.
+    #[must_use]
+    pub(super) fn into_vec(self) -> Vec<ClientRecord> {
+        match self.0 {
+            Kept::Here(records) => records,
+            Kept::There(mapped) => mapped.series().iter().copied().collect(),
+        }
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn series(&self) -> Series<'_, ClientRecord> {
+        match &self.0 {
+            Kept::Here(records) => records.into(),
+            Kept::There(mapped) => mapped.series(),
+        }
+    }
+}
+
+impl From<Vec<ClientRecord>> for Records {
+    fn from(records: Vec<ClientRecord>) -> Self {
+        Self(Kept::Here(records))
+    }
+}
+
+/// Records that lie together.
+#[derive(Debug, Default)]
+struct Chunk {
+    records: Vec<ClientRecord>,
+    /// A bit for each that is over.
+    over: [u64; CHUNK / 64],
+    /// How many are.
+    over_count: usize,
+}
+
+impl Chunk {
+    fn empty() -> Self {
+        Self { records: Vec::with_capacity(CHUNK), ..Self::default() }
+    }
+
+    fn clear(&mut self) {
+        self.records.clear();
+        (self.over, self.over_count) = ([0; CHUNK / 64], 0);
+    }
+
+    fn is_full(&self) -> bool {
+        self.records.len() == CHUNK
+    }
+
+    fn is_over(&self, place: usize) -> bool {
+        self.over[place / 64] & 1 << (place % 64) != 0
+    }
+
+    fn set_over(&mut self, place: usize) {
+        if !self.is_over(place) {
+            self.over[place / 64] |= 1 << (place % 64);
+            self.over_count += 1;
+        }
+    }
+}
+
+/// The records of a load that runs.
+#[derive(Debug)]
+pub struct RecordLog {
+    /// Those in memory, in order.
+    chunks: VecDeque<Chunk>,
+    /// How many chunks were written before these.
+    written: usize,
+    /// Records that were not over when their chunk was written, by attempt.
+    aside: HashMap<u32, ClientRecord>,
+    /// Who writes; `None`: everything stays in memory.
+    writer: Option<Writer>,
+}
+
+impl RecordLog {
+    /// In memory.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self { chunks: VecDeque::new(), written: 0, aside: HashMap::new(), writer: None }
+    }
+
+    /// In a file without a name on the disk of this folder, which is gone when nobody reads it any more.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be made, or there is no thread to write it.
+    pub fn on_disk(folder: &Path) -> io::Result<Self> {
+        Ok(Self { writer: Some(Writer::start(folder)?), ..Self::in_memory() })
+    }
+
+    /// Takes up the record of the next attempt.
+    pub(super) fn push(&mut self, record: ClientRecord) {
+        if self.chunks.back().is_none_or(Chunk::is_full) {
+            self.write_what_can_be();
+            let spare = self.writer.as_ref().and_then(Writer::spare);
+            self.chunks.push_back(spare.unwrap_or_else(Chunk::empty));
+        }
+        if let Some(chunk) = self.chunks.back_mut() {
+            chunk.records.push(record);
+        }
+    }
+
+    /// The record of an attempt that has begun and is not over.
+    pub(super) fn of(&mut self, attempt: u32) -> &mut ClientRecord {
+        let (chunk, place) = place_of(attempt);
+        match chunk.checked_sub(self.written) {
+            Some(index) => &mut self.chunks[index].records[place],
+            // One that was over is changed for nobody: what is to be read of it is written.
+            None => self.aside.entry(attempt).or_insert_with(|| ClientRecord::planned(attempt, 0, false)),
+        }
+    }
+
+    /// Nothing more becomes of an attempt.
+    pub(super) fn is_over(&mut self, attempt: u32) {
+        let (chunk, place) = place_of(attempt);
+        if let Some(index) = chunk.checked_sub(self.written) {
+            self.chunks[index].set_over(place);
+        } else if let Some(record) = self.aside.remove(&attempt)
+            && let Some(writer) = &mut self.writer
+        {
+            writer.write_one(record);
+        }
+    }
+
+    /// All of them, whether they are over or not.
+    ///
+    /// # Errors
+    ///
+    /// If they could not all be written, or not be read again.
+    pub(super) fn finish(mut self) -> io::Result<Records> {
+        let Some(mut writer) = self.writer.take() else {
+            return Ok(Records::from(self.chunks.into_iter().flat_map(|it| it.records).collect::<Vec<_>>()));
+        };
+        let count = self.written * CHUNK + self.chunks.iter().map(|it| it.records.len()).sum::<usize>();
+        for (chunk, index) in self.chunks.into_iter().zip(self.written..) {
+            writer.write(index, chunk);
+        }
+        self.aside.into_values().for_each(|record| writer.write_one(record));
+        match count {
+            0 => Ok(Records::from(Vec::new())),
+            _ => Ok(Records(Kept::There(writer.finish(count)?))),
+        }
+    }
+
+    fn write_what_can_be(&mut self) {
+        let Some(writer) = &mut self.writer else { return };
+        while self.chunks.len() > CHUNKS_MAX
+            || self.chunks.front().is_some_and(|it| it.is_full() && it.over_count == CHUNK)
+        {
+            let Some(chunk) = self.chunks.pop_front() else { return };
+            let late = chunk.records.iter().zip(0..).filter(|(_, place)| !chunk.is_over(*place));
+            self.aside.extend(late.map(|(record, _)| (record.attempt, *record)));
+            writer.write(self.written, chunk);
+            self.written += 1;
+        }
+    }
+}
+
+/// The chunk of an attempt, and its place in it.
+const fn place_of(attempt: u32) -> (usize, usize) {
+    (attempt as usize / CHUNK, attempt as usize % CHUNK)
+}
+
+#[cfg(test)]
+mod tests {
+    use holdline_model::record::Outcome;
+
+    use super::*;
+
+    fn version_of(attempt: u32) -> u16 {
+        (attempt % 60_000) as u16
+    }
+
+    /// Attempts that are over at once, but for each one of so many, which is when another so many have begun.
+    fn logged(mut log: RecordLog, attempts: u32, late: u32) -> Records {
+        let end = |log: &mut RecordLog, attempt| {
+            let record = log.of(attempt);
+            assert_eq!(record.intended_ns, u64::from(attempt) + 7);
+            (record.outcome, record.version) = (Outcome::Replied, version_of(attempt));
+            log.is_over(attempt);
+        };
+        for attempt in 0..attempts {
+            log.push(ClientRecord::planned(attempt, u64::from(attempt) + 7, false));
+            if attempt % late != 0 {
+                end(&mut log, attempt);
+            }
+            if let Some(earlier) = attempt.checked_sub(200_000).filter(|earlier| earlier % late == 0) {
+                end(&mut log, earlier);
+            }
+        }
+        log.finish().expect("room")
+    }
+
+    #[test]
+    fn records_are_the_same_wherever_they_are_kept_and_however_late_they_are_over() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (attempts, late) in [(0, 1), (1, 2), (5000, 7), (450_000, 1000), (450_000, 1)] {
+            let here = logged(RecordLog::in_memory(), attempts, late);
+            let there = logged(RecordLog::on_disk(folder.path()).expect("room"), attempts, late);
+            assert_eq!(here.series().len(), attempts as usize);
+            assert!(here.series().iter().eq(there.series().iter()), "{attempts} {late}");
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
+    }
+
+    #[test]
+    fn a_disk_that_takes_nothing_is_an_error() {
+        assert!(RecordLog::on_disk(Path::new("/proc")).is_err());
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a device");
+        let log = RecordLog { writer: Some(Writer::of(full).expect("a thread")), ..RecordLog::in_memory() };
+        let mut log = log;
+        (0..5000).for_each(|attempt| log.push(ClientRecord::planned(attempt, 1, false)));
+        let error = log.finish().expect_err("no room");
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    }
+}
