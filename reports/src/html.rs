@@ -217,6 +217,7 @@ impl Page<'_> {
                 .map(|ratios| Ratios { title: capital(&ratios.title), ..ratios })
                 .collect(),
             lists: [
+                list("Expectations that did not hold, as foreseen", prose::foreseen(run), false),
                 list("Lost", lost, false),
                 list("Served late", late, false),
                 list("Lost with the faults themselves", of_fault, true),

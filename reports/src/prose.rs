@@ -8,13 +8,16 @@ use holdline_model::told::{Alike, Phrase, Told, alike};
 use holdline_model::words::{Grade, Mark, Verdict};
 
 mod closes;
+mod foreseen;
 mod tls;
 mod trial;
 
 pub(crate) use closes::closes;
+pub(crate) use foreseen::{foreseen, foreseen_of, how_many_as_foreseen};
 pub(crate) use tls::tls;
 pub(crate) use trial::*;
 
+use self::foreseen::failed_as_foreseen;
 use crate::rows::{Section, Split, sections, supervisors, unique};
 use crate::text::{count, counted, duration, plain};
 
@@ -45,7 +48,8 @@ const MARKS: [(Mark, &str); 2] = [
 pub(crate) fn legend(run: &RunResult) -> Vec<(&'static str, &'static str)> {
     let is_there = |mark: Mark| run.trials.iter().any(|trial| trial.mark == Some(mark));
     let marks = MARKS.iter().filter(|(mark, _)| is_there(*mark));
-    LEGEND.into_iter().chain(marks.map(|(mark, meaning)| (mark.as_str(), *meaning))).collect()
+    let marks = marks.map(|(mark, meaning)| (mark.as_str(), *meaning));
+    LEGEND.into_iter().chain(marks).chain(foreseen::legend(run)).collect()
 }
 
 /// The most sentences of one kind about a supervisor in a scenario; many repetitions may each have
@@ -165,11 +169,15 @@ fn with_count<K>(alike: &Alike<K>) -> String {
 pub(crate) fn expectations(run: &RunResult) -> String {
     let of = |verdict: Verdict| run.trials.iter().filter(|trial| trial.verdict == verdict).count();
     let scenario = if has_many_scenarios(run) { "their scenario's" } else { "the scenario's" };
+    let foreseen = how_many_as_foreseen(run);
     let mut text = format!(
         "{} of {} met {scenario} expectations",
-        of(Verdict::Pass),
+        of(Verdict::Pass) - foreseen,
         counted(run.trials.len() as u64, "trial")
     );
+    if foreseen > 0 {
+        text.push_str(&format!("; {foreseen} did not, as foreseen: {}", names(run, failed_as_foreseen)));
+    }
     for (verdict, what) in [
         (Verdict::Fail, "did not"),
         (Verdict::Unsupported, "unsupported"),

@@ -13,7 +13,7 @@ use super::measure::{self, Places};
 use super::terminal::{self, print, say};
 use crate::catalogue::{self, SupervisorEntry};
 use crate::exit::{self, Failure};
-use crate::export::{ExportError, Exports, Format};
+use crate::export::{ExportError, Exports, Format, Texts};
 use crate::fuzz::{self, FuzzError, FuzzRequest, Fuzzed, Status, Watcher};
 use crate::run::Options;
 use crate::rundir::RunDir;
@@ -187,8 +187,9 @@ fn finish(args: &FuzzArgs, dir: &RunDir, exports: Exports, fuzzed: &Fuzzed) -> R
         }
     };
     let takes_stdout = exports.take_stdout();
-    let reported = write_reports(dir, fuzzed, render);
-    let exported = exports.write(render, print);
+    let texts = Texts::new(render);
+    let reported = write_reports(dir, fuzzed, &texts);
+    let exported = exports.write(&texts, print);
     if !takes_stdout {
         let style = Style { color: terminal::wants_color(args.color), width: terminal::width() };
         print(&report::terminal(&fuzzed.result, &style))?;
@@ -199,16 +200,12 @@ fn finish(args: &FuzzArgs, dir: &RunDir, exports: Exports, fuzzed: &Fuzzed) -> R
 
 /// `fuzz.json` and the reports; where there are trials that failed, `run.json` of these, so that `holdline report`
 /// shows them.
-fn write_reports(
-    dir: &RunDir,
-    fuzzed: &Fuzzed,
-    render: impl Fn(Format) -> Result<String, ExportError>,
-) -> Result<(), Failure> {
+fn write_reports(dir: &RunDir, fuzzed: &Fuzzed, texts: &Texts<'_>) -> Result<(), Failure> {
     dir.save(&fuzzed.evidence)?;
     dir.publish()?;
-    dir.write("fuzz.json", render(Format::Json)?.as_bytes())?;
+    dir.write("fuzz.json", texts.of(Format::Json)?.as_bytes())?;
     for format in [Format::Markdown, Format::Html, Format::Junit] {
-        dir.write(format.file(), render(format)?.as_bytes())?;
+        dir.write(format.file(), texts.of(format)?.as_bytes())?;
     }
     Ok(())
 }
