@@ -56,6 +56,9 @@ pub(crate) fn legend(run: &RunResult) -> Vec<(&'static str, &'static str)> {
 /// some of their own.
 const LINES_MAX: usize = 8;
 
+/// The most supervisors that a sentence names.
+const NAMES_MAX: usize = 6;
+
 /// A sentence about a supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line {
@@ -217,7 +220,13 @@ fn names(run: &RunResult, is_such: impl Fn(&TrialResult) -> bool) -> String {
             (n, _) => Some(format!("{} (in {n} trials)", plain(supervisor))),
         }
     };
-    supervisors(run).iter().filter_map(name).collect::<Vec<_>>().join(", ")
+    let mut names: Vec<String> = supervisors(run).iter().filter_map(name).collect();
+    // Of many, the lists that follow name each.
+    if names.len() > NAMES_MAX + 1 {
+        let more = names.split_off(NAMES_MAX).len();
+        names.push(format!("and {}", counted(more as u64, "other supervisor")));
+    }
+    names.join(", ")
 }
 
 /// What a reader should know of how the numbers came about.
@@ -365,6 +374,13 @@ mod tests {
         assert_eq!(
             expectations(&sample::repeated()),
             "1 of 3 trials met the scenario's expectations; 2 did not: restart-loop (in 2 trials)"
+        );
+        let mut many = sample::default_run();
+        many.trials.iter_mut().for_each(|trial| trial.verdict = Verdict::Fail);
+        assert!(
+            expectations(&many).ends_with("prefork, standby, and 4 other supervisors"),
+            "{}",
+            expectations(&many)
         );
         let varied = expectations(&sample::varied());
         assert!(varied.contains("8 did not: bare (crash, deploy), restart-loop (crash, deploy)"), "{varied}");

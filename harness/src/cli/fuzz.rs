@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use holdline_model::plan::Partition;
+use holdline_model::result::TrialResult;
 use holdline_reports::{Style, fuzz as report};
 use indicatif::ProgressBar;
 
@@ -15,6 +16,7 @@ use crate::catalogue::{self, SupervisorEntry};
 use crate::exit::{self, Failure};
 use crate::export::{ExportError, Exports, Format, Texts};
 use crate::fuzz::{self, FuzzError, FuzzRequest, Fuzzed, Status, Watcher};
+use crate::recorded;
 use crate::run::Options;
 use crate::rundir::RunDir;
 
@@ -181,9 +183,12 @@ fn finish(args: &FuzzArgs, dir: &RunDir, exports: Exports, fuzzed: &Fuzzed) -> R
             Format::Junit => {
                 report::junit(&fuzzed.result, &fuzzed.evidence).map_err(|error| fail(error.to_string()))
             }
-            Format::Html | Format::Hyperfine | Format::Benchmark => {
-                format.render(&fuzzed.evidence, Some(dir.path()))
+            Format::Html => {
+                let course = |trial: &TrialResult| recorded::course(dir.path(), &trial.folder);
+                let page = report::html(&fuzzed.result, &fuzzed.evidence, &course);
+                page.map_err(|error| fail(error.to_string()))
             }
+            Format::Hyperfine | Format::Benchmark => format.render(&fuzzed.evidence, Some(dir.path())),
         }
     };
     let takes_stdout = exports.take_stdout();

@@ -193,6 +193,21 @@ fn a_baseline_for_which_there_is_no_room_is_not_half_a_baseline() {
 }
 
 #[test]
+fn what_another_version_wrote_is_told_from_what_is_broken() {
+    let place = Place::new();
+    place.write("newer.json", "{ \"schema\": \"holdline.run/2\", \"trials\": { \"crash\": [] } }");
+    place.write("baseline.json", "{ \"schema\": \"holdline.baseline/1\" }");
+    place.write("cut.json", "{ \"schema\": \"holdline.run/1\", \"manifest\": { \"seed\"");
+    for (file, named) in [
+        ("newer.json", "holdline.run/2"),
+        ("baseline.json", "holdline.baseline/1"),
+        ("cut.json", "line 1 column"),
+    ] {
+        place.holdline(&["report", file]).assert().code(2).stderr(contains(named).and(contains(file)));
+    }
+}
+
+#[test]
 fn a_baseline_takes_the_place_of_no_device_and_no_link() {
     let place = Place::new();
     let gate = |path: &str| {
