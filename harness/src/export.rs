@@ -3,6 +3,7 @@
 //! Files are checked before a run begins and written once it is over, each whole or not at all.
 //! Rendering needs what was recorded alone, so that it is exported later as when it was just run.
 
+use std::cell::OnceCell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::FileTypeExt;
@@ -125,6 +126,38 @@ impl Format {
     }
 }
 
+/// What comes of something in each format, rendered once, into however many files it goes.
+pub struct Texts<'a> {
+    render: Box<dyn Fn(Format) -> Result<String, ExportError> + 'a>,
+    made: [OnceCell<String>; TABLE.len()],
+}
+
+impl<'a> Texts<'a> {
+    /// Those that this renders.
+    pub fn new(render: impl Fn(Format) -> Result<String, ExportError> + 'a) -> Self {
+        Self { render: Box::new(render), made: Default::default() }
+    }
+
+    /// Those of a result, as [`Format::render`].
+    #[must_use]
+    pub fn of_run(run: &'a RunResult, dir: Option<&'a Path>) -> Self {
+        Self::new(move |format| format.render(run, dir))
+    }
+
+    /// The text of a format.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be rendered.
+    pub fn of(&self, format: Format) -> Result<&str, ExportError> {
+        let made = &self.made[format as usize];
+        match made.get() {
+            Some(text) => Ok(text),
+            None => (self.render)(format).map(|text| made.get_or_init(|| text).as_str()),
+        }
+    }
+}
+
 /// An export that cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
@@ -242,22 +275,22 @@ impl Exports {
         self.list.iter().any(|(_, _, target)| matches!(target, Target::Stdout))
     }
 
-    /// Writes them all, each as it is rendered in its format; what goes to standard output is handed to `print`.
+    /// Writes them all, each with the text of its format; what goes to standard output is handed to `print`.
     ///
     /// # Errors
     ///
     /// One cannot be rendered or written. The others are written all the same.
     pub fn write<E: From<ExportError>>(
         self,
-        render: impl Fn(Format) -> Result<String, ExportError>,
+        texts: &Texts<'_>,
         mut print: impl FnMut(&str) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut failed = None;
         for (format, path, target) in self.list {
-            let written = render(format).map_err(E::from).and_then(|text| {
+            let written = texts.of(format).map_err(E::from).and_then(|text| {
                 let fail = |error| E::from(ExportError::Write { option: format.option(), path, error });
                 match target {
-                    Target::Stdout => print(&text),
+                    Target::Stdout => print(text),
                     Target::Stream(mut stream) => {
                         ended_early(stream.write_all(text.as_bytes())).map_err(fail)
                     }
@@ -337,6 +370,8 @@ fn is_descriptor(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     #[test]
@@ -370,6 +405,21 @@ mod tests {
         assert!(matches!(refused(&[(html, &own)], Some(&run_dir)), ExportError::Twice { .. }));
         Exports::open(vec![(json, own)], Some(&run_dir)).expect("the same in the same format");
         assert_eq!(place.path().read_dir().expect("a folder").count(), 0);
+    }
+
+    #[test]
+    fn what_goes_into_two_files_is_rendered_once() {
+        let rendered = Cell::new(0);
+        let texts = Texts::new(|format| {
+            rendered.set(rendered.get() + 1);
+            Ok(format.file().to_owned())
+        });
+        for _ in 0..2 {
+            for format in Format::all() {
+                assert_eq!(texts.of(format).expect("a text"), format.file());
+            }
+        }
+        assert_eq!(rendered.get(), Format::all().count());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use holdline_model::result::{RunResult, SCHEMA};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use serde::Deserialize;
 
 /// Name of the result's file.
 pub const RUN_JSON: &str = "run.json";
@@ -269,10 +270,26 @@ pub fn load(dir: &Path) -> Result<RunResult, RunDirError> {
     let path = if dir.is_dir() { dir.join(RUN_JSON) } else { dir.to_owned() };
     let text =
         std::fs::read_to_string(&path).map_err(|error| RunDirError::Read { path: path.clone(), error })?;
-    let run: RunResult = serde_json::from_str(&text)
-        .map_err(|error| RunDirError::NotAResult { path: path.clone(), why: error.to_string() })?;
-    if run.schema != SCHEMA {
-        return Err(RunDirError::NotAResult { path, why: format!("its schema is `{}`", run.schema) });
+    match serde_json::from_str::<RunResult>(&text) {
+        Ok(run) if run.schema == SCHEMA => Ok(run),
+        Ok(RunResult { schema, .. }) => Err(RunDirError::NotAResult { path, why: of_schema(&schema) }),
+        Err(error) => {
+            // What another version wrote is wrong in that, whatever else this one stumbles over first.
+            let other = serde_json::from_str::<Marked>(&text).ok().filter(|marked| marked.schema != SCHEMA);
+            let why = other.map_or_else(|| error.to_string(), |marked| of_schema(&marked.schema));
+            Err(RunDirError::NotAResult { path, why })
+        }
     }
-    Ok(run)
+}
+
+/// What all files of holdline have.
+#[derive(Deserialize)]
+struct Marked {
+    schema: String,
+}
+
+fn of_schema(schema: &str) -> String {
+    let of_run = schema.starts_with("holdline.run/");
+    let who = if of_run { ", which another version of holdline wrote" } else { "" };
+    format!("its schema is `{schema}`{who}")
 }

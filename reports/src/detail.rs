@@ -32,6 +32,7 @@ pub fn trial(trial: &TrialResult, style: &Style) -> String {
     blocks.extend(list("remedies", &trial.remedies_in_words(), *style));
     blocks.extend(list("remedies that were applied", &in_words(&trial.applied), *style));
     blocks.extend(list("expectations that did not hold", &trial.violations, *style));
+    blocks.extend(list("expectations that did not hold, as foreseen", &prose::foreseen_of(trial), *style));
     blocks.extend(list("inherited by workers", &prose::inheritance(trial), *style));
     blocks.extend(list("notes", &prose::trial_notes(trial), *style));
     format!("{}\n", blocks.join("\n\n"))

@@ -9,7 +9,10 @@ use holdline_model::result::RunResult;
 use holdline_model::stats::{grouped, percent};
 use quick_junit::{NonSuccessKind, Property, TestCase, TestCaseStatus};
 
+use crate::course::Courses;
+use crate::html::{HtmlError, Preface, page};
 use crate::junit::{JunitError, document, suite};
+use crate::markdown::capital;
 use crate::style::Style;
 use crate::text::plain;
 
@@ -47,6 +50,37 @@ pub fn markdown(result: &FuzzResult) -> String {
     }
     let _ = writeln!(text, "\n{}", plain(&conclusion(result)));
     text
+}
+
+/// What was found as one page, with the trials that show it.
+///
+/// # Errors
+///
+/// As [`html`](crate::html::html).
+pub fn html(result: &FuzzResult, run: &RunResult, courses: Courses<'_>) -> Result<String, HtmlError> {
+    let found = |failure: &Failure| {
+        let facts = facts(failure).into_iter().map(|(name, value)| format!("{name}: {}", plain(&value)));
+        format!("{}; {}", plain(&title(failure)), facts.collect::<Vec<_>>().join("; "))
+    };
+    let judged = |count: &InvariantCount| format!("{}: {}", count.invariant, plain(&judged(count)));
+    let lists = [
+        ("What was fuzzed", vec![plain(&headline(result))]),
+        ("Failures", result.failures.iter().map(found).collect()),
+        ("What must hold", result.invariants.iter().map(judged).collect()),
+    ];
+    let tone = match (result.failures.is_empty(), result.interrupted || result.unconfirmed > 0) {
+        (false, _) => "fail",
+        (true, true) => "unknown",
+        (true, false) => "pass",
+    };
+    let lists = lists.into_iter().filter(|(_, lines): &(&str, Vec<String>)| !lines.is_empty());
+    let preface = Preface {
+        headline: capital(&plain(&conclusion(result))),
+        tone,
+        lists: lists.map(|(head, lines)| (head.to_owned(), lines)).collect(),
+        trials: Some("Trials of what failed"),
+    };
+    page(run, courses, Some(&preface))
 }
 
 /// As JUnit XML: a case for each invariant, which fails if a failure of it was found and is skipped if nothing is

@@ -69,7 +69,7 @@ pub fn html(result: &GateResult, run: &RunResult, courses: Courses<'_>) -> Resul
         GateVerdict::Inconclusive => "unknown",
     };
     let lists = lists(result).into_iter().map(|(head, lines)| (capital(head), lines)).collect();
-    page(run, courses, Some(&Preface { headline: capital(&sentence(result)), tone, lists }))
+    page(run, courses, Some(&Preface { headline: capital(&sentence(result)), tone, lists, trials: None }))
 }
 
 fn sentence(result: &GateResult) -> String {

@@ -25,7 +25,7 @@ use crate::markdown::capital;
 use crate::prose::{self, Line, MERGED};
 use crate::ratios::{Ratios, ratios};
 use crate::rows::{Row, Section, sections};
-use crate::text::{counted, plain};
+use crate::text::{counted, plain, unbroken};
 use overview::{Folded, MatrixRow, Sentence, Tile};
 use trial::{Detail, Resolution};
 
@@ -71,6 +71,8 @@ pub(crate) struct Preface {
     pub(crate) tone: &'static str,
     /// Headings and their lines.
     pub(crate) lists: Vec<(String, Vec<String>)>,
+    /// What the trials beneath are, where their scenarios expect nothing; absent: a run with verdicts.
+    pub(crate) trials: Option<&'static str>,
 }
 
 /// The report of a run with what a verb says of it.
@@ -217,6 +219,7 @@ impl Page<'_> {
                 .map(|ratios| Ratios { title: capital(&ratios.title), ..ratios })
                 .collect(),
             lists: [
+                list("Expectations that did not hold, as foreseen", prose::foreseen(run), false),
                 list("Lost", lost, false),
                 list("Served late", late, false),
                 list("Lost with the faults themselves", of_fault, true),
@@ -321,7 +324,7 @@ fn view(row: &Row<'_>, columns: &[&Column], detail: Option<usize>) -> RowView {
         detail,
         marks: marks(row),
         shares: (row.attempts > 0).then(|| chart::shares(row.split)),
-        cells: columns.iter().map(|column| column.text(row)).collect(),
+        cells: columns.iter().map(|column| unbroken(&column.text(row))).collect(),
     }
 }
 

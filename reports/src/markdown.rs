@@ -40,6 +40,7 @@ fn results(out: &mut String, run: &RunResult) {
         ratios(out, &table);
     }
     list(out, "Expectations that did not hold", &prose::violations(run));
+    list(out, "Expectations that did not hold, as foreseen", &prose::foreseen(run));
     list(out, "Lost", &prose::losses(run));
     list(out, "Advice", &prose::advice(run));
     list(out, "Reasons", &prose::reasons(run));

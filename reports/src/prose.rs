@@ -8,13 +8,16 @@ use holdline_model::told::{Alike, Phrase, Told, alike};
 use holdline_model::words::{Grade, Mark, Verdict};
 
 mod closes;
+mod foreseen;
 mod tls;
 mod trial;
 
 pub(crate) use closes::closes;
+pub(crate) use foreseen::{foreseen, foreseen_of, how_many_as_foreseen};
 pub(crate) use tls::tls;
 pub(crate) use trial::*;
 
+use self::foreseen::failed_as_foreseen;
 use crate::rows::{Section, Split, sections, supervisors, unique};
 use crate::text::{count, counted, duration, plain};
 
@@ -45,12 +48,16 @@ const MARKS: [(Mark, &str); 2] = [
 pub(crate) fn legend(run: &RunResult) -> Vec<(&'static str, &'static str)> {
     let is_there = |mark: Mark| run.trials.iter().any(|trial| trial.mark == Some(mark));
     let marks = MARKS.iter().filter(|(mark, _)| is_there(*mark));
-    LEGEND.into_iter().chain(marks.map(|(mark, meaning)| (mark.as_str(), *meaning))).collect()
+    let marks = marks.map(|(mark, meaning)| (mark.as_str(), *meaning));
+    LEGEND.into_iter().chain(marks).chain(foreseen::legend(run)).collect()
 }
 
 /// The most sentences of one kind about a supervisor in a scenario; many repetitions may each have
 /// some of their own.
 const LINES_MAX: usize = 8;
+
+/// The most supervisors that a sentence names.
+const NAMES_MAX: usize = 6;
 
 /// A sentence about a supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,11 +172,15 @@ fn with_count<K>(alike: &Alike<K>) -> String {
 pub(crate) fn expectations(run: &RunResult) -> String {
     let of = |verdict: Verdict| run.trials.iter().filter(|trial| trial.verdict == verdict).count();
     let scenario = if has_many_scenarios(run) { "their scenario's" } else { "the scenario's" };
+    let foreseen = how_many_as_foreseen(run);
     let mut text = format!(
         "{} of {} met {scenario} expectations",
-        of(Verdict::Pass),
+        of(Verdict::Pass) - foreseen,
         counted(run.trials.len() as u64, "trial")
     );
+    if foreseen > 0 {
+        text.push_str(&format!("; {foreseen} did not, as foreseen: {}", names(run, failed_as_foreseen)));
+    }
     for (verdict, what) in [
         (Verdict::Fail, "did not"),
         (Verdict::Unsupported, "unsupported"),
@@ -209,7 +220,13 @@ fn names(run: &RunResult, is_such: impl Fn(&TrialResult) -> bool) -> String {
             (n, _) => Some(format!("{} (in {n} trials)", plain(supervisor))),
         }
     };
-    supervisors(run).iter().filter_map(name).collect::<Vec<_>>().join(", ")
+    let mut names: Vec<String> = supervisors(run).iter().filter_map(name).collect();
+    // Of many, the lists that follow name each.
+    if names.len() > NAMES_MAX + 1 {
+        let more = names.split_off(NAMES_MAX).len();
+        names.push(format!("and {}", counted(more as u64, "other supervisor")));
+    }
+    names.join(", ")
 }
 
 /// What a reader should know of how the numbers came about.
@@ -357,6 +374,13 @@ mod tests {
         assert_eq!(
             expectations(&sample::repeated()),
             "1 of 3 trials met the scenario's expectations; 2 did not: restart-loop (in 2 trials)"
+        );
+        let mut many = sample::default_run();
+        many.trials.iter_mut().for_each(|trial| trial.verdict = Verdict::Fail);
+        assert!(
+            expectations(&many).ends_with("prefork, standby, and 4 other supervisors"),
+            "{}",
+            expectations(&many)
         );
         let varied = expectations(&sample::varied());
         assert!(varied.contains("8 did not: bare (crash, deploy), restart-loop (crash, deploy)"), "{varied}");

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use holdline_model::exit::Exit;
+use holdline_model::foreseen::excuse;
 use holdline_model::result::{
     BooksResult, CostMethod, CostResult, KernelResult, LatencySet, Manifest, MomentKind, Outage, Quantiles,
     RunResult, SCHEMA, Served, StripBucket, TimelineEntry, TrialResult, WorkersResult,
 };
+use holdline_model::violation::{Comparison, Found, Unit, Violation};
 use holdline_model::words::{Blame, Fate, Grade, Isolation, Verdict};
 
 mod any;
@@ -92,6 +94,7 @@ impl Losses {
             verdict: verdict(grade),
             violations: self.violations(),
             violated: Vec::new(),
+            foreseen: Vec::new(),
             reason: None,
             why: None,
             attempts: 20,
@@ -355,6 +358,17 @@ pub(crate) fn ten(scenario: &str) -> Vec<TrialResult> {
 /// The default run: ten supervisors, one scenario.
 pub(crate) fn default_run() -> RunResult {
     run(ten("crash"))
+}
+
+/// The same, in which it was foreseen that the first would fail.
+pub(crate) fn foreseen() -> RunResult {
+    let mut run = default_run();
+    let (comparison, found) = (Comparison::Eq, Found::Measured(14));
+    let metric = "collateral".to_owned();
+    run.trials[0].violated = vec![Violation { metric, comparison, expected: 0, unit: Unit::Count, found }];
+    let grade = run.trials[0].grade;
+    excuse(&mut run.trials[0], &[grade]);
+    run
 }
 
 /// Two scenarios, with one supervisor that is not installed and one that could not be judged.

@@ -215,8 +215,9 @@ fn verdict(run: &RunResult, style: Style) -> String {
         (false, true) => style.grade(Grade::Held, &text),
         (false, false) => style.grade(Grade::Delayed, &text),
     };
-    let violations = prose::violations(run);
-    if violations.is_empty() { text } else { format!("{text}\n{}", listed(&violations, style)) }
+    let mut lines = prose::violations(run);
+    lines.extend(prose::foreseen(run));
+    if lines.is_empty() { text } else { format!("{text}\n{}", listed(&lines, style)) }
 }
 
 /// Notes and the legend.

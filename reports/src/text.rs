@@ -31,6 +31,21 @@ pub fn counted(n: u64, noun: &str) -> String {
 /// How many of how many, with the exact interval of the rate that this allows at 95 %.
 pub use holdline_model::stats::loss_rate_text as share;
 
+/// `text` in which no line may end within a number, or between it and its unit.
+#[must_use]
+pub fn unbroken(text: &str) -> String {
+    const UNITS: [&str; 7] = ["ns", "µs", "ms", "s", "min", "h", "%"];
+    let is_unit = |word: &str| UNITS.contains(&word.trim_end_matches([',', ')', ';']));
+    let mut words = text.split(' ');
+    let mut out = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let goes_on = word.starts_with(|c: char| c.is_ascii_digit()) || is_unit(word);
+        out.push(if goes_on && out.ends_with(|c: char| c.is_ascii_digit()) { '\u{a0}' } else { ' ' });
+        out.push_str(word);
+    }
+    out
+}
+
 /// `text` on one line and without control characters, so that it cannot steer a terminal.
 #[must_use]
 pub fn plain(text: &str) -> String {
@@ -156,5 +171,12 @@ mod tests {
             let rate = text.rsplit('(').next().expect("brackets");
             prop_assert!(rate.chars().any(|c| c.is_ascii_digit() && c != '0'), "{}", text);
         }
+    }
+
+    #[test]
+    fn numbers_keep_their_groups_and_units() {
+        let text = unbroken("1 000 of 5 334 (70 %, 53 to 83 %), 4.39 s");
+        assert_eq!(text, "1\u{a0}000 of 5\u{a0}334 (70\u{a0}%, 53 to 83\u{a0}%), 4.39\u{a0}s");
+        assert_eq!(unbroken("none"), "none");
     }
 }

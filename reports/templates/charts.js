@@ -361,16 +361,19 @@ function drawCharts() {
     details.addEventListener("toggle", () => details.open && drawTrial(details));
     if (details.open) drawTrial(details);
   }
+  const due = new Set(document.querySelectorAll(".curves"));
+  const draw = (holder) => {
+    seen.unobserve(holder);
+    if (due.delete(holder)) drawCurves(holder);
+  };
   const seen = new IntersectionObserver((entries) => {
-    for (const { target, isIntersecting } of entries) {
-      if (!isIntersecting) continue;
-      seen.unobserve(target);
-      drawCurves(target);
-    }
+    for (const { target, isIntersecting } of entries) if (isIntersecting) draw(target);
   }, { rootMargin: "400px" });
-  for (const holder of document.querySelectorAll(".curves")) {
+  for (const holder of due) {
     // What is hidden is never seen: it takes its room first.
     holder.hidden = false;
     seen.observe(holder);
   }
+  // On paper all of it is seen.
+  addEventListener("beforeprint", () => [...due].forEach(draw));
 }

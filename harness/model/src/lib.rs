@@ -24,6 +24,7 @@ pub mod expect;
 pub mod explain;
 pub mod facts;
 pub mod file;
+pub mod foreseen;
 pub mod fuzz;
 pub mod gate;
 pub mod grade;

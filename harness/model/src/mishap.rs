@@ -76,6 +76,10 @@ pub enum NotThere {
         /// Where.
         #[schemars(with = "String")]
         address: Address,
+        /// Where else there are some; empty also where others' would be among them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[schemars(with = "Vec<String>")]
+        elsewhere: Vec<Address>,
     },
     /// Workers that can accept.
     Workers {
@@ -147,7 +151,18 @@ impl fmt::Display for Mishap {
 impl fmt::Display for NotThere {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Listener { address } => write!(f, "nobody listens at {address}"),
+            Self::Listener { address, elsewhere } if elsewhere.is_empty() => {
+                write!(f, "nobody listens at {address}")
+            }
+            Self::Listener { address, elsewhere } => {
+                let elsewhere: Vec<String> = elsewhere.iter().map(Address::to_string).collect();
+                write!(
+                    f,
+                    "nobody listens at {address}, but at {}: let the service listen at `{{address}}` (its parts are `{{host}}` \
+                     and `{{port}}`), or name its port in the scenario, `[listen] port`",
+                    elsewhere.join(" and ")
+                )
+            }
             Self::Workers { address, ready, wanted } => {
                 write!(f, "{address} has a listener, but only {ready} of {wanted} workers can accept")
             }

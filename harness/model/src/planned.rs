@@ -25,6 +25,9 @@ pub struct PlanFile {
     pub schema: String,
     /// The worker that runs under supervisors that can run any; `null`: each runs its own.
     pub worker: Option<WorkerKind>,
+    /// Whether reference supervisors may fail as the scenarios' `[reference]` tables foresee it.
+    #[serde(default)]
+    pub excuses_reference: bool,
     /// The scenarios.
     pub scenarios: Vec<PlannedFile>,
     /// The supervisors.

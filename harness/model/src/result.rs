@@ -94,6 +94,11 @@ pub struct TrialResult {
     /// The same as values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub violated: Vec<Violation>,
+    /// Expectations that did not hold, of a reference supervisor that is there to show just that: it has the grade that
+    /// the scenario's `[reference]` table foresees. They fail nothing. Only in a run that names neither scenario nor
+    /// supervisor.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub foreseen: Vec<Violation>,
     /// Why it is unsupported or inconclusive, or why the supervisor is down.
     pub reason: Option<String>,
     /// The same as a value.

@@ -73,7 +73,7 @@ pub fn baseline_schema() -> Value {
     SchemaGenerator::default().into_root_schema_for::<Baseline>().to_value()
 }
 
-/// The JSON Schema of a line of `events.jsonl`, `holdline.events/1`, but for its first line.
+/// The JSON Schema of a line of `events.jsonl`, `holdline.events/1`, the first among them.
 #[must_use]
 pub fn events_schema() -> Value {
     let schema = |schema: schemars::Schema| {
@@ -92,14 +92,33 @@ pub fn events_schema() -> Value {
         };
         own.into_iter().for_each(|(name, def)| defs[name] = def);
     }
+    for part in [&mut event, &mut order] {
+        part["properties"]["at_ns"] =
+            json!({ "type": "integer", "description": "When, in nanoseconds from the origin." });
+        part["required"] = json!(["at_ns"]);
+    }
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": crate::conductor::SCHEMA,
         "type": "object",
-        "properties": { "at_ns": { "type": "integer", "description": "When, in nanoseconds from the origin." } },
-        "required": ["at_ns"],
-        "anyOf": [event, order],
+        "anyOf": [event, order, events_header()],
         "$defs": defs,
+    })
+}
+
+/// The first line, which says from when instants count.
+fn events_header() -> Value {
+    json!({
+        "description": "The first line.",
+        "properties": {
+            "schema": { "const": crate::conductor::SCHEMA },
+            "origin": { "enum": ["load", "trial"], "description": "What begins at the origin." },
+            "origin_monotonic_ns": {
+                "type": "integer", "minimum": 0, "description": "The origin on CLOCK_MONOTONIC, in nanoseconds."
+            },
+        },
+        "required": ["schema", "origin", "origin_monotonic_ns"],
+        "additionalProperties": false,
     })
 }
 

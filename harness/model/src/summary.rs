@@ -213,6 +213,7 @@ fn blank(name: &TrialName, elapsed_ns: u64) -> TrialResult {
         verdict: Verdict::Inconclusive,
         violations: Vec::new(),
         violated: Vec::new(),
+        foreseen: Vec::new(),
         reason: None,
         why: None,
         attempts: 0,

@@ -217,14 +217,38 @@ impl Violation {
     }
 }
 
+impl Violation {
+    /// What was found, before what was asked for: `collateral is 14, not 0`.
+    #[must_use]
+    pub fn as_foreseen(&self) -> String {
+        let Self { metric, comparison, found, .. } = self;
+        let sign = match comparison {
+            Comparison::Eq => String::new(),
+            Comparison::Ne | Comparison::Lt | Comparison::Le | Comparison::Gt | Comparison::Ge => {
+                format!("{} ", comparison.sign())
+            }
+        };
+        let expected = self.shown_expected();
+        match found {
+            Found::Measured(measured) => {
+                format!("{metric} is {}, not {sign}{expected}", self.shown(*measured))
+            }
+            Found::Unmeasured(why) => format!("{metric} is not {sign}{expected}, {why}"),
+        }
+    }
+
+    fn shown_expected(&self) -> String {
+        match self.unit {
+            Unit::Count => grouped(self.expected),
+            Unit::Ns => show_ns(self.expected),
+        }
+    }
+}
+
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { metric, comparison, expected, unit, found } = self;
-        let expected = match unit {
-            Unit::Count => grouped(*expected),
-            Unit::Ns => show_ns(*expected),
-        };
-        write!(f, "expected {metric} {} {expected}, ", comparison.sign())?;
+        let Self { metric, comparison, found, .. } = self;
+        write!(f, "expected {metric} {} {}, ", comparison.sign(), self.shown_expected())?;
         match found {
             Found::Measured(measured) => f.write_str(&format!("measured {}", self.shown(*measured))),
             Found::Unmeasured(why) => why.fmt(f),

@@ -63,7 +63,8 @@ fn plan_of(file: &PlanFile, manifest: &Manifest) -> Result<Plan, Failure> {
     let options = Options { seed: manifest.seed, worker: file.worker, isolation };
     let scenarios = scenarios_of(file, Files::AsTheyWere)?;
     let supervisors = supervisors_of(file, Files::AsTheyWere)?;
-    Ok(Plan::new(scenarios, supervisors, file.trials.clone(), options)?)
+    Ok(Plan::new(scenarios, supervisors, file.trials.clone(), options)?
+        .excusing_reference(file.excuses_reference))
 }
 
 /// The folder for which its `run.json` may stand.
@@ -144,7 +145,10 @@ pub(super) fn failed(args: &RunCommandArgs, dir: &Path) -> Result<Plan, Failure>
     let required: Vec<String> = required.into_iter().filter(is_there).collect();
     let worker = file.as_ref().and_then(|file| file.worker);
     let options = Options { seed: run.manifest.seed, worker, isolation: args.run.trial.isolation };
-    Ok(Plan::new(scenarios, supervisors, trials, options)?.with_required(required))
+    let excuses_reference = file.as_ref().is_some_and(|file| file.excuses_reference);
+    Ok(Plan::new(scenarios, supervisors, trials, options)?
+        .with_required(required)
+        .excusing_reference(excuses_reference))
 }
 
 /// As typed; else those of the plan, as their files are now; else of the catalogue.

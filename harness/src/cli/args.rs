@@ -31,7 +31,8 @@ use super::complete;
 
 /// Does your server hold the line while its workers crash, restart and are redeployed?
 ///
-/// Without a command, runs the default scenario over the reference supervisors.
+/// Without a command, shows what the default scenario costs under each reference supervisor: those that are there to
+/// lose fail nothing.
 #[derive(Debug, Parser)]
 #[command(
     name = "holdline",

@@ -20,7 +20,7 @@ use super::measure::{self, Places};
 use super::terminal::{self, print, say};
 use crate::catalogue::{self, ScenarioEntry, SupervisorEntry};
 use crate::exit::{self, Failure};
-use crate::export::{ExportError, Exports, Format};
+use crate::export::{ExportError, Exports, Format, Texts};
 use crate::run::Plan;
 use crate::rundir::{self, RUN_JSON, RunDir};
 
@@ -265,8 +265,8 @@ fn compare_anew(args: &CompareArgs, quantities: &[Quantity]) -> Result<u8, Failu
         ));
     }
     let comparison = compare::within(&ended.result, &reference, quantities);
-    let written =
-        measure::write_reports(&dir, &ended.result).and_then(|()| write_comparison(&dir, &comparison));
+    let reported = measure::write_reports(&dir, &Texts::of_run(&ended.result, Some(dir.path())));
+    let written = reported.and_then(|()| write_comparison(&dir, &comparison));
     let takes_stdout = places.exports.take_stdout();
     let shown = show(args, places.exports, &comparison, &ended.result);
     if !takes_stdout {
@@ -344,7 +344,7 @@ fn show(
             Format::Junit | Format::Hyperfine | Format::Benchmark => format.render(run, None),
         }
     };
-    let exported = exports.write(render, print);
+    let exported = exports.write(&Texts::new(render), print);
     if !takes_stdout {
         let style = Style { color: terminal::wants_color(args.run.trial.color), width: terminal::width() };
         print(&reports::terminal(comparison, style))?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use holdline_model::plan::Partition;
+use holdline_model::result::TrialResult;
 use holdline_reports::{Style, fuzz as report};
 use indicatif::ProgressBar;
 
@@ -13,8 +14,9 @@ use super::measure::{self, Places};
 use super::terminal::{self, print, say};
 use crate::catalogue::{self, SupervisorEntry};
 use crate::exit::{self, Failure};
-use crate::export::{ExportError, Exports, Format};
+use crate::export::{ExportError, Exports, Format, Texts};
 use crate::fuzz::{self, FuzzError, FuzzRequest, Fuzzed, Status, Watcher};
+use crate::recorded;
 use crate::run::Options;
 use crate::rundir::RunDir;
 
@@ -181,14 +183,18 @@ fn finish(args: &FuzzArgs, dir: &RunDir, exports: Exports, fuzzed: &Fuzzed) -> R
             Format::Junit => {
                 report::junit(&fuzzed.result, &fuzzed.evidence).map_err(|error| fail(error.to_string()))
             }
-            Format::Html | Format::Hyperfine | Format::Benchmark => {
-                format.render(&fuzzed.evidence, Some(dir.path()))
+            Format::Html => {
+                let course = |trial: &TrialResult| recorded::course(dir.path(), &trial.folder);
+                let page = report::html(&fuzzed.result, &fuzzed.evidence, &course);
+                page.map_err(|error| fail(error.to_string()))
             }
+            Format::Hyperfine | Format::Benchmark => format.render(&fuzzed.evidence, Some(dir.path())),
         }
     };
     let takes_stdout = exports.take_stdout();
-    let reported = write_reports(dir, fuzzed, render);
-    let exported = exports.write(render, print);
+    let texts = Texts::new(render);
+    let reported = write_reports(dir, fuzzed, &texts);
+    let exported = exports.write(&texts, print);
     if !takes_stdout {
         let style = Style { color: terminal::wants_color(args.trial.color), width: terminal::width() };
         print(&report::terminal(&fuzzed.result, &style))?;
@@ -199,16 +205,12 @@ fn finish(args: &FuzzArgs, dir: &RunDir, exports: Exports, fuzzed: &Fuzzed) -> R
 
 /// `fuzz.json` and the reports; where there are trials that failed, `run.json` of these, so that `holdline report`
 /// shows them.
-fn write_reports(
-    dir: &RunDir,
-    fuzzed: &Fuzzed,
-    render: impl Fn(Format) -> Result<String, ExportError>,
-) -> Result<(), Failure> {
+fn write_reports(dir: &RunDir, fuzzed: &Fuzzed, texts: &Texts<'_>) -> Result<(), Failure> {
     dir.save(&fuzzed.evidence)?;
     dir.publish()?;
-    dir.write("fuzz.json", render(Format::Json)?.as_bytes())?;
+    dir.write("fuzz.json", texts.of(Format::Json)?.as_bytes())?;
     for format in [Format::Markdown, Format::Html, Format::Junit] {
-        dir.write(format.file(), render(format)?.as_bytes())?;
+        dir.write(format.file(), texts.of(format)?.as_bytes())?;
     }
     Ok(())
 }

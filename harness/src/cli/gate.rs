@@ -22,7 +22,7 @@ use super::measure::{self, Places};
 use super::terminal::{self, print, say};
 use crate::catalogue;
 use crate::exit::{self, Failure};
-use crate::export::{ExportError, Exports, Format};
+use crate::export::{ExportError, Exports, Format, Texts};
 use crate::recorded;
 use crate::rundir::RunDir;
 
@@ -66,7 +66,7 @@ fn measured(
     let plan = plan.with_required(required);
     measure::announce(&plan, "", args.run.trial.show_progress);
     let (dir, ended) = measure::record(&plan, dir, args.run.trial.show_progress)?;
-    measure::write_reports(&dir, &ended.result)?;
+    measure::write_reports(&dir, &Texts::of_run(&ended.result, Some(dir.path())))?;
     Ok((dir, ended.result))
 }
 
@@ -99,7 +99,7 @@ fn again(
     let folder = RunDir::create(&dir.path().join(format!("again-{round}")))?;
     let plan = selection.plan(args, trials)?;
     let (folder, ended) = measure::record(&plan, folder, args.run.trial.show_progress)?;
-    measure::write_reports(&folder, &ended.result)?;
+    measure::write_reports(&folder, &Texts::of_run(&ended.result, Some(folder.path())))?;
     let mut result = ended.result;
     for trial in &mut result.trials {
         trial.folder = format!("again-{round}/{}", trial.folder);
@@ -137,7 +137,7 @@ fn save(args: &GateArgs, path: &Path) -> Result<u8, Failure> {
         joined(Some(run), again(args, &selection, &dir, 1, &doubtful, repetitions)?)
     };
     let takes_stdout = places.exports.take_stdout();
-    places.exports.write(|format| format.render(&run, Some(dir.path())), print)?;
+    places.exports.write(&Texts::of_run(&run, Some(dir.path())), print)?;
     if !run.complete {
         return Err(Failure {
             code: exit::INCONCLUSIVE,
@@ -237,10 +237,13 @@ fn hold(args: &GateArgs, path: &Path) -> Result<u8, Failure> {
     result.repetitions = repetitions;
     result.baseline = path.display().to_string();
     selection.tell_how_to_repeat(&mut result, args.run.trial.seed);
-    dir.write("gate.json", reports::json(&result).as_bytes())?;
-    dir.write("gate.md", reports::markdown(&result).as_bytes())?;
-    dir.write(Format::Html.file(), page(&result, &first, &dir)?.as_bytes())?;
-    show(args, places.exports, &result, &first, &dir)?;
+    let texts = texts(&result, &first, &dir);
+    for (name, format) in
+        [("gate.json", Format::Json), ("gate.md", Format::Markdown), (Format::Html.file(), Format::Html)]
+    {
+        dir.write(name, texts.of(format)?.as_bytes())?;
+    }
+    show(args, places.exports, &texts, &result, &dir)?;
     if args.update_baseline {
         let all = repeated.map_or(first.clone(), |next| joined(Some(first.clone()), next));
         return update(args, path, &selection, &baseline, &result, &all, repetitions);
@@ -287,29 +290,31 @@ fn page(result: &GateResult, run: &RunResult, dir: &RunDir) -> Result<String, Ex
     reports::html(result, run, &course).map_err(|error| failed(error.to_string()))
 }
 
+/// What it comes to in each format.
+fn texts<'a>(result: &'a GateResult, run: &'a RunResult, dir: &'a RunDir) -> Texts<'a> {
+    Texts::new(move |format| match format {
+        Format::Json => Ok(reports::json(result)),
+        Format::Markdown => Ok(reports::markdown(result)),
+        Format::Html => page(result, run, dir),
+        Format::Hyperfine | Format::Benchmark => format.render(run, Some(dir.path())),
+        Format::Junit => {
+            let failed =
+                |why: JunitError| ExportError::Render { option: format.option(), why: why.to_string() };
+            reports::junit(result, run).map_err(failed)
+        }
+    })
+}
+
 /// Writes exports and prints what it comes to.
 fn show(
     args: &GateArgs,
     exports: Exports,
+    texts: &Texts<'_>,
     result: &GateResult,
-    run: &RunResult,
     dir: &RunDir,
 ) -> Result<(), Failure> {
     let takes_stdout = exports.take_stdout();
-    let render = |format: Format| -> Result<String, ExportError> {
-        match format {
-            Format::Json => Ok(reports::json(result)),
-            Format::Markdown => Ok(reports::markdown(result)),
-            Format::Html => page(result, run, dir),
-            Format::Hyperfine | Format::Benchmark => format.render(run, Some(dir.path())),
-            Format::Junit => {
-                let failed =
-                    |why: JunitError| ExportError::Render { option: format.option(), why: why.to_string() };
-                reports::junit(result, run).map_err(failed)
-            }
-        }
-    };
-    let exported = exports.write(render, print);
+    let exported = exports.write(texts, print);
     if !takes_stdout {
         let style = Style { color: terminal::wants_color(args.run.trial.color), width: terminal::width() };
         print(&reports::terminal(result, style))?;

@@ -3,14 +3,13 @@
 use std::path::Path;
 
 use holdline_model::plan::Partition;
-use holdline_model::result::RunResult;
 use holdline_reports::text::{counted, duration};
 
 use super::args::{ExportArgs, RunArgs, ShowProgress};
 use super::progress::Progress;
 use super::terminal::say;
 use crate::exit::Failure;
-use crate::export::{Exports, Format};
+use crate::export::{Exports, Format, Texts};
 use crate::run::{Ended, Options, Plan, Recorder, Runner};
 use crate::rundir::RunDir;
 
@@ -129,9 +128,9 @@ pub(super) fn estimate(plan: &Plan, beside: &str) -> String {
 }
 
 /// Writes a run's reports into its directory, where its result is already.
-pub(super) fn write_reports(dir: &RunDir, result: &RunResult) -> Result<(), Failure> {
+pub(super) fn write_reports(dir: &RunDir, texts: &Texts<'_>) -> Result<(), Failure> {
     for format in Format::all().filter(|format| *format != Format::Json) {
-        dir.write(format.file(), format.render(result, Some(dir.path()))?.as_bytes())?;
+        dir.write(format.file(), texts.of(format)?.as_bytes())?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use super::measure;
 use super::outcome::exit_code;
 use super::terminal::{self, print, say};
 use crate::exit::{self, Failure};
-use crate::export::Exports;
+use crate::export::{Exports, Texts};
 use crate::joint::{self, LeftOut};
 use crate::rundir::{self, RunDir};
 
@@ -42,9 +42,10 @@ pub(super) fn main(args: &MergeArgs) -> Result<u8, Failure> {
     for LeftOut { path, why } in joint::write(&dir, &run)? {
         say(&format!("note: the latencies of {} are in no joint histogram: {why}", path.display()));
     }
-    measure::write_reports(&dir, &run)?;
+    let texts = Texts::of_run(&run, Some(dir.path()));
+    measure::write_reports(&dir, &texts)?;
     let takes_stdout = exports.take_stdout();
-    exports.write(|format| format.render(&run, Some(dir.path())), print)?;
+    exports.write(&texts, print)?;
     if !takes_stdout {
         let style = Style { color: terminal::wants_color(args.color), width: terminal::width() };
         print(&table::terminal(&run, &style))?;

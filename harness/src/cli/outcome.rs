@@ -9,7 +9,7 @@ use super::args::RunArgs;
 use super::measure;
 use super::terminal::{self, print, say};
 use crate::exit::{self, Failure};
-use crate::export::Exports;
+use crate::export::{Exports, Texts};
 use crate::run::Ended;
 use crate::rundir::RunDir;
 
@@ -23,8 +23,9 @@ pub(super) fn conclude(
     behind: &str,
 ) -> Result<(), Failure> {
     let takes_stdout = exports.take_stdout();
-    let reported = measure::write_reports(dir, result);
-    let exported = exports.write(|format| format.render(result, Some(dir.path())), print);
+    let texts = Texts::of_run(result, Some(dir.path()));
+    let reported = measure::write_reports(dir, &texts);
+    let exported = exports.write(&texts, print);
     if !takes_stdout {
         let style = Style { color: terminal::wants_color(args.trial.color), width: terminal::width() };
         print(&table::terminal(result, &style))?;

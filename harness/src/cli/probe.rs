@@ -20,10 +20,10 @@ use super::outcome::exit_code;
 use super::prove::{self, Proof};
 use super::terminal::{self, print, say};
 use crate::exit::{Failure, USAGE};
-use crate::export::Exports;
+use crate::export::{Exports, Texts};
 use crate::probe::{Asks, Service, Step, Subject, discover, portable};
 use crate::run::{Ended, Options, Plan};
-use crate::rundir::RunDir;
+use crate::rundir::{RunDir, write_atomically};
 use crate::sandbox;
 
 /// Probes a command, or a service that runs already.
@@ -160,8 +160,9 @@ impl Report<'_> {
         saved: Option<(&Path, String)>,
     ) -> Result<(), Failure> {
         let takes_stdout = exports.take_stdout();
-        let reported = measure::write_reports(dir, &ended.result);
-        let exported = exports.write(|format| format.render(&ended.result, Some(dir.path())), print);
+        let texts = Texts::of_run(&ended.result, Some(dir.path()));
+        let reported = measure::write_reports(dir, &texts);
+        let exported = exports.write(&texts, print);
         let mut text = String::new();
         if !takes_stdout {
             text = table::table(self.steps, &ended.result, self.proofs, self.is_attached, self.style);
@@ -172,7 +173,8 @@ impl Report<'_> {
         }
         if let Some((folder, description)) = saved {
             let file = folder.join("supervisor.toml");
-            let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&file, description));
+            let written = std::fs::create_dir_all(folder)
+                .and_then(|()| write_atomically(&file, description.as_bytes()));
             written.map_err(|error| {
                 Failure::environment(format!("failed to write {}: {error}", file.display()))
             })?;

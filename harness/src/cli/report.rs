@@ -5,7 +5,7 @@ use holdline_reports::{Style, table};
 use super::args::ReportArgs;
 use super::terminal::{self, print};
 use crate::exit::{self, Failure};
-use crate::export::Exports;
+use crate::export::{Exports, Texts};
 use crate::rundir;
 
 /// Prints the report of a run directory, and writes it in other formats.
@@ -13,7 +13,7 @@ pub(super) fn main(args: &ReportArgs) -> Result<u8, Failure> {
     let run = rundir::load(&args.dir).map_err(Failure::usage)?;
     let exports = Exports::open(args.exports.wanted(), args.dir.canonicalize().ok().as_deref())?;
     let takes_stdout = exports.take_stdout();
-    exports.write(|format| format.render(&run, args.dir.is_dir().then_some(args.dir.as_path())), print)?;
+    exports.write(&Texts::of_run(&run, args.dir.is_dir().then_some(args.dir.as_path())), print)?;
     if takes_stdout {
         return Ok(exit::PASS);
     }

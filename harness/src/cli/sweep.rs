@@ -13,7 +13,7 @@ use super::progress::Progress;
 use super::terminal::{self, print, say};
 use crate::catalogue::{self, SupervisorEntry};
 use crate::exit::{self, Failure};
-use crate::export::{ExportError, Exports, Format};
+use crate::export::{ExportError, Exports, Format, Texts};
 use crate::run::{Options, Sink};
 use crate::rundir::RunDir;
 use crate::sweep::{self, Request, Stage, Swept};
@@ -107,8 +107,9 @@ fn announced(stage: Stage) -> Option<String> {
 /// Writes what was found, and prints it, also where a file cannot be written.
 fn finish(args: &SweepArgs, dir: &RunDir, exports: Exports, swept: &Swept) -> Result<(), Failure> {
     let takes_stdout = exports.take_stdout();
-    let reported = write_reports(dir, swept);
-    let exported = exports.write(|format| rendered(format, swept, dir), print);
+    let texts = Texts::new(|format| rendered(format, swept, dir));
+    let reported = write_reports(dir, swept, &texts);
+    let exported = exports.write(&texts, print);
     if !takes_stdout {
         let style = Style { color: terminal::wants_color(args.run.trial.color), width: terminal::width() };
         print(&report::terminal(&swept.sweep, &style))?;
@@ -120,12 +121,12 @@ fn finish(args: &SweepArgs, dir: &RunDir, exports: Exports, swept: &Swept) -> Re
     reported.and(exported)
 }
 
-fn write_reports(dir: &RunDir, swept: &Swept) -> Result<(), Failure> {
+fn write_reports(dir: &RunDir, swept: &Swept, texts: &Texts<'_>) -> Result<(), Failure> {
     dir.save(&swept.run)?;
-    dir.write(SWEEP_JSON, json(&swept.sweep).as_bytes())?;
-    dir.write(SWEEP_MD, report::markdown(&swept.sweep).as_bytes())?;
+    dir.write(SWEEP_JSON, texts.of(Format::Json)?.as_bytes())?;
+    dir.write(SWEEP_MD, texts.of(Format::Markdown)?.as_bytes())?;
     for format in [Format::Html, Format::Junit] {
-        dir.write(format.file(), format.render(&swept.run, Some(dir.path()))?.as_bytes())?;
+        dir.write(format.file(), texts.of(format)?.as_bytes())?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use holdline_model::wire::Address;
 use holdline_model::words::Verb;
 
-use super::{Asks, Do, Service, Subject, quoted, time, word};
+use super::{Asks, Do, Service, Subject, port, quoted, time, word};
 
 /// Becomes the command, in its folder (`$1`), with its process id in the trial's (`$2`). The file of a Unix socket
 /// (`$3`) goes first: whoever was killed could not remove it, and it cannot be bound anew.
@@ -15,10 +15,15 @@ const START: &str = "cd \"$1\" && echo $$ > \"$2/probe.pid\" && { [ ! -S \"$3\" 
 impl Subject<'_> {
     /// The description of the service; `done`: what is done on which verb.
     pub(super) fn description(&self, name: &str, done: &[(Verb, &Do)]) -> String {
+        self.described(name, done, None)
+    }
+
+    /// The same; where this port is named, it is the scenario's to give.
+    fn described(&self, name: &str, done: &[(Verb, &Do)], port: Option<u16>) -> String {
         let mut text = String::new();
         let _ = writeln!(text, "name = {}", quoted(name));
         match self.service {
-            Service::Started { command, has_workers } => self.started(&mut text, command, has_workers),
+            Service::Started { command, has_workers } => self.started(&mut text, command, has_workers, port),
             Service::Attached => self.attached(&mut text),
         }
         let _ = writeln!(text, "runs = [\"itself\"]");
@@ -71,13 +76,15 @@ impl Subject<'_> {
                 "pid=$(cat \"$2/probe.pid\") && "
             };
             let shell = format!("cd \"$1\" && {pid}{}", command.replace("{pid}", "$pid"));
-            let words = ["sh", "-c", &shell, "sh", self.folder].map(word);
-            let _ = writeln!(text, "{verb} = [{}, \"{{dir}}\"]", words.join(", "));
+            let own = ["sh", "-c"].map(word);
+            let given = ["sh", self.folder].map(word);
+            let words = own.into_iter().chain([port::line(&shell, port)]).chain(given);
+            let _ = writeln!(text, "{verb} = [{}, \"{{dir}}\"]", words.collect::<Vec<_>>().join(", "));
         }
         text
     }
 
-    fn started(&self, text: &mut String, command: &[String], has_workers: bool) {
+    fn started(&self, text: &mut String, command: &[String], has_workers: bool, port: Option<u16>) {
         let program = command.first().map(String::as_str).unwrap_or_default();
         let _ = writeln!(text, "about = {}", quoted(&format!("As probed: {}", command.join(" "))));
         let look = "cd \"$1\" && command -v \"$0\"";
@@ -87,7 +94,7 @@ impl Subject<'_> {
         let socket = self.address.file().map(|path| path.display().to_string()).unwrap_or_default();
         let start = ["sh", "-c", START, "sh", self.folder].map(word).to_vec();
         let words = start.into_iter().chain(["\"{dir}\"".to_owned(), word(&socket)]);
-        let words = words.chain(command.iter().map(|w| word(w)));
+        let words = words.chain(command.iter().map(|word| port::word(word, port)));
         let _ = writeln!(text, "start = [{}]", words.collect::<Vec<_>>().join(", "));
     }
 
@@ -101,15 +108,29 @@ impl Subject<'_> {
     #[must_use]
     pub fn saved(&self, dos: &[Do]) -> String {
         let verbs: Vec<(Verb, &Do)> = dos.iter().filter_map(|it| Some((it.own_verb()?, it))).collect();
-        let place = match &self.address {
-            Address::Tcp(address) => format!("at port {}", address.port()),
-            Address::Unix(_) => format!("at {}", self.address),
+        let given = self.port_in_command();
+        let place = match (&self.address, given) {
+            (Address::Tcp(_), Some(_)) => "where a scenario says: `{port}`".to_owned(),
+            (Address::Tcp(address), None) => {
+                format!("at port {}, which scenarios name in [listen]", address.port())
+            }
+            (Address::Unix(_), _) => format!("at {}, which scenarios name in [listen]", self.address),
         };
         format!(
-            "# As `holdline probe` saw it. It listens {}, which scenarios name in [listen].\n{}",
+            "# As `holdline probe` saw it. It listens {}.\n{}",
             place.replace(char::is_control, "?"),
-            self.description(&self.name(), &verbs)
+            self.described(&self.name(), &verbs, given)
         )
+    }
+
+    /// The port at which it listens, if its command names it.
+    fn port_in_command(&self) -> Option<u16> {
+        match (self.service, &self.address) {
+            (Service::Started { command, .. }, Address::Tcp(address)) => {
+                Some(address.port()).filter(|port| port::is_named(command, *port))
+            }
+            (Service::Attached, _) | (Service::Started { .. }, Address::Unix(_)) => None,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod beside;
 mod description;
 pub mod discover;
 pub mod listeners;
+mod port;
 mod story;
 mod tail;
 
@@ -211,6 +212,26 @@ mod tests {
             let control = saved.unwrap_or_else(|error| panic!("{error}")).supervisor.control;
             assert!(matches!(control[&Verb::Reload], Control::Command(_)));
             assert_eq!(control.len(), 1, "only verbs are saved");
+        }
+    }
+
+    #[test]
+    fn what_is_saved_listens_where_a_scenario_says_if_its_command_names_the_port() {
+        let asks = Asks::Http("/".to_owned());
+        let dos = [("reload", "curl 127.0.0.1:8000/-/reload")]
+            .map(|(name, command)| Do { name: name.to_owned(), command: command.to_owned() });
+        for (typed, named) in [("serve -b 127.0.0.1:8000", true), ("serve --config web.conf", false)] {
+            let command: Vec<String> = typed.split(' ').map(str::to_owned).collect();
+            let subject =
+                subject(Service::Started { command: &command, has_workers: false }, &asks, "127.0.0.1:8000");
+            let text = subject.saved(&dos);
+            assert_eq!(text.contains("127.0.0.1:{port}/-/reload"), named, "{text}");
+            assert_eq!(text.contains("\"127.0.0.1:{port}\""), named, "{text}");
+            let saved = SupervisorEntry::parse(text, "saved".to_owned(), Source::Folder("/".into()));
+            saved.unwrap_or_else(|error| panic!("{error}"));
+            // The story's own scenarios name the port.
+            let story = subject.story(&dos, 1).unwrap_or_else(|error| panic!("{error}"));
+            assert!(!story.supervisors[0].text.contains("{port}"));
         }
     }
 

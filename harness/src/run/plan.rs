@@ -88,6 +88,8 @@ pub struct Plan {
     /// How many trials run side by side, and whether those that measure times do, too.
     pub(super) jobs: u32,
     pub(super) times_beside: bool,
+    /// Whether reference supervisors may fail as the scenarios' `[reference]` tables foresee it.
+    pub(super) excuses_reference: bool,
 }
 
 impl Plan {
@@ -131,6 +133,7 @@ impl Plan {
             so_far: None,
             jobs: 1,
             times_beside: false,
+            excuses_reference: false,
         })
     }
 
@@ -188,6 +191,7 @@ impl Plan {
             so_far: None,
             jobs: self.jobs,
             times_beside: self.times_beside,
+            excuses_reference: self.excuses_reference,
         })
     }
 
@@ -227,6 +231,12 @@ impl Plan {
     #[must_use]
     pub fn side_by_side(self, jobs: u32, times_beside: bool) -> Self {
         Self { jobs: jobs.max(1), times_beside, ..self }
+    }
+
+    /// The same plan, in which reference supervisors may fail as the scenarios' `[reference]` tables foresee it, or not.
+    #[must_use]
+    pub fn excusing_reference(self, excuses_reference: bool) -> Self {
+        Self { excuses_reference, ..self }
     }
 
     /// The trials, in their order.

@@ -81,6 +81,7 @@ impl Plan {
         PlanFile {
             schema: SCHEMA.to_owned(),
             worker: self.worker,
+            excuses_reference: self.excuses_reference,
             scenarios: self.scenarios.iter().map(scenario).collect(),
             supervisors: self.supervisors.iter().map(supervisor).collect(),
             trials: self.trials.clone(),

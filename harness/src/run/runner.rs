@@ -272,6 +272,7 @@ impl<'a> Runner<'a> {
             executable: self.plan.executable.clone(),
             trace: self.plan.traces.get(&scenario.scenario.name).cloned(),
             attached: self.plan.attached.clone(),
+            excuses_reference: self.plan.excuses_reference,
         }
     }
 }

@@ -10,6 +10,7 @@ use holdline_contract::inherit::{self, Inheritance};
 use holdline_contract::ledger::{LedgerError, read_ledgers};
 use holdline_model::custody::Held;
 use holdline_model::facts::TrialFacts;
+use holdline_model::foreseen::excuse;
 use holdline_model::ledger::{InjectedDeath, TrialRecords, WorkerLog};
 use holdline_model::reason::Note;
 use holdline_model::record::AcceptSamples;
@@ -107,7 +108,11 @@ pub(super) fn collect(stage: Stage, collected: Collected) -> Result<TrialResult,
         facts.counters = counters::as_map(&kernel.counters);
     }
     facts.elapsed_ns = now_ns().saturating_sub(began_ns);
-    let summary = summarise(&spec.name, &place.scenario, &records, &facts);
+    let mut summary = summarise(&spec.name, &place.scenario, &records, &facts);
+    if spec.excuses_reference && place.supervisor.reference {
+        let foreseen = place.scenario.reference.grades.get(&place.supervisor.name);
+        excuse(&mut summary.result, foreseen.map_or(&[], Vec::as_slice));
+    }
     let files = TrialFiles {
         folder: &spec.folder,
         start_ns: facts.start_ns,

@@ -19,6 +19,10 @@ pub(super) fn remedy(came: Option<&Answer>, otherwise: &[(Way, Answer)], protoco
     if protocol == Protocol::Http2 && came.and_then(Answer::said).is_some_and(is_http1) {
         return Remedy::SpeaksHttp1;
     }
+    let is_asked_for_http2 = matches!(protocol, Protocol::Http2 | Protocol::WebSocket);
+    if !is_asked_for_http2 && came.and_then(Answer::said).is_some_and(begins_http2) {
+        return Remedy::SpeaksHttp2;
+    }
     // One who takes no notice of a header answers as before.
     let is_silent = !came.is_some_and(speaks_plainly);
     let shown = otherwise.iter().find_map(|(way, answer)| match way {
@@ -46,6 +50,14 @@ fn wants_tls(said: &str) -> bool {
         "Client sent an HTTP request to an HTTPS server",
     ];
     said.starts_with(TLS_ALERT) || TOLD.iter().any(|told| said.contains(told))
+}
+
+/// Whether this is how a server begins HTTP/2, whoever asks for what: an empty or a short frame of settings (RFC 9113,
+/// section 3.4 and 6.5).
+fn begins_http2(said: &str) -> bool {
+    const SETTINGS: char = '\u{4}';
+    let begun: Vec<char> = said.chars().take(9).collect();
+    matches!(begun[..], ['\0', _, _, SETTINGS, '\0', '\0', '\0', '\0', '\0'])
 }
 
 /// Whether somebody answered who speaks TLS.
@@ -119,5 +131,17 @@ mod tests {
             assert!(wants_tls(said), "{said:?}");
         }
         assert!(!wants_tls("HTTP/1.1 400 Bad Request\r\n\r\n") && !wants_tls(""));
+    }
+
+    #[test]
+    fn who_begins_http2_unasked_speaks_it() {
+        let wrong = |said: &str| Some(Answer::Wrong { status: None, said: said.to_owned() });
+        let cut = |said: &str| Some(Answer::Cut { said: said.to_owned() });
+        for came in [wrong("\0\0\0\u{4}\0\0\0\0\0"), cut("\0\0\u{12}\u{4}\0\0\0\0\0\0\u{3}\0\0\0\u{fffd}")] {
+            for protocol in [Protocol::Square, Protocol::Http, Protocol::Bytes] {
+                assert_eq!(remedy(came.as_ref(), &[], protocol), Remedy::SpeaksHttp2, "{came:?}");
+            }
+        }
+        assert_eq!(remedy(wrong("\0\0\0\u{4}").as_ref(), &[], Protocol::Http), Remedy::SayRequest);
     }
 }

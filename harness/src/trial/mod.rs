@@ -93,6 +93,9 @@ pub struct TrialSpec {
     /// Where a service runs already that is put under load. Who is started as the supervisor then only stands for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attached: Option<Address>,
+    /// Whether a reference supervisor may fail as the scenario's `[reference]` table foresees it.
+    #[serde(default)]
+    pub excuses_reference: bool,
 }
 
 /// Whose system calls are followed in a trial.

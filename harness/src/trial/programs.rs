@@ -63,7 +63,7 @@ async fn await_listener(stage: &mut Stage, address: Address) -> Result<(), NotRe
         }
         if now_ns() > deadline_ns {
             let (needs, log) = (stage.place.supervisor.needs.clone(), stage.place.program_log_tail(&name));
-            let missing = NotThere::Listener { address };
+            let missing = NotThere::Listener { address, elsewhere: Vec::new() };
             let mishap = Mishap::NotReady { program: Some(name), limit_ns: timeout_ns, missing, needs, log };
             return Err(NotReady::Failed(mishap));
         }

@@ -2,16 +2,23 @@
 //! they can accept. Services that bring their own workers are asked, too, whether they reply (`replies.rs`),
 //! unless their description says otherwise; nobody else is connected to, since a server would count it.
 
+use std::collections::BTreeSet;
+
 use holdline_contract::clock::now_ns;
 use holdline_model::conductor::Event;
 use holdline_model::mishap::{Mishap, NotThere};
 use holdline_model::reason::Reason;
 use holdline_model::support;
+use holdline_model::wire::Address;
 
 use super::place::Place;
 use super::process::Supervised;
 use super::replies::{self, CHORES, Replied};
 use super::stage::{NotReady, Stage};
+use crate::kernel::diag::Diag;
+
+/// The most addresses that are named where nobody listens as he should.
+const LISTENING_MAX: usize = 3;
 
 /// How the wait for a supervisor ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,8 +107,16 @@ fn too_late(stage: &Stage, limit_ns: u64) -> NotReady {
 fn missing(stage: &Stage, place: &Place) -> NotThere {
     let address = place.workspace.values.address.clone();
     if !stage.sight.observer.is_listening() {
-        return NotThere::Listener { address };
+        let elsewhere = if stage.sight.is_exclusive() { listening() } else { Vec::new() };
+        return NotThere::Listener { address, elsewhere };
     }
     let (ready, wanted) = (stage.sight.workers.ready() as u64, place.workers_wanted() as u64);
     NotThere::Workers { address, ready, wanted }
+}
+
+/// Where anybody listens in this namespace; nowhere, if that cannot be told.
+fn listening() -> Vec<Address> {
+    let all = Diag::open().and_then(|mut diag| diag.listening_tcp()).unwrap_or_default();
+    let addresses: BTreeSet<Address> = all.into_iter().map(|listening| listening.address).collect();
+    addresses.into_iter().take(LISTENING_MAX).collect()
 }

@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use predicates::prelude::*;
 use predicates::str::contains;
 
-use crate::support::{Place, processes_with, result, stderr, stdout, wait_until};
+use crate::support::{Place, alone, processes_with, result, stderr, stdout, wait_until};
 
 #[test]
 fn a_wrong_scenario_is_named_with_line_and_column_and_starts_nothing() {
@@ -148,6 +148,87 @@ fn a_full_disk_is_named_and_what_was_recorded_is_kept() {
             serde_json::from_str::<holdline_model::result::RunResult>(&kept).expect("a whole result");
         }
     }
+}
+
+/// Fills the folder `small`, a file system of its own, but for so many kilobytes.
+const FILL: &str =
+    "fill() { cat /dev/zero > small/filler 2>/dev/null || true; truncate -s -$1 small/filler; }";
+
+#[test]
+fn what_a_full_disk_cuts_short_leaves_what_was_there() {
+    let place = Place::new();
+    let script = format!(
+        "{FILL}
+         HOLDLINE run crash -s held-socket --out recorded --show-progress none >/dev/null 2>&1 || true
+         mkdir small kept; mount -t tmpfs -o size=1m none small; cd small
+         printf old > page.html; printf old > page.json; cd ..; fill 4k
+         for option in --export-html --export-json; do
+           code=0; HOLDLINE report recorded $option small/page.${{option#--export-}} >/dev/null 2>said || code=$?
+           echo $option $code; grep -c 'No space left on device' said; grep -c small/page said
+         done
+         ls -A small; cat small/page.html small/page.json"
+    );
+    let Some(output) = in_namespace(&place, &script) else { return };
+    let expected = "--export-html 5\n1\n1\n--export-json 5\n1\n1\nfiller\npage.html\npage.json\noldold";
+    assert_eq!(stdout(&output), expected, "{}", stderr(&output));
+}
+
+#[test]
+fn a_baseline_for_which_there_is_no_room_is_not_half_a_baseline() {
+    let place = Place::new();
+    let _alone = alone();
+    let common = "crash -s inherited-fd -r 1 --show-progress none";
+    let script = format!(
+        "{FILL}
+         gate() {{ code=0; HOLDLINE gate \"$@\" >/dev/null 2>said || code=$?; cat said >&2; echo $code; }}
+         mkdir small; mount -t tmpfs -o size=256k none small
+         gate --save-baseline small/b.json {common} --out first; cp small/b.json before.json; fill 0
+         gate --baseline small/b.json --update-baseline --allow-regression {common} --out again
+         grep -c 'small/b.json.*No space left on device' said; cmp small/b.json before.json
+         gate --save-baseline small/new.json {common} --out new
+         grep -c 'small/new.json.*No space left on device' said; ls -A small"
+    );
+    let Some(output) = in_namespace(&place, &script) else { return };
+    assert_eq!(stdout(&output), "0\n5\n1\n5\n1\nb.json\nfiller\n", "{}", stderr(&output));
+}
+
+#[test]
+fn what_another_version_wrote_is_told_from_what_is_broken() {
+    let place = Place::new();
+    place.write("newer.json", "{ \"schema\": \"holdline.run/2\", \"trials\": { \"crash\": [] } }");
+    place.write("baseline.json", "{ \"schema\": \"holdline.baseline/1\" }");
+    place.write("cut.json", "{ \"schema\": \"holdline.run/1\", \"manifest\": { \"seed\"");
+    for (file, named) in [
+        ("newer.json", "holdline.run/2"),
+        ("baseline.json", "holdline.baseline/1"),
+        ("cut.json", "line 1 column"),
+    ] {
+        place.holdline(&["report", file]).assert().code(2).stderr(contains(named).and(contains(file)));
+    }
+}
+
+#[test]
+fn a_baseline_takes_the_place_of_no_device_and_no_link() {
+    let place = Place::new();
+    let gate = |path: &str| {
+        let arguments =
+            ["gate", "--save-baseline", path, "crash", "-s", "inherited-fd", "-r", "1", "--out", "out"];
+        place.holdline(&arguments).output().unwrap()
+    };
+    nix::unistd::mkfifo(&place.path("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for path in ["fifo", "/dev/full", ".", "absent/", "absent/b.json"] {
+        let output = gate(path);
+        assert_eq!(output.status.code(), Some(2), "{path}: {}", stderr(&output));
+        assert!(stderr(&output).contains(path.trim_end_matches("/b.json")), "{path}: {}", stderr(&output));
+    }
+    assert!(!place.path("out").exists());
+    place.write("b.json", "old");
+    std::os::unix::fs::symlink("b.json", place.path("link")).unwrap();
+    let _alone = alone();
+    let output = gate("link");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(place.path("link").is_symlink());
+    assert!(std::fs::read_to_string(place.path("b.json")).unwrap().contains("holdline.baseline/1"));
 }
 
 #[test]

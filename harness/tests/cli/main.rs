@@ -14,6 +14,7 @@ mod descriptors;
 mod dry;
 mod example;
 mod exports;
+mod first;
 mod formats;
 mod gate;
 mod hostile;

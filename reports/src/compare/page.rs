@@ -22,8 +22,16 @@ td.number, th.number { text-align: right; }
 h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; } .faint { color: var(--faint); }
 svg { vertical-align: middle; } svg text { fill: var(--faint); font-size: 10px; }
 .slower { color: var(--slow); } .faster { color: var(--fast); } .same { color: var(--same); }
-@media print { body { margin: 0; max-width: none; } }
+@media (max-width: 600px) { body { font-size: 13px; } .rest { display: none; } td { white-space: normal; }
+  svg { width: 110px; height: auto; } }
+@page { size: A4; margin: 12mm; }
+@media print { body { margin: 0; max-width: none; padding: 0; font-size: 10px; } .wide { overflow: visible; }
+  .rest { display: table-cell; } th, td { padding-right: 0.5rem; } svg { width: 150px; height: auto; }
+  h2, .faint { break-after: avoid; } tr { break-inside: avoid; } }
 ";
+
+/// Columns that a phone has no room for: what is measured, beside what it comes to.
+const REST: [&str; 4] = ["reference", "it", "at 95 %", "noise"];
 
 /// A comparison as one page.
 #[must_use]
@@ -63,7 +71,11 @@ fn table(out: &mut String, shown: &Ratios, results: &[&Compared]) {
         escape(&crate::markdown::capital(&shown.title)),
         escape(&shown.note)
     );
-    let class = |index: usize| if index < shown.names { "" } else { " class=\"number\"" };
+    let class = |index: usize| match shown.heads.get(index) {
+        _ if index < shown.names => "",
+        Some(head) if REST.contains(head) => " class=\"number rest\"",
+        Some(_) | None => " class=\"number\"",
+    };
     for (index, head) in shown.heads.iter().enumerate() {
         let _ = write!(out, "<th{}>{}</th>", class(index), escape(head));
     }
@@ -120,7 +132,7 @@ impl Scale {
     fn head(&self) -> String {
         let most = super::number(self.most);
         format!(
-            "<svg width=\"{WIDTH}\" height=\"14\" role=\"img\" aria-label=\"scale\"><text x=\"0\" y=\"11\">1/{most}</text><text x=\"{}\" y=\"11\" text-anchor=\"middle\">1</text><text x=\"{WIDTH}\" y=\"11\" text-anchor=\"end\">{most}</text></svg>",
+            "<svg width=\"{WIDTH}\" height=\"14\" viewBox=\"0 0 {WIDTH} 14\" role=\"img\" aria-label=\"scale\"><text x=\"0\" y=\"11\">1/{most}</text><text x=\"{}\" y=\"11\" text-anchor=\"middle\">1</text><text x=\"{WIDTH}\" y=\"11\" text-anchor=\"end\">{most}</text></svg>",
             WIDTH / 2.0
         )
     }
@@ -128,8 +140,10 @@ impl Scale {
     /// The noise as a band, the interval as a line, the estimate as a dot: filled where something may be said.
     fn draw(&self, result: &Compared) -> String {
         let (low, high) = (self.x(result.ratio.low), self.x(result.ratio.high));
-        let mut svg =
-            format!("<svg width=\"{WIDTH}\" height=\"18\" class=\"{}\" role=\"img\">", colour(result.words));
+        let mut svg = format!(
+            "<svg width=\"{WIDTH}\" height=\"18\" viewBox=\"0 0 {WIDTH} 18\" class=\"{}\" role=\"img\">",
+            colour(result.words)
+        );
         let _ = write!(
             svg,
             "<title>{} to {}</title>",

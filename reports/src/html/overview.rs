@@ -67,9 +67,15 @@ impl Folded {
 /// How many trials met their expectations.
 pub(super) fn headline(run: &RunResult) -> String {
     let of = |verdict: Verdict| run.trials.iter().filter(|trial| trial.verdict == verdict).count();
+    let foreseen = prose::how_many_as_foreseen(run);
     let all = counted(run.trials.len() as u64, "trial");
     match (run.trials.len(), of(Verdict::Pass), of(Verdict::Fail)) {
         (0, ..) => format!("N{}", &NO_TRIALS[1..]),
+        (n, passed, 0) if foreseen > 0 => {
+            let met = passed - foreseen;
+            let rest = if n == passed { "" } else { ", the rest could not be judged" };
+            format!("{met} of {all} met their expectations, {foreseen} failed as foreseen{rest}")
+        }
         (1, 1, _) => "The trial met its expectations".to_owned(),
         (1, _, 1) => "The trial did not meet its expectations".to_owned(),
         (n, passed, _) if n == passed => format!("All {all} met their expectations"),

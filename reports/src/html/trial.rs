@@ -135,6 +135,7 @@ impl Detail {
             ("Remedies", &trial.remedies_in_words()),
             ("Remedies that were applied", &in_words(&trial.applied)),
             ("Expectations that did not hold", &trial.violations),
+            ("Expectations that did not hold, as foreseen", &prose::foreseen_of(trial)),
             ("Inherited wrongly by workers", &prose::inherited_wrongly(trial)),
             ("Notes", &prose::trial_notes(trial)),
         ];

@@ -43,6 +43,7 @@ fn trial() -> TrialResult {
         verdict: Verdict::Fail,
         violations: Vec::new(),
         violated: Vec::new(),
+        foreseen: Vec::new(),
         reason: None,
         why: None,
         attempts: 20,

@@ -33,7 +33,7 @@ pub enum Remedy {
     ExpectsNoHeader,
     /// It speaks HTTP/1.1, and was asked over HTTP/2.
     SpeaksHttp1,
-    /// It speaks HTTP/2, and was asked over HTTP/1.1.
+    /// It speaks HTTP/2, and was asked otherwise.
     SpeaksHttp2,
     /// What it is asked over HTTP, and what counts as its reply.
     SayRequest,
@@ -70,7 +70,10 @@ impl fmt::Display for Remedy {
                 "Where the service wants to know who asks, write `client-cert = \"client.pem\"` and `client-key = \
                  \"client.key\"` below `[tls]`"
             }
-            Self::SayAlpn => "Write `alpn` below `[tls]`, with the protocols that the service offers",
+            Self::SayAlpn => {
+                "Write `protocol = \"http2\"` into its description if it speaks HTTP/2 alone, else `alpn` below `[tls]`, with the \
+                 protocols that the service offers"
+            }
             Self::SpeakSafely => {
                 "holdline speaks TLS 1.2 and 1.3, with ciphers that are held to be safe: let the service speak one of them"
             }
@@ -86,7 +89,7 @@ impl fmt::Display for Remedy {
                  listen for HTTP/2"
             }
             Self::SpeaksHttp2 => {
-                "It speaks HTTP/2 here, and was asked over HTTP/1.1: write `protocol = \"http2\"` into its description"
+                "It speaks HTTP/2 here, and was asked otherwise: write `protocol = \"http2\"` into its description"
             }
             Self::LookAtHandshake => "Look into what the service itself says of the handshake",
             Self::SayRequest => {

@@ -3,7 +3,7 @@
 /// Of no verb at all.
 pub(super) const ROOT: &str = "\
 Examples:
-  holdline                                     # crash, over the reference supervisors
+  holdline                                     # what a crash costs under each strategy
   holdline run crash -s held-socket -s circus
   holdline probe -- ./server --port 8000       # a service as it is, without any file
   holdline list                                # what there is

@@ -21,12 +21,31 @@ pub(super) fn in_words(
     let hint = match remedy {
         Remedy::SpeaksTls => "It speaks TLS: probe it with --tls",
         Remedy::SpeaksNoTls => "It speaks no TLS: probe it without --tls",
+        Remedy::SpeaksHttp1 => "It speaks HTTP/1.1: ask it by --http",
+        Remedy::SpeaksHttp2 => "It speaks HTTP/2: ask it by --http2",
+        Remedy::SayAlpn => alpn(asks),
         _ if matches!(answer, Some(Answer::Tls { .. })) => {
             "--tls takes any certificate; --tls-ca says whose signature counts, and --tls-name which name"
         }
         _ => hint(answer, asks),
     };
     format!("asked {times} for {asked}, it gave no right reply; the last time: {came}. {hint}")
+}
+
+/// What to ask it for where it agreed to no protocol in the handshake.
+fn alpn(asks: &Asks) -> &'static str {
+    match asks {
+        Asks::Http(_) => {
+            "In TLS's handshake (ALPN) it agrees to no HTTP/1.1: if it speaks HTTP/2, ask it by --http2"
+        }
+        Asks::Http2(_) => {
+            "In TLS's handshake (ALPN) it agrees to no HTTP/2: if it speaks HTTP/1.1, ask it by --http"
+        }
+        Asks::WebSocket { .. } | Asks::Bytes { .. } => {
+            "In TLS's handshake (ALPN) it agrees to nothing that it was offered: `alpn` below [tls] of a supervisor.toml says \
+             what to offer"
+        }
+    }
 }
 
 fn hint(answer: Option<&Answer>, asks: &Asks) -> &'static str {
@@ -95,6 +114,16 @@ mod tests {
         ] {
             let text = in_words("`X`", 2, answer.as_ref(), Remedy::SayRequest, asks);
             assert!(text.contains(quoted) && text.contains(option) && text.contains("`X`"), "{text}");
+        }
+        for (asks, remedy, option) in [
+            (&http, Remedy::SpeaksHttp2, "--http2"),
+            (&http, Remedy::SayAlpn, "--http2"),
+            (&http2, Remedy::SpeaksHttp1, "--http"),
+            (&bytes, Remedy::SpeaksHttp2, "--http2"),
+            (&websocket, Remedy::SayAlpn, "alpn"),
+        ] {
+            let text = in_words("`X`", 2, None, remedy, asks);
+            assert!(text.contains(option), "{text}");
         }
     }
 }
