@@ -154,6 +154,10 @@ fn a_full_disk_is_named_and_what_was_recorded_is_kept() {
 const FILL: &str =
     "fill() { cat /dev/zero > small/filler 2>/dev/null || true; truncate -s -$1 small/filler; }";
 
+/// A scenario that tells something on however busy a machine.
+const CALM: &str = "name = \"calm\"\nasks = \"?\"\n[load]\narrivals = { sequential = \"5ms\" }\nattempts = 10\n\
+                    send-lag = \"4s\"\ndeadline = \"4s\"\n";
+
 #[test]
 fn what_a_full_disk_cuts_short_leaves_what_was_there() {
     let place = Place::new();
@@ -177,7 +181,8 @@ fn what_a_full_disk_cuts_short_leaves_what_was_there() {
 fn a_baseline_for_which_there_is_no_room_is_not_half_a_baseline() {
     let place = Place::new();
     let _alone = alone();
-    let common = "crash -s inherited-fd -r 1 --show-progress none";
+    place.write("calm.toml", CALM);
+    let common = "./calm.toml -s inherited-fd -r 1 --show-progress none";
     let script = format!(
         "{FILL}
          gate() {{ code=0; HOLDLINE gate \"$@\" >/dev/null 2>said || code=$?; cat said >&2; echo $code; }}
@@ -210,9 +215,10 @@ fn what_another_version_wrote_is_told_from_what_is_broken() {
 #[test]
 fn a_baseline_takes_the_place_of_no_device_and_no_link() {
     let place = Place::new();
+    place.write("calm.toml", CALM);
     let gate = |path: &str| {
         let arguments =
-            ["gate", "--save-baseline", path, "crash", "-s", "inherited-fd", "-r", "1", "--out", "out"];
+            ["gate", "--save-baseline", path, "./calm.toml", "-s", "inherited-fd", "-r", "1", "--out", "out"];
         place.holdline(&arguments).output().unwrap()
     };
     nix::unistd::mkfifo(&place.path("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
