@@ -352,7 +352,7 @@ pub(crate) fn closed_listener<'a>(
     // Nobody waits for a handshake over loopback: it is done before `connect` returns, unless its SYN was dropped. The
     // client may see that as late as a busy machine lets it.
     let established_ns =
-        record.started.filter(|_| record.syn_retransmits == 0).map_or(connected_ns, |at| at.get());
+        record.started.filter(|_| record.syn_retransmits == 0).map_or(connected_ns, std::num::NonZero::get);
     // The observer looks once per interval; a close is known only to within two looks.
     let slack_ns = records.kernel.interval_ns.saturating_mul(2) + 1_000_000;
     let samples = records.kernel.accepts.as_ref();
