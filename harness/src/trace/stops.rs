@@ -4,7 +4,7 @@
 use std::io;
 use std::ptr;
 
-use libc::{c_int, c_uint};
+use libc::c_int;
 use nix::errno::Errno;
 use nix::sys::ptrace::{self, Options};
 use nix::unistd::Pid;
@@ -105,21 +105,39 @@ fn stop_of(thread: Pid, status: c_int) -> Stop {
     }
 }
 
-/// Which call a thread has stopped at, and on which side: `PTRACE_GET_SYSCALL_INFO`, Linux 5.3.
+/// What `PTRACE_GET_SYSCALL_INFO` fills in (`struct ptrace_syscall_info` of linux/ptrace.h, Linux 5.3), which not every
+/// C library has.
+#[repr(C)]
+#[derive(Default)]
+struct CallInfo {
+    /// At an entry, at an exit, or something else.
+    side: u8,
+    reserved: u8,
+    flags: u16,
+    /// As in `AUDIT_ARCH_*`.
+    arch: u32,
+    instruction: u64,
+    stack: u64,
+    /// At an entry the call's number and its arguments; at an exit what it returned.
+    words: [u64; 8],
+}
+
+/// `PTRACE_SYSCALL_INFO_ENTRY`.
+const AT_ENTRY: u8 = 1;
+/// `PTRACE_SYSCALL_INFO_EXIT`.
+const AT_EXIT: u8 = 2;
+
+/// Which call a thread has stopped at, and on which side.
 fn call_of(thread: Pid) -> Stop {
-    // A thread that was killed meanwhile says nothing more.
-    let Ok(info) = ptrace::syscall_info(thread) else { return Stop::Event };
-    match info.op {
-        libc::PTRACE_SYSCALL_INFO_ENTRY => {
-            // SAFETY: at an entry the kernel has filled in this part of the union.
-            let number = unsafe { info.u.entry.nr };
-            Stop::Entry { call: name_of(info.arch, number) }
-        }
-        libc::PTRACE_SYSCALL_INFO_EXIT => {
-            // SAFETY: at an exit the kernel has filled in this part of the union.
-            let result = unsafe { info.u.exit.sval };
-            Stop::Exit { result }
-        }
+    let mut info = CallInfo::default();
+    let size = ptr::without_provenance_mut::<libc::c_void>(size_of::<CallInfo>());
+    // SAFETY: the kernel writes no more than the size that it is given, which is that of `info`, of integers alone.
+    let filled = unsafe { libc::ptrace(0x420e, thread.as_raw(), size, ptr::from_mut(&mut info)) };
+    match info.side {
+        // A thread that was killed meanwhile says nothing more.
+        _ if filled <= 0 => Stop::Event,
+        AT_ENTRY => Stop::Entry { call: name_of(info.arch, info.words[0]) },
+        AT_EXIT => Stop::Exit { result: info.words[0].cast_signed() },
         _ => Stop::Event,
     }
 }
@@ -132,7 +150,7 @@ fn name_of(arch: u32, number: u64) -> String {
 
 /// Lets a thread go on. One that is gone needs none.
 pub(super) fn resume(thread: Pid, how: Resume) {
-    let (request, signal): (c_uint, c_int) = match how {
+    let (request, signal) = match how {
         Resume::UntilCall(signal) => (libc::PTRACE_SYSCALL, signal),
         Resume::StayStopped => (libc::PTRACE_LISTEN, 0),
         Resume::LetGo => (libc::PTRACE_DETACH, 0),

@@ -112,5 +112,5 @@ fn with_full_folder(message: Message, folder: FullFolder) -> Message {
 fn keep_inherited_descriptors_from_children() {
     // SAFETY: this only sets a flag on descriptors and closes none. It fails on kernels before 5.11,
     // which have no such flag; the descriptors are then passed on as the user passed them.
-    unsafe { libc::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as i32) };
+    unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
 }
