@@ -73,7 +73,10 @@ fn hold_against_table(scenario: &Scenario) -> Result<(), Failed> {
     }
     let mut trials = match is_alone(scenario) {
         // All of them at once: whoever is to be alone waits until all others have ended.
-        true => alone(|| trials(&[&scenario.name], &names)),
+        true => {
+            let _alone = alone();
+            trials(&[&scenario.name], &names)
+        }
         false => cells(scenario, &names),
     }?;
     for trial in &mut trials {
@@ -89,7 +92,10 @@ fn cells(scenario: &Scenario, supervisors: &[&str]) -> Result<Vec<TrialResult>, 
     let grades = &scenario.reference.grades;
     let stays_down = |name: &&str| grades.get(*name).is_some_and(|grades| grades == &[Grade::Down]);
     let (waiting, others): (Vec<&str>, Vec<&str>) = supervisors.iter().copied().partition(stays_down);
-    let measure = |name: &str| beside_others(|| cell(scenario, name));
+    let measure = |name: &str| {
+        let _beside = beside_others();
+        cell(scenario, name)
+    };
     std::thread::scope(|scope| {
         let wait = |name| {
             scope.spawn(move || {

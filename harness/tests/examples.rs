@@ -60,8 +60,13 @@ fn test(folder: PathBuf) -> Trial {
     })
 }
 
+fn beside_others(scenario: &str, folder: &Path) -> Result<TrialResult, Failed> {
+    let _beside = neighbours::beside_others();
+    run(scenario, folder)
+}
+
 fn serves_all(folder: &Path) -> Result<(), Failed> {
-    let trial = neighbours::beside_others(|| run("./steady.toml", folder))?;
+    let trial = beside_others("./steady.toml", folder)?;
     match trial.fates.get(&Fate::Served) {
         Some(60) => Ok(()),
         served => Err(format!("{served:?} of 60 were served: {:?} {:?}", trial.losses, trial.reason).into()),
@@ -70,10 +75,11 @@ fn serves_all(folder: &Path) -> Result<(), Failed> {
 
 fn gets_its_grades(folder: &Path, entry: &SupervisorEntry) -> Result<(), Failed> {
     for (scenario, expected) in &entry.supervisor.expected {
-        let mut trial = neighbours::beside_others(|| run(scenario, folder))?;
+        let mut trial = beside_others(scenario, folder)?;
         for _ in 0..RETRIES {
             if trial.grade != *expected || lag::lagged(&trial) {
-                trial = neighbours::alone(|| run(scenario, folder))?;
+                let _alone = neighbours::alone();
+                trial = run(scenario, folder)?;
             }
         }
         if trial.grade != *expected || !trial.books.is_balanced() {

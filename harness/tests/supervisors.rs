@@ -130,7 +130,10 @@ fn values(transport: Transport) -> Values {
 
 fn gets_its_grades(supervisor: &Supervisor) -> Result<(), Failed> {
     let scenarios: Vec<&str> = supervisor.expected.keys().map(String::as_str).collect();
-    let mut trials = beside_others(|| trials(&scenarios, &[&supervisor.name]))?;
+    let mut trials = {
+        let _beside = beside_others();
+        trials(&scenarios, &[&supervisor.name])
+    }?;
     if trials.len() != scenarios.len() {
         return Err(format!("{} trials of {scenarios:?}", trials.len()).into());
     }

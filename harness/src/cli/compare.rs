@@ -11,8 +11,8 @@ use holdline_model::result::RunResult;
 use holdline_model::stats::trials_for;
 use holdline_model::supervisor::Supervisor;
 use holdline_model::words::{Grade, nearest};
+use holdline_reports::compare as reports;
 use holdline_reports::text::{count, counted};
-use holdline_reports::{Style, compare as reports};
 
 use super::args::CompareArgs;
 use super::dry;
@@ -346,7 +346,7 @@ fn show(
     };
     let exported = exports.write(&Texts::new(render), print);
     if !takes_stdout {
-        let style = Style { color: terminal::wants_color(args.run.trial.color), width: terminal::width() };
+        let style = terminal::style(args.run.trial.color);
         print(&reports::terminal(comparison, style))?;
     }
     exported

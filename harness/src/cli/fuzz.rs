@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use holdline_model::plan::Partition;
 use holdline_model::result::TrialResult;
-use holdline_reports::{Style, fuzz as report};
+use holdline_reports::fuzz as report;
 use indicatif::ProgressBar;
 
 use super::args::{FuzzArgs, ShowProgress};
@@ -196,7 +196,7 @@ fn finish(args: &FuzzArgs, dir: &RunDir, exports: Exports, fuzzed: &Fuzzed) -> R
     let reported = write_reports(dir, fuzzed, &texts);
     let exported = exports.write(&texts, print);
     if !takes_stdout {
-        let style = Style { color: terminal::wants_color(args.trial.color), width: terminal::width() };
+        let style = terminal::style(args.trial.color);
         print(&report::terminal(&fuzzed.result, &style))?;
         print(&format!("run directory: {}\n", dir.path().display()))?;
     }

@@ -11,9 +11,9 @@ use holdline_model::gate::{
 use holdline_model::plan::TrialPlan;
 use holdline_model::result::{RunResult, TrialResult};
 use holdline_model::words::Grade;
+use holdline_reports::gate as reports;
 use holdline_reports::junit::JunitError;
 use holdline_reports::text::counted;
-use holdline_reports::{Style, gate as reports};
 
 use self::selection::Selection;
 use super::args::GateArgs;
@@ -316,7 +316,7 @@ fn show(
     let takes_stdout = exports.take_stdout();
     let exported = exports.write(texts, print);
     if !takes_stdout {
-        let style = Style { color: terminal::wants_color(args.run.trial.color), width: terminal::width() };
+        let style = terminal::style(args.run.trial.color);
         print(&reports::terminal(result, style))?;
         print(&format!("run directory: {}\n", dir.path().display()))?;
     }

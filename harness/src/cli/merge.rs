@@ -5,7 +5,7 @@ use std::path::Path;
 
 use holdline_model::merge::{Merged, Part, merge};
 use holdline_model::result::RunResult;
-use holdline_reports::{Style, table};
+use holdline_reports::table;
 
 use super::args::MergeArgs;
 use super::measure;
@@ -47,7 +47,7 @@ pub(super) fn main(args: &MergeArgs) -> Result<u8, Failure> {
     let takes_stdout = exports.take_stdout();
     exports.write(&texts, print)?;
     if !takes_stdout {
-        let style = Style { color: terminal::wants_color(args.color), width: terminal::width() };
+        let style = terminal::style(args.color);
         print(&table::terminal(&run, &style))?;
         print(&format!("run directory: {}\n", dir.path().display()))?;
     }

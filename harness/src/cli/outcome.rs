@@ -3,7 +3,7 @@
 use holdline_model::reason::Reason;
 use holdline_model::result::{RunResult, TrialResult};
 use holdline_model::words::Verdict;
-use holdline_reports::{Style, summary_line, table};
+use holdline_reports::{summary_line, table};
 
 use super::args::RunArgs;
 use super::measure;
@@ -27,7 +27,7 @@ pub(super) fn conclude(
     let reported = measure::write_reports(dir, &texts);
     let exported = exports.write(&texts, print);
     if !takes_stdout {
-        let style = Style { color: terminal::wants_color(args.trial.color), width: terminal::width() };
+        let style = terminal::style(args.trial.color);
         print(&table::terminal(result, &style))?;
         print(behind)?;
         print(&format!("run directory: {}\n", dir.path().display()))?;

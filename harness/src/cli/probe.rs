@@ -71,7 +71,7 @@ fn started(args: &ProbeArgs, typed: &Typed) -> Result<u8, Failure> {
         proofs: &proofs,
         proves: args.prove_remedy,
         is_attached: false,
-        style: style(args),
+        style: terminal::style(args.trial.color),
         behind: String::new(),
     };
     report.give(&dir, exports, &ended, saved)?;
@@ -189,11 +189,6 @@ impl Report<'_> {
         }
         reported.and(exported)
     }
-}
-
-/// How the table looks.
-fn style(args: &ProbeArgs) -> Style {
-    Style { color: terminal::wants_color(args.trial.color), width: terminal::width() }
 }
 
 /// The trial of a step.

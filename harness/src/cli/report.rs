@@ -1,6 +1,6 @@
 //! `holdline report`: a run's report again, from its recorded files.
 
-use holdline_reports::{Style, table};
+use holdline_reports::table;
 
 use super::args::ReportArgs;
 use super::terminal::{self, print};
@@ -17,7 +17,7 @@ pub(super) fn main(args: &ReportArgs) -> Result<u8, Failure> {
     if takes_stdout {
         return Ok(exit::PASS);
     }
-    let style = Style { color: terminal::wants_color(args.color), width: terminal::width() };
+    let style = terminal::style(args.color);
     let mut text = table::terminal(&run, &style);
     if args.trials {
         for trial in &run.trials {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use holdline_model::sweep::{SweepResult, SweepTarget};
 use holdline_model::words::Grade;
-use holdline_reports::{Style, sweep as report};
+use holdline_reports::sweep as report;
 
 use super::args::SweepArgs;
 use super::dry;
@@ -111,7 +111,7 @@ fn finish(args: &SweepArgs, dir: &RunDir, exports: Exports, swept: &Swept) -> Re
     let reported = write_reports(dir, swept, &texts);
     let exported = exports.write(&texts, print);
     if !takes_stdout {
-        let style = Style { color: terminal::wants_color(args.run.trial.color), width: terminal::width() };
+        let style = terminal::style(args.run.trial.color);
         print(&report::terminal(&swept.sweep, &style))?;
         print(&format!("run directory: {}\n", dir.path().display()))?;
     }

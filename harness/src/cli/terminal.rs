@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use holdline_model::visible::visible;
+use holdline_reports::Style;
 
 use super::args::ColorWhen;
 use crate::exit::Failure;
@@ -41,8 +42,13 @@ pub(super) fn say_failure(failure: &Failure) -> u8 {
     failure.code
 }
 
+/// How a report looks on standard output.
+pub(super) fn style(when: ColorWhen) -> Style {
+    Style { color: wants_color(when), width: width() }
+}
+
 /// Whether standard output gets colour.
-pub(super) fn wants_color(when: ColorWhen) -> bool {
+fn wants_color(when: ColorWhen) -> bool {
     match when {
         ColorWhen::Always => true,
         ColorWhen::Never => false,

@@ -102,6 +102,8 @@ pub struct RecordLog {
     written: usize,
     /// Records that were not over when their chunk was written, by attempt.
     aside: HashMap<u32, ClientRecord>,
+    /// In the place of one that is over and written.
+    nobodys: ClientRecord,
     /// Who writes; `None`: everything stays in memory.
     writer: Option<Writer>,
 }
@@ -110,7 +112,8 @@ impl RecordLog {
     /// In memory.
     #[must_use]
     pub fn in_memory() -> Self {
-        Self { chunks: VecDeque::new(), written: 0, aside: HashMap::new(), writer: None }
+        let nobodys = ClientRecord::planned(0, 0, false);
+        Self { chunks: VecDeque::new(), written: 0, aside: HashMap::new(), nobodys, writer: None }
     }
 
     /// In a file without a name on the disk of this folder, which is gone when nobody reads it any more.
@@ -134,13 +137,12 @@ impl RecordLog {
         }
     }
 
-    /// The record of an attempt that has begun and is not over.
+    /// The record of an attempt that has begun. What is changed of one that is over and written is kept for nobody.
     pub(super) fn of(&mut self, attempt: u32) -> &mut ClientRecord {
         let (chunk, place) = place_of(attempt);
         match chunk.checked_sub(self.written) {
             Some(index) => &mut self.chunks[index].records[place],
-            // One that was over is changed for nobody: what is to be read of it is written.
-            None => self.aside.entry(attempt).or_insert_with(|| ClientRecord::planned(attempt, 0, false)),
+            None => self.aside.get_mut(&attempt).unwrap_or(&mut self.nobodys),
         }
     }
 
@@ -235,6 +237,23 @@ mod tests {
             assert!(here.series().iter().eq(there.series().iter()), "{attempts} {late}");
         }
         assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
+    }
+
+    #[test]
+    fn what_is_over_and_written_stays_as_it_was_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut log = RecordLog::on_disk(folder.path()).expect("room");
+        for attempt in 0..5000 {
+            log.push(ClientRecord::planned(attempt, 7, false));
+            log.of(attempt).version = 3;
+            log.is_over(attempt);
+        }
+        log.of(1).version = 9;
+        log.of(2).version = 9;
+        log.is_over(2);
+        let records = log.finish().expect("room");
+        assert_eq!(records.series().len(), 5000);
+        assert!(records.series().iter().all(|record| (record.version, record.intended_ns) == (3, 7)));
     }
 
     #[test]

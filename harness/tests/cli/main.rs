@@ -24,6 +24,8 @@ mod lag;
 mod limits;
 mod merge;
 mod misbehaviour;
+#[path = "../common/neighbours.rs"]
+mod neighbours;
 mod page;
 mod paths;
 mod pipes;

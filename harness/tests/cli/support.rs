@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use holdline_model::reason::Reason;
@@ -14,6 +13,7 @@ use holdline_model::words::{Fate, Grade};
 pub(crate) use crate::common::Place;
 use crate::common::read_result;
 use crate::lag::lagged;
+pub(crate) use crate::neighbours::{alone, beside_others};
 
 impl Place {
     pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
@@ -29,20 +29,6 @@ impl Place {
 /// The result in a run directory.
 pub(crate) fn result(dir: &Path) -> RunResult {
     read_result(&dir.join("run.json"))
-}
-
-/// Held shared by tests that may have neighbours, exclusively by those that may not: a neighbour may make a load client
-/// lag, or requests wait.
-static MACHINE: RwLock<()> = RwLock::new(());
-
-/// Keeps other tests from measuring until it is dropped.
-pub(crate) fn alone() -> RwLockWriteGuard<'static, ()> {
-    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Waits for those that measure alone, and keeps them waiting until it is dropped.
-pub(crate) fn beside_others() -> RwLockReadGuard<'static, ()> {
-    MACHINE.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Measures beside others, and what then differs from what is expected again alone, and that counts.

@@ -37,8 +37,11 @@ pub(crate) fn hold(group: &str, facts: &'static [Fact], others: Vec<Trial>) -> E
 fn test(group: &str, fact: &'static Fact) -> Trial {
     Trial::ignorable_test(format!("{group}::{}", fact.name), || {
         real::if_installed(&named(fact.supervisor)?, || {
-            let mut measured = beside_others(|| trials(&[fact.scenario], &[fact.supervisor]))?;
-            let mut trial = measured.pop().ok_or("there was no trial")?;
+            let measured = {
+                let _beside = beside_others();
+                trials(&[fact.scenario], &[fact.supervisor])
+            };
+            let mut trial = measured?.pop().ok_or("there was no trial")?;
             settle(&mut trial, RETRIES, |trial| is_balanced(trial).is_ok() && (fact.holds)(trial).is_err())?;
             let held = is_balanced(&trial).and_then(|()| (fact.holds)(&trial));
             held.map_err(|wrong| explained(&trial, &wrong).into())

@@ -6,8 +6,11 @@ mod neighbours;
 use holdline_model::result::TrialResult;
 use libtest_mimic::Failed;
 
-pub(crate) use self::neighbours::{SIDE_BY_SIDE, alone, beside_others};
+pub(crate) use self::neighbours::{alone, beside_others};
 use super::common::{Place, read_result};
+
+/// How many tests run side by side.
+pub(crate) const SIDE_BY_SIDE: usize = 6;
 
 /// Runs scenarios over supervisors; over the reference supervisors where none is named.
 pub(crate) fn trials(scenarios: &[&str], supervisors: &[&str]) -> Result<Vec<TrialResult>, Failed> {
@@ -33,7 +36,8 @@ pub(crate) fn settle(
         if !is_in_doubt(trial) {
             break;
         }
-        let again = alone(|| trials(&[&trial.scenario], &[&trial.supervisor]))?;
+        let _alone = alone();
+        let again = trials(&[&trial.scenario], &[&trial.supervisor])?;
         *trial = again.into_iter().next().ok_or("the trial was not run again")?;
     }
     Ok(())

@@ -20,7 +20,7 @@ use super::neighbours::{alone, beside_others};
 use super::real;
 
 /// How many run side by side, so that no page waits for another: they wait most of their time.
-pub(crate) const SIDE_BY_SIDE: usize = super::neighbours::SIDE_BY_SIDE + 1;
+pub(crate) const SIDE_BY_SIDE: usize = 7;
 
 /// How a description begins that `probe` has saved.
 pub(crate) const SAVED: &str = "# As `holdline probe` saw it.";
@@ -91,12 +91,17 @@ fn is_written_anew() -> bool {
 
 fn holds(folder: &Path, page: &str) -> Result<(), Failed> {
     if is_written_anew() {
-        return alone(|| write_anew(folder, page));
+        let _alone = alone();
+        return write_anew(folder, page);
     }
-    let mut came = beside_others(|| run_all(folder, page));
+    let mut came = {
+        let _beside = beside_others();
+        run_all(folder, page)
+    };
     for _ in 0..RETRIES {
         if came.is_err() {
-            came = alone(|| run_all(folder, page));
+            let _alone = alone();
+            came = run_all(folder, page);
         }
     }
     came

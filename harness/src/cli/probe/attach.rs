@@ -12,7 +12,7 @@ use super::{Report, trial_of};
 use crate::cli::args::ProbeArgs;
 use crate::cli::measure::{self, Places};
 use crate::cli::outcome::exit_code;
-use crate::cli::terminal::say;
+use crate::cli::terminal::{self, say};
 use crate::exit::{self, Failure};
 use crate::kernel::diag::Diag;
 use crate::probe::{Service, listeners};
@@ -60,7 +60,7 @@ pub(super) fn main(args: &ProbeArgs, typed: &Typed, text: &str) -> Result<u8, Fa
         proofs: &[],
         proves: false,
         is_attached: true,
-        style: super::style(args),
+        style: terminal::style(args.trial.color),
         behind,
     };
     report.give(&dir, exports, &ended, None)?;
