@@ -56,8 +56,6 @@ pub struct Asker {
     deadline_ns: u64,
     /// How it speaks TLS; `None`: it does not.
     tls: Option<TlsClient>,
-    /// How often it has asked.
-    asked: AtomicU32,
 }
 
 /// Another way to ask.
@@ -88,6 +86,13 @@ pub struct Asked {
     pub pid: Option<u32>,
 }
 
+/// A number that no asker of this process has had, nor soon has one of another process: without a sandbox their names
+/// ([`wire::client_unix`](holdline_model::wire::client_unix)) are those of one machine.
+fn number() -> u32 {
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    (std::process::id() << 12).wrapping_add(ASKED.fetch_add(1, Ordering::Relaxed))
+}
+
 impl Asker {
     /// Asks the service at an address as the attempts of this load do, one request on each connection and
     /// without pauses of its own.
@@ -114,7 +119,6 @@ impl Asker {
             timeouts: load.timeouts,
             deadline_ns: load.deadline_ns,
             tls: None,
-            asked: AtomicU32::new(0),
         })
     }
 
@@ -165,13 +169,12 @@ impl Asker {
         ways
     }
 
-    /// The same asker, which has asked as often.
+    /// The same asker.
     fn copy(&self) -> Self {
-        let asked = AtomicU32::new(self.asked.load(Ordering::Relaxed));
         let (script, secrets) = (Arc::clone(&self.script), Arc::clone(&self.secrets));
         let tls = self.tls.clone();
         let Self { route, protocol, connection, proxy, timeouts, deadline_ns, .. } = *self;
-        Self { route, protocol, script, secrets, connection, proxy, timeouts, deadline_ns, tls, asked }
+        Self { route, protocol, script, secrets, connection, proxy, timeouts, deadline_ns, tls }
     }
 
     /// Shows nothing of these, in words or in answers.
@@ -206,7 +209,7 @@ impl Asker {
     /// Asks once. It takes no longer than the load's time-outs allow an attempt; dropped before, the
     /// connection is closed.
     pub async fn ask(&self) -> Asked {
-        let client = asker(self.asked.fetch_add(1, Ordering::Relaxed));
+        let client = asker(number());
         let began_ns = now_ns();
         let (end, came) = match &self.tls {
             None => self.ask_over(Bare, client, began_ns).await,

@@ -12,6 +12,8 @@ mod common;
 mod copied;
 #[path = "../common/lag.rs"]
 mod lag;
+#[path = "../common/neighbours.rs"]
+mod neighbours;
 mod pooled;
 mod programs;
 mod proxied;
@@ -24,12 +26,16 @@ use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
 
+/// How many tests run side by side: several programs of each are at work.
+const SIDE_BY_SIDE: usize = 3;
+
 fn main() -> ExitCode {
     let tests =
         [statuses::tests(), programs::tests(), proxied::tests(), pooled::tests(), certificates::tests()]
             .into_iter()
             .flatten()
             .collect();
-    let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(arguments.test_threads.unwrap_or(SIDE_BY_SIDE));
     libtest_mimic::run(&arguments, tests).exit_code()
 }

@@ -11,9 +11,11 @@ use holdline_model::words::Fate;
 use libtest_mimic::{Failed, Trial};
 
 use crate::common::{Place, read_result};
-use crate::{lag, real};
+use crate::lag::lagged;
+use crate::neighbours::{alone, beside_others};
+use crate::real;
 
-/// How often a trial is run anew in which the machine was too busy for the generator.
+/// How often a trial is run anew, alone, in which the machine was too busy for the generator.
 const RETRIES: usize = 2;
 
 /// How often each status was sent or received; what was no complete reply is not in it.
@@ -45,16 +47,30 @@ pub(crate) fn test(name: &str, description: &'static str, holds: fn() -> Result<
 
 /// Runs a scenario over a description, both by the names of their files.
 pub(crate) fn run(scenario: &str, description: &str) -> Result<Told, Failed> {
-    let mut told = once(scenario, description)?;
-    for _ in 0..RETRIES {
-        if lag::lagged(&told.trial) {
-            told = once(scenario, description)?;
-        }
-    }
+    let told = unhindered(|| once(scenario, description), |told| lagged(&told.trial))?;
     if told.trial.books.is_balanced() {
         return Ok(told);
     }
     Err(format!("the books do not balance: {}", told.trial.books).into())
+}
+
+/// What is measured beside others, or, where the machine was too busy for it, alone.
+pub(crate) fn unhindered<T>(
+    once: impl Fn() -> Result<T, Failed>,
+    is_hindered: impl Fn(&T) -> bool,
+) -> Result<T, Failed> {
+    let beside = {
+        let _beside = beside_others();
+        once()
+    };
+    let mut told = beside?;
+    for _ in 0..RETRIES {
+        if is_hindered(&told) {
+            let _alone = alone();
+            told = once()?;
+        }
+    }
+    Ok(told)
 }
 
 fn once(scenario: &str, description: &str) -> Result<Told, Failed> {

@@ -38,13 +38,14 @@ fn instants() -> impl Iterator<Item = Duration> {
 
 /// What was killed, and where it could have left something.
 struct Killed {
+    litter: String,
     pids: Vec<u32>,
     addresses: Vec<Address>,
 }
 
 /// A held-socket that writes where every program may, if that is not the host's, and makes a cgroup.
 fn plant_litter(place: &Place, isolation: &str) {
-    let name = litter();
+    let name = litter(isolation);
     let mut script = String::from("dir=$1; shift\n");
     if isolation == "full" {
         for folder in COMMON {
@@ -58,9 +59,9 @@ fn plant_litter(place: &Place, isolation: &str) {
     place.write("litter/supervisor.toml", &held_socket_from("litter"));
 }
 
-/// How names begin that a supervisor of this test leaves.
-fn litter() -> String {
-    format!("holdline-litter{}", std::process::id())
+/// How names begin that a supervisor of a test leaves: those of the other one are none of its business.
+fn litter(isolation: &str) -> String {
+    format!("holdline-litter-{isolation}-{}", std::process::id())
 }
 
 /// Kills a run of many short trials at each instant, and checks what is left. Every other one is killed that
@@ -70,7 +71,7 @@ fn kill_runs(place: &Place, isolation: &str, kills: usize) -> Killed {
     plant_litter(place, isolation);
     let folder = place.path("tmp");
     std::fs::create_dir(&folder).expect("a folder");
-    let mut killed = Killed { pids: Vec::new(), addresses: Vec::new() };
+    let mut killed = Killed { litter: litter(isolation), pids: Vec::new(), addresses: Vec::new() };
     let mut cut_short = 0;
     for (round, instant) in instants().take(kills).enumerate() {
         let out = place.path(&format!("out-{round}"));
@@ -129,7 +130,7 @@ fn next_run_clears_up(place: &Place, killed: &Killed) {
     let mut next = place.holdline(&["run", "./short.toml", "-s", "bare", "--out", "next"]);
     next.env("TMPDIR", &folder).output().expect("holdline runs");
     assert_eq!(names_in(&folder, |_| true), [""; 0]);
-    let is_litter = |name: &str| name.starts_with(&litter());
+    let is_litter = |name: &str| name.starts_with(&killed.litter);
     for folder in COMMON {
         assert_eq!(names_in(Path::new(folder), is_litter), [""; 0], "in {folder}");
     }

@@ -1,5 +1,7 @@
 //! The tables of planted services, held against what runs say.
 
+use std::sync::{Mutex, PoisonError};
+
 use holdline_model::result::TrialResult;
 use holdline_model::words::{Fate, word_of};
 use serde_json::Value;
@@ -72,17 +74,31 @@ fn planted(service: &str, scenario: &str, grade: &str) -> Planted {
     }
 }
 
+/// How many services of a table are measured at once: beside the tests of other modules, which are as many.
+const AT_ONCE: usize = 3;
+
 #[track_caller]
 fn check(head: &str, said: fn(&TrialResult) -> Line) {
     let lines = table(head);
     assert!(lines.len() > 5, "the table is read");
-    let measured = lines.iter().map(|line| {
+    let measure = |line: &Line| -> Line {
         let [service, scenario, grade, ..] = &line[..] else { panic!("{line:?}") };
         let trial = planted(service, scenario, grade).trial;
         let begin = [service.clone(), scenario.clone(), word_of(&trial.grade)];
         begin.into_iter().chain(said(&trial)).collect()
+    };
+    let mut measured: Vec<Line> = vec![Line::new(); lines.len()];
+    let next = Mutex::new(lines.iter().zip(&mut measured));
+    let take = || next.lock().unwrap_or_else(PoisonError::into_inner).next();
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some((line, place)) = take() {
+                    *place = measure(line);
+                }
+            });
+        }
     });
-    let measured: Vec<Line> = measured.collect();
     assert_eq!(lines, measured);
 }
 
