@@ -1,7 +1,7 @@
 //! What a description needs of the host's folders for temporary files, of which a trial has its own.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::{SourceSpec, TrialSpec};
 
@@ -15,7 +15,11 @@ pub(super) fn of(spec: &TrialSpec) -> Vec<PathBuf> {
     };
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).map(|folder| around_bin(&folder).to_owned());
-    let named = named_in(&spec.supervisor.text).into_iter().map(|path| {
+    let text = match &source {
+        Some(folder) => spec.supervisor.text.replace("{source}", &folder.to_string_lossy()),
+        None => spec.supervisor.text.clone(),
+    };
+    let named = named_in(&text).into_iter().map(|path| {
         let folder = path.parent().unwrap_or(&path);
         if folder.file_name() == Some(OsStr::new("bin")) { around_bin(folder).to_owned() } else { path }
     });
@@ -37,11 +41,14 @@ fn around_bin(folder: &Path) -> &Path {
         .unwrap_or(folder)
 }
 
-/// Absolute paths in a text that are there.
+/// Absolute paths in a text that are there: as they stand, but for those that go up, as `{source}/../app.py` does,
+/// which are where they lead to.
 fn named_in(text: &str) -> Vec<PathBuf> {
     let ends_word = |c: char| c.is_whitespace() || "\"'`=:;,|&<>()[]{}$".contains(c);
     let words = text.split(ends_word).filter(|word| word.len() > 1 && word.starts_with('/'));
-    words.map(PathBuf::from).filter(|path| path.exists()).collect()
+    let there = words.map(PathBuf::from).filter(|path| path.exists());
+    let goes_up = |path: &PathBuf| path.components().any(|part| part == Component::ParentDir);
+    there.map(|path| if goes_up(&path) { path.canonicalize().unwrap_or(path) } else { path }).collect()
 }
 
 #[cfg(test)]
@@ -53,6 +60,11 @@ mod tests {
         let text = "start = [\"/usr\", \"--in=/etc\"]\n[env]\nX = '/proc:/sys'\n# /no/such/path, / and a/tmp";
         let expected = ["/usr", "/etc", "/proc", "/sys"].map(PathBuf::from);
         assert_eq!(named_in(text), expected);
+    }
+
+    #[test]
+    fn what_goes_up_is_where_it_leads_to() {
+        assert_eq!(named_in("/usr/bin/../lib /usr/../no-such"), ["/usr/lib"].map(PathBuf::from));
     }
 
     #[test]
