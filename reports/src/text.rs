@@ -62,6 +62,16 @@ pub fn plain(text: &str) -> String {
         .collect()
 }
 
+/// A duration of which no more is known than about how long it is.
+#[must_use]
+pub fn roughly(ns: u64) -> String {
+    match ns.div_ceil(1_000_000_000) {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", seconds.div_ceil(60)),
+        seconds => format!("{:.1} h", seconds as f64 / 3600.0),
+    }
+}
+
 /// Columns that `text` takes on a terminal.
 #[must_use]
 pub fn columns(text: &str) -> usize {
@@ -123,6 +133,17 @@ mod tests {
         for (ns, expected) in cases {
             assert_eq!(duration(ns), expected, "{ns}");
         }
+    }
+
+    #[test]
+    fn rough_durations_are_rounded_up() {
+        let second = 1_000_000_000;
+        let cases =
+            [(0, "0 s"), (1, "1 s"), (119, "119 s"), (120, "2 min"), (584, "10 min"), (9_000, "2.5 h")];
+        for (seconds, expected) in cases {
+            assert_eq!(roughly(seconds * second), expected);
+        }
+        assert_eq!(roughly(second + 1), "2 s");
     }
 
     #[test]

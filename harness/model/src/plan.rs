@@ -146,6 +146,18 @@ pub fn estimated_ns(scenario: &Scenario) -> u64 {
     load_ns.saturating_add(scenario.workers.boot_ns).saturating_add(BESIDE_NS)
 }
 
+/// About how much longer all trials take together, in nanoseconds: what is estimated of those that are to come, longer or
+/// shorter by as much as those that are done took in all.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, which is meant")]
+pub fn left_ns(all_ns: u64, done_ns: u64, elapsed_ns: u64) -> u64 {
+    let to_come_ns = all_ns.saturating_sub(done_ns);
+    if done_ns == 0 {
+        return to_come_ns.saturating_sub(elapsed_ns);
+    }
+    (to_come_ns as f64 * (elapsed_ns as f64 / done_ns as f64)) as u64
+}
+
 /// A part of a plan, for machines that share a run: `slice:1/3` or `hash:1/3`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Partition {
@@ -330,6 +342,16 @@ mod tests {
         for wrong in ["slice:0/3", "slice:4/3", "slice:1/0", "2/3", "slice:1", "slice:a/b", "hsh:1/2", ""] {
             assert!(wrong.parse::<Partition>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_is_left_is_as_much_longer_than_estimated_as_what_is_done_was() {
+        assert_eq!(left_ns(100, 0, 0), 100, "nothing is known but the estimate");
+        assert_eq!(left_ns(100, 0, 30), 70);
+        assert_eq!(left_ns(100, 0, 300), 0);
+        assert_eq!(left_ns(100, 25, 50), 150, "everything takes twice as long");
+        assert_eq!(left_ns(100, 50, 25), 25, "two at a time");
+        assert_eq!((left_ns(100, 100, 70), left_ns(0, 0, 7)), (0, 0));
     }
 
     proptest! {

@@ -26,13 +26,14 @@ fn nearest_hint(nearest: &Option<String>) -> String {
 /// The candidate most similar to `given`, if any is similar enough to be a plausible slip.
 ///
 /// A word that is the same or one letter or one swap away wins (`tpc` means `tcp`, not `tcp6`). Otherwise
-/// similarity is Jaro-Winkler, as clap uses it for its own suggestions: it favours a common beginning.
+/// similarity is Jaro-Winkler, which favours a common beginning, and has to be a little more than clap asks for in its own
+/// suggestions: among a hundred names, one is always a little alike.
 #[must_use]
 pub fn nearest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
         .map(|word| (is_a_slip_away(given, word), strsim::jaro_winkler(given, word), word))
-        .filter(|(is_slip, similarity, _)| *is_slip || *similarity > 0.7)
+        .filter(|(is_slip, similarity, _)| *is_slip || *similarity > 0.75)
         .max_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)))
         .map(|(_, _, word)| word)
 }

@@ -5,6 +5,7 @@
 
 use clap::error::{ContextKind, ContextValue, Error};
 use clap::{Arg, Command};
+use holdline_model::words::nearest;
 
 /// The options, and the variables that set them.
 pub(super) const OPTIONS: [(&str, &str); 9] = [
@@ -18,6 +19,30 @@ pub(super) const OPTIONS: [(&str, &str); 9] = [
     ("show_progress", "HOLDLINE_SHOW_PROGRESS"),
     ("color", "HOLDLINE_COLOR"),
 ];
+
+/// What else holdline and its tests take from the environment, by names that begin alike.
+const OTHERS: [&str; 6] = [
+    "HOLDLINE_BIN",
+    "HOLDLINE_COMPLETE",
+    "HOLDLINE_HOME",
+    "HOLDLINE_PRELOAD",
+    "HOLDLINE_REQUIRE_SUPERVISORS",
+    "HOLDLINE_SUPERVISORS",
+];
+const PREFIX: &str = "HOLDLINE_";
+
+/// What to say of variables that say nothing here, and look as if they were to: which of the options' is meant.
+pub(super) fn misspelt(names: impl IntoIterator<Item = String>) -> Vec<String> {
+    let known = || OPTIONS.iter().map(|(_, name)| *name);
+    let is_known = |name: &str| known().chain(OTHERS).any(|other| other == name);
+    let meant = |name: &String| {
+        // Their beginning is alike in any case, and says nothing.
+        let rest = name.strip_prefix(PREFIX).filter(|_| !is_known(name))?;
+        let near = nearest(rest, known().filter_map(|known| known.strip_prefix(PREFIX)))?;
+        Some(format!("{name} is set and says nothing; did you mean {PREFIX}{near}?"))
+    };
+    names.into_iter().filter_map(|name| meant(&name)).collect()
+}
 
 /// The same command, and all below it, which take options from the environment.
 pub(super) fn heeded(command: Command) -> Command {
@@ -59,6 +84,23 @@ mod tests {
 
     use super::*;
     use crate::cli::Cli;
+
+    #[test]
+    fn who_misspells_one_is_told_which_is_meant() {
+        let said = |name: &str| misspelt([name.to_owned()]);
+        for (name, meant) in [
+            ("HOLDLINE_REPETITION", "HOLDLINE_REPETITIONS?"),
+            ("HOLDLINE_REPEAT", "HOLDLINE_REPETITIONS?"),
+            ("HOLDLINE_SEEDS", "HOLDLINE_SEED?"),
+            ("HOLDLINE_COLOUR", "HOLDLINE_COLOR?"),
+        ] {
+            assert!(said(name)[0].ends_with(meant), "{:?}", said(name));
+        }
+        for name in ["HOLDLINE_TEAM", "HOLDLINE_BIN", "HOLDLINE_REQUIRE_SUPERVISORS", "SEED", "HOLDLINE_SEED"]
+        {
+            assert_eq!(said(name), [""; 0]);
+        }
+    }
 
     #[test]
     fn each_is_an_option_and_named_after_it() {

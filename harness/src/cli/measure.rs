@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use holdline_model::plan::Partition;
-use holdline_reports::text::{counted, duration};
+use holdline_reports::text::{counted, roughly};
 
 use super::args::{ExportArgs, RunArgs, ShowProgress};
 use super::progress::Progress;
@@ -96,7 +96,7 @@ fn recorded(
     if let Some(beside) = beside {
         announce(plan, beside, shown);
     }
-    let mut progress = Progress::new(shown);
+    let mut progress = Progress::of(plan, shown);
     let ended = runner.run(&mut [&mut recorder, &mut progress])?;
     Ok((recorder.dir().clone(), ended))
 }
@@ -108,7 +108,7 @@ pub(super) fn warm_up(plan: &Plan, args: &RunArgs) -> Result<bool, Failure> {
         Failure::environment(format!("failed to create a temporary directory: {error}; TMPDIR names another"))
     })?;
     let path = place.path().canonicalize().map_err(Failure::environment)?;
-    let mut progress = Progress::new(args.trial.show_progress);
+    let mut progress = Progress::of(plan, args.trial.show_progress);
     let ended = Runner::new(plan, &path)?.run(&mut [&mut progress])?;
     Ok(ended.interrupted)
 }
@@ -124,7 +124,7 @@ pub(super) fn announce(plan: &Plan, beside: &str, shown: ShowProgress) {
 pub(super) fn estimate(plan: &Plan, beside: &str) -> String {
     let total_ns = plan.estimated_in_all_ns();
     let trials = counted(plan.due().count() as u64, "trial");
-    format!("{trials}{beside}, about {} (estimated from the lengths of their loads)", duration(total_ns))
+    format!("{trials}{beside}, about {} (estimated from the lengths of their loads)", roughly(total_ns))
 }
 
 /// Writes a run's reports into its directory, where its result is already.

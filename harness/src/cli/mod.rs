@@ -52,7 +52,15 @@ pub fn main() -> ExitCode {
     if let Some(failure) = misspelt(&first) {
         return ExitCode::from(terminal::say_failure(&failure));
     }
-    let parsed = if is_own(&first) { Cli::try_parse() } else { parsed() };
+    let parsed = if is_own(&first) {
+        Cli::try_parse()
+    } else {
+        for said in environment::misspelt(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
+        {
+            terminal::say(&format!("note: {said}"));
+        }
+        parsed()
+    };
     let cli = parsed.unwrap_or_else(|error| environment::explained(error).exit());
     crate::run::survive_file_size_limit();
     let done = match cli.command {

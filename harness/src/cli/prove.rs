@@ -67,7 +67,7 @@ pub(super) fn prove(
             refused: again.refused,
         };
         if let Some(again) = again.plan {
-            let mut progress = Progress::new(shown);
+            let mut progress = Progress::of(&again, shown);
             let once_more = Runner::new(&again, dir.path())?.run(&mut [&mut progress])?;
             ended.interrupted |= once_more.interrupted;
             ended.result.manifest.planned += 1;
