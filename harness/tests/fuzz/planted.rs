@@ -91,6 +91,12 @@ fn a_worker_that_is_forgotten_while_another_boots_is_found() {
 
 #[test]
 #[ignore = "takes minutes"]
+fn a_worker_that_is_forgotten_for_a_reload_just_behind_its_end_is_found() {
+    is_found("distracted", Invariant::Workers, 2);
+}
+
+#[test]
+#[ignore = "takes minutes"]
 fn a_descriptor_that_leaks_at_each_restart_is_found() {
     is_found("leaks", Invariant::Descriptors, 2);
 }

@@ -9,8 +9,8 @@ use proptest::sample::select;
 use super::ability::Abilities;
 use super::act::Act;
 use super::case::{Case, Strike, When};
-use super::draw::{self, STRIKES_MAX, action, delay};
-use super::story::{Beat, Story};
+use super::draw::{self, action, delay};
+use super::story::{Beat, Story, deed};
 use crate::scenario::{Action, Arrivals};
 
 /// How far from a moment a fault is aimed at most, and how close at least, in nanoseconds.
@@ -85,29 +85,67 @@ fn anchors(case: &Case, story: &Story) -> Vec<(i64, Option<usize>)> {
     anchors
 }
 
-/// A case with one more fault that is aimed at moments of its story, or with one that is aimed anew; `None`: its
-/// story has none. Every pair of moments that follow each other is as likely as any other, however often it comes.
-pub(super) fn aimed(case: &Case, story: &Story, abilities: &Abilities) -> Option<BoxedStrategy<Case>> {
-    let kinds: Vec<Vec<Gap>> = gaps(case, story).into_values().collect();
+/// A fault that is aimed at two moments of a story.
+#[derive(Debug, Clone)]
+pub(super) struct Shot {
+    between: (Mark, Mark),
+    gap: Gap,
+    aim: Aim,
+    action: Action,
+}
+
+/// What a shot tries: two of a kind differ in no more than some time between the same two moments.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Kind {
+    /// What was done before.
+    behind: Option<String>,
+    between: (Mark, Mark),
+    deed: String,
+}
+
+impl Shot {
+    pub(super) fn kind(&self, case: &Case) -> Kind {
+        let behind = self.gap.fault.and_then(|fault| case.strikes.get(fault));
+        Kind {
+            behind: behind.map(|strike| deed(&strike.action)),
+            between: self.between,
+            deed: deed(&self.action),
+        }
+    }
+
+    /// The shot with the faults of its case up to the one that its time counts from: as they strike in that case, or, so
+    /// long after what came before, as they did in its story. `None`: some of them did not strike, or not one after
+    /// the other, or it counts from the load's start, which comes once.
+    pub(super) fn volley(&self, case: &Case, story: &Story, rest_ns: Option<u64>) -> Option<Vec<Strike>> {
+        let faults = self.gap.fault.map_or(0, |fault| fault + 1);
+        let mut strikes = case.strikes.get(..faults)?.to_vec();
+        if let Some(rest_ns) = rest_ns {
+            let mut before = None;
+            for (fault, strike) in strikes.iter_mut().enumerate() {
+                let struck_ns = story.struck_at(fault)?;
+                let since_ns =
+                    before.map_or(Some(rest_ns), |before: i64| u64::try_from(struck_ns - before).ok());
+                strike.when = When::After { back: 1, delay_ns: since_ns? / 1000 * 1000 };
+                before = Some(struck_ns);
+            }
+            before?;
+        }
+        let when = When::After { back: 1, delay_ns: delay_ns(self.gap, self.aim) / 1000 * 1000 };
+        strikes.push(Strike { when, action: self.action.clone() });
+        Some(strikes)
+    }
+}
+
+/// Faults that are aimed at moments of a case's story; `None`: it has none. Every pair of moments that follow each other
+/// is as likely as any other, however often it comes.
+pub(super) fn shots(case: &Case, story: &Story, abilities: &Abilities) -> Option<BoxedStrategy<Shot>> {
+    let kinds: Vec<((Mark, Mark), Vec<Gap>)> = gaps(case, story).into_iter().collect();
     if kinds.is_empty() {
         return None;
     }
-    let base = case.clone();
-    let gap = select(kinds).prop_flat_map(select);
-    let drawn = (gap, aim(), action(abilities), any::<bool>());
-    let aimed = move |(gap, aim, action, anew): (Gap, Aim, Action, bool)| {
-        let mut strikes = base.strikes.clone();
-        // What follows the moment was another story's.
-        if anew || strikes.len() >= STRIKES_MAX {
-            strikes.truncate(gap.fault.map_or(0, |fault| fault + 1));
-        }
-        // What counts from no fault at all counts from the load's start.
-        let back = gap.fault.map_or(strikes.len() + 1, |fault| strikes.len() - fault);
-        let when = When::After { back, delay_ns: delay_ns(gap, aim) / 1000 * 1000 };
-        strikes.push(Strike { when, action });
-        Case { strikes, around: base.around.clone() }.tidy()
-    };
-    Some(drawn.prop_map(aimed).boxed())
+    let place = select(kinds).prop_flat_map(|(between, gaps)| (Just(between), select(gaps)));
+    let drawn = (place, aim(), action(abilities));
+    Some(drawn.prop_map(|((between, gap), aim, action)| Shot { between, gap, aim, action }).boxed())
 }
 
 fn aim() -> impl Strategy<Value = Aim> {

@@ -9,8 +9,8 @@ use super::case::{Case, Session, Strike, Surroundings, When};
 use crate::scenario::{Action, Arrivals, Drain};
 use crate::words::{CrashStep, Verb};
 
-/// The most faults of a case.
-pub(super) const STRIKES_MAX: usize = 5;
+/// The most faults of a case that is drawn.
+const STRIKES_MAX: usize = 5;
 /// The shortest load, and the longest: what a supervisor takes to restart a worker decides.
 const LENGTH_NS: (u64, u64) = (30_000_000, 3_000_000_000);
 /// The longest that a worker takes to boot, in milliseconds: enough that something can happen meanwhile.

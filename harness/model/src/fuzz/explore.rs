@@ -1,13 +1,13 @@
 //! Which case comes next: drawn, aimed, or a variation of one that had a story not seen before.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::ability::Abilities;
-use super::aim::{aimed, varied};
+use super::aim::{Kind, Shot, shots, varied};
 use super::case::{Case, Strike, When};
 use super::draw::{cases, uniform_cases};
 use super::story::{Order, Story};
@@ -19,6 +19,17 @@ const KEPT_MAX: usize = 256;
 const CLOSE_ONE_IN: u32 = 4;
 /// Of the others, one in so many is varied instead of aimed.
 const VARIED_ONE_IN: u32 = 5;
+/// A case is aimed so many times at most, each time once the supervisor has had time to recover: a trial costs more than the
+/// milliseconds in which something can happen.
+const VOLLEYS_MAX: u64 = 3;
+/// And has so many faults at most.
+const STRIKES_MAX: usize = 8;
+/// For so long, in nanoseconds, all of them go on at most, where that leaves time for more than one.
+const VOLLEYS_NS: u64 = 1_000_000_000;
+/// The least time between two of them, and the most, in nanoseconds.
+const REST_NS: (u64, u64) = (20_000_000, 500_000_000);
+/// Of so many shots that are drawn, the one is taken whose kind was tried least often.
+const SHOTS: usize = 6;
 /// One case in so many has the supervisor's processes traced: that is slower, and one story of its kind is enough.
 const TRACED_ONE_IN: u32 = 8;
 
@@ -64,6 +75,7 @@ pub struct Explorer {
     /// Which share of the cases is aimed, in thousandths.
     aimed_permille: u32,
     kept: Vec<(Case, Story)>,
+    tried: BTreeMap<Kind, u32>,
     seen: BTreeSet<Order>,
     /// The orders of which there is a story with the calls of the supervisor's processes.
     traced: BTreeSet<Order>,
@@ -86,6 +98,7 @@ impl Explorer {
             runner: TestRunner::new_with_rng(Config::default(), rng),
             aimed_permille: (aimed.clamp(0.0, 1.0) * 1000.0).round() as u32,
             kept: Vec::new(),
+            tried: BTreeMap::new(),
             seen: BTreeSet::new(),
             traced: BTreeSet::new(),
         }
@@ -119,13 +132,18 @@ impl Explorer {
         self.seen.len()
     }
 
-    /// Takes in a case's story; whether the order of its moments is new, or is for the first time told with what the
+    /// Takes in a case's story; whether an order of its moments is new, or is for the first time told with what the
     /// supervisor's processes did.
     pub fn learn(&mut self, case: &Case, story: Story) -> bool {
         let actions: Vec<Action> = case.strikes.iter().map(|strike| strike.action.clone()).collect();
-        let order = story.order(&actions);
-        let is_first_told = !story.done.is_empty() && self.traced.insert(order.clone());
-        if !self.seen.insert(order) && !is_first_told {
+        let orders = story.orders(&actions);
+        let is_first_told = !story.done.is_empty() && !orders.is_subset(&self.traced);
+        let is_new = !orders.is_subset(&self.seen);
+        if !story.done.is_empty() {
+            self.traced.extend(orders.iter().cloned());
+        }
+        self.seen.extend(orders);
+        if !is_new && !is_first_told {
             return false;
         }
         if self.kept.len() == KEPT_MAX {
@@ -136,15 +154,51 @@ impl Explorer {
     }
 
     fn kept_anew(&mut self) -> Option<(Case, How)> {
-        let index = self.drawn(&(0..self.kept.len().max(1)))?;
-        let (case, story) = self.kept.get(index)?.clone();
+        let (case, story) = self.one_kept()?;
         let is_varied = self.drawn(&(0..VARIED_ONE_IN))? == 0;
-        let aimed = if is_varied { None } else { aimed(&case, &story, &self.abilities) };
-        let (strategy, how) = match aimed {
-            Some(aimed) => (aimed, How::Aimed),
-            None => (varied(&case, &self.abilities), How::Varied),
-        };
-        self.drawn(&strategy).map(|case| (case, how))
+        if let Some(aimed) = if is_varied { None } else { self.aimed(&case, &story) } {
+            return Some((aimed, How::Aimed));
+        }
+        self.drawn(&varied(&case, &self.abilities)).map(|case| (case, How::Varied))
+    }
+
+    /// One of the cases that were kept, of which half are told with what the supervisor's processes did.
+    fn one_kept(&mut self) -> Option<(Case, Story)> {
+        let told = |kept: &(Case, Story)| !kept.1.done.is_empty();
+        let wants_told = self.drawn(&any::<bool>())? && self.kept.iter().any(told);
+        let places = self.kept.iter().enumerate().filter(|(_, kept)| !wants_told || told(kept));
+        let places: Vec<usize> = places.map(|(place, _)| place).collect();
+        let index = self.drawn(&(0..places.len().max(1)))?;
+        self.kept.get(*places.get(index)?).cloned()
+    }
+
+    /// The case up to a fault and a shot at a moment behind it, several times over, each time another shot.
+    fn aimed(&mut self, case: &Case, story: &Story) -> Option<Case> {
+        let shots = shots(case, story, &self.abilities)?;
+        let pace_ns = self.abilities.pace_ns;
+        let rest_ns = (2 * pace_ns).clamp(REST_NS.0, REST_NS.1);
+        let mut strikes: Vec<Strike> = Vec::new();
+        for _ in 0..(VOLLEYS_NS / (rest_ns + pace_ns)).clamp(1, VOLLEYS_MAX) {
+            let shot = self.least_tried(&shots, case)?;
+            let rest_ns = (!strikes.is_empty()).then_some(rest_ns);
+            let volley = shot.volley(case, story, rest_ns).unwrap_or_default();
+            if !volley.is_empty() && strikes.len() + volley.len() <= STRIKES_MAX {
+                *self.tried.entry(shot.kind(case)).or_default() += 1;
+                strikes.extend(volley);
+            }
+        }
+        (!strikes.is_empty()).then(|| Case { strikes, around: case.around.clone() }.tidy())
+    }
+
+    fn least_tried(&mut self, shots: &BoxedStrategy<Shot>, case: &Case) -> Option<Shot> {
+        let drawn: Vec<Shot> = (0..SHOTS).map_while(|_| self.drawn(shots)).collect();
+        drawn.into_iter().min_by_key(|shot| self.tried.get(&shot.kind(case)).copied().unwrap_or(0))
+    }
+
+    /// How often shots of each kind were tried.
+    #[cfg(test)]
+    pub(super) fn tried(&self) -> Vec<u32> {
+        self.tried.values().copied().collect()
     }
 
     fn drawn<S: Strategy>(&mut self, strategy: &S) -> Option<S::Value> {

@@ -1,6 +1,7 @@
 //! A trial's story in moments: what the supervisor and its workers were doing when, and when faults struck. And the
 //! order in which they came, which tells one story from another whatever its instants.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use schemars::JsonSchema;
@@ -122,17 +123,22 @@ impl Story {
         self.moments.iter().find(is_it).map(|moment| moment.at_ns)
     }
 
-    /// The order of its moments around each fault: what had happened last before it struck, and what came next.
-    /// It tells apart all that a case may have reached for the first time.
+    /// The orders of its moments around each two faults that follow each other, or the only one: what had happened last
+    /// before each struck, and what came next. They tell apart all that a case may have reached for the first time; with
+    /// more faults in each, all that is long would be new.
     #[must_use]
-    pub fn order(&self, actions: &[Action]) -> Order {
+    pub fn orders(&self, actions: &[Action]) -> BTreeSet<Order> {
         let around = self.moments.iter().enumerate().filter_map(|(index, moment)| {
             let action = actions.get(moment.fault.filter(|_| moment.beat == Beat::Struck)?)?;
             let before = self.moments[..index].last().map_or(Beat::Start, |moment| moment.beat);
             let after = self.moments.get(index + 1).map_or(Beat::End, |moment| moment.beat);
             Some(Around { before, deed: deed(action), after })
         });
-        Order { faults: around.collect() }
+        let around: Vec<Around> = around.collect();
+        match around.len() {
+            0 | 1 => BTreeSet::from([Order { faults: around }]),
+            _ => around.windows(2).map(|pair| Order { faults: pair.to_vec() }).collect(),
+        }
     }
 }
 
@@ -144,7 +150,7 @@ pub(super) struct Around {
     after: Beat,
 }
 
-/// In which order faults struck, and between which moments of the supervisor's story.
+/// In which order one or two faults struck, and between which moments of the supervisor's story.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Order {
     faults: Vec<Around>,
@@ -214,7 +220,7 @@ fn of_record(kind: RecordKind) -> Option<Beat> {
 }
 
 /// A fault by its kind: which death it was matters less than when.
-fn deed(action: &Action) -> String {
+pub(super) fn deed(action: &Action) -> String {
     let whom = |target: Target| match target {
         Target::Worker => "worker",
         Target::Workers => "workers",
