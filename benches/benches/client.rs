@@ -3,10 +3,10 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use criterion::{Criterion, SamplingMode};
+use criterion::Criterion;
 use holdline::load::{LoadPlan, raise_nofile};
 use holdline_benches::bare::{self, Pace};
-use holdline_benches::ratio::{Ratios, median};
+use holdline_benches::in_turn::{self, InTurn};
 use holdline_benches::{cpu, load, print_if_measured, server};
 use holdline_model::arrivals::Schedule;
 use holdline_model::scenario::Until;
@@ -42,11 +42,9 @@ fn main() {
 }
 
 fn bench(criterion: &mut Criterion, name: &str, mut pair: Pair) -> Option<String> {
-    let mut group = criterion.benchmark_group("client CPU of 500 connections");
-    group.sampling_mode(SamplingMode::Flat).sample_size(20).measurement_time(Duration::from_secs(3));
-    group.bench_function(name, |bencher| bencher.iter_custom(|rounds| (0..rounds).map(|_| pair.run()).sum()));
-    group.finish();
-    let (summary, bare) = (pair.ratios.summary()?, median(&pair.bare_times));
+    in_turn::bench(criterion, "client CPU of 500 connections", name, || pair.run());
+    let (summary, _, bare) = pair.times.summary()?;
+    let bare = bare / CONNECTIONS;
     let verdict = summary.against(BUDGET);
     Some(format!("client/bare, {name}: {summary}, {verdict} {BUDGET}; bare: {bare:.1?} per connection"))
 }
@@ -55,34 +53,21 @@ fn bench(criterion: &mut Criterion, name: &str, mut pair: Pair) -> Option<String
 struct Pair {
     plan: LoadPlan,
     pace: Pace,
-    client_first: bool,
-    ratios: Ratios,
-    bare_times: Vec<Duration>,
+    times: InTurn,
 }
 
 impl Pair {
     fn new(server: &Address, schedule: Schedule, pace: Pace) -> Self {
         let plan = load::plan(server, schedule);
-        Self { plan, pace, client_first: false, ratios: Ratios::default(), bare_times: Vec::new() }
+        Self { plan, pace, times: InTurn::default() }
     }
 
-    /// Measures both and gives the client's time. Each pair begins with the side with which the one
-    /// before ended, so that neither always profits from what the other left behind.
+    /// Measures both and gives the client's time.
     fn run(&mut self) -> Duration {
-        self.client_first = !self.client_first;
         let client = || cpu::time_of(|| load::run_served(black_box(&self.plan)));
         let bare = || {
             cpu::time_of(|| bare::run(&self.plan.address, CONNECTIONS, self.pace).expect("an answer to each"))
         };
-        let (ours, peer) = if self.client_first {
-            let ours = client();
-            (ours, bare())
-        } else {
-            let peer = bare();
-            (client(), peer)
-        };
-        self.ratios.add(ours, peer);
-        self.bare_times.push(peer / CONNECTIONS);
-        ours
+        self.times.measure(client, bare)
     }
 }

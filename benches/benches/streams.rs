@@ -7,10 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use criterion::{Criterion, SamplingMode};
+use criterion::Criterion;
 use h2::client::SendRequest;
 use holdline::load::{LoadPlan, raise_nofile};
-use holdline_benches::ratio::{Ratios, median};
+use holdline_benches::in_turn::{self, InTurn};
 use holdline_benches::{cpu, load, print_if_measured};
 use holdline_model::arrivals::Schedule;
 use holdline_model::scenario::{Connection, Pool, Until};
@@ -52,11 +52,9 @@ fn main() {
 }
 
 fn bench(criterion: &mut Criterion, name: &str, mut pair: Pair) -> Option<String> {
-    let mut group = criterion.benchmark_group("client CPU of 480 streams of HTTP/2");
-    group.sampling_mode(SamplingMode::Flat).sample_size(20).measurement_time(Duration::from_secs(3));
-    group.bench_function(name, |bencher| bencher.iter_custom(|rounds| (0..rounds).map(|_| pair.run()).sum()));
-    group.finish();
-    let (summary, ours, bare) = (pair.ratios.summary()?, median(&pair.times), median(&pair.bare_times));
+    in_turn::bench(criterion, "client CPU of 480 streams of HTTP/2", name, || pair.run());
+    let (summary, ours, bare) = pair.times.summary()?;
+    let (ours, bare) = (ours / STREAMS, bare / STREAMS);
     Some(format!("client/h2 on tokio, {name}: {summary}; {ours:.1?} and {bare:.1?} per stream"))
 }
 
@@ -66,10 +64,7 @@ struct Pair {
     address: SocketAddr,
     shape: Shape,
     runtime: Runtime,
-    client_first: bool,
-    ratios: Ratios,
-    times: Vec<Duration>,
-    bare_times: Vec<Duration>,
+    times: InTurn,
 }
 
 impl Pair {
@@ -96,28 +91,14 @@ impl Pair {
             address,
             shape,
             runtime: Builder::new_current_thread().enable_all().build().expect("a runtime"),
-            client_first: false,
-            ratios: Ratios::default(),
-            times: Vec::new(),
-            bare_times: Vec::new(),
+            times: InTurn::default(),
         }
     }
 
     fn run(&mut self) -> Duration {
-        self.client_first = !self.client_first;
         let client = || cpu::time_of(|| load::run_served(black_box(&self.plan)));
         let bare = || cpu::time_of(|| self.runtime.block_on(bare(self.address, self.shape)));
-        let (ours, peer) = if self.client_first {
-            let ours = client();
-            (ours, bare())
-        } else {
-            let peer = bare();
-            (client(), peer)
-        };
-        self.ratios.add(ours, peer);
-        self.times.push(ours / STREAMS);
-        self.bare_times.push(peer / STREAMS);
-        ours
+        self.times.measure(client, bare)
     }
 }
 

@@ -9,10 +9,10 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use criterion::{Criterion, SamplingMode};
+use criterion::Criterion;
 use holdline::load::{LoadPlan, raise_nofile};
 use holdline::tls::{Folders, TlsClient};
-use holdline_benches::ratio::{Ratios, median};
+use holdline_benches::in_turn::{self, InTurn};
 use holdline_benches::{cpu, load, print_if_measured};
 use holdline_model::arrivals::Schedule;
 use holdline_model::scenario::Until;
@@ -32,15 +32,11 @@ fn main() {
     raise_nofile().expect("a limit of open descriptors");
     let mut criterion = Criterion::default().configure_from_args();
     let mut pair = Pair::start();
-    let mut group = criterion.benchmark_group("client CPU of 100 connections over TLS");
-    group.sampling_mode(SamplingMode::Flat).sample_size(20).measurement_time(Duration::from_secs(3));
-    group.bench_function("one at a time", |bencher| {
-        bencher.iter_custom(|rounds| (0..rounds).map(|_| pair.run()).sum());
-    });
-    group.finish();
+    let group = "client CPU of 100 connections over TLS";
+    in_turn::bench(&mut criterion, group, "one at a time", || pair.run());
     criterion.final_summary();
-    let verdict = pair.ratios.summary().map(|summary| {
-        let (verdict, bare) = (summary.against(BUDGET), median(&pair.bare_times));
+    let verdict = pair.times.summary().map(|(summary, _, bare)| {
+        let (verdict, bare) = (summary.against(BUDGET), bare / CONNECTIONS);
         format!("client/bare, over TLS: {summary}, {verdict} {BUDGET}; bare: {bare:.1?} per connection")
     });
     print_if_measured(verdict);
@@ -51,9 +47,7 @@ struct Pair {
     plan: LoadPlan,
     address: std::net::SocketAddr,
     config: Arc<ClientConfig>,
-    client_first: bool,
-    ratios: Ratios,
-    bare_times: Vec<Duration>,
+    times: InTurn,
 }
 
 impl Pair {
@@ -67,24 +61,14 @@ impl Pair {
             ..load::plan(&Address::Tcp(address), schedule())
         };
         serve(listener, &signed);
-        Self { plan, address, config, client_first: false, ratios: Ratios::default(), bare_times: Vec::new() }
+        Self { plan, address, config, times: InTurn::default() }
     }
 
     fn run(&mut self) -> Duration {
-        self.client_first = !self.client_first;
         let client = || cpu::time_of(|| load::run_served(black_box(&self.plan)));
         let bare =
             || cpu::time_of(|| (0..CONNECTIONS).for_each(|attempt| one(self.address, &self.config, attempt)));
-        let (ours, peer) = if self.client_first {
-            let ours = client();
-            (ours, bare())
-        } else {
-            let peer = bare();
-            (client(), peer)
-        };
-        self.ratios.add(ours, peer);
-        self.bare_times.push(peer / CONNECTIONS);
-        ours
+        self.times.measure(client, bare)
     }
 }
 

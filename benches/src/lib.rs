@@ -9,6 +9,7 @@ pub mod accepts;
 pub mod bare;
 pub mod cpu;
 pub mod heap;
+pub mod in_turn;
 pub mod interval;
 pub mod load;
 pub mod machine;

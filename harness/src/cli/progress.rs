@@ -81,10 +81,6 @@ impl Progress {
         Self { left: Some(Left::of(plan)), ..Self::new(how) }
     }
 
-    fn trial_began(&self, title: String) {
-        self.show(title);
-    }
-
     /// What the bar says beside how many trials have ended.
     fn show(&self, text: String) {
         if let How::Bar(bar) = &self.how {
@@ -144,7 +140,7 @@ impl Sink for Progress {
                     self.say(&format!("note: {notice}"));
                 }
             }
-            Event::TrialBegan { plan } => self.trial_began(title(plan)),
+            Event::TrialBegan { plan } => self.show(title(plan)),
             Event::Load { plan, load } => self.load(&title(plan), *load),
             Event::TrialEnded { trial, so_far } => self.trial_ended(so_far.manifest.planned, trial),
             Event::Interrupted => {
