@@ -5,6 +5,7 @@ use std::net::{SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use holdline_model::wire::{self, Address, Clients};
+use netlink_packet_sock_diag::constants::TCP_SYN_SENT;
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, Shutdown, SockFlag, SockType, SockaddrIn, SockaddrIn6, SockaddrLike, UnixAddr,
@@ -165,6 +166,16 @@ fn uninterrupted<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Err
 
 /// How often a TCP socket has retransmitted anything. Before data was sent, that is SYNs.
 pub(super) fn retransmits(socket: impl AsFd) -> u8 {
+    info(socket).map_or(0, |info| u8::try_from(info.tcpi_total_retrans).unwrap_or(u8::MAX))
+}
+
+/// Whether a TCP socket on which `connect` was called still waits for the end of its handshake.
+pub(super) fn is_connecting(socket: impl AsFd) -> bool {
+    info(socket).is_some_and(|info| info.tcpi_state == TCP_SYN_SENT)
+}
+
+/// What the kernel tells of a TCP socket, without a change to it.
+fn info(socket: impl AsFd) -> Option<libc::tcp_info> {
     let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
     let mut length = size_of::<libc::tcp_info>() as libc::socklen_t;
     // SAFETY: `info` is writable for `length` bytes, and the kernel writes no more than that.
@@ -177,12 +188,8 @@ pub(super) fn retransmits(socket: impl AsFd) -> u8 {
             &raw mut length,
         )
     };
-    if result != 0 {
-        return 0;
-    }
     // SAFETY: the structure holds integers only, and was zeroed before the kernel wrote to it.
-    let info = unsafe { info.assume_init() };
-    u8::try_from(info.tcpi_total_retrans).unwrap_or(u8::MAX)
+    (result == 0).then(|| unsafe { info.assume_init() })
 }
 
 /// Lets a socket bind to an address that is routed to loopback, but assigned to no interface.

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 
 use super::super::clock::stamp;
 use super::super::pauses::Pause;
-use super::super::socket::Route;
+use super::super::socket::{self, Route};
 use super::super::talk::Silence;
 use super::super::transport::{Broken, Greeting, Transport};
 use super::{Connection, Phase, Step};
@@ -53,20 +53,21 @@ impl<T: Transport> Connection<T> {
 
     /// Says nothing once the handshake is over. `None`: it is not, or it is for good.
     ///
-    /// As nothing is sent that could show it, `connect` is asked once more: it says EALREADY as long as the
-    /// handshake lasts, then once that it has succeeded, or what became of it
-    /// (`__inet_stream_connect` in net/ipv4/af_inet.c).
+    /// As nothing is sent that could show it, the kernel is asked for the socket's state, and for what can be read. To
+    /// call `connect` once more would tell as well, but has it forget a connection that was reset, with what had come
+    /// before the reset (`__inet_stream_connect` in net/ipv4/af_inet.c calls `tcp_disconnect`).
     pub(super) fn fall_silent(
         &mut self,
         silence: Silence,
         route: &Route,
         record: &mut ClientRecord,
     ) -> Option<Step> {
-        let result = if route.is_tcp() { route.connect(&self.transport) } else { Ok(()) };
-        match result {
-            Ok(()) | Err(Errno::EISCONN) => {}
-            Err(Errno::EALREADY | Errno::EINPROGRESS) => return None,
-            // The handshake was over, and the server has reset since.
+        if route.is_tcp() && socket::is_connecting(&self.transport) {
+            return None;
+        }
+        match self.transport.peek() {
+            Ok(_) | Err(Errno::EAGAIN) => {}
+            // The handshake was over, and the server has reset since. The kernel says it only once.
             Err(Errno::ECONNRESET | Errno::EPIPE) => self.send_error = Some(Errno::ECONNRESET),
             Err(errno) => return Some(self.end_by(errno)),
         }

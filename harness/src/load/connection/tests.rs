@@ -8,7 +8,7 @@ use std::sync::Arc;
 use holdline_model::scenario;
 use holdline_model::wire::{Address, Protocol, REPLY_BYTES_MAX};
 
-use super::super::talk::Manner;
+use super::super::talk::{Manner, Silence};
 use super::super::transport::{Bare, Carrier, Greeting, Plain};
 use super::*;
 
@@ -65,16 +65,37 @@ fn a_reset_before_anything_was_sent_is_no_refusal() {
     check(&route, connection, Outcome::Reset);
 }
 
-#[test]
-fn what_was_said_before_a_reset_is_read() {
-    let (listener, route, connection) = unaware();
-    let mut stream = accept(&listener);
-    stream.write_all(b"0*").expect("room");
+/// Says something and resets the connection.
+fn say_and_reset(listener: &TcpListener, said: &[u8]) {
+    let mut stream = accept(listener);
+    stream.write_all(said).expect("room");
     let at_once = libc::linger { l_onoff: 1, l_linger: 0 };
     let linger = nix::sys::socket::sockopt::Linger;
     nix::sys::socket::setsockopt(&stream, linger, &at_once).expect("an option that all have");
-    drop(stream);
+}
+
+#[test]
+fn what_was_said_before_a_reset_is_read() {
+    let (listener, route, connection) = unaware();
+    say_and_reset(&listener, b"0*");
     check(&route, connection, Outcome::Truncated);
+}
+
+#[test]
+fn a_reset_before_a_silence_is_one_and_what_was_said_before_it_is_read() {
+    for (said, silence, outcome) in [
+        (b"".as_slice(), Silence::For(u64::MAX), Outcome::Reset),
+        (b"", Silence::ToListen, Outcome::Reset),
+        (b"0*", Silence::ToListen, Outcome::Truncated),
+    ] {
+        let (listener, route, mut connection) = unaware();
+        say_and_reset(&listener, said);
+        let mut record = record();
+        let step = connection.fall_silent(silence, &route, &mut record);
+        assert!(step.is_none() && record.connected.is_some(), "{step:?}");
+        let step = connection.advance(&route, &mut record, &mut [0; SCRATCH_BYTES]);
+        assert_eq!(end_of(Some(step)), (outcome, false));
+    }
 }
 
 #[test]
