@@ -41,6 +41,10 @@ pub struct TrialFacts {
     /// Those that lived when it had ended.
     #[serde(default)]
     pub alive_at_end: Vec<u32>,
+    /// Other processes below the supervisor that lived when the load began, and ended before it was known how the story
+    /// ends. One of them may be who works for those that accept.
+    #[serde(default)]
+    pub gone_below: u32,
     /// The users that workers ran as, in ascending order.
     pub uids: Vec<u32>,
     /// Workers whose cgroup was also the supervisor's or another worker's; `None`: not recorded.

@@ -201,8 +201,10 @@ impl Witness<'_> {
         let is_answered = matches!(attempt.fate, Fate::Served | Fate::ErrorReply | Fate::WrongReply);
         let are_the_same = facts.alive_at_start.len() == facts.alive_at_end.len();
         let finished_ns = client.and_then(|record| record.finished).map(NonZeroU64::get);
+        // Whoever accepts may have a worker behind it, and answers for it where that ends.
+        let nobody_ended = are_the_same && facts.gone_below == 0;
         match finished_ns {
-            Some(ns) if is_answered && are_the_same && self.is_settled(ns) => Consequence::Survived,
+            Some(ns) if is_answered && nobody_ended && self.is_settled(ns) => Consequence::Survived,
             Some(_) | None => Consequence::NotKnown,
         }
     }

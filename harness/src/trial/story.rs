@@ -29,6 +29,7 @@ use super::tracing::{TraceError, Tracer};
 use super::{Message, TrialSpec, inheritance, programs, settle, stop};
 use crate::kernel::observer::ObserverError;
 use crate::load;
+use crate::proc;
 use crate::sandbox::Inside;
 
 /// From the decision to begin to the first attempt: time for the load thread to get going.
@@ -96,6 +97,7 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
     let tracer = Tracer::attach(&stage, &supervised).await?;
     let mut alive_at_start = stage.sight.alive(supervised.pid());
     alive_at_start.extend(stage.companions.alive());
+    let below = proc::descendants(supervised.pid());
     let before = Before::now(&stage, supervised.pid());
     // What somebody costs who was not started here is not known.
     let meter = if stage.spec.attached.is_none() { Meter::read(&stage.sight.inside).ok() } else { None };
@@ -129,6 +131,7 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
 
     let lead = Lead::new(&mut stage, &mut supervised, &mut hands, conductor, load, (meter, start_ns))?;
     let (conductor, client, counted) = lead.until_the_end().await?;
+    let gone_below = below.iter().filter(|pid| !proc::is_alive(**pid)).count();
     if let Some(tracing) = tracing {
         tracing.finish().await;
     }
@@ -142,6 +145,7 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
     facts.end_ns = counted.end_ns;
     facts.alive_at_start = alive_at_start;
     facts.alive_at_end = counted.alive;
+    facts.gone_below = u32::try_from(gone_below).unwrap_or(u32::MAX);
     facts.workers_at_end = counted.workers;
     facts.cost = counted.cost;
     facts.settled = settle::settle(&mut stage, &supervised, before, counted.end_ns).await?;

@@ -26,6 +26,7 @@ struct Told {
     finished_ns: Option<u64>,
     at_start: &'static [u32],
     at_end: &'static [u32],
+    gone_below: u32,
 }
 
 /// A worker that panics and lives on, as its ledger shows.
@@ -38,6 +39,7 @@ const LIVES: Told = Told {
     finished_ns: Some(STRUCK + MS),
     at_start: &[],
     at_end: &[WORKER],
+    gone_below: 0,
 };
 
 /// The same, of a server that keeps no ledger and answers with an error.
@@ -116,6 +118,7 @@ fn check(told: &Told, mark: Option<Mark>, note: Option<fn(&Note) -> bool>) {
         faults: vec![fault],
         alive_at_start: told.at_start.to_vec(),
         alive_at_end: told.at_end.to_vec(),
+        gone_below: told.gone_below,
         ..TrialFacts::default()
     };
     let reconciled = Reconciled { attempts: vec![attempt], books: Books::default() };
@@ -164,6 +167,7 @@ fn without_a_ledger_a_complete_answer_and_the_same_processes_tell() {
     check(&Told { fate: Fate::NoReply, ..BLIND }, None, NOT_KNOWN);
     check(&Told { at_end: &[8], ..BLIND }, None, None);
     check(&Told { at_end: &[WORKER, 8], ..BLIND }, None, NOT_KNOWN);
+    check(&Told { gone_below: 1, ..BLIND }, None, NOT_KNOWN);
 }
 
 #[test]
