@@ -150,7 +150,7 @@ fn lines<K: PartialEq>(run: &RunResult, of: impl Fn(&TrialResult) -> Vec<(Option
     let rows = sections.iter().flat_map(|section| &section.rows);
     rows.flat_map(|row| {
         let who = who(run, row.trials[0]);
-        let all = alike(row.trials.iter().flat_map(|trial| of(trial)));
+        let all = alike(row.trials.iter().map(|trial| of(trial)));
         let mut texts: Vec<String> = all.iter().map(with_count).collect();
         if texts.len() > LINES_MAX + 1 {
             let more = texts.len() - LINES_MAX;
@@ -165,7 +165,12 @@ fn lines<K: PartialEq>(run: &RunResult, of: impl Fn(&TrialResult) -> Vec<(Option
 /// The sentence, with how often where that is more than once.
 fn with_count<K>(alike: &Alike<K>) -> String {
     let text = alike.to_string().lines().map(plain).collect::<Vec<_>>().join("\n");
-    if alike.times == 1 { text } else { format!("{text} (in {} trials)", alike.times) }
+    match (alike.times, alike.speakers) {
+        (1, _) => text,
+        (times, 1) => format!("{text} ({times} times)"),
+        (times, trials) if times == trials => format!("{text} (in {trials} trials)"),
+        (times, trials) => format!("{text} ({times} times in {trials} trials)"),
+    }
 }
 
 /// `6 of 10 trials met the scenario's expectations; 4 did not: bare, …`

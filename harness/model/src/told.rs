@@ -195,11 +195,15 @@ pub struct Alike<K> {
     spans: Vec<Span>,
     /// How many there were.
     pub times: usize,
+    /// By how many, of whom each may say several.
+    pub speakers: usize,
+    /// Who said the last one.
+    last: usize,
 }
 
 impl<K: PartialEq> Alike<K> {
-    fn new(kind: K, phrase: &Phrase) -> Self {
-        Self { kind, spans: phrase.0.iter().map(Span::of).collect(), times: 1 }
+    fn new(speaker: usize, kind: K, phrase: &Phrase) -> Self {
+        Self { kind, spans: phrase.0.iter().map(Span::of).collect(), times: 1, speakers: 1, last: speaker }
     }
 
     fn takes(&self, kind: &K, phrase: &Phrase) -> bool {
@@ -208,8 +212,10 @@ impl<K: PartialEq> Alike<K> {
             && self.spans.iter().zip(&phrase.0).all(|(span, piece)| span.is_like(piece))
     }
 
-    fn add(&mut self, phrase: &Phrase) {
+    fn add(&mut self, speaker: usize, phrase: &Phrase) {
         self.times += 1;
+        self.speakers += usize::from(speaker != self.last);
+        self.last = speaker;
         self.spans.iter_mut().zip(&phrase.0).for_each(|(span, piece)| span.widen(piece));
     }
 }
@@ -220,13 +226,18 @@ impl<K> fmt::Display for Alike<K> {
     }
 }
 
-/// Each kind of sentence once, in order of first appearance, with a range where numbers differ.
-pub fn alike<K: PartialEq>(sentences: impl IntoIterator<Item = (K, Phrase)>) -> Vec<Alike<K>> {
+/// Each kind of sentence once, in order of first appearance, with a range where numbers differ. What each speaker says
+/// comes in one piece.
+pub fn alike<K: PartialEq, S: IntoIterator<Item = (K, Phrase)>>(
+    said: impl IntoIterator<Item = S>,
+) -> Vec<Alike<K>> {
     let mut all: Vec<Alike<K>> = Vec::new();
-    for (kind, phrase) in sentences {
-        match all.iter_mut().find(|alike| alike.takes(&kind, &phrase)) {
-            Some(alike) => alike.add(&phrase),
-            None => all.push(Alike::new(kind, &phrase)),
+    for (speaker, sentences) in said.into_iter().enumerate() {
+        for (kind, phrase) in sentences {
+            match all.iter_mut().find(|alike| alike.takes(&kind, &phrase)) {
+                Some(alike) => alike.add(speaker, &phrase),
+                None => all.push(Alike::new(speaker, kind, &phrase)),
+            }
         }
     }
     all
@@ -246,17 +257,27 @@ mod tests {
     #[test]
     fn sentences_that_differ_in_numbers_are_one_with_ranges() {
         let one = [(1, refused(14, 104_000_000, 12))];
-        assert_eq!(alike(one)[0].to_string(), "14 refused: nobody listened for 104 ms after worker 12 died");
+        assert_eq!(
+            alike([one])[0].to_string(),
+            "14 refused: nobody listened for 104 ms after worker 12 died"
+        );
         let both = alike([
-            (1, refused(14, 104_000_000, 12)),
-            (2, refused(3, 1_000_000, 12)),
-            (1, refused(9, 104_000_001, 15)),
-            (1, Phrase::new("else")),
+            vec![(1, refused(14, 104_000_000, 12)), (2, refused(3, 1_000_000, 12))],
+            vec![(1, refused(9, 104_000_001, 15)), (1, Phrase::new("else"))],
         ]);
         let texts: Vec<(String, usize)> = both.iter().map(|alike| (alike.to_string(), alike.times)).collect();
         let first = "9 to 14 refused: nobody listened for 104 ms after worker 12…15 died";
         let second = "3 refused: nobody listened for 1.00 ms after worker 12 died";
         assert_eq!(texts, [(first.into(), 2), (second.into(), 1), ("else".into(), 1)]);
+    }
+
+    #[test]
+    fn what_one_says_several_times_is_not_taken_for_what_several_say() {
+        let said = [vec![3, 4, 5], vec![], vec![6]];
+        let each =
+            said.map(|counts| counts.into_iter().map(|count| ((), refused(count, 1, 1))).collect::<Vec<_>>());
+        let all = alike(each);
+        assert_eq!(all.iter().map(|alike| (alike.times, alike.speakers)).collect::<Vec<_>>(), [(4, 2)]);
     }
 
     #[test]
@@ -267,7 +288,7 @@ mod tests {
             ([54_200_000, 53_300_000], "nobody listened from 53.3…54.2 ms to the end"),
             ([900_000, 1_200_000], "nobody listened from 900 µs…1.20 ms to the end"),
         ] {
-            assert_eq!(alike(instants.map(closed))[0].to_string(), words);
+            assert_eq!(alike([instants.map(closed)])[0].to_string(), words);
         }
     }
 
@@ -283,8 +304,8 @@ mod tests {
         #[test]
         fn every_sentence_is_in_one_line(numbers in prop::collection::vec((0..9_u64, 0..2_u8), 1..40)) {
             let say = |(count, kind): &(u64, u8)| (*kind, Phrase::default().count(*count).text(" lost"));
-            let forth = alike(numbers.iter().map(say));
-            let mut back = alike(numbers.iter().rev().map(say));
+            let forth = alike([numbers.iter().map(say)]);
+            let mut back = alike([numbers.iter().rev().map(say)]);
             prop_assert_eq!(forth.iter().map(|alike| alike.times).sum::<usize>(), numbers.len());
             back.sort_by_key(|alike| forth.iter().position(|other| other.kind == alike.kind));
             prop_assert_eq!(forth, back);
