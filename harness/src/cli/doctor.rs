@@ -16,7 +16,8 @@ use crate::exit::{self, Failure};
 use crate::manifest::manifest;
 use crate::receipt;
 use crate::run::check_limits;
-use crate::sandbox;
+use crate::sandbox::{self, Refusal, SandboxError};
+use crate::trial::TRACING_NEEDS;
 
 /// Below which `install.sh` puts what is not a package of the system, unless HOLDLINE_SUPERVISORS says
 /// otherwise.
@@ -37,6 +38,7 @@ pub(super) fn main(args: &DoctorArgs) -> Result<u8, Failure> {
         Err(error) => format!("  missing  isolation  {error}"),
     };
     let _ = writeln!(text, "{}", wrap(&state, width, &" ".repeat(22)));
+    let _ = writeln!(text, "{}", wrap(&tracing(isolation.is_ok()), width, &" ".repeat(22)));
     let _ = writeln!(text, "{}", wrap(&root()?, width, &" ".repeat(22)));
     let found = look_for(catalogue::supervisors().map_err(Failure::usage)?)?;
     text.push_str("\nSupervisors: version, or the command that installs it\n");
@@ -61,6 +63,18 @@ fn machine() -> String {
         );
     }
     text
+}
+
+/// Whether system calls can be followed.
+fn tracing(is_isolated: bool) -> String {
+    let isolation = if is_isolated { Isolation::Full } else { Isolation::None };
+    match sandbox::probe_tracing(isolation) {
+        Ok(()) => "  ok       tracing    system calls can be followed (ptrace)".to_owned(),
+        Err(SandboxError::Refused(Refusal { errno, .. })) => format!(
+            "  missing  tracing    ptrace is refused ({errno}): without it there is no `sweep --syscalls`, and `fuzz` does not aim at system calls; it needs {TRACING_NEEDS}"
+        ),
+        Err(error) => format!("  missing  tracing    {error}"),
+    }
 }
 
 /// Whether holdline runs as root, and what could not be run without.

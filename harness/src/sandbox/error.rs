@@ -160,6 +160,8 @@ steps! {
     Pipe = "connect the processes of a trial",
     /// Signal actions, parent-death signal, subreaper.
     Signals = "prepare a process of the trial for its end",
+    /// `ptrace`, where system calls are to be followed.
+    Trace = "follow the system calls of a process of the trial",
 }
 
 /// What this machine says about user namespaces. A setting that does not exist is none.
@@ -192,7 +194,7 @@ fn remedy(step: Step, errno: Errno, host: Host) -> Option<&'static str> {
     match step {
         // fork(2): RLIMIT_NPROC, or the whole machine's limit.
         Step::Fork if errno == Errno::EAGAIN => Some("a higher limit of processes, see `ulimit -u`"),
-        Step::Fork | Step::Pipe | Step::Signals | Step::Route => None,
+        Step::Fork | Step::Pipe | Step::Signals | Step::Route | Step::Trace => None,
         Step::Unshare if matches!(errno, Errno::ENOSYS | Errno::EINVAL) => {
             Some("a kernel with user, network, PID, mount, IPC and UTS namespaces")
         }

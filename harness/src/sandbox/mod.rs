@@ -49,7 +49,7 @@ pub use holdline_model::words::Isolation;
 pub use self::adoption::{Adopted, Adoptions};
 pub use self::error::{Refusal, SandboxError, Step};
 pub use self::lifeline::{Lifeline, leave};
-pub use self::probe::{IsolationChoice, Notice, choose, probe};
+pub use self::probe::{IsolationChoice, Notice, choose, probe, probe_tracing};
 pub use self::work::{WorkFolder, sweep_stale};
 
 /// What a trial's sandbox is like. It travels to the trial's process as part of its orders.

@@ -1,10 +1,12 @@
-//! Whether full isolation can be had here, found out by trying.
+//! Whether full isolation can be had here, and processes traced, found out by trying.
 
 use std::fmt;
 use std::io::{Read, Write};
 
 use nix::errno::Errno;
-use nix::unistd::ForkResult;
+use nix::sys::ptrace;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{ForkResult, pause};
 
 use super::Isolation;
 use super::error::{SandboxError, Step};
@@ -60,11 +62,56 @@ pub fn choose(choice: IsolationChoice) -> Result<(Isolation, Option<Notice>), Sa
 ///
 /// [`SandboxError::Refused`] names the first step that fails, and a remedy if one is known.
 pub fn probe() -> Result<(), SandboxError> {
+    try_out(|| {
+        process::default_signals()?;
+        namespaces::create(None, false)?;
+        try_out(|| mounts::mount_proc().and_then(|()| network::bring_up()).map(drop))
+    })
+}
+
+/// Tries whether a process of a trial may follow the system calls of another one (ptrace(2)): in a sandbox, where one can
+/// be had. `isolation` says whether it can.
+///
+/// May be called while other threads run.
+///
+/// # Errors
+///
+/// [`SandboxError::Refused`] of the step [`Step::Trace`], or of one before.
+pub fn probe_tracing(isolation: Isolation) -> Result<(), SandboxError> {
+    try_out(|| {
+        if isolation == Isolation::Full {
+            process::default_signals()?;
+            namespaces::create(None, false)?;
+        }
+        try_out(trace_a_child)
+    })
+}
+
+fn trace_a_child() -> Result<(), SandboxError> {
+    match process::fork()? {
+        ForkResult::Child => {
+            // Whoever is killed for an attempt to trace leaves nobody behind.
+            let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
+            loop {
+                pause();
+            }
+        }
+        ForkResult::Parent { child } => {
+            let seized = ptrace::seize(child, ptrace::Options::empty());
+            let _ = kill(child, Signal::SIGKILL);
+            process::reap_one(child);
+            seized.map_err(|errno| SandboxError::refused(Step::Trace, errno))
+        }
+    }
+}
+
+/// Does something in a child process: in the first of new namespaces, that is PID 1 of them.
+fn try_out(deed: impl FnOnce() -> Result<(), SandboxError>) -> Result<(), SandboxError> {
     let (mut reader, mut writer) = process::pipe()?;
     match process::fork()? {
         ForkResult::Child => {
             drop(reader);
-            if let Err(error) = attempt() {
+            if let Err(error) = deed() {
                 let _ = writer.write_all(&encode(&error));
             }
             process::exit_now(0)
@@ -83,29 +130,6 @@ pub fn probe() -> Result<(), SandboxError> {
                 }
                 None => Ok(()),
             }
-        }
-    }
-}
-
-/// Goes through the steps, in this process and in its first child, which is PID 1 of the new PID
-/// namespace.
-fn attempt() -> Result<(), SandboxError> {
-    process::default_signals()?;
-    namespaces::create(None, false)?;
-    let (mut reader, mut writer) = process::pipe()?;
-    match process::fork()? {
-        ForkResult::Child => {
-            if let Err(error) = mounts::mount_proc().and_then(|()| network::bring_up()) {
-                let _ = writer.write_all(&encode(&error));
-            }
-            process::exit_now(0)
-        }
-        ForkResult::Parent { child } => {
-            drop(writer);
-            let mut report = Vec::new();
-            let _ = reader.read_to_end(&mut report);
-            process::reap_one(child);
-            decode(&report).map_or(Ok(()), |(step, errno)| Err(SandboxError::refused(step, errno)))
         }
     }
 }

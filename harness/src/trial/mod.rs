@@ -61,6 +61,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sandbox::SandboxSpec;
 
+pub(crate) use self::tracing::TRACING_NEEDS;
 pub use self::tracing::{CALLS_JSON, TraceError};
 
 /// Everything that the inner process must know.

@@ -24,6 +24,10 @@ use crate::trace::{Answer, Orders, Span, Traced};
 /// What was traced, in the trial's folder.
 pub const CALLS_JSON: &str = "calls.json";
 
+/// What it takes to trace.
+pub(crate) const TRACING_NEEDS: &str = "kernel.yama.ptrace_scope below 3 with --isolation full, or 0, or CAP_SYS_PTRACE, \
+                                        and a seccomp profile that allows ptrace (docker: --cap-add SYS_PTRACE)";
+
 /// Why nobody can be traced.
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
@@ -31,8 +35,7 @@ pub enum TraceError {
     #[error(
         "tracing is not permitted here (ptrace of process {pid}: {errno}{}); it needs {}",
         yama(.scope.as_deref()),
-        "kernel.yama.ptrace_scope below 3 with --isolation full, or 0, or CAP_SYS_PTRACE, and a seccomp profile \
-         that allows ptrace (docker: --cap-add SYS_PTRACE)"
+        TRACING_NEEDS
     )]
     NotPermitted {
         /// Whom.

@@ -39,3 +39,4 @@ mod schema;
 mod sessions;
 mod support;
 mod told;
+mod untraced;
