@@ -41,7 +41,7 @@ pub struct TrialFacts {
     /// Those that lived when it had ended.
     #[serde(default)]
     pub alive_at_end: Vec<u32>,
-    /// Other processes below the supervisor that lived when the load began, and ended before it was known how the story
+    /// Other processes below the supervisor, or orphans, that lived when the load began, and ended before it was known how the story
     /// ends. One of them may be who works for those that accept.
     #[serde(default)]
     pub gone_below: u32,

@@ -198,6 +198,17 @@ impl Sight {
         known.into_iter().map(proc::number).collect()
     }
 
+    /// The processes below the supervisor, and orphans with those below them.
+    pub(super) fn below(&self, supervisor: Pid) -> Result<BTreeSet<Pid>, SightError> {
+        let orphans = self.inside.adopted_now().map_err(SightError::Adopted)?;
+        let mut below = proc::descendants(supervisor);
+        for orphan in orphans.into_iter().filter(|pid| *pid != supervisor) {
+            below.extend(proc::descendants(orphan));
+            below.insert(orphan);
+        }
+        Ok(below)
+    }
+
     /// How many workers can accept.
     pub(super) fn accepting(&self, supervisor: Pid) -> u32 {
         let count = if self.keeps_ledger { self.workers.ready() } else { self.worker_pids(supervisor).len() };

@@ -97,7 +97,7 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
     let tracer = Tracer::attach(&stage, &supervised).await?;
     let mut alive_at_start = stage.sight.alive(supervised.pid());
     alive_at_start.extend(stage.companions.alive());
-    let below = proc::descendants(supervised.pid());
+    let below = stage.sight.below(supervised.pid())?;
     let before = Before::now(&stage, supervised.pid());
     // What somebody costs who was not started here is not known.
     let meter = if stage.spec.attached.is_none() { Meter::read(&stage.sight.inside).ok() } else { None };

@@ -113,6 +113,17 @@ impl Told {
         self.log.lines().filter_map(|line| line.split_once("status ")?.1.trim().parse().ok())
     }
 
+    /// The same in the order in which requests came, where the server numbers them.
+    pub(crate) fn logged_as_they_came(&self) -> Vec<u16> {
+        let numbered = |line: &str| {
+            let (number, status) = line.split_once("request ")?.1.split_once(" status ")?;
+            Some((number.parse().ok()?, status.trim().parse().ok()?))
+        };
+        let mut all: Vec<(u64, u16)> = self.log.lines().filter_map(numbered).collect();
+        all.sort_unstable();
+        all.into_iter().map(|(_, status)| status).collect()
+    }
+
     /// How many were told of a failure by the server, by its own count and by holdline's.
     pub(crate) fn same_failures(&self) -> Result<u64, Failed> {
         let seen = failures(self.attempts.iter().filter_map(|row| row.status));

@@ -21,11 +21,13 @@ fn one_that_catches_the_error_survived() {
 
 #[test]
 fn whether_one_survived_that_answers_for_another_process_is_told_by_that() {
-    let dies = run("poisoned", "handing-dies", &[]);
-    assert_eq!((dies.trial.grade, dies.trial.mark), (Grade::Held, None));
-    assert_eq!(dies.trial.fates[&Fate::ErrorReply], 1);
-    dies.said("dies", 0);
-    assert!(has_note(&dies, |note| matches!(note, Note::SurvivalNotKnown { fault: 1, .. })));
+    for service in ["handing-dies", "handing-apart-dies"] {
+        let dies = run("poisoned", service, &[]);
+        assert_eq!((dies.trial.grade, dies.trial.mark), (Grade::Held, None), "{service}");
+        assert_eq!(dies.trial.fates[&Fate::ErrorReply], 1);
+        dies.said("dies", 0);
+        assert!(has_note(&dies, |note| matches!(note, Note::SurvivalNotKnown { fault: 1, .. })), "{service}");
+    }
     let catches = run("poisoned", "handing-catches", &[]);
     assert_eq!((catches.trial.grade, catches.trial.mark), (Grade::Held, Some(Mark::Survived)));
     assert_eq!(catches.trial.fates[&Fate::ErrorReply], 1);
