@@ -29,8 +29,12 @@ struct Told {
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        test("certificates-of-nginx", "tls/nginx", || are_told_apart("nginx")),
+        test("certificates-of-apache", "tls/apache", || are_told_apart("apache")),
+        test("certificates-of-caddy", "tls/caddy", || are_told_apart("caddy")),
+        test("certificates-of-h2o", "tls/h2o", || are_told_apart("h2o")),
         test("certificates-of-haproxy", "tls/haproxy", || are_told_apart("haproxy")),
+        test("certificates-of-lighttpd", "tls/lighttpd", || are_told_apart("lighttpd")),
+        test("certificates-of-nginx", "tls/nginx", || are_told_apart("nginx")),
     ]
 }
 
