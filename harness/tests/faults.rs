@@ -242,7 +242,7 @@ fn every_action_strikes_after_another_and_heals() {
 fn what_follows_failing_starts_waits_until_they_have_failed() {
     let run = Run::of(
         "name = \"mine\"\nasks = \"?\"\n[workers]\ncount = 2\n[load]\narrivals = { constant = \"50/s\" }\n\
-         duration = \"1500ms\"\nsend-lag = \"2s\"\n\
+         duration = \"1500ms\"\nsend-lag = \"2s\"\ndeadline = \"4s\"\n\
          [[fault]]\nname = \"broken\"\nat = \"100ms\"\ncrash = { step = \"boot\", mode = \"exit\", times = 3 }\n\
          [[fault]]\nat = { after = \"broken\" }\ncontrol = \"reload\"\n\
          [[fault]]\nat = \"300ms\"\nsignal = { to = \"worker\", name = \"KILL\" }\n",
@@ -263,7 +263,7 @@ fn poison_strikes_at_each_step_in_each_mode() {
         let mut text =
             "name = \"mine\"\nasks = \"?\"\n[workers]\ncount = 8\nnofile = 64\nmemory = \"128MiB\"\n\
                         [load]\narrivals = { sequential = \"10ms\" }\nattempts = 100\ntimeout = \"1s\"\n\
-                        send-lag = \"2s\"\n"
+                        deadline = \"1s\"\nsend-lag = \"2s\"\n"
                 .to_owned();
         // Those of `catch` are of the worker's steps with a request in hand.
         let modes: Vec<CrashMode> =
@@ -330,7 +330,7 @@ fn a_supervisor_that_was_replaced_has_not_ended() {
 fn a_fault_whose_victims_have_all_ended_hits_nobody() {
     let run = Run::of(
         "name = \"mine\"\nasks = \"?\"\n[load]\narrivals = { constant = \"50/s\" }\nduration = \"1s\"\n\
-         send-lag = \"2s\"\n\
+         send-lag = \"2s\"\ndeadline = \"4s\"\n\
          [[fault]]\nat = \"200ms\"\nsignal = { to = \"supervisor\", name = \"KILL\" }\n\
          [[fault]]\nat = \"600ms\"\nsignal = { to = \"worker\", name = \"KILL\" }\n\
          [[fault]]\nat = \"700ms\"\npause = { whom = \"supervisor\", for = \"50ms\" }\n",
