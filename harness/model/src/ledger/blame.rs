@@ -22,7 +22,7 @@ pub(super) fn blame_of(
     if record.poison && reached_worker && !record.ended_in_tls() {
         return Blame::Poison;
     }
-    if was_cut_short(record, attempt)
+    if was_cut_short(records, record, attempt)
         && reached_worker
         && worker_crashed(records, crashes_ns, attempt, record)
     {
@@ -32,10 +32,13 @@ pub(super) fn blame_of(
 }
 
 /// Whether an attempt ended as it does when the worker that has it dies: without a complete reply, or with
-/// that of a gateway in front of it, which says so by 502 or 504 (RFC 9110, sections 15.6.3 and 15.6.5).
-const fn was_cut_short(record: &ClientRecord, attempt: &Attempt) -> bool {
+/// that of a gateway in front of it, which says so by 502 or 504 (RFC 9110, sections 15.6.3 and 15.6.5). One may also hand on
+/// as all of a reply what it has got of it, as nginx does with what comes by FastCGI: where nobody tells who had it, a reply
+/// that is not the answer may be that.
+fn was_cut_short(records: &TrialRecords<'_>, record: &ClientRecord, attempt: &Attempt) -> bool {
     match record.outcome {
         Outcome::ErrorReply(status) => matches!(status, 502 | 504),
+        Outcome::WrongReply => records.workers.is_none(),
         Outcome::Tls(failure) => failure.is_cut(),
         // Who says that it has not begun has not died of it.
         Outcome::Stream(end) => !end.is_untouched(),

@@ -673,6 +673,25 @@ fn a_gateway_says_that_the_worker_behind_it_died_and_an_error_of_its_own_does_no
 }
 
 #[test]
+fn a_gateway_may_hand_on_what_it_has_of_a_reply_when_the_worker_behind_it_dies() {
+    let trial = trial(&[Story::Wrong]);
+    let (started, finished) = (trial.client[0].started, trial.client[0].finished);
+    let [start_ns, end_ns] = [started, finished].map(|at| at.expect("an instant").get());
+    for (at_ns, has_ledger, expected) in [
+        (start_ns, false, Blame::InFlight),
+        (end_ns, false, Blame::InFlight),
+        (end_ns + 1, false, Blame::Collateral),
+        (end_ns, true, Blame::Collateral),
+    ] {
+        let deaths = [InjectedDeath { pid: 1, at_ns, had: None }];
+        let all = records(&trial, 1);
+        let told = TrialRecords { deaths: &deaths, workers: all.workers.filter(|_| has_ledger), ..all };
+        let attempt = reconcile(&told).attempts[0];
+        assert_eq!((attempt.fate, attempt.blame), (Fate::WrongReply, Some(expected)), "{at_ns}");
+    }
+}
+
+#[test]
 fn whoever_asks_for_nothing_is_read_by_nobody() {
     let mut trial = trial(&[Story::AsksNothing]);
     assert!(reconcile(&records(&trial, 1)).books.is_balanced());
