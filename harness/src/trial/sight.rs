@@ -198,8 +198,12 @@ impl Sight {
         known.into_iter().map(proc::number).collect()
     }
 
-    /// The processes below the supervisor, and orphans with those below them.
+    /// The processes below the supervisor, and orphans with those below them; nobody where workers keep a ledger, which
+    /// tells what became of them.
     pub(super) fn below(&self, supervisor: Pid) -> Result<BTreeSet<Pid>, SightError> {
+        if !self.is_blind() {
+            return Ok(BTreeSet::new());
+        }
         let orphans = self.inside.adopted_now().map_err(SightError::Adopted)?;
         let mut below = proc::descendants(supervisor);
         for orphan in orphans.into_iter().filter(|pid| *pid != supervisor) {
