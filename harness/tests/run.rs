@@ -138,6 +138,43 @@ fn trials_run_side_by_side_but_for_those_that_measure_times() {
     assert_eq!(ended.result.manifest.jobs, 3);
 }
 
+/// A trial that is in doubt beside others is measured again when nobody else is left, and is told of once.
+#[test]
+fn what_is_in_doubt_beside_others_is_measured_again_alone_and_last() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Nobody keeps to a microsecond.
+    let doubtful = SCENARIO
+        .replace("least", "doubtful")
+        .replace("{ sequential = \"1ms\" }", "{ constant = \"1000/s\" }\nsend-lag = \"1us\"");
+    let doubtful = ScenarioEntry::parse(doubtful, "doubtful.toml".to_owned()).expect("a scenario");
+    let order = [("bare", "doubtful"), ("bare", "one"), ("bare", "one"), ("bare", "one")];
+    let supervisors = supervisors(&["bare"]);
+    let plan = Plan::new(vec![scenario("one"), doubtful], supervisors, trials(&order), Options::default());
+    let plan = plan.expect("a plan").with_executable(PathBuf::from(env!("CARGO_BIN_EXE_holdline")));
+    let plan = plan.side_by_side(2, true);
+    let (mut began, mut ended_before_last) = (Vec::new(), 0);
+    let mut listen = |event: &Event<'_>| {
+        match event {
+            Event::TrialBegan { plan } => {
+                began.push(plan.repetition);
+                ended_before_last = 0;
+            }
+            Event::TrialEnded { trial, .. } => {
+                ended_before_last += 1;
+                assert_eq!(trial.scenario == "doubtful", trial.reason.is_some(), "{trial:?}");
+            }
+            Event::RunBegan { .. } | Event::Load { .. } | Event::Interrupted | Event::RunEnded { .. } => {}
+        }
+        Ok(())
+    };
+    let ended = Runner::new(&plan, folder.path()).expect("a runner").run(&mut [&mut listen]).expect("a run");
+    assert!(ended.result.complete);
+    assert_eq!(began.len(), 5, "one is measured twice: {began:?}");
+    assert_eq!((began.last(), ended_before_last), (Some(&0), 1), "{began:?}");
+    let trials = &ended.result.trials;
+    assert_eq!(trials.iter().map(|trial| trial.repetition).collect::<Vec<_>>(), [0, 1, 2, 3]);
+}
+
 #[test]
 fn a_sink_that_fails_ends_the_run_and_all_are_told_of_its_end() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -48,7 +48,7 @@ pub(super) fn resume(command: &RunCommandArgs, dir: &Path) -> Result<u8, Failure
         return dry::show(&plan, "", "");
     }
     let exports = Exports::open(args.trial.exports.wanted(), Some(kept_in.path()))?;
-    let plan = jobs::side_by_side(plan, command)?;
+    let plan = jobs::side_by_side(plan, command.jobs, args.trial.isolation)?;
     let (dir, ended) = measure::record_with_plan(&plan, kept_in, args.trial.show_progress, Some(" to go"))?;
     conclude(args, &dir, exports, &ended.result, "")?;
     Ok(end(&ended, &dir))

@@ -21,7 +21,7 @@ mod trial;
 pub(super) use self::again::RunCommandArgs;
 pub(super) use self::again::contradiction;
 pub(super) use self::explore::{FuzzArgs, ProbeArgs, SweepArgs};
-pub(super) use self::jobs::{JOBS_MAX, Jobs};
+pub(super) use self::jobs::{JOBS_MAX, Jobs, JobsArgs};
 pub(super) use self::tell::{
     CompletionsArgs, DoctorArgs, ListArgs, ListWhat, ManArgs, MergeArgs, ReportArgs, SchemaArgs, SchemaWhat,
     ShowArgs,
@@ -194,6 +194,9 @@ pub struct CompareArgs {
         add = ArgValueCandidates::new(complete::quantities)
     )]
     pub metric: Vec<String>,
+    /// How many trials run side by side.
+    #[command(flatten)]
+    pub jobs: JobsArgs,
 }
 
 /// Options of `gate`: those of `run`, and the baseline.

@@ -15,9 +15,9 @@ use holdline_reports::compare as reports;
 use holdline_reports::text::{count, counted};
 
 use super::args::CompareArgs;
-use super::dry;
 use super::measure::{self, Places};
 use super::terminal::{self, print, say};
+use super::{dry, jobs};
 use crate::catalogue::{self, ScenarioEntry, SupervisorEntry};
 use crate::exit::{self, Failure};
 use crate::export::{ExportError, Exports, Format, Texts};
@@ -242,9 +242,8 @@ fn compare_anew(args: &CompareArgs, quantities: &[Quantity]) -> Result<u8, Failu
         return dry::show(&plan, &beside, "");
     }
     let places = Places::open(args.run.trial.out.as_deref(), &args.run.trial.exports)?;
-    measure::announce(&plan, &beside, args.run.trial.show_progress);
-    let interrupted = match measure::warm_up(&warm, &args.run) {
-        Ok(interrupted) => interrupted,
+    let (plan, interrupted) = match warmed_up(args, plan, warm, &beside) {
+        Ok(warmed) => warmed,
         Err(error) => {
             places.dir.discard();
             return Err(error);
@@ -282,6 +281,18 @@ fn compare_anew(args: &CompareArgs, quantities: &[Quantity]) -> Result<u8, Failu
         })
         .collect();
     Ok(exit_code(&comparison, &in_vain))
+}
+
+/// The plan, with as many trials side by side as are to be, after what is run to warm up, which keeps nothing; and
+/// whether the user ended that.
+fn warmed_up(args: &CompareArgs, plan: Plan, warm: Plan, beside: &str) -> Result<(Plan, bool), Failure> {
+    let trial = &args.run.trial;
+    let jobs = jobs::allowed(&plan, args.jobs, trial.isolation)?;
+    let plan = plan.side_by_side(jobs, args.jobs.jobs_for_times);
+    measure::announce(&plan, beside, trial.show_progress);
+    let warm = warm.side_by_side(jobs, args.jobs.jobs_for_times);
+    let interrupted = measure::warm_up(&warm, &args.run)?;
+    Ok((plan, interrupted))
 }
 
 /// How often each trial is repeated; where a rate is to be proven, as often as that takes in the scenario with the

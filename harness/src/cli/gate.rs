@@ -54,7 +54,7 @@ pub(super) fn main(args: &GateArgs) -> Result<u8, Failure> {
     }
 }
 
-/// Runs what is selected, and what of it is inconclusive once more. Where it was recorded, and what came of it.
+/// Runs what is selected. Where it was recorded, and what came of it.
 fn measured(
     args: &GateArgs,
     selection: &Selection,
@@ -66,7 +66,6 @@ fn measured(
     let plan = plan.with_required(required);
     measure::announce(&plan, "", args.run.trial.show_progress);
     let (dir, ended) = measure::record(&plan, dir, args.run.trial.show_progress)?;
-    measure::write_reports(&dir, &Texts::of_run(&ended.result, Some(dir.path())))?;
     Ok((dir, ended.result))
 }
 
@@ -130,6 +129,7 @@ fn save(args: &GateArgs, path: &Path) -> Result<u8, Failure> {
     }
     let places = Places::open(args.run.trial.out.as_deref(), &args.run.trial.exports)?;
     let (dir, run) = measured(args, &selection, places.dir, repetitions)?;
+    measure::write_reports(&dir, &Texts::of_run(&run, Some(dir.path())))?;
     let doubtful = inconclusive(&run, &selection.gated);
     let run = if doubtful.is_empty() || !run.complete {
         run
@@ -222,6 +222,9 @@ fn hold(args: &GateArgs, path: &Path) -> Result<u8, Failure> {
     }
     let places = Places::open(args.run.trial.out.as_deref(), &args.run.trial.exports)?;
     let (dir, first) = measured(args, &selection, places.dir, repetitions)?;
+    // The page is the gate's own, with the run beneath, once it is known what it comes to.
+    let of_run = Texts::of_run(&first, Some(dir.path()));
+    measure::write_reports_but(&dir, &of_run, &[Format::Html])?;
     let mut repeated: Option<RunResult> = None;
     let mut judged = judge(&baseline, &selection.runs(&first, None, &scenarios), &policy);
     for round in 1..=ROUNDS {

@@ -129,7 +129,12 @@ pub(super) fn estimate(plan: &Plan, beside: &str) -> String {
 
 /// Writes a run's reports into its directory, where its result is already.
 pub(super) fn write_reports(dir: &RunDir, texts: &Texts<'_>) -> Result<(), Failure> {
-    for format in Format::all().filter(|format| *format != Format::Json) {
+    write_reports_but(dir, texts, &[])
+}
+
+/// The same without these, which a verb renders in its own way.
+pub(super) fn write_reports_but(dir: &RunDir, texts: &Texts<'_>, own: &[Format]) -> Result<(), Failure> {
+    for format in Format::all().filter(|format| *format != Format::Json && !own.contains(format)) {
         dir.write(format.file(), texts.of(format)?.as_bytes())?;
     }
     Ok(())

@@ -27,12 +27,12 @@ fn is_showcase(args: &RunArgs) -> bool {
 }
 
 fn run(command: &RunCommandArgs, plan: Plan) -> Result<u8, Failure> {
-    let RunCommandArgs { run: args, prove_remedy, .. } = command;
+    let RunCommandArgs { run: args, prove_remedy, jobs: asked, .. } = command;
     if args.dry_run {
         return dry::show(&plan, "", "");
     }
     let Places { dir, exports } = Places::open(args.trial.out.as_deref(), &args.trial.exports)?;
-    let plan = match jobs::side_by_side(plan, command) {
+    let plan = match jobs::side_by_side(plan, *asked, args.trial.isolation) {
         Ok(plan) => plan,
         Err(failure) => {
             dir.discard();

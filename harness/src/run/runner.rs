@@ -130,8 +130,11 @@ impl<'a> Runner<'a> {
     ) -> Result<(), RunError> {
         let there = places(&self.plan.trials, &result.trials);
         // Whoever is to be alone would hold up all others in their midst: they come last.
-        let (alone, beside): (Vec<_>, Vec<_>) =
-            self.plan.due().partition(|(_, plan)| self.plan.is_alone(plan));
+        let (alone, beside): (Vec<_>, Vec<_>) = self
+            .plan
+            .due()
+            .map(|(index, plan)| Due { index, plan, alone: self.plan.is_alone(plan) })
+            .partition(|due| due.alone);
         let shared = Shared {
             due: RefCell::new(beside.into_iter().chain(alone).collect()),
             so_far: RefCell::new((result, there)),
@@ -147,12 +150,12 @@ impl<'a> Runner<'a> {
         sinks: &Sinks<'_, '_>,
         stop: &watch::Receiver<bool>,
     ) -> Result<(), RunError> {
-        while let Some((index, plan)) = shared.next().filter(|_| !*stop.borrow()) {
-            let trial = self.in_its_place(index, plan, shared, sinks, stop).await?;
-            // It may have waited until the run was to end.
-            let Some(trial) = trial else { return Ok(()) };
-            let is_over = index < self.plan.vital && trial.was_not_run();
-            shared.keep(index, trial, self.plan.trials.len(), *stop.borrow(), sinks)?;
+        while let Some(due) = shared.next().filter(|_| !*stop.borrow()) {
+            let trial = self.in_its_place(due, shared, sinks, stop).await?;
+            // It may have waited until the run was to end, or is to be measured again.
+            let Some(trial) = trial else { continue };
+            let is_over = due.index < self.plan.vital && trial.was_not_run();
+            shared.keep(due.index, trial, self.plan.trials.len(), *stop.borrow(), sinks)?;
             if is_over {
                 shared.due.borrow_mut().clear();
             }
@@ -160,32 +163,30 @@ impl<'a> Runner<'a> {
         Ok(())
     }
 
-    /// A trial beside others, or alone where it measures times, or is in doubt.
+    /// A trial beside others, or alone where it measures times. One that is in doubt beside others is due once more,
+    /// alone and last: in their midst it would hold them up.
     async fn in_its_place(
         &self,
-        index: usize,
-        plan: &TrialPlan,
+        due: Due<'a>,
         shared: &Shared<'_, 'a>,
         sinks: &Sinks<'_, '_>,
         stop: &watch::Receiver<bool>,
     ) -> Result<Option<TrialResult>, RunError> {
-        if !self.plan.is_alone(plan) {
-            let _beside = shared.machine.read().await;
-            if *stop.borrow() {
-                return Ok(None);
-            }
-            sinks.tell(&Event::TrialBegan { plan })?;
-            let trial = self.trial(index, plan, sinks, stop.clone()).await?;
-            if trial.grade != Grade::Inconclusive || trial.was_not_run() || *stop.borrow() {
-                return Ok(Some(trial));
-            }
-        }
-        let _alone = shared.machine.write().await;
+        let Due { index, plan, alone } = due;
+        let (_beside, _alone) = match alone {
+            false => (Some(shared.machine.read().await), None),
+            true => (None, Some(shared.machine.write().await)),
+        };
         if *stop.borrow() {
             return Ok(None);
         }
         sinks.tell(&Event::TrialBegan { plan })?;
-        self.trial(index, plan, sinks, stop.clone()).await.map(Some)
+        let trial = self.trial(index, plan, sinks, stop.clone()).await?;
+        if alone || trial.grade != Grade::Inconclusive || trial.was_not_run() || *stop.borrow() {
+            return Ok(Some(trial));
+        }
+        shared.due.borrow_mut().push_back(Due { alone: true, ..due });
+        Ok(None)
     }
 
     async fn trial(
@@ -277,10 +278,20 @@ impl<'a> Runner<'a> {
     }
 }
 
+/// A trial that is to run.
+#[derive(Debug, Clone, Copy)]
+struct Due<'p> {
+    /// Its place in the plan.
+    index: usize,
+    plan: &'p TrialPlan,
+    /// Whether it has the machine for itself.
+    alone: bool,
+}
+
 /// What the lanes of a run have in common. They take turns, so that nothing is held while another looks at it.
 struct Shared<'r, 'p> {
-    /// The trials that nobody has begun.
-    due: RefCell<VecDeque<(usize, &'p TrialPlan)>>,
+    /// The trials that nobody has begun, and those that are to be measured again.
+    due: RefCell<VecDeque<Due<'p>>>,
     /// The result, and which trials it has.
     so_far: RefCell<(&'r mut RunResult, BTreeSet<usize>)>,
     /// Held shared by trials that may have neighbours, exclusively by those that may not.
@@ -288,7 +299,7 @@ struct Shared<'r, 'p> {
 }
 
 impl<'p> Shared<'_, 'p> {
-    fn next(&self) -> Option<(usize, &'p TrialPlan)> {
+    fn next(&self) -> Option<Due<'p>> {
         self.due.borrow_mut().pop_front()
     }
 

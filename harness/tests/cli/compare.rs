@@ -129,6 +129,34 @@ fn differing_machines(place: &Place) {
     assert!(stdout(&output).contains("1.0-other"));
 }
 
+/// As far as planted servers are measured exactly so, which a busy machine may not do: the run says which it was.
+#[test]
+fn contenders_run_side_by_side_where_they_are_asked_to() {
+    beside_then_alone(side_by_side);
+}
+
+fn side_by_side() {
+    let place = Place::new();
+    let asked = ["compare", "crash-steps/accept-kill", "crash-steps/read-exit", "-r", "2"];
+    let output = place
+        .holdline(&asked)
+        .args(["-s", "held-socket", "-s", "restart-loop", "--jobs", "2", "--jobs-for-times", "--out", "o"])
+        .output()
+        .expect("holdline runs");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let run = crate::support::result(&place.path("o"));
+    let said_alone = stderr(&output).contains("one after the other");
+    assert_eq!(run.manifest.jobs, if said_alone { 1 } else { 2 }, "{}", stderr(&output));
+    // The reference runs twice, and each trial keeps its place in the plan, whichever ended first.
+    assert_eq!(run.trials.len(), 2 * 3 * 2);
+    let repetitions: Vec<u32> = run.trials.iter().map(|trial| trial.repetition).collect();
+    assert!(repetitions.is_sorted(), "a repetition is a block: {repetitions:?}");
+    let comparison = read(&place, "o/compare.json");
+    let losses = comparison["losses"].as_array().expect("losses");
+    let held: Vec<&Value> = losses.iter().filter(|row| row["supervisor"] == "held-socket").collect();
+    assert!(!held.is_empty() && held.iter().all(|row| row["lost"] == 0), "{losses:#?}");
+}
+
 #[test]
 fn one_supervisor_under_two_names_is_not_called_different() {
     beside_then_alone(two_names);

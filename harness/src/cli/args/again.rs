@@ -6,7 +6,7 @@ use clap::error::{Error, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, ValueHint};
 
-use super::jobs::Jobs;
+use super::jobs::JobsArgs;
 use super::{Cli, RunArgs};
 
 /// Options of `run` alone.
@@ -25,13 +25,9 @@ pub struct RunCommandArgs {
     /// Run each trial that lost something once more, with those remedies that holdline can apply by itself
     #[arg(long, conflicts_with = "resume")]
     pub prove_remedy: bool,
-    /// Run so many trials side by side (auto: two for each processor), as far as planted servers are measured exactly
-    /// so; scenarios that measure times run alone
-    #[arg(short, long, value_name = "N|auto")]
-    pub jobs: Option<Jobs>,
-    /// With --jobs: let scenarios that measure times have neighbours, too
-    #[arg(long, requires = "jobs")]
-    pub jobs_for_times: bool,
+    /// How many trials run side by side.
+    #[command(flatten)]
+    pub jobs: JobsArgs,
 }
 
 /// What a run has that is gone on with.

@@ -2,8 +2,22 @@
 
 use std::str::FromStr;
 
+use clap::Args;
+
 /// The most that may be asked for.
 pub(crate) const JOBS_MAX: u32 = 64;
+
+/// Options of the verbs that run trials side by side.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct JobsArgs {
+    /// Run so many trials side by side (auto: two for each processor), as far as planted servers are measured exactly
+    /// so; scenarios that measure times run alone
+    #[arg(short, long, value_name = "N|auto")]
+    pub jobs: Option<Jobs>,
+    /// With --jobs: let scenarios that measure times have neighbours, too
+    #[arg(long, requires = "jobs")]
+    pub jobs_for_times: bool,
+}
 
 /// How many trials run side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
