@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use holdline_model::compare::{
-    Because, CONFIDENCE, Compared, Comparison, Interval, Losses, NotCompared, Whose, Words,
+    Because, CONFIDENCE, Compared, Comparison, Interval, LeftOut, Losses, NotCompared, Whose, Words,
 };
 use holdline_model::template::shell_words;
 use holdline_model::words::Grade;
@@ -16,6 +16,7 @@ use crate::style::Style;
 use crate::table::ratios as terminal_table;
 use crate::text::{UNKNOWN, counted, duration, plain, share, wrap};
 
+mod overview;
 mod page;
 
 pub use self::page::html;
@@ -84,23 +85,28 @@ fn facts(comparison: &Comparison) -> Vec<String> {
     comparison.manifests.iter().map(|manifest| plain(&fact(manifest))).collect()
 }
 
-/// A table of ratios for each scenario, and one of losses.
+/// What it all comes to, then a table of ratios for each scenario, and one of losses.
 fn tables(comparison: &Comparison) -> Vec<Ratios> {
     let scenarios = unique(comparison.results.iter().map(|result| result.scenario.as_str()));
     let beside = if comparison.paired { "repetitions side by side" } else { "runs apart" };
     let of_scenario = |scenario: &str| Ratios {
         title: format!("{}, against {}", plain(scenario), plain(&comparison.reference)),
         note: format!("{}, {beside}", counted(comparison.repetitions.into(), "repetition")),
-        heads: vec!["supervisor", "metric", "reference", "it", "ratio", "at 95 %", "noise", ""],
+        heads: ["supervisor", "metric", "reference", "it", "ratio", "at 95 %", "noise", ""]
+            .map(str::to_owned)
+            .to_vec(),
         names: 2,
         rows: comparison.results.iter().filter(|r| r.scenario == scenario).map(row).collect(),
     };
-    let mut tables: Vec<Ratios> = scenarios.into_iter().map(of_scenario).collect();
+    let ratios = scenarios.into_iter().map(of_scenario);
+    let mut tables: Vec<Ratios> = overview::overview(comparison).into_iter().chain(ratios).collect();
     if !comparison.losses.is_empty() {
         tables.push(Ratios {
             title: "lost, and need not have been".to_owned(),
             note: "of what was asked, with the exact interval of the rate".to_owned(),
-            heads: vec!["scenario", "supervisor", "grades", "lost", "against the reference"],
+            heads: ["scenario", "supervisor", "grades", "lost", "against the reference"]
+                .map(str::to_owned)
+                .to_vec(),
             names: 3,
             rows: comparison.losses.iter().map(loss_row).collect(),
         });
@@ -175,44 +181,70 @@ fn range(interval: &Interval) -> String {
 
 /// Everything beside the tables: a heading, and its lines.
 fn lists(comparison: &Comparison) -> Vec<(&'static str, Vec<String>)> {
-    let left_out = comparison.left_out.iter().map(|left| {
-        let (name, scenario) = (plain(&left.supervisor), plain(&left.scenario));
-        let reason = left.reason.as_deref().map(|reason| format!(": {}", plain(reason))).unwrap_or_default();
-        format!("{} of {name} in {scenario} {}{reason}", counted(left.trials.into(), "trial"), left.grade)
-    });
     let all = [
         ("warnings", comparison.warnings.iter().map(|warning| plain(&warning.to_string())).collect()),
-        ("left out", left_out.collect()),
-        ("not compared", not_compared(&comparison.not_compared)),
+        ("left out", left_out(&comparison.left_out)),
+        ("not compared", not_compared(comparison)),
     ];
     all.into_iter().filter(|(_, lines): &(_, Vec<String>)| !lines.is_empty()).collect()
 }
 
-/// Metrics that lack for the same reason stand in one line.
-fn not_compared(all: &[NotCompared]) -> Vec<String> {
-    let mut groups: Vec<(String, String, Vec<&str>)> = Vec::new();
-    for one in all {
+/// Things that have their description in common, each with the names of those that have it, in order of appearance.
+fn grouped(all: impl Iterator<Item = (String, String)>) -> Vec<(String, Vec<String>)> {
+    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+    for (what, who) in all {
+        match groups.iter_mut().find(|(other, _)| *other == what) {
+            Some((_, names)) => names.push(who),
+            None => groups.push((what, vec![who])),
+        }
+    }
+    groups
+}
+
+/// Supervisors whose trials say nothing for the same reason stand in one line.
+fn left_out(all: &[LeftOut]) -> Vec<String> {
+    let lines = all.iter().map(|left| {
+        let trials = counted(left.trials.into(), "trial");
+        let reason = left.reason.as_deref().map(|reason| format!(", {}", plain(reason))).unwrap_or_default();
+        let what = format!("{}, {trials} {}{reason}", plain(&left.scenario), left.grade);
+        (what, plain(&left.supervisor))
+    });
+    grouped(lines).into_iter().map(|(what, who)| format!("{what}: {}", who.join(", "))).collect()
+}
+
+/// Metrics, and supervisors, that lack for the same reason stand in one line. Where no trial says anything at all, that
+/// is told already.
+fn not_compared(comparison: &Comparison) -> Vec<String> {
+    let says_nothing = |one: &NotCompared| {
+        let of = |left: &&LeftOut| left.scenario == one.scenario && left.supervisor == one.supervisor;
+        one.because == Because::TooFew
+            && comparison.left_out.iter().filter(of).map(|left| left.trials).sum::<u32>()
+                >= comparison.repetitions
+    };
+    let lines = comparison.not_compared.iter().filter(|one| !says_nothing(one)).map(|one| {
         let whose = match one.whose {
             Whose::Reference => "the reference's",
             Whose::Supervisor => "its",
         };
+        let repetitions = counted(one.repetitions as u64, "repetition");
         let why = match &one.because {
-            Because::Unmeasured(why) => {
-                format!("{whose}: {why}, in {}", counted(one.repetitions as u64, "repetition"))
-            }
-            Because::Lost => format!(
-                "{whose} lost requests are in no latency, in {}",
-                counted(one.repetitions as u64, "repetition")
-            ),
+            Because::Unmeasured(why) => format!("{whose}: {why}, in {repetitions}"),
+            Because::Lost => format!("{whose} lost requests are in no latency, in {repetitions}"),
             Because::TooFew => "of fewer than two repetitions no interval can be had".to_owned(),
         };
-        let who = format!("{} in {}", plain(&one.supervisor), plain(&one.scenario));
-        match groups.iter_mut().find(|(other, because, _)| *other == who && *because == why) {
-            Some((_, _, metrics)) => metrics.push(&one.metric),
-            None => groups.push((who, why, vec![&one.metric])),
+        ((plain(&one.scenario), why, plain(&one.supervisor)), one.metric.clone())
+    });
+    let mut of_each: Vec<((String, String, String), Vec<String>)> = Vec::new();
+    for (key, metric) in lines {
+        match of_each.iter_mut().find(|(other, _)| *other == key) {
+            Some((_, metrics)) => metrics.push(metric),
+            None => of_each.push((key, vec![metric])),
         }
     }
-    groups.into_iter().map(|(who, why, metrics)| format!("{who}: {} ({why})", metrics.join(", "))).collect()
+    let lines = of_each
+        .into_iter()
+        .map(|((scenario, why, who), metrics)| (format!("{scenario}, {} ({why})", metrics.join(", ")), who));
+    grouped(lines).into_iter().map(|(what, who)| format!("{what}: {}", who.join(", "))).collect()
 }
 
 /// How the words come about.

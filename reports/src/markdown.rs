@@ -91,7 +91,8 @@ fn matrix(out: &mut String, run: &RunResult, sections: &[Section<'_>]) {
 /// A table of ratios.
 pub(crate) fn ratios(out: &mut String, ratios: &Ratios) {
     out.push_str(&format!("## {}\n\n{}\n\n", escape(&capital(&ratios.title)), escape(&ratios.note)));
-    out.push_str(&format!("| {} |\n", ratios.heads.join(" | ")));
+    let heads: Vec<String> = ratios.heads.iter().map(|head| escape(head)).collect();
+    out.push_str(&format!("| {} |\n", heads.join(" | ")));
     let numbers = ratios.heads.len() - ratios.names;
     out.push_str(&format!("|{}{}\n", ":--|".repeat(ratios.names), "--:|".repeat(numbers)));
     for row in &ratios.rows {

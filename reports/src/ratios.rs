@@ -22,7 +22,7 @@ pub(crate) struct Ratios {
     /// Of how many trials the medians are.
     pub(crate) note: String,
     /// Headings.
-    pub(crate) heads: Vec<&'static str>,
+    pub(crate) heads: Vec<String>,
     /// How many of the columns hold names, the first ones.
     pub(crate) names: usize,
     /// A row for each of those compared, the one that they are compared with first.
@@ -66,7 +66,7 @@ fn response(sections: &[Section<'_>], folder: &str) -> Option<Ratios> {
     Some(Ratios {
         title: format!("response times, against {base}"),
         note: note(groups.iter().flatten().map(|(_, row)| row.trials.len())),
-        heads: vec!["supervisor", "scenario", "of", "p50", "ratio", "p99", "ratio"],
+        heads: ["supervisor", "scenario", "of", "p50", "ratio", "p99", "ratio"].map(str::to_owned).to_vec(),
         names: 2,
         rows: groups.iter().flat_map(|group| response_rows(group)).collect(),
     })
@@ -118,7 +118,7 @@ fn throughput(section: &Section<'_>, many_scenarios: bool) -> Option<Ratios> {
     Some(Ratios {
         title: format!("served per second{scenario}, against {}", plain(base.supervisor)),
         note: note(entries.iter().map(|(row, _)| row.trials.len())),
-        heads: vec!["supervisor", "of", "per second", "ratio"],
+        heads: ["supervisor", "of", "per second", "ratio"].map(str::to_owned).to_vec(),
         names: 1,
         rows: entries.iter().map(row).collect(),
     })

@@ -73,7 +73,7 @@ fn table(out: &mut String, shown: &Ratios, results: &[&Compared]) {
     );
     let class = |index: usize| match shown.heads.get(index) {
         _ if index < shown.names => "",
-        Some(head) if REST.contains(head) => " class=\"number rest\"",
+        Some(head) if REST.contains(&head.as_str()) => " class=\"number rest\"",
         Some(_) | None => " class=\"number\"",
     };
     for (index, head) in shown.heads.iter().enumerate() {
