@@ -29,6 +29,9 @@ pub struct Strike {
     pub action: Action,
 }
 
+/// The most that one worker takes for all that come, in nanoseconds.
+const WORKED_OFF_NS_MAX: u64 = 5_000_000_000;
+
 /// When a fault strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
@@ -86,7 +89,7 @@ pub(super) struct Due {
 
 impl Case {
     /// The same without what two faults may not both do: only the last of several is to say how many workers
-    /// there are in the end, and that is known only if there is one.
+    /// there are in the end, and that is known only if there is one. And without more work than is done in a few seconds.
     #[must_use]
     pub fn tidy(mut self) -> Self {
         let mut scales = 0;
@@ -104,6 +107,13 @@ impl Case {
         // A session that a worker closes as it drains may cross its next request, which is nobody's failing.
         if self.around.session.is_some() && self.strikes.iter().any(asks) {
             self.around.drain = Drain::Patient;
+        }
+        // Whoever waits for so long waits for the load, and not for what a fault did.
+        if self.worked_off_ns() > WORKED_OFF_NS_MAX {
+            self.around.session = None;
+        }
+        if self.worked_off_ns() > WORKED_OFF_NS_MAX {
+            self.around.work_ns = 0;
         }
         self
     }
@@ -155,6 +165,18 @@ impl Case {
     #[must_use]
     pub fn backlog(&self) -> u32 {
         self.around.backlog.max(self.at_once_max().saturating_add(1))
+    }
+
+    /// How long one worker alone takes for all that come, in nanoseconds; none where they keep it busy for less than half
+    /// of the load's length, so that what has piled up is soon worked off. Who asks for more than that must wait for
+    /// it, and no supervisor is to blame.
+    #[must_use]
+    pub fn worked_off_ns(&self) -> u64 {
+        let (requests, gap_ns) = self.around.session.map_or((1, 0), |s| (u64::from(s.requests), s.gap_ns));
+        // A worker has one connection at a time, and keeps it between its requests.
+        let each_ns = requests * self.around.work_ns + (requests - 1) * gap_ns;
+        let all_ns = each_ns.saturating_mul(self.at_once_max().into());
+        if all_ns * 2 < self.length_ns() { 0 } else { all_ns.div_ceil(10_000_000) * 10_000_000 }
     }
 
     /// The most attempts that can be under way at once.

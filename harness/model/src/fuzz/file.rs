@@ -102,8 +102,8 @@ impl Case {
         }
     }
 
-    /// Within what time the service must be back: every start takes the time that workers take to boot, and each that
-    /// fails has to be noticed by the supervisor.
+    /// Within what time the service must be back: every start takes the time that workers take to boot, each that
+    /// fails has to be noticed by the supervisor, and whoever has waited meanwhile is served one after the other.
     fn recovery_ns(&self, terms: Terms) -> u64 {
         let starts = |action: &Action| match action {
             Action::Crash { times, .. } => u64::from(*times),
@@ -121,7 +121,7 @@ impl Case {
             |of: &dyn Fn(&Action) -> u64| self.strikes.iter().map(|strike| of(&strike.action)).sum::<u64>();
         // To the hundredth of a second, as all of it.
         let failing_ns = (terms.restart_ns * count(&fail)).div_ceil(10_000_000) * 10_000_000;
-        terms.recovery_ns + failing_ns + self.around.boot_ns * (count(&starts) + 1)
+        terms.recovery_ns + failing_ns + self.around.boot_ns * (count(&starts) + 1) + self.worked_off_ns()
     }
 }
 

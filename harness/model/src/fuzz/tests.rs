@@ -94,6 +94,25 @@ fn check_read_back(case: &Case) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// 2700 connections at most, each of which keeps one worker for three times 2 ms and twice 1 ms.
+#[test]
+fn who_asks_for_more_than_workers_can_do_waits_for_it() {
+    let mut case = case(vec![kill(When::Share(0))]);
+    case.around.arrivals = Arrivals::Constant { per_second: 900.0 };
+    case.around.length_ns = 3_000_000_000;
+    assert_eq!(case.worked_off_ns(), 0);
+    let timeout_ns = read(&case).load.timeouts.total_ns;
+    case.around.work_ns = 2_000_000;
+    case.around.session = Some(Session { requests: 3, gap_ns: 1_000_000 });
+    assert_eq!(case.worked_off_ns(), 2700 * 8_000_000);
+    assert!(read(&case).load.timeouts.total_ns > timeout_ns + 2700 * 8_000_000);
+    let tidy = case.clone().tidy().around;
+    assert_eq!((tidy.session, tidy.work_ns), (None, 0), "22 s, or 5.4 s without the session, are too long");
+    // A tenth of a worker's time is soon made up for.
+    (case.around.session, case.around.work_ns) = (None, 111_000);
+    assert_eq!(case.worked_off_ns(), 0);
+}
+
 proptest! {
     // A case is large: a few of them say as much as many.
     #![proptest_config(ProptestConfig::with_cases(64))]
@@ -122,6 +141,9 @@ proptest! {
         for (due, strike) in case.due().iter().zip(&case.strikes) {
             prop_assert!(due.about_ns + lasts_ns(&strike.action) < case.length_ns(), "{:?}", case);
         }
+        // Nobody is called lost who would have been served in the end.
+        let load = read(&case).load;
+        prop_assert!(load.timeouts.total_ns > case.worked_off_ns() && load.patience_ns > case.worked_off_ns());
         let scales = |strike: &&Strike| matches!(strike.action, Action::Control { verb: Verb::Scale, .. });
         prop_assert!(case.strikes.iter().filter(scales).count() <= 1);
     }
