@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use holdline_model::result::TrialResult;
 use holdline_model::support;
-use holdline_model::sweep::steps::{Cell, cells, scenario};
-use holdline_model::sweep::{CellResult, Costs, verdict};
+use holdline_model::sweep::steps::{Cell, cells, patient_scenario, scenario};
+use holdline_model::sweep::{CellResult, Costs, SweepTarget, verdict};
 use holdline_model::words::Grade;
 
 use super::passes::{Passes, Wanted};
@@ -54,7 +54,8 @@ pub(super) fn sweep(request: &Request, passes: &mut Passes<'_>) -> Result<Vec<Ce
     let (whose, scenarios): (Vec<Cell>, Vec<Wanted>) =
         possible.into_iter().map(|(cell, entry)| (cell, Wanted::new(entry, None))).unzip();
     let says = |trial: &TrialResult| trial.grade != Grade::Inconclusive;
-    let trials = passes.until_they_say_something(&scenarios, passes.calm_ns() + TYPICAL_NS, says)?;
+    let mut trials = passes.until_they_say_something(&scenarios, passes.calm_ns() + TYPICAL_NS, says)?;
+    again_with_patience(request, passes, &whose, &mut trials)?;
     // Where it was interrupted, some have no trial.
     let tried =
         whose.into_iter().zip(&trials).filter_map(|(cell, trials)| Some((cell, judged(cell, trials)?)));
@@ -68,6 +69,45 @@ pub(super) fn sweep(request: &Request, passes: &mut Passes<'_>) -> Result<Vec<Ce
     }
     Ok(results)
 }
+
+/// Tries once more, with more patience, where clients gave up or the service was not back though a process had ended that
+/// whoever watches it could replace: a supervisor may look for it every few seconds only.
+fn again_with_patience(
+    request: &Request,
+    passes: &mut Passes<'_>,
+    cells: &[Cell],
+    trials: &mut [Vec<TrialResult>],
+) -> Result<(), SweepError> {
+    let mut hasty = Vec::new();
+    for (index, cell) in cells.iter().enumerate() {
+        let worst = trials.get(index).and_then(verdict::worst);
+        if cell.target == SweepTarget::Worker
+            && cell.mode.ends_process()
+            && worst.is_some_and(verdict::was_hasty)
+        {
+            let text = patient_scenario(*cell, &request.supervisor.supervisor);
+            let text = text.map_err(|lack| SweepError::Unsupported {
+                supervisor: request.supervisor.supervisor.name.clone(),
+                reason: lack.to_string(),
+            })?;
+            let entry = ScenarioEntry::parse(text, format!("the scenario {}", cell.scenario_name()))?;
+            hasty.push((index, Wanted::new(entry, None)));
+        }
+    }
+    let (whose, wanted): (Vec<usize>, Vec<Wanted>) = hasty.into_iter().unzip();
+    let says = |trial: &TrialResult| trial.grade != Grade::Inconclusive;
+    let came = passes.until_they_say_something(&wanted, passes.calm_ns() + PATIENT_NS, says)?;
+    for (index, anew) in whose.into_iter().zip(came) {
+        // Interrupted meanwhile, what was seen before counts.
+        if anew.iter().any(says) {
+            trials[index] = anew;
+        }
+    }
+    Ok(())
+}
+
+/// By how much one that is waited for with patience is longer.
+const PATIENT_NS: u64 = 5_000_000_000;
 
 /// By how much a trial in which somebody fails is longer than one in which nobody does: some wait for the end of
 /// the patience.
@@ -116,8 +156,6 @@ fn judged(cell: Cell, trials: &[TrialResult]) -> Option<CellResult> {
 
 #[cfg(test)]
 mod tests {
-    use holdline_model::sweep::SweepTarget;
-
     use super::*;
     use crate::catalogue;
 

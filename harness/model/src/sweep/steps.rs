@@ -172,6 +172,25 @@ pub fn scenario(cell: Cell, supervisor: &Supervisor) -> Result<String, Lack> {
     Ok(text)
 }
 
+/// How long clients wait, and the service has to come back, where it was not there soon enough, in seconds: circus looks
+/// every 5 s whether a worker lives, and systemd's or supervisord's pauses are shorter.
+pub const PATIENT_S: u32 = 20;
+
+/// The same with as much patience as nobody needs who is coming back: most are back at once, and are not waited for.
+///
+/// # Errors
+///
+/// As [`scenario`].
+pub fn patient_scenario(cell: Cell, supervisor: &Supervisor) -> Result<String, Lack> {
+    let text = scenario(cell, supervisor)?;
+    let longer = |line: &str| match line.split_once(" = ") {
+        Some(("name", _)) => format!("name = \"{}/patient\"\n", cell.scenario_name()),
+        Some((key @ ("timeout" | "patience"), _)) => format!("{key} = \"{PATIENT_S}s\"\n"),
+        Some(_) | None => format!("{line}\n"),
+    };
+    Ok(text.lines().map(longer).collect())
+}
+
 /// A scenario in which nothing is done, which tells whether a supervisor serves at all.
 #[must_use]
 pub fn calm_scenario(supervisor: &Supervisor) -> String {
@@ -294,6 +313,22 @@ mod tests {
                 _ => false,
             };
             assert_eq!(parsed.faults.iter().filter(|fault| is_meant(&fault.action)).count(), 1, "{cell:?}");
+        }
+    }
+
+    #[test]
+    fn more_patience_is_all_that_a_patient_scenario_has_more() {
+        let supervisor = supervisor(RESTARTS);
+        for cell in cells(SweepTarget::ALL).into_iter().filter(|cell| cell.impossible().is_none()) {
+            let hasty = scenario(cell, &supervisor).expect("it can restart");
+            let patient = patient_scenario(cell, &supervisor).expect("it can restart");
+            let parsed = |text: &str| scenario::parse(text, "a cell").expect("a scenario");
+            let (hasty, patient) = (parsed(&hasty), parsed(&patient));
+            let wait_ns = u64::from(PATIENT_S) * 1_000_000_000;
+            assert!(patient.load.timeouts.total_ns == wait_ns && hasty.load.timeouts.total_ns < wait_ns);
+            assert!(patient.load.patience_ns == wait_ns && hasty.load.patience_ns < wait_ns);
+            assert_eq!((&patient.faults, patient.load.until), (&hasty.faults, hasty.load.until));
+            assert_ne!(patient.name, hasty.name);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Costs;
+use crate::reason::Reason;
 use crate::result::TrialResult;
 use crate::words::{Blame, Fate, Grade};
 
@@ -25,6 +26,14 @@ pub fn costs(trial: &TrialResult) -> Costs {
             }
         }
     }
+}
+
+/// Whether more patience might have shown something else: clients gave up, or the service was not back, and not because
+/// nothing is left that could come back.
+#[must_use]
+pub fn was_hasty(trial: &TrialResult) -> bool {
+    let gave_up = trial.collateral.get(&Fate::TimedOut).is_some_and(|n| *n > 0);
+    gave_up || (trial.grade == Grade::Down && trial.why != Some(Reason::NothingLeft))
 }
 
 /// What became of the request that carried the fault, or was in the hands of who crashed; `None`: it was served, or
@@ -81,7 +90,6 @@ pub fn worst<'a>(trials: impl IntoIterator<Item = &'a TrialResult>) -> Option<&'
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reason::Reason;
     use crate::summary::{TrialName, not_run};
 
     fn trial(
@@ -131,6 +139,18 @@ mod tests {
         );
         check(&trial(Grade::Down, 0, 0, &[], &[(Fate::Refused, 1)]), Costs::Service, Some(Fate::Refused));
         check(&trial(Grade::Inconclusive, 1, 0, &[Fate::NoReply], &[]), Costs::NotKnown, None);
+    }
+
+    #[test]
+    fn only_who_gave_up_or_may_come_back_was_judged_in_haste() {
+        let (lossy, down) = (Grade::Lossy, Grade::Down);
+        assert!(was_hasty(&trial(lossy, 1, 0, &[Fate::NoReply], &[(Fate::TimedOut, 3)])));
+        assert!(!was_hasty(&trial(lossy, 1, 0, &[Fate::NoReply], &[(Fate::Refused, 3)])));
+        assert!(!was_hasty(&trial(Grade::Delayed, 1, 0, &[Fate::TimedOut], &[])));
+        let mut gone = trial(down, 1, 0, &[Fate::NoReply], &[(Fate::Refused, 3)]);
+        assert!(was_hasty(&gone));
+        gone.why = Some(Reason::NothingLeft);
+        assert!(!was_hasty(&gone));
     }
 
     #[test]
