@@ -14,7 +14,8 @@ pub struct JobsArgs {
     /// so; scenarios that measure times run alone
     #[arg(short, long, value_name = "N|auto")]
     pub jobs: Option<Jobs>,
-    /// With --jobs: let scenarios that measure times have neighbours, too
+    /// With --jobs: let scenarios that measure times have neighbours, too; what needs the processor to boot has less of
+    /// it then, and may be graded otherwise than alone
     #[arg(long, requires = "jobs")]
     pub jobs_for_times: bool,
 }
