@@ -4,7 +4,7 @@
 use proptest::strategy::{BoxedStrategy, Strategy};
 
 use super::ability::Abilities;
-use super::case::{Case, Session, Strike, Surroundings, When};
+use super::case::{Case, Session, Strike, Surroundings, When, lasts_ns};
 use super::given::Given;
 use crate::scenario::{Action, Arrivals, Drain};
 use crate::words::CrashStep;
@@ -22,28 +22,45 @@ const LENGTHS_NS: [u64; 4] = [20_000_000, 50_000_000, 100_000_000, 200_000_000];
 /// The case, and what is plainer: first all that is dispensable goes.
 pub(super) fn plainer(case: &Case, abilities: &Abilities) -> BoxedStrategy<Case> {
     let strikes: Vec<_> = case.strikes.iter().map(|strike| self::strike(strike, abilities)).collect();
+    let all = case.strikes.clone();
     // A case that fails without any fault is not one of faults.
-    let assemble =
-        |(strikes, around): (Vec<Option<Strike>>, Surroundings)| Case { strikes: kept(strikes), around };
+    let assemble = move |(strikes, around): (Vec<Option<Strike>>, Surroundings)| Case {
+        strikes: kept(&all, strikes, around.length_ns),
+        around,
+    };
     (strikes, around(&case.around, abilities)).prop_map(assemble).boxed()
 }
 
-/// Those that are left. A place that is empty makes the way from one fault to the other shorter.
-fn kept(strikes: Vec<Option<Strike>>) -> Vec<Strike> {
-    let places: Vec<bool> = strikes.iter().map(Option::is_some).collect();
-    let closer = |index: usize, back: usize| match index.checked_sub(back) {
-        // What it counted from has gone: it counts from the one before that.
-        Some(other) => {
-            let first = (0..=other).rev().find(|place| places[*place]);
-            first.map_or(index + 1, |first| places[first..index].iter().filter(|place| **place).count())
+/// Those of all that are left, when they struck before: one that counted from what has gone counts from whatever that
+/// counted from, for as much longer.
+fn kept(all: &[Strike], left: Vec<Option<Strike>>, length_ns: u64) -> Vec<Strike> {
+    let places: Vec<bool> = left.iter().map(Option::is_some).collect();
+    let between = |from: usize, to: usize| places[from..to].iter().filter(|place| **place).count();
+    let moved = |index: usize, back: usize, mut delay_ns: u64| {
+        let mut anchor = index.checked_sub(back.max(1));
+        while let Some(other) = anchor {
+            if places[other] {
+                return When::After { back: between(other, index), delay_ns };
+            }
+            delay_ns += lasts_ns(&all[other].action);
+            anchor = match all[other].when {
+                When::After { back, delay_ns: before_ns } => {
+                    delay_ns += before_ns;
+                    other.checked_sub(back.max(1))
+                }
+                When::Share(share) => {
+                    delay_ns += length_ns / 1000 * u64::from(share);
+                    None
+                }
+            };
         }
-        None => index + 1,
+        When::After { back: index + 1, delay_ns }
     };
-    let all = strikes.into_iter().enumerate();
-    let moved = all.filter_map(|(index, strike)| {
+    let left = left.into_iter().enumerate();
+    let moved = left.filter_map(|(index, strike)| {
         let strike = strike?;
         let when = match strike.when {
-            When::After { back, delay_ns } => When::After { back: closer(index, back), delay_ns },
+            When::After { back, delay_ns } => moved(index, back, delay_ns),
             share @ When::Share(_) => share,
         };
         Some(Strike { when, ..strike })

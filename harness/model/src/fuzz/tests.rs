@@ -164,21 +164,9 @@ proptest! {
     fn a_failure_ends_as_what_it_is(mut case in drawn(&able()), place in 0..6_usize, delay_us in 1..20_000_u64) {
         let place = place.min(case.strikes.len());
         case.strikes.splice(place..place, [kill(When::Share(300)), kill(after(delay_us * 1000))]);
-        let is_death = |strike: &Strike| matches!(&strike.action, Action::Signal { signal, .. } if signal.is_crash());
-        let fails = |case: &Case| {
-            let due = case.due();
-            let deaths: Vec<u64> = case.strikes.iter().zip(&due).filter(|(strike, _)| is_death(strike))
-                .map(|(_, due)| due.about_ns).collect();
-            deaths.iter().enumerate().any(|(i, one)| deaths[..i].iter().any(|other| one.abs_diff(*other) < 20_000_000))
-        };
-        prop_assert!(fails(&case));
-        let mut shrinking = Shrinking::new(&case, &abilities(&able()), TERMS);
-        while let Some(pending) = shrinking.pending() {
-            let verdict = fails(pending);
-            shrinking.note(verdict);
-        }
-        let best = shrinking.best();
-        prop_assert!(fails(best));
+        prop_assert!(two_deaths_are_near(&case));
+        let best = &shrunk(&case, two_deaths_are_near);
+        prop_assert!(two_deaths_are_near(best));
         prop_assert_eq!(best.strikes.len(), 2, "{:?}", best);
         prop_assert_eq!(&best.around, &Surroundings {
             length_ns: best.around.length_ns, ..case_plainest(&case)
@@ -203,6 +191,39 @@ proptest! {
         // What comes each time needs few trials to be missed.
         prop_assert!(failed < 20 || rule.of <= 5, "{rule:?}");
     }
+}
+
+/// Whether two workers die less than 20 ms apart.
+fn two_deaths_are_near(case: &Case) -> bool {
+    let is_death =
+        |strike: &Strike| matches!(&strike.action, Action::Signal { signal, .. } if signal.is_crash());
+    let due = case.due();
+    let struck = case.strikes.iter().zip(&due).filter(|(strike, _)| is_death(strike));
+    let deaths: Vec<u64> = struck.map(|(_, due)| due.about_ns).collect();
+    let is_near = |(i, one): (usize, &u64)| deaths[..i].iter().any(|other| one.abs_diff(*other) < 20_000_000);
+    deaths.iter().enumerate().any(is_near)
+}
+
+/// The plainest that fails.
+fn shrunk(case: &Case, fails: impl Fn(&Case) -> bool) -> Case {
+    let mut shrinking = Shrinking::new(case, &abilities(&able()), TERMS);
+    while let Some(pending) = shrinking.pending() {
+        let verdict = fails(pending);
+        shrinking.note(verdict);
+    }
+    shrinking.best().clone()
+}
+
+/// The second death counts from a restart that has nothing to do with it: it strikes when it did where that is gone.
+#[test]
+fn a_fault_strikes_when_it_did_where_what_it_counts_from_is_gone() {
+    let restart = Action::Control { verb: Verb::Restart, workers: None };
+    let restart = Strike { when: When::Share(0), action: restart };
+    let mut case = case(vec![kill(When::Share(500)), restart, kill(after(45_000_000))]);
+    case.around.length_ns = 53_000_000;
+    assert!(two_deaths_are_near(&case));
+    let best = shrunk(&case, two_deaths_are_near);
+    assert!(two_deaths_are_near(&best) && best.strikes.len() == 2, "{best:?}");
 }
 
 /// The plainest surroundings of a case's load.
