@@ -6,6 +6,7 @@ scenario, what its repetitions came to as colours, and what was lost of what was
 """
 
 import json
+import math
 import sys
 from html import escape
 
@@ -14,11 +15,12 @@ COLOURS = {"held": "#2f8f5b", "delayed": "#c9a227", "lossy": "#c4552d", "down": 
 
 
 def percent(rate):
-    """The share that was lost, with the digits that matter."""
+    """A share above 0, with two digits that matter, as the comparison's own tables have it."""
     share = 100 * rate
-    if share >= 9.95:
-        return f"{share:.0f} %"
-    return f"{share:.1f} %" if share >= 0.095 else f"{share:.2f} %"
+    # Close to 100 the distance to 100 is what counts.
+    first = math.floor(math.log10(100 - share if 90 < share < 100 else share))
+    decimals = -first if 90 < share < 100 else 1 - first
+    return f"{share:.{max(decimals, 0)}f} %"
 
 
 def words(cell):

@@ -189,27 +189,31 @@ fn lists(comparison: &Comparison) -> Vec<(&'static str, Vec<String>)> {
     all.into_iter().filter(|(_, lines): &(_, Vec<String>)| !lines.is_empty()).collect()
 }
 
-/// Things that have their description in common, each with the names of those that have it, in order of appearance.
-fn grouped(all: impl Iterator<Item = (String, String)>) -> Vec<(String, Vec<String>)> {
-    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
-    for (what, who) in all {
-        match groups.iter_mut().find(|(other, _)| *other == what) {
-            Some((_, names)) => names.push(who),
-            None => groups.push((what, vec![who])),
+/// Things that have a key in common, in order of appearance.
+fn grouped<K: PartialEq>(all: impl Iterator<Item = (K, String)>) -> Vec<(K, Vec<String>)> {
+    let mut groups: Vec<(K, Vec<String>)> = Vec::new();
+    for (key, one) in all {
+        match groups.iter_mut().find(|(other, _)| *other == key) {
+            Some((_, with_it)) => with_it.push(one),
+            None => groups.push((key, vec![one])),
         }
     }
     groups
 }
 
+/// A line for everything that is said, with all of whom it is said.
+fn with_names(said: impl Iterator<Item = (String, String)>) -> Vec<String> {
+    grouped(said).into_iter().map(|(what, who)| format!("{what}: {}", who.join(", "))).collect()
+}
+
 /// Supervisors whose trials say nothing for the same reason stand in one line.
 fn left_out(all: &[LeftOut]) -> Vec<String> {
-    let lines = all.iter().map(|left| {
+    with_names(all.iter().map(|left| {
         let trials = counted(left.trials.into(), "trial");
         let reason = left.reason.as_deref().map(|reason| format!(", {}", plain(reason))).unwrap_or_default();
         let what = format!("{}, {trials} {}{reason}", plain(&left.scenario), left.grade);
         (what, plain(&left.supervisor))
-    });
-    grouped(lines).into_iter().map(|(what, who)| format!("{what}: {}", who.join(", "))).collect()
+    }))
 }
 
 /// Metrics, and supervisors, that lack for the same reason stand in one line. Where no trial says anything at all, that
@@ -234,17 +238,11 @@ fn not_compared(comparison: &Comparison) -> Vec<String> {
         };
         ((plain(&one.scenario), why, plain(&one.supervisor)), one.metric.clone())
     });
-    let mut of_each: Vec<((String, String, String), Vec<String>)> = Vec::new();
-    for (key, metric) in lines {
-        match of_each.iter_mut().find(|(other, _)| *other == key) {
-            Some((_, metrics)) => metrics.push(metric),
-            None => of_each.push((key, vec![metric])),
-        }
-    }
-    let lines = of_each
-        .into_iter()
-        .map(|((scenario, why, who), metrics)| (format!("{scenario}, {} ({why})", metrics.join(", ")), who));
-    grouped(lines).into_iter().map(|(what, who)| format!("{what}: {}", who.join(", "))).collect()
+    with_names(
+        grouped(lines).into_iter().map(|((scenario, why, who), metrics)| {
+            (format!("{scenario}, {} ({why})", metrics.join(", ")), who)
+        }),
+    )
 }
 
 /// How the words come about.

@@ -91,14 +91,14 @@ fn matrix(out: &mut String, run: &RunResult, sections: &[Section<'_>]) {
 /// A table of ratios.
 pub(crate) fn ratios(out: &mut String, ratios: &Ratios) {
     out.push_str(&format!("## {}\n\n{}\n\n", escape(&capital(&ratios.title)), escape(&ratios.note)));
-    let heads: Vec<String> = ratios.heads.iter().map(|head| escape(head)).collect();
-    out.push_str(&format!("| {} |\n", heads.join(" | ")));
+    let line = |cells: &[String]| {
+        let cells: Vec<String> = cells.iter().map(|cell| escape(cell)).collect();
+        format!("| {} |\n", cells.join(" | "))
+    };
+    out.push_str(&line(&ratios.heads));
     let numbers = ratios.heads.len() - ratios.names;
     out.push_str(&format!("|{}{}\n", ":--|".repeat(ratios.names), "--:|".repeat(numbers)));
-    for row in &ratios.rows {
-        let cells: Vec<String> = row.iter().map(|cell| escape(cell)).collect();
-        out.push_str(&format!("| {} |\n", cells.join(" | ")));
-    }
+    out.extend(ratios.rows.iter().map(|row| line(row)));
     out.push('\n');
 }
 

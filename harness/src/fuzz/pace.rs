@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use holdline_model::fuzz::{Abilities, Beat, Case, Story, Strike, Terms, When};
+use holdline_model::fuzz::{Abilities, Beat, Case, Story, Strike, Terms, When, hundredths};
 use holdline_model::reason::Reason;
 use holdline_model::result::{Manifest, TrialResult};
 use holdline_model::words::Grade;
@@ -98,7 +98,7 @@ pub(super) fn terms(pace: &Pace, given: Option<Duration>) -> Terms {
     let own_ns = (PACES * pace.restart_ns + SLACK_NS).clamp(low, high);
     let given_ns = given.map(|given| u64::try_from(given.as_nanos()).unwrap_or(u64::MAX));
     // To the hundredth of a second: files are read by people.
-    let recovery_ns = given_ns.unwrap_or(own_ns.div_ceil(10_000_000) * 10_000_000);
+    let recovery_ns = given_ns.unwrap_or(hundredths(own_ns));
     Terms { recovery_ns, restart_ns: if given.is_some() { 0 } else { pace.restart_ns } }
 }
 

@@ -53,7 +53,6 @@ pub(super) fn sweep(request: &Request, passes: &mut Passes<'_>) -> Result<Vec<Ce
         impossible.into_iter().map(|(cell, reason)| (cell, untried(cell, reason))).collect();
     let (whose, scenarios): (Vec<Cell>, Vec<Wanted>) =
         possible.into_iter().map(|(cell, entry)| (cell, Wanted::new(entry, None))).unzip();
-    let says = |trial: &TrialResult| trial.grade != Grade::Inconclusive;
     let mut trials = passes.until_they_say_something(&scenarios, passes.calm_ns() + TYPICAL_NS, says)?;
     again_with_patience(request, passes, &whose, &mut trials)?;
     // Where it was interrupted, some have no trial.
@@ -68,6 +67,11 @@ pub(super) fn sweep(request: &Request, passes: &mut Passes<'_>) -> Result<Vec<Ce
         return Err(SweepError::Unsupported { supervisor, reason });
     }
     Ok(results)
+}
+
+/// Whether a trial says something.
+fn says(trial: &TrialResult) -> bool {
+    trial.grade != Grade::Inconclusive
 }
 
 /// Tries once more, with more patience, where clients gave up or the service was not back though a process had ended that
@@ -95,7 +99,6 @@ fn again_with_patience(
         }
     }
     let (whose, wanted): (Vec<usize>, Vec<Wanted>) = hasty.into_iter().unzip();
-    let says = |trial: &TrialResult| trial.grade != Grade::Inconclusive;
     let came = passes.until_they_say_something(&wanted, passes.calm_ns() + PATIENT_NS, says)?;
     for (index, anew) in whose.into_iter().zip(came) {
         // Interrupted meanwhile, what was seen before counts.

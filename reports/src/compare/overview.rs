@@ -1,6 +1,7 @@
 //! What a comparison of several scenarios comes to: a row for each supervisor, a column for each scenario.
 
 use holdline_model::compare::{Comparison, Losses};
+use holdline_model::stats::percent;
 use holdline_model::words::Grade;
 
 use super::grades;
@@ -10,13 +11,15 @@ use crate::text::{counted, plain};
 
 /// The matrix of grades, each with the share that was lost; `None` where there is one scenario, whose tables say it.
 pub(super) fn overview(comparison: &Comparison) -> Option<Ratios> {
-    let measured = comparison.losses.iter().filter(|losses| losses.run.is_none());
-    let named = measured.clone().map(|l| (l.scenario.as_str(), l.supervisor.as_str()));
+    // Two runs are told apart in their own table.
+    if comparison.losses.iter().any(|losses| losses.run.is_some()) {
+        return None;
+    }
+    let named = comparison.losses.iter().map(|l| (l.scenario.as_str(), l.supervisor.as_str()));
     let left = comparison.left_out.iter().map(|l| (l.scenario.as_str(), l.supervisor.as_str()));
     let scenarios = unique(named.clone().chain(left.clone()).map(|(scenario, _)| scenario));
     let mut supervisors = unique(named.chain(left).map(|(_, supervisor)| supervisor));
-    // Two runs are told apart in their own table.
-    if scenarios.len() < 2 || comparison.losses.iter().any(|losses| losses.run.is_some()) {
+    if scenarios.len() < 2 {
         return None;
     }
     // The reference stands first, and its second trials are its own.
@@ -24,11 +27,7 @@ pub(super) fn overview(comparison: &Comparison) -> Option<Ratios> {
     supervisors.retain(|name| *name != again);
     supervisors.sort_by_key(|name| *name != comparison.reference);
     let row = |supervisor: &&str| {
-        let cells = scenarios.iter().map(|scenario| {
-            let is_it =
-                |l: &&Losses| l.scenario == *scenario && l.supervisor == *supervisor && l.run.is_none();
-            cell(comparison, measured.clone().find(is_it), scenario, supervisor)
-        });
+        let cells = scenarios.iter().map(|scenario| cell(comparison, scenario, supervisor));
         std::iter::once(plain(supervisor)).chain(cells).collect()
     };
     let heads = std::iter::once("supervisor").chain(scenarios.iter().copied()).map(plain).collect::<Vec<_>>();
@@ -44,10 +43,13 @@ pub(super) fn overview(comparison: &Comparison) -> Option<Ratios> {
     })
 }
 
-fn cell(comparison: &Comparison, losses: Option<&Losses>, scenario: &str, supervisor: &str) -> String {
-    let says_something = losses.filter(|losses| losses.grades.keys().any(|grade| !is_silent(*grade)));
-    match says_something {
-        Some(losses) if losses.lost > 0 => format!("{}, {}", grades(&losses.grades), lost(losses)),
+fn cell(comparison: &Comparison, scenario: &str, supervisor: &str) -> String {
+    let is_it = |l: &&Losses| l.scenario == scenario && l.supervisor == supervisor;
+    let losses = comparison.losses.iter().find(is_it);
+    match losses.filter(|losses| losses.grades.keys().any(|grade| !is_silent(*grade))) {
+        Some(losses) if losses.lost > 0 => {
+            format!("{}, {}", grades(&losses.grades), percent(losses.rate.estimate))
+        }
         Some(losses) => grades(&losses.grades),
         None => {
             let left = comparison.left_out.iter();
@@ -59,16 +61,6 @@ fn cell(comparison: &Comparison, losses: Option<&Losses>, scenario: &str, superv
 
 fn is_silent(grade: Grade) -> bool {
     matches!(grade, Grade::Unsupported | Grade::Inconclusive)
-}
-
-/// The share that was lost, with the digits that matter.
-fn lost(losses: &Losses) -> String {
-    let percent = losses.rate.estimate * 100.0;
-    match percent {
-        p if p >= 9.95 => format!("{p:.0} %"),
-        p if p >= 0.095 => format!("{p:.1} %"),
-        p => format!("{p:.2} %"),
-    }
 }
 
 #[cfg(test)]
@@ -98,7 +90,7 @@ mod tests {
         assert_eq!(names.len(), all);
         for losses in comparison.losses.iter().filter(|losses| losses.lost > 0) {
             let row = matrix.rows.iter().find(|row| row[0] == losses.supervisor).expect("its row");
-            assert!(row.iter().any(|cell| cell.ends_with(&lost(losses))), "{row:?}");
+            assert!(row.iter().any(|cell| cell.ends_with(&percent(losses.rate.estimate))), "{row:?}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::case::{Case, Due, Session, Surroundings};
+use super::case::{Case, Due, Session, Surroundings, hundredths};
 use crate::duration::exact;
 use crate::plan::trial_seed;
 use crate::scenario::{Action, Arrivals, Drain, Target, Trigger};
@@ -119,8 +119,7 @@ impl Case {
         };
         let count =
             |of: &dyn Fn(&Action) -> u64| self.strikes.iter().map(|strike| of(&strike.action)).sum::<u64>();
-        // To the hundredth of a second, as all of it.
-        let failing_ns = (terms.restart_ns * count(&fail)).div_ceil(10_000_000) * 10_000_000;
+        let failing_ns = hundredths(terms.restart_ns * count(&fail));
         terms.recovery_ns + failing_ns + self.around.boot_ns * (count(&starts) + 1) + self.worked_off_ns()
     }
 }

@@ -27,7 +27,7 @@ mod tally;
 
 pub use ability::Abilities;
 pub use act::{Act, Done, done_by};
-pub use case::{Case, Session, Strike, Surroundings, When};
+pub use case::{Case, Session, Strike, Surroundings, When, hundredths};
 pub use course::{Course, Deed, Step};
 pub use explore::{Drawn, Explorer, How};
 pub use file::{Purpose, Terms};
