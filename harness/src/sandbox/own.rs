@@ -1,6 +1,6 @@
 //! Directories in which programs leave files for all to see, and which a trial has for itself alone.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
@@ -85,6 +85,15 @@ fn hold(path: &Path) -> io::Result<OwnedFd> {
     Ok(OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_CLOEXEC).open(path)?.into())
 }
 
+/// Makes a file over which another can be mounted. One that is there is left as it is: by another path, with `..` or by a
+/// link, it may be the host's own already, mounted a moment before.
+fn place_for(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
+    }
+}
+
 /// Makes what is held appear at a path again.
 fn bind(held: &OwnedFd, path: &Path) -> io::Result<()> {
     let source = format!("/proc/self/fd/{}", held.as_raw_fd());
@@ -92,7 +101,7 @@ fn bind(held: &OwnedFd, path: &Path) -> io::Result<()> {
         fs::create_dir_all(path)?;
     } else {
         fs::create_dir_all(path.parent().unwrap_or(path))?;
-        File::create(path)?;
+        place_for(path)?;
     }
     let (none, flags) = (None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC);
     mount(Some(source.as_str()), path, none, flags, none).map_err(|errno: Errno| io::Error::from(errno))
@@ -101,6 +110,16 @@ fn bind(held: &OwnedFd, path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_is_there_is_left_as_it_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("new");
+        place_for(&path).expect("a file");
+        fs::write(&path, "the host's").expect("written");
+        place_for(&path).expect("a file");
+        assert_eq!(fs::read_to_string(&path).expect("a file"), "the host's");
+    }
 
     #[test]
     fn what_is_needed_below_them_stays_in_reach_once() {

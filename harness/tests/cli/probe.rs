@@ -28,6 +28,22 @@ fn service(name: &str) -> String {
     path.to_str().expect("UTF-8").to_owned()
 }
 
+/// In a sandbox whose `/tmp` is its own, what a command names is in sight by the path by which it is named, and by the one
+/// without `..`; neither touches the file.
+#[test]
+fn a_file_that_is_named_in_a_roundabout_way_is_in_sight_and_stays_as_it_is() {
+    const SCRIPT: &str = "exit 7\n";
+    // The folder in which a command is started is in sight as a whole: the script lies in another.
+    let (place, other) = (Place::new(), Place::new());
+    other.write("here/script", SCRIPT);
+    other.write("there/nothing", "");
+    let named = other.path("there/../here/script");
+    let named = named.to_str().expect("a path of UTF-8");
+    let (_, _, error) = probe(&place, &["--http", "/"], &["sh", named]);
+    assert_eq!(std::fs::read_to_string(other.path("here/script")).expect("the script"), SCRIPT);
+    assert!(error.contains("exit status: 7"), "{error}");
+}
+
 #[test]
 fn a_command_is_probed_and_its_description_can_be_run() {
     let place = Place::new();
