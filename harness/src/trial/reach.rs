@@ -30,6 +30,7 @@ pub(super) fn of(spec: &TrialSpec) -> Vec<PathBuf> {
         .chain([spec.folder.clone(), spec.executable.clone()])
         .chain(on_path)
         .chain(named)
+        .chain(going_up_in(&text))
         .collect()
 }
 
@@ -44,11 +45,23 @@ fn around_bin(folder: &Path) -> &Path {
 /// Absolute paths in a text that are there: as they stand, but for those that go up, as `{source}/../app.py` does,
 /// which are where they lead to.
 fn named_in(text: &str) -> Vec<PathBuf> {
+    let leads_to = |path: PathBuf| if goes_up(&path) { path.canonicalize().unwrap_or(path) } else { path };
+    there_in(text).map(leads_to).collect()
+}
+
+/// Those that go up, as they stand: whoever names them so needs the folders that they go up from, too.
+fn going_up_in(text: &str) -> Vec<PathBuf> {
+    there_in(text).filter(|path| goes_up(path)).collect()
+}
+
+fn goes_up(path: &Path) -> bool {
+    path.components().any(|part| part == Component::ParentDir)
+}
+
+fn there_in(text: &str) -> impl Iterator<Item = PathBuf> {
     let ends_word = |c: char| c.is_whitespace() || "\"'`=:;,|&<>()[]{}$".contains(c);
     let words = text.split(ends_word).filter(|word| word.len() > 1 && word.starts_with('/'));
-    let there = words.map(PathBuf::from).filter(|path| path.exists());
-    let goes_up = |path: &PathBuf| path.components().any(|part| part == Component::ParentDir);
-    there.map(|path| if goes_up(&path) { path.canonicalize().unwrap_or(path) } else { path }).collect()
+    words.map(PathBuf::from).filter(|path| path.exists())
 }
 
 #[cfg(test)]
@@ -64,7 +77,9 @@ mod tests {
 
     #[test]
     fn what_goes_up_is_where_it_leads_to() {
+        let text = "/usr/bin/../lib /usr/../no-such /usr/lib";
         assert_eq!(named_in("/usr/bin/../lib /usr/../no-such"), ["/usr/lib"].map(PathBuf::from));
+        assert_eq!(going_up_in(text), ["/usr/bin/../lib"].map(PathBuf::from));
     }
 
     #[test]

@@ -44,6 +44,20 @@ fn a_file_that_is_named_in_a_roundabout_way_is_in_sight_and_stays_as_it_is() {
     assert!(error.contains("exit status: 7"), "{error}");
 }
 
+/// The same where it listens: while it is looked for, and in the trials.
+#[test]
+fn a_service_that_is_named_in_a_roundabout_way_is_probed() {
+    let (place, other) = (Place::new(), Place::new());
+    let script = std::fs::read_to_string(service("probed.py")).expect("the planted service");
+    other.write("here/probed.py", &script);
+    other.write("there/nothing", "");
+    let named = other.path("there/../here/probed.py");
+    let named = named.to_str().expect("a path of UTF-8");
+    let (code, _, error) = probe(&place, &["--http", "/"], &["python3", named, "127.0.0.1:8123"]);
+    assert!(code.is_some_and(|code| code < 2), "{code:?}: {error}");
+    assert_eq!(std::fs::read_to_string(other.path("here/probed.py")).expect("the script"), script);
+}
+
 #[test]
 fn a_command_is_probed_and_its_description_can_be_run() {
     let place = Place::new();
