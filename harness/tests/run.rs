@@ -13,7 +13,7 @@ use holdline_model::plan::TrialPlan;
 use holdline_model::result::TrialResult;
 
 const SCENARIO: &str = "name = \"least\"\nasks = \"?\"\n[workers]\nboot = \"0ms\"\n\
-    [load]\narrivals = { sequential = \"1ms\" }\nattempts = 3\n";
+    [load]\nsend-lag = \"10s\"\narrivals = { sequential = \"1ms\" }\nattempts = 3\n";
 
 fn scenario(name: &str) -> ScenarioEntry {
     ScenarioEntry::parse(SCENARIO.replace("least", name), format!("{name}.toml")).expect("a scenario")
@@ -51,6 +51,7 @@ fn name(event: &Event<'_>) -> &'static str {
         Event::TrialBegan { .. } => "trial began",
         Event::Load { .. } => "load",
         Event::TrialEnded { .. } => "trial ended",
+        Event::TrialPostponed { .. } => "trial postponed",
         Event::Interrupted => "interrupted",
         Event::RunEnded { .. } => "run ended",
     }
@@ -125,6 +126,9 @@ fn trials_run_side_by_side_but_for_those_that_measure_times() {
             Event::TrialEnded { trial, .. } => {
                 running.retain(|(_, repetition)| *repetition != trial.repetition);
             }
+            Event::TrialPostponed { plan } => {
+                running.retain(|(_, repetition)| *repetition != plan.repetition);
+            }
             Event::RunBegan { .. } | Event::Load { .. } | Event::Interrupted | Event::RunEnded { .. } => {}
         }
         Ok(())
@@ -145,14 +149,15 @@ fn what_is_in_doubt_beside_others_is_measured_again_alone_and_last() {
     // Nobody keeps to a microsecond.
     let doubtful = SCENARIO
         .replace("least", "doubtful")
-        .replace("{ sequential = \"1ms\" }", "{ constant = \"1000/s\" }\nsend-lag = \"1us\"");
+        .replace("sequential = \"1ms\"", "constant = \"1000/s\"")
+        .replace("send-lag = \"10s\"", "send-lag = \"1us\"");
     let doubtful = ScenarioEntry::parse(doubtful, "doubtful.toml".to_owned()).expect("a scenario");
     let order = [("bare", "doubtful"), ("bare", "one"), ("bare", "one"), ("bare", "one")];
     let supervisors = supervisors(&["bare"]);
     let plan = Plan::new(vec![scenario("one"), doubtful], supervisors, trials(&order), Options::default());
     let plan = plan.expect("a plan").with_executable(PathBuf::from(env!("CARGO_BIN_EXE_holdline")));
     let plan = plan.side_by_side(2, true);
-    let (mut began, mut ended_before_last) = (Vec::new(), 0);
+    let (mut began, mut postponed, mut ended_before_last) = (Vec::new(), Vec::new(), 0);
     let mut listen = |event: &Event<'_>| {
         match event {
             Event::TrialBegan { plan } => {
@@ -163,13 +168,14 @@ fn what_is_in_doubt_beside_others_is_measured_again_alone_and_last() {
                 ended_before_last += 1;
                 assert_eq!(trial.scenario == "doubtful", trial.reason.is_some(), "{trial:?}");
             }
+            Event::TrialPostponed { plan } => postponed.push(plan.repetition),
             Event::RunBegan { .. } | Event::Load { .. } | Event::Interrupted | Event::RunEnded { .. } => {}
         }
         Ok(())
     };
     let ended = Runner::new(&plan, folder.path()).expect("a runner").run(&mut [&mut listen]).expect("a run");
     assert!(ended.result.complete);
-    assert_eq!(began.len(), 5, "one is measured twice: {began:?}");
+    assert_eq!((began.len(), postponed), (5, vec![0]), "one is measured twice: {began:?}");
     assert_eq!((began.last(), ended_before_last), (Some(&0), 1), "{began:?}");
     let trials = &ended.result.trials;
     assert_eq!(trials.iter().map(|trial| trial.repetition).collect::<Vec<_>>(), [0, 1, 2, 3]);

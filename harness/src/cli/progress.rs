@@ -143,6 +143,7 @@ impl Sink for Progress {
             Event::TrialBegan { plan } => self.show(title(plan)),
             Event::Load { plan, load } => self.load(&title(plan), *load),
             Event::TrialEnded { trial, so_far } => self.trial_ended(so_far.manifest.planned, trial),
+            Event::TrialPostponed { .. } => {}
             Event::Interrupted => {
                 self.say("interrupted: ending this trial and writing the report; once more to stop at once");
             }

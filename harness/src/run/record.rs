@@ -79,8 +79,11 @@ impl Sink for Recorder {
             Event::RunEnded { so_far } => {
                 self.save(so_far)?;
             }
-            Event::TrialBegan { .. } | Event::Load { .. } | Event::TrialEnded { .. } | Event::Interrupted => {
-            }
+            Event::TrialBegan { .. }
+            | Event::Load { .. }
+            | Event::TrialEnded { .. }
+            | Event::TrialPostponed { .. }
+            | Event::Interrupted => {}
         }
         Ok(())
     }

@@ -185,6 +185,7 @@ impl<'a> Runner<'a> {
         if alone || trial.grade != Grade::Inconclusive || trial.was_not_run() || *stop.borrow() {
             return Ok(Some(trial));
         }
+        sinks.tell(&Event::TrialPostponed { plan })?;
         shared.due.borrow_mut().push_back(Due { alone: true, ..due });
         Ok(None)
     }

@@ -40,6 +40,11 @@ pub enum Event<'a> {
         /// The run's result, with this trial.
         so_far: &'a RunResult,
     },
+    /// A trial ended in doubt beside others: it begins once more, alone, after all of them.
+    TrialPostponed {
+        /// Which.
+        plan: &'a TrialPlan,
+    },
     /// The user asked for the end: the trial ends with what was measured, and it is the last.
     Interrupted,
     /// The run is over, be it that an error ended it.

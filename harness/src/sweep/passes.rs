@@ -263,7 +263,10 @@ impl Sink for Keeper {
                 }
             }
             Event::RunEnded { .. } => self.save()?,
-            Event::TrialBegan { .. } | Event::Load { .. } | Event::Interrupted => {}
+            Event::TrialBegan { .. }
+            | Event::Load { .. }
+            | Event::TrialPostponed { .. }
+            | Event::Interrupted => {}
         }
         Ok(())
     }
