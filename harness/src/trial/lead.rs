@@ -31,6 +31,11 @@ use crate::proc;
 /// How often what wakes nobody is looked at: the log's length, workers that record without touching their
 /// ledger, how far the load is.
 const CHORES: Duration = Duration::from_millis(20);
+/// So long before a fault is due it is prepared for, and nothing else is begun: a processor that has been idle for long takes
+/// some tenths of a millisecond to wake, and so does what is done now and then.
+const READY_NS: u64 = 600_000;
+/// And the last of it is waited for awake: who sleeps is woken tens of microseconds too late, now more and now less.
+const AWAKE_NS: u64 = 200_000;
 /// How often progress is told.
 const PROGRESS_NS: u64 = 100_000_000;
 /// How long after the end of a supervisor its pid-file may still be written by the process that takes over.
@@ -150,8 +155,10 @@ impl<'a> Lead<'a> {
         while !self.conductor.is_over() || self.left.is_some() {
             let input = self.next().await?;
             self.take(input)?;
-            self.chores()?;
-            let now = now_ns();
+            if !self.is_about_to_strike() {
+                self.chores()?;
+            }
+            let now = self.at_its_instant();
             let due = self.conductor.wake(now);
             self.carry_out(due, now);
             if std::mem::take(&mut self.is_to_count) {
@@ -168,9 +175,34 @@ impl<'a> Lead<'a> {
         Ok((self.conductor, client, self.counted.ok_or(LeadError::NotCounted)?))
     }
 
+    /// Whether a fault is due within so little time that there is none for anything else.
+    fn is_about_to_strike(&self) -> bool {
+        self.conductor.fault_at().is_some_and(|at_ns| at_ns <= now_ns() + READY_NS)
+    }
+
+    /// What the clock says; where a fault is just about to strike, once that is its instant.
+    fn at_its_instant(&self) -> u64 {
+        let now = now_ns();
+        let strikes = self.conductor.fault_at().filter(|at_ns| (now..=now + AWAKE_NS).contains(at_ns));
+        let Some(at_ns) = strikes else { return now };
+        while now_ns() < at_ns {
+            std::hint::spin_loop();
+        }
+        now_ns()
+    }
+
+    /// When to wake: early enough for the next fault.
+    fn wake_at(&self) -> Option<u64> {
+        let until_fault = self.conductor.fault_at().map(|at_ns| {
+            let ready_at = at_ns.saturating_sub(READY_NS);
+            if ready_at > now_ns() { ready_at } else { at_ns.saturating_sub(AWAKE_NS) }
+        });
+        until_fault.into_iter().chain(self.conductor.wake_at()).min()
+    }
+
     /// Waits for what comes next.
     async fn next(&mut self) -> Result<Input, LeadError> {
-        let wake_at = self.conductor.wake_at();
+        let wake_at = self.wake_at();
         let successor = self.successor;
         Ok(tokio::select! {
             biased;

@@ -119,8 +119,17 @@ impl Conductor {
         if self.ended {
             return None;
         }
+        self.fault_at().into_iter().chain(self.watch.wake_at()).min()
+    }
+
+    /// When the next fault strikes or is undone, as far as that is a matter of time, in CLOCK_MONOTONIC nanoseconds.
+    #[must_use]
+    pub fn fault_at(&self) -> Option<u64> {
+        if self.ended {
+            return None;
+        }
         let waits = self.faults.iter().filter(|fault| self.may_strike(fault) && self.may_heal(fault));
-        waits.filter_map(Fault::wake_at).chain(self.watch.wake_at()).min()
+        waits.filter_map(Fault::wake_at).min()
     }
 
     /// Whether a fault that waits for an instant may still strike: not once the user has asked to stop, nor

@@ -201,13 +201,18 @@ impl Hands {
     }
 
     fn answer(&mut self, fault: usize, deed: Deed) -> Told {
+        self.answer_at(now_ns(), fault, deed)
+    }
+
+    /// The same, of what was done at this instant.
+    fn answer_at(&mut self, at_ns: u64, fault: usize, deed: Deed) -> Told {
         let Deed { hit, pids, undo, error } = deed;
         if let Some(undo) = undo {
             self.undos.insert(fault, undo);
         }
         let pids = pids.into_iter().map(proc::number).collect();
         let error = error.as_ref().map(DeedError::hindrance);
-        (now_ns(), Event::Fault { fault, hit, pids, error })
+        (at_ns, Event::Fault { fault, hit, pids, error })
     }
 
     /// Signals each of these, or the first that still runs. What it has stopped stays stopped until that is
@@ -242,7 +247,9 @@ impl Hands {
             None if reached.is_empty() => Deed::of_nobody(),
             None => Deed::struck(reached, undo),
         };
-        told.push(self.answer(fault, deed));
+        // What comes after it counts from when it struck, and not from when this was scheduled again.
+        let at_ns = told.last().map_or_else(now_ns, |(at_ns, _)| *at_ns);
+        told.push(self.answer_at(at_ns, fault, deed));
         told
     }
 
