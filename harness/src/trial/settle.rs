@@ -16,6 +16,8 @@ use crate::proc;
 
 /// How often it is looked whether the service has settled, where no ledger changes.
 const LOOKS: Duration = Duration::from_millis(5);
+/// Descriptors that are as many so much later are those that a supervisor keeps.
+const STAYS: Duration = Duration::from_millis(10);
 /// How much longer a supervisor that has its workers is given to reap those that ended, and to close what it
 /// had of them.
 const TIDYING_NS: u64 = 300_000_000;
@@ -30,14 +32,28 @@ pub(super) struct Before {
 }
 
 impl Before {
-    /// Looks at it now.
-    pub(super) fn now(stage: &Stage, supervisor: Pid) -> Self {
-        Self {
-            supervisor,
-            descriptors: proc::descriptors_open(supervisor).ok().flatten(),
-            workers: stage.sight.accepting(supervisor),
+    /// Looks at it. A supervisor whose worker serves may not be done with its own start (haproxy's master sets up its event
+    /// loop then): where it will be asked what has become of its descriptors, they are counted once they stay.
+    pub(super) async fn load(stage: &Stage, supervisor: Pid) -> Self {
+        let count = || proc::descriptors_open(supervisor).ok().flatten();
+        let is_asked = stage.place.scenario.workers.settle_ns.is_some();
+        let descriptors = if is_asked { once_it_stays(count).await } else { count() };
+        Self { supervisor, descriptors, workers: stage.sight.accepting(supervisor) }
+    }
+}
+
+/// What is counted, once it is the same twice; after a while, what was counted last.
+async fn once_it_stays(mut count: impl FnMut() -> Option<u64>) -> Option<u64> {
+    let until_ns = now_ns() + TIDYING_NS;
+    let mut now = count();
+    while now_ns() < until_ns {
+        tokio::time::sleep(STAYS).await;
+        let earlier = std::mem::replace(&mut now, count());
+        if now == earlier {
+            break;
         }
     }
+    now
 }
 
 /// Waits until the service has settled, if the scenario says so, and says what it has come to.
@@ -121,5 +137,19 @@ fn wanted(stage: &Stage, before: Before) -> Option<u32> {
         // A server may have more processes that hold the listener than it was told to have workers.
         (true, None) => Some(before.workers),
         (true, Some(_)) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_still_growing_is_counted_when_it_has_grown() {
+        let mut counts = [4, 5, 7, 7, 9].into_iter();
+        assert_eq!(once_it_stays(|| counts.next()).await, Some(7));
+        let mut ever = 0..;
+        assert!(once_it_stays(|| ever.next()).await > Some(1), "it does not wait for ever");
+        assert_eq!(once_it_stays(|| None).await, None, "what may not be looked at");
     }
 }

@@ -1,7 +1,7 @@
 //! After the trial: the supervisor is asked to stop, and what it leaves behind is counted.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use holdline_contract::clock::now_ns;
 use holdline_model::conductor::Event;
@@ -27,7 +27,7 @@ const DEATH_LIMIT: Duration = Duration::from_secs(1);
 /// Workers that still run this long after their supervisor has stopped were left behind.
 const LEFT_BEHIND: Duration = Duration::from_secs(1);
 
-/// How long after it found nobody to hold a listener a second look is taken.
+/// How long after it found workers without a supervisor, or nobody to hold a listener, another look is taken.
 const SECOND_LOOK: Duration = Duration::from_millis(10);
 
 /// What came of stopping a supervisor.
@@ -56,9 +56,9 @@ pub(super) fn end_hung_workers(stage: &mut Stage) -> Result<(), SightError> {
 /// Asks the supervisor to stop, waits for it, and counts the workers that it left behind.
 pub(super) async fn stop(stage: &mut Stage, supervised: &mut Supervised) -> Result<Stopped, SightError> {
     let last = supervised.pid();
-    let lost = lost_workers(stage, last).await?;
-    let below = if stage.sight.is_blind() { stage.sight.worker_pids(last) } else { Vec::new() };
     let lives = supervised.has_ended().is_none() || last != supervised.started();
+    let lost = lost_workers(stage, last, lives).await?;
+    let below = if stage.sight.is_blind() { stage.sight.worker_pids(last) } else { Vec::new() };
     let asked = if lives { ask_to_stop(stage, supervised).await } else { Ok(()) };
     let limit = match &asked {
         Ok(()) => STOP_LIMIT,
@@ -87,16 +87,28 @@ pub(super) async fn stop(stage: &mut Stage, supervised: &mut Supervised) -> Resu
     Ok(Stopped { orphans, notes })
 }
 
-/// Workers that the supervisor has lost. A listener that closes just now has no holder any more: where nobody
-/// is seen to hold one, it is looked at again.
-async fn lost_workers(stage: &mut Stage, supervisor: Pid) -> Result<Option<Vec<Pid>>, SightError> {
-    stage.look()?;
-    if let Some(lost) = stage.sight.orphaned_workers(supervisor)? {
-        return Ok(Some(lost));
+/// Workers that the supervisor has lost. Those of one that it has replaced may be about to leave: where there is somebody who
+/// goes on without them, they are given time to. And a listener that closes just now has no holder any more: where nobody is
+/// seen to hold one, it is looked at again.
+async fn lost_workers(
+    stage: &mut Stage,
+    supervisor: Pid,
+    lives: bool,
+) -> Result<Option<Vec<Pid>>, SightError> {
+    // Of one that keeps a ledger it is known that init had to adopt it, whatever becomes of it.
+    let may_leave = lives && stage.sight.is_blind();
+    let until = Instant::now() + if may_leave { LEFT_BEHIND } else { Duration::ZERO };
+    let mut is_second = false;
+    loop {
+        stage.look()?;
+        let lost = stage.sight.orphaned_workers(supervisor)?;
+        let is_known = lost.as_ref().map_or(is_second, |lost| lost.is_empty() || Instant::now() >= until);
+        if is_known {
+            return Ok(lost);
+        }
+        is_second = true;
+        tokio::time::sleep(SECOND_LOOK).await;
     }
-    tokio::time::sleep(SECOND_LOOK).await;
-    stage.look()?;
-    stage.sight.orphaned_workers(supervisor)
 }
 
 /// Workers that still run, though their supervisor should have stopped them. Of those that keep no ledger,

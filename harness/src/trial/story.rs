@@ -98,7 +98,7 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
     let mut alive_at_start = stage.sight.alive(supervised.pid());
     alive_at_start.extend(stage.companions.alive());
     let below = stage.sight.below(supervised.pid())?;
-    let before = Before::now(&stage, supervised.pid());
+    let before = Before::load(&stage, supervised.pid()).await;
     // What somebody costs who was not started here is not known.
     let meter = if stage.spec.attached.is_none() { Meter::read(&stage.sight.inside).ok() } else { None };
     let (start_ns, started) = (now_ns() + LEAD_NS, SystemTime::now());

@@ -28,6 +28,14 @@ fn without_isolation_an_orphan_is_one_all_the_same() {
 }
 
 #[test]
+fn whoever_is_replaced_and_about_to_leave_is_no_orphan() {
+    let planted = run("asked-to-replace-itself", "leaves-later", &[]);
+    let trial = &planted.trial;
+    assert_eq!((trial.workers.orphans, planted.exit), (Some(0), 0), "{:?}", trial.violations);
+    assert!(planted.said("left", 0) > 0);
+}
+
+#[test]
 fn a_successor_that_is_slow_to_write_its_process_id_has_taken_over() {
     let planted = run("asked-to-replace-itself", "replaced", &[]);
     let trial = &planted.trial;
