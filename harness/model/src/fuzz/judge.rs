@@ -73,6 +73,8 @@ pub enum Unknown {
     EndedByCase,
     /// The case asks for more workers, for each of which a supervisor may keep something open.
     MoreWorkers,
+    /// Whoever scaled it counted its workers while something else was done to them.
+    CountedMeanwhile,
 }
 
 impl Unknown {
@@ -86,6 +88,7 @@ impl Unknown {
             Self::NoRecord => "neither a ledger nor /proc tells",
             Self::EndedByCase => "the case itself ends the service",
             Self::MoreWorkers => "there are more workers than before",
+            Self::CountedMeanwhile => "it is scaled by one from what is there, while other things were done",
         }
     }
 }
@@ -230,7 +233,7 @@ pub fn judge(
         Invariant::Holds => holds(supervisor, trial),
         Invariant::Collateral => collateral(trial),
         Invariant::Recovers => recovers(scenario, trial),
-        Invariant::Workers => workers(trial),
+        Invariant::Workers => workers(supervisor, scenario, trial),
         Invariant::Descriptors => descriptors(scenario, trial),
         // Settled above.
         Invariant::Books => Judgement::NotKnown(Unknown::NoRecord),
@@ -288,22 +291,30 @@ fn recovers(scenario: &Scenario, trial: &TrialResult) -> Judgement {
     }))
 }
 
-fn workers(trial: &TrialResult) -> Judgement {
+fn workers(supervisor: &Supervisor, scenario: &Scenario, trial: &TrialResult) -> Judgement {
     let Some(settled) = trial.workers.settled else { return Judgement::NotKnown(Unknown::NoRecord) };
-    let miscounted = settled.wanted.filter(|wanted| *wanted != settled.workers);
+    let is_open = supervisor.scales_by_one && scenario.faults.len() > 1 && scales(scenario, |_| true);
+    let wanted = settled.wanted.filter(|_| !is_open);
+    let miscounted = wanted.filter(|wanted| *wanted != settled.workers);
     let miscounted = miscounted.map(|wanted| Breach::WorkerCount { found: settled.workers, wanted });
     let zombies = (settled.zombies > 0).then_some(Breach::Zombies(settled.zombies));
     let orphans = trial.workers.orphans.filter(|orphans| *orphans > 0).map(Breach::Orphans);
     match of(miscounted.into_iter().chain(zombies).chain(orphans)) {
-        Judgement::Holds if settled.wanted.is_none() => Judgement::NotKnown(Unknown::NoRecord),
+        Judgement::Holds if is_open => Judgement::NotKnown(Unknown::CountedMeanwhile),
+        Judgement::Holds if wanted.is_none() => Judgement::NotKnown(Unknown::NoRecord),
         judgement @ (Judgement::Holds | Judgement::Violated(_) | Judgement::NotKnown(_)) => judgement,
     }
 }
 
 /// A supervisor may hold a channel to each of its workers, as nginx's master does, so that more of them are no leak.
 fn asks_for_more_workers(scenario: &Scenario) -> bool {
+    scales(scenario, |workers| workers > scenario.workers.count)
+}
+
+/// Whether it is asked for a number of workers like this.
+fn scales(scenario: &Scenario, to: impl Fn(u32) -> bool) -> bool {
     scenario.faults.iter().any(|fault| match &fault.action {
-        Action::Control { verb: Verb::Scale, workers } => workers.is_some_and(|n| n > scenario.workers.count),
+        Action::Control { verb: Verb::Scale, workers } => workers.is_some_and(&to),
         Action::Control { .. }
         | Action::Signal { .. }
         | Action::Poison(_)

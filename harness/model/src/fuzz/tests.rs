@@ -551,6 +551,25 @@ fn each_invariant_is_violated_by_what_it_says_and_by_nothing_else() {
     assert_eq!(violated(&held, off), [Invariant::Books]);
 }
 
+/// Whoever adds workers one by one counts from what is there, which another request may have changed.
+#[test]
+fn how_many_there_should_be_is_open_where_they_are_counted_amid_something_else() {
+    let scale = Strike { action: abilities(&able()).control(Verb::Scale, 4), ..kill(When::Share(300)) };
+    let judged = |supervisor: &Supervisor, strikes: Vec<Strike>, change: fn(&mut TrialResult)| {
+        let mut trial = trial();
+        change(&mut trial);
+        judge(Invariant::Workers, supervisor, &read(&case(strikes)), &trial)
+    };
+    let more = |trial: &mut TrialResult| trial.workers.settled.as_mut().expect("settled").workers += 1;
+    let both = || vec![kill(When::Share(200)), scale.clone()];
+    let by_one = Supervisor { scales_by_one: true, ..able() };
+    assert_eq!(judged(&by_one, both(), more), Judgement::NotKnown(Unknown::CountedMeanwhile));
+    assert!(matches!(judged(&able(), both(), more), Judgement::Violated(_)));
+    assert!(matches!(judged(&by_one, vec![scale.clone()], more), Judgement::Violated(_)));
+    let orphan = |trial: &mut TrialResult| trial.workers.orphans = Some(1);
+    assert_eq!(judged(&by_one, both(), orphan), Judgement::Violated(vec![Breach::Orphans(1)]));
+}
+
 #[test]
 fn what_cannot_be_told_is_not_known_and_not_held() {
     let scenario = read(&case(vec![kill(When::Share(200))]));

@@ -105,6 +105,10 @@ pub struct SupervisorFile {
     /// Default: false.
     #[serde(default)]
     pub single_process: bool,
+    /// Whether it takes a worker more or a worker less, and no number: whoever scales it counts from what is there.
+    /// Default: false.
+    #[serde(default)]
+    pub scales_by_one: bool,
 }
 
 /// Who holds the listener, and how workers get it.

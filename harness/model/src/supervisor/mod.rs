@@ -96,6 +96,9 @@ pub struct Supervisor {
     pub can_drop: bool,
     /// Whether it is a single process, which serves by itself and has no worker for a fault to hit.
     pub single_process: bool,
+    /// Whether it takes a worker more or a worker less, and no number: whoever scales it counts from what is there. What
+    /// that comes to is not known where something else brings or ends workers meanwhile.
+    pub scales_by_one: bool,
 }
 
 impl Supervisor {

@@ -102,7 +102,8 @@ fn defaults_are_as_documented() {
         Control::Signal { signal: "TERM".parse().expect("a signal"), to: SignalTo::Supervisor }
     );
     assert!(t.files.is_empty() && t.control.is_empty() && t.env.is_empty() && t.expected.is_empty());
-    assert!(t.pid_file.is_none() && !t.can_drop && !t.single_process);
+    assert!(t.pid_file.is_none() && !t.can_drop && !t.single_process && !t.scales_by_one);
+    assert!(right(&with("scales-by-one = true")).scales_by_one);
     assert!(right(&with("single-process = true")).single_process);
 }
 

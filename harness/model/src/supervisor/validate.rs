@@ -77,6 +77,7 @@ fn supervisor(mut file: SupervisorFile) -> Result<Supervisor, Problem> {
         pid_file: file.pid_file.as_ref().map(pid_file).transpose()?,
         can_drop: file.can_drop,
         single_process: file.single_process,
+        scales_by_one: file.scales_by_one,
         runs,
     })
 }
