@@ -5,16 +5,21 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::strategy::Union;
 
 use super::ability::Abilities;
 use super::act::Act;
 use super::case::{Case, Strike, When};
+use super::course::{Deed, deed};
 use super::draw::{self, action, delay};
-use super::story::{Beat, Story, deed};
-use crate::scenario::{Action, Arrivals};
+use super::story::{Beat, Story};
+use crate::scenario::{Action, Arrivals, Target};
 
 /// How far from a moment a fault is aimed at most, and how close at least, in nanoseconds.
 const OFF_NS: (u64, u64) = (1_000, 5_000_000);
+
+/// Moments that are closer to each other than this, in nanoseconds, are one to whoever aims.
+const APART_NS: i64 = 10_000;
 
 /// What a moment is, whoever tells of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,25 +52,46 @@ enum Aim {
     Before(u64),
 }
 
-/// The gaps of a story, as far as a fault can be timed by them, by what stands at their two ends.
+/// The gaps of a story, as far as a fault can be timed by them, by what stands at their two ends. What the supervisor's
+/// processes do is one sequence, and what ledger and kernel tell is another: what another process does, or is seen to have
+/// done a while later, lies between two of the supervisor's calls by chance.
 fn gaps(case: &Case, story: &Story) -> BTreeMap<(Mark, Mark), Vec<Gap>> {
-    let mut instants: Vec<(i64, i64, Mark)> = story
-        .moments
-        .iter()
-        .map(|moment| (moment.at_ns, moment.at_ns, Mark::Beat(moment.beat)))
-        .chain(story.done.iter().map(|done| (done.from_ns, done.to_ns, Mark::Act(done.act))))
-        .collect();
-    instants.sort_by_key(|(_, to_ns, _)| *to_ns);
     let anchors = anchors(case, story);
     let mut gaps: BTreeMap<(Mark, Mark), Vec<Gap>> = BTreeMap::new();
-    for pair in instants.windows(2) {
-        let [(_, begin_ns, first), (end_ns, _, second)] = pair else { continue };
-        let Some((at_ns, fault)) = anchors.iter().rfind(|(at_ns, _)| at_ns <= begin_ns) else { continue };
-        let since = |ns: i64| u64::try_from(ns - at_ns).unwrap_or(0);
-        let (from_ns, to_ns) = (since(*begin_ns), since(*end_ns).max(since(*begin_ns)));
-        gaps.entry((*first, *second)).or_default().push(Gap { fault: *fault, from_ns, to_ns });
+    for instants in [told(story), traced(story)] {
+        for pair in apart(instants).windows(2) {
+            let [(begin_ns, first), (end_ns, second)] = pair else { continue };
+            let Some((at_ns, fault)) = anchors.iter().rfind(|(at_ns, _)| at_ns <= begin_ns) else { continue };
+            let since = |ns: i64| u64::try_from(ns - at_ns).unwrap_or(0);
+            let gap = Gap { fault: *fault, from_ns: since(*begin_ns), to_ns: since(*end_ns) };
+            gaps.entry((*first, *second)).or_default().push(gap);
+        }
     }
     gaps
+}
+
+/// What ledger and kernel tell.
+fn told(story: &Story) -> Vec<(i64, Mark)> {
+    story.moments.iter().map(|moment| (moment.at_ns, Mark::Beat(moment.beat))).collect()
+}
+
+/// What the supervisor's processes did, as calls began and ended, and the faults between; nothing, where they were not
+/// traced.
+fn traced(story: &Story) -> Vec<(i64, Mark)> {
+    if story.done.is_empty() {
+        return Vec::new();
+    }
+    let calls =
+        story.done.iter().flat_map(|done| [done.from_ns, done.to_ns].map(|ns| (ns, Mark::Act(done.act))));
+    let faults = story.moments.iter().filter(|moment| moment.beat == Beat::Struck);
+    calls.chain(faults.map(|moment| (moment.at_ns, Mark::Beat(moment.beat)))).collect()
+}
+
+/// These in order, without those that no fault can be aimed apart from the one before.
+fn apart(mut instants: Vec<(i64, Mark)>) -> Vec<(i64, Mark)> {
+    instants.sort_by_key(|(at_ns, _)| *at_ns);
+    instants.dedup_by(|next, kept| next.0 - kept.0 < APART_NS);
+    instants
 }
 
 /// The instants that others can count from, in order: those at which faults struck, and the load's start where the load
@@ -94,23 +120,31 @@ pub(super) struct Shot {
     action: Action,
 }
 
-/// What a shot tries: two of a kind differ in no more than some time between the same two moments.
+/// What a shot tries: two of a kind differ in no more than some time between the same two moments, and in what had brought
+/// these about: what a supervisor does about a worker's end is the same, be it one that it asked for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Kind {
-    /// What was done before.
-    behind: Option<String>,
     between: (Mark, Mark),
-    deed: String,
+    deed: Deed,
+}
+
+impl Kind {
+    /// When it is its turn again, having been tried so often: a supervisor that is asked for something, or whose worker
+    /// ends, has something to do, and comes twice as often as one that has not.
+    pub(super) const fn is_due_after(&self, tried: u32) -> u32 {
+        let has_to_act = matches!(self.deed, Deed::WorkerEnds | Deed::StartFails | Deed::Asked(_));
+        if has_to_act { tried + 1 } else { 2 * (tried + 1) }
+    }
 }
 
 impl Shot {
-    pub(super) fn kind(&self, case: &Case) -> Kind {
-        let behind = self.gap.fault.and_then(|fault| case.strikes.get(fault));
-        Kind {
-            behind: behind.map(|strike| deed(&strike.action)),
-            between: self.between,
-            deed: deed(&self.action),
-        }
+    pub(super) fn kind(&self) -> Kind {
+        Kind { between: self.between, deed: deed(&self.action) }
+    }
+
+    /// How long it is from the first of the two moments to the second, in nanoseconds.
+    pub(super) const fn window_ns(&self) -> u64 {
+        self.gap.to_ns - self.gap.from_ns
     }
 
     /// The shot with the faults of its case up to the one that its time counts from: as they strike in that case, or, so
@@ -144,8 +178,34 @@ pub(super) fn shots(case: &Case, story: &Story, abilities: &Abilities) -> Option
         return None;
     }
     let place = select(kinds).prop_flat_map(|(between, gaps)| (Just(between), select(gaps)));
-    let drawn = (place, aim(), action(abilities));
+    let drawn = (place, aim(), prompt(abilities));
     Some(drawn.prop_map(|((between, gap), aim, action)| Shot { between, gap, aim, action }).boxed())
+}
+
+/// What is done at the instant for which it is ordered, each kind as often as any other that matters as much. Poison
+/// strikes when a worker comes to its step, which is nobody's aim; and by which signal a worker dies is all the same to a
+/// supervisor.
+fn prompt(abilities: &Abilities) -> BoxedStrategy<Action> {
+    let mut kinds: Vec<(u32, BoxedStrategy<Action>)> = Vec::new();
+    let to = |whom: Target| {
+        let is_it = move |action: &&Action| matches!(action, Action::Signal { to, .. } if *to == whom);
+        abilities.signals.iter().filter(is_it).cloned().collect::<Vec<_>>()
+    };
+    let mut add = |weight: u32, actions: Vec<Action>| {
+        if !actions.is_empty() {
+            kinds.push((weight, select(actions).boxed()));
+        }
+    };
+    add(4, to(Target::Worker));
+    add(2, to(Target::Workers));
+    add(1, abilities.harmless.clone());
+    if !abilities.pauses.is_empty() {
+        kinds.push((1, draw::pause(abilities)));
+    }
+    if !abilities.verbs.is_empty() {
+        kinds.push((4, draw::control(abilities)));
+    }
+    if kinds.is_empty() { action(abilities) } else { Union::new_weighted(kinds).boxed() }
 }
 
 fn aim() -> impl Strategy<Value = Aim> {

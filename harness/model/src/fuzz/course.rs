@@ -96,7 +96,8 @@ impl fmt::Display for Course {
     }
 }
 
-fn deed(action: &Action) -> Deed {
+/// What a fault does, as far as a supervisor can tell.
+pub(super) fn deed(action: &Action) -> Deed {
     match action {
         Action::Signal { to: Target::Supervisor, .. } => Deed::SupervisorIsSignalled,
         Action::Signal { to: Target::Worker | Target::Workers, .. } | Action::Poison(_) => Deed::WorkerEnds,

@@ -76,17 +76,25 @@ pub(super) fn action(abilities: &Abilities) -> BoxedStrategy<Action> {
         all.push((3, times.boxed()));
     }
     if !abilities.pauses.is_empty() {
-        let pause = (select(abilities.pauses.clone()), 1..=PAUSE_US_MAX);
-        let pause = pause.prop_map(|(whom, us)| Action::Pause { whom, for_ns: Some(us * 1000) });
-        all.push((2, pause.boxed()));
+        all.push((2, pause(abilities)));
     }
     if !abilities.verbs.is_empty() {
-        let control =
-            |(verb, workers)| Action::Control { verb, workers: (verb == Verb::Scale).then_some(workers) };
-        let verbs = (select(abilities.verbs.clone()), abilities.workers.clone()).prop_map(control);
-        all.push((5, verbs.boxed()));
+        all.push((5, control(abilities)));
     }
     Union::new_weighted(all).boxed()
+}
+
+/// A pause of somebody who can be stopped; there is one at least.
+pub(super) fn pause(abilities: &Abilities) -> BoxedStrategy<Action> {
+    let pause = (select(abilities.pauses.clone()), 1..=PAUSE_US_MAX);
+    pause.prop_map(|(whom, us)| Action::Pause { whom, for_ns: Some(us * 1000) }).boxed()
+}
+
+/// Something that is asked of the supervisor, which can do one thing at least.
+pub(super) fn control(abilities: &Abilities) -> BoxedStrategy<Action> {
+    let control =
+        |(verb, workers)| Action::Control { verb, workers: (verb == Verb::Scale).then_some(workers) };
+    (select(abilities.verbs.clone()), abilities.workers.clone()).prop_map(control).boxed()
 }
 
 fn with_times(action: Action, times: u32) -> Action {

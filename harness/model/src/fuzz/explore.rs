@@ -16,9 +16,9 @@ use crate::scenario::Action;
 /// So many cases are kept at most: the latest, since their stories are the rarest.
 const KEPT_MAX: usize = 256;
 /// Of the cases that are aimed, one in so many has all its faults drawn, and close to each other.
-const CLOSE_ONE_IN: u32 = 4;
+const CLOSE_ONE_IN: u32 = 8;
 /// Of the others, one in so many is varied instead of aimed.
-const VARIED_ONE_IN: u32 = 5;
+const VARIED_ONE_IN: u32 = 8;
 /// A case is aimed so many times at most, each time once the supervisor has had time to recover: a trial costs more than the
 /// milliseconds in which something can happen.
 const VOLLEYS_MAX: u64 = 3;
@@ -28,8 +28,9 @@ const STRIKES_MAX: usize = 8;
 const VOLLEYS_NS: u64 = 1_000_000_000;
 /// The least time between two of them, and the most, in nanoseconds.
 const REST_NS: (u64, u64) = (20_000_000, 500_000_000);
-/// Of so many shots that are drawn, the one is taken whose kind was tried least often.
-const SHOTS: usize = 6;
+/// Of so many shots that are drawn, the one is taken whose kind was tried least often for how much it matters, and of these the
+/// one with the shortest window: what is wide is hit by times that are not aimed as well.
+const SHOTS: usize = 12;
 /// One case in so many has the supervisor's processes traced: that is slower, and one story of its kind is enough.
 const TRACED_ONE_IN: u32 = 8;
 
@@ -179,20 +180,24 @@ impl Explorer {
         let rest_ns = (2 * pace_ns).clamp(REST_NS.0, REST_NS.1);
         let mut strikes: Vec<Strike> = Vec::new();
         for _ in 0..(VOLLEYS_NS / (rest_ns + pace_ns)).clamp(1, VOLLEYS_MAX) {
-            let shot = self.least_tried(&shots, case)?;
+            let shot = self.least_tried(&shots)?;
             let rest_ns = (!strikes.is_empty()).then_some(rest_ns);
             let volley = shot.volley(case, story, rest_ns).unwrap_or_default();
             if !volley.is_empty() && strikes.len() + volley.len() <= STRIKES_MAX {
-                *self.tried.entry(shot.kind(case)).or_default() += 1;
+                *self.tried.entry(shot.kind()).or_default() += 1;
                 strikes.extend(volley);
             }
         }
         (!strikes.is_empty()).then(|| Case { strikes, around: case.around.clone() }.tidy())
     }
 
-    fn least_tried(&mut self, shots: &BoxedStrategy<Shot>, case: &Case) -> Option<Shot> {
+    fn least_tried(&mut self, shots: &BoxedStrategy<Shot>) -> Option<Shot> {
         let drawn: Vec<Shot> = (0..SHOTS).map_while(|_| self.drawn(shots)).collect();
-        drawn.into_iter().min_by_key(|shot| self.tried.get(&shot.kind(case)).copied().unwrap_or(0))
+        let tried = |kind: &Kind| self.tried.get(kind).copied().unwrap_or(0);
+        drawn.into_iter().min_by_key(|shot| {
+            let kind = shot.kind();
+            (kind.is_due_after(tried(&kind)), shot.window_ns())
+        })
     }
 
     /// How often shots of each kind were tried.
