@@ -264,6 +264,17 @@ pub enum Note {
         /// The fault that was not over, from 1.
         waited_for: u64,
     },
+    /// What a supervisor was asked for was not done: it was killed before.
+    AskFailed {
+        /// Which fault of the scenario, from 1.
+        fault: u64,
+        /// What it was asked for.
+        action: Worded<Deed>,
+        /// The fault that killed it, from 1.
+        killed: u64,
+        /// What whoever asked was told.
+        error: Worded<Hindrance>,
+    },
 }
 
 impl Told for Reason {
@@ -416,6 +427,9 @@ impl Told for Note {
             Self::NeverStruck { fault, action, waited_for } => {
                 Phrase::new(format!("fault {fault} ({action}) never struck: fault {waited_for} was not over"))
             }
+            Self::AskFailed { fault, action, killed, error } => Phrase::new(format!(
+                "fault {fault} ({action}) was not done: fault {killed} killed the supervisor before ({error})"
+            )),
         }
     }
 }

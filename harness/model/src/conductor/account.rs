@@ -6,6 +6,7 @@ use crate::facts::TrialFacts;
 use crate::ledger::InjectedDeath;
 use crate::reason::{Note, Reason};
 use crate::watch::Found;
+use crate::worded::Worded;
 
 impl Conductor {
     /// Fills in what it knows of the trial that it has ended. `is_unsent` says of an attempt whether the
@@ -27,11 +28,7 @@ impl Conductor {
 
     /// A trial in which a fault did not strike shows nothing.
     fn reason(&mut self, is_unsent: impl Fn(u32) -> bool) -> Option<Reason> {
-        let failed = self.facts.iter().find_map(|fact| {
-            let error = fact.error.clone()?;
-            let (fault, action) = (ordinal(fact.fault), fact.deed.into());
-            Some(Reason::FaultFailed { fault, action, error: error.into() })
-        });
+        let failed = self.failed();
         let interrupted = match self.watch.found() {
             Some(Found::Interrupted) => Reason::WatchInterrupted,
             _ => Reason::Interrupted,
@@ -40,6 +37,28 @@ impl Conductor {
         let unsent = self.facts.iter().filter_map(|fact| fact.poison).find(|attempt| is_unsent(*attempt));
         let unsent = unsent.map(|attempt| Reason::PoisonNotSent { attempt });
         if self.stop_asked { Some(interrupted) } else { failed.or(missed).or(unsent) }
+    }
+
+    /// The first fault that could not be injected. What was asked of a supervisor that was killed before it had done it is noted
+    /// only: that it did not is what the kill did.
+    fn failed(&mut self) -> Option<Reason> {
+        let mut failed = None;
+        for fact in self.facts.iter().filter(|fact| fact.error.is_some()) {
+            let Some(error) = fact.error.clone().map(Worded::Value) else { continue };
+            let (fault, action) = (ordinal(fact.fault), fact.deed.into());
+            let asked = fact.at_ns..=fact.done_ns.unwrap_or(fact.at_ns);
+            let is_asked = matches!(fact.deed, Deed::Ask { .. });
+            let killed = self.killed.iter().find(|(_, at_ns)| is_asked && asked.contains(at_ns));
+            match killed {
+                Some((killed, _)) => {
+                    self.notes.push(Note::AskFailed { fault, action, killed: ordinal(*killed), error });
+                }
+                None => {
+                    failed.get_or_insert(Reason::FaultFailed { fault, action, error });
+                }
+            }
+        }
+        failed
     }
 
     /// The first fault that should have struck and did not. One that waited for the supervisor's doing is

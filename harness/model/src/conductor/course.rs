@@ -8,7 +8,7 @@ use crate::deed::Deed;
 use crate::hindrance::Hindrance;
 use crate::ledger::InjectedDeath;
 use crate::reason::Note;
-use crate::scenario::Action;
+use crate::scenario::{Action, Target};
 
 impl Conductor {
     pub(super) fn strike(&mut self, index: usize, now_ns: u64) -> Option<Order> {
@@ -76,8 +76,13 @@ impl Conductor {
 
     pub(super) fn signalled(&mut self, index: usize, pid: u32, at_ns: u64) {
         let action = self.faults.get(index).map(|fault| &fault.action);
-        if matches!(action, Some(Action::Signal { signal, .. }) if signal.is_crash()) {
-            self.deaths.push(InjectedDeath { pid, at_ns, had: None });
+        let Some(Action::Signal { to, signal }) = action else { return };
+        if !signal.is_crash() {
+            return;
+        }
+        self.deaths.push(InjectedDeath { pid, at_ns, had: None });
+        if *to == Target::Supervisor {
+            self.killed.push((index, at_ns));
         }
     }
 

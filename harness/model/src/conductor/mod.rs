@@ -56,6 +56,8 @@ pub struct Conductor {
     facts: Vec<FaultFact>,
     exits: Vec<ProcessEnd>,
     deaths: Vec<InjectedDeath>,
+    /// The faults that killed a supervisor, or one that was about to take over, and when.
+    killed: Vec<(usize, u64)>,
     notes: Vec<Note>,
     load_ended: bool,
     /// The last request that was due of the load.
@@ -76,6 +78,7 @@ impl Conductor {
             facts: Vec::new(),
             exits: Vec::new(),
             deaths: Vec::new(),
+            killed: Vec::new(),
             notes: Vec::new(),
             load_ended: false,
             last: None,

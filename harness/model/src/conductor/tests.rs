@@ -225,6 +225,33 @@ fn failing_starts_are_armed_beforehand_and_noted_where_no_worker_comes_to_them()
 }
 
 #[test]
+fn what_a_supervisor_was_asked_for_that_was_killed_before_is_noted() {
+    let ask = "at = \"100ms\"\ncontrol = \"restart\"";
+    let kill = |ms: u64| format!("at = \"{ms}ms\"\nsignal = {{ to = \"supervisor\", name = \"KILL\" }}");
+    let failed = |after_ms: u64, hit: Hit| {
+        let kill = kill(after_ms);
+        let mut c = conductor(&[ask, &kill]);
+        wake(&mut c, START + 100 * MS);
+        c.tell(START + 100 * MS, &struck(0));
+        wake(&mut c, START + after_ms * MS);
+        let done = Event::ControlDone { fault: 0, error: Some(Hindrance::NoDescriptor) };
+        c.tell(START + 150 * MS, &done);
+        // Whoever kills may tell of it later.
+        if hit == Hit::Struck {
+            c.tell(START + after_ms * MS, &Event::Signalled { fault: 1, pid: 9 });
+        }
+        c.tell(START + after_ms * MS, &Event::Fault { fault: 1, hit, pids: vec![], error: None });
+        c.end();
+        let (facts, _) = c.into_facts(|_| false);
+        let is_noted = |note: &Note| matches!(note, Note::AskFailed { fault: 1, killed: 2, .. });
+        (facts.environment.is_some(), facts.notes.iter().any(is_noted))
+    };
+    assert_eq!(failed(120, Hit::Struck), (false, true));
+    assert_eq!(failed(120, Hit::Nobody), (true, false), "it killed nobody");
+    assert_eq!(failed(160, Hit::Struck), (true, false), "it had failed before");
+}
+
+#[test]
 fn what_waits_for_a_fault_that_is_not_over_is_noted_and_what_was_never_due_decides() {
     let follower = "at = { after = 0 }\ncontrol = \"restart\"";
     let mut c = conductor(&["at = \"100ms\"\ncrash = { step = \"drain\", mode = \"kill\" }", follower]);
