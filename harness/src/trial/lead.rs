@@ -31,7 +31,7 @@ use crate::proc;
 /// How often what wakes nobody is looked at: the log's length, workers that record without touching their
 /// ledger, how far the load is.
 const CHORES: Duration = Duration::from_millis(20);
-/// So long before a fault is due it is prepared for, and nothing else is begun: a processor that has been idle for long takes
+/// So long before a fault is due it is prepared for, and nothing is begun but to look whom it can hit: a processor that has been idle for long takes
 /// some tenths of a millisecond to wake, and so does what is done now and then.
 const READY_NS: u64 = 600_000;
 /// And the last of it is waited for awake: who sleeps is woken tens of microseconds too late, now more and now less.
@@ -155,7 +155,10 @@ impl<'a> Lead<'a> {
         while !self.conductor.is_over() || self.left.is_some() {
             let input = self.next().await?;
             self.take(input)?;
-            if !self.is_about_to_strike() {
+            // Whom a fault can hit is known by what was seen last.
+            if self.is_about_to_strike() {
+                self.look()?;
+            } else {
                 self.chores()?;
             }
             let now = self.at_its_instant();
@@ -247,9 +250,7 @@ impl<'a> Lead<'a> {
         for told in self.stage.companions.look() {
             self.tell(told);
         }
-        for told in self.stage.sight.look()? {
-            self.tell(told);
-        }
+        self.look()?;
         let struck: Vec<usize> =
             self.conductor.armed().filter(|fault| self.hands.has_struck(*fault)).collect();
         for fault in struck {
@@ -264,6 +265,14 @@ impl<'a> Lead<'a> {
         if now_ns() > self.progress_ns + PROGRESS_NS {
             self.progress_ns = now_ns();
             self.load.tell_progress();
+        }
+        Ok(())
+    }
+
+    /// What workers have written, and who has come and gone.
+    fn look(&mut self) -> Result<(), SightError> {
+        for told in self.stage.sight.look()? {
+            self.tell(told);
         }
         Ok(())
     }
