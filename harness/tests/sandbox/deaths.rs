@@ -158,9 +158,10 @@ fn an_interrupt_does_not_end_the_trial() {
 fn without_isolation_all_descendants_die_and_nobody_else() {
     let case = Case::new(Isolation::None);
     let mut bystander = Command::new("sleep").arg("1000").spawn().expect("sleep");
-    // Until all of the crowd that sleeps is there.
+    // Until all of the crowd that sleeps is there. A shell whose child dies a moment before it says
+    // "Killed", which is the crowd's to say and not the sandbox's.
     let script = format!(
-        "({CROWD}) > /dev/null &
+        "({CROWD}) > /dev/null 2>&1 &
         until [ \"$(for at in $(grep -lsa \"$MARK\" /proc/[0-9]*/environ); do
             grep -sx sleep \"${{at%environ}}comm\"
         done | wc -l)\" -ge 9 ]; do :; done
