@@ -140,7 +140,10 @@ fn queue_resets(story: &Story<'_>) -> Vec<Loss> {
                 let how = How::ListenerClosed { inode, closed_ns, kept_back };
                 Loss::new(lost, how).after(story.cause(at_ns))
             }
-            None => Loss::new(lost, How::ResetByOverflow),
+            None if story.records.kernel.counters.listen_overflows > 0 => {
+                Loss::new(lost, How::ResetByOverflow)
+            }
+            None => Loss::new(lost, How::ResetUnseen),
         })
         .collect()
 }

@@ -67,6 +67,7 @@ pub mod summary;
 pub mod supervisor;
 pub mod support;
 pub mod sweep;
+pub mod syscall;
 pub mod template;
 pub mod timeline;
 pub mod tls;

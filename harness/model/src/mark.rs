@@ -89,6 +89,7 @@ fn is_of_nobody(note: &Note) -> bool {
             | Note::NobodyHadIt { .. }
             | Note::NobodyCame { .. }
             | Note::NeverStruck { .. }
+            | Note::CallNotMade { .. }
     )
 }
 

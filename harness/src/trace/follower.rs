@@ -10,16 +10,19 @@ use holdline_model::sweep::life::Follow;
 use nix::unistd::Pid;
 
 use super::Span;
+use super::holds::Holds;
 use crate::proc;
 
 /// The most calls that are written down.
 const CALLS_MAX: usize = 10_000;
 
 /// What is to be done with a thread that has stopped at a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Turn {
     /// It goes on.
     GoOn,
+    /// It is held until each of these faults has struck.
+    Hold(Vec<usize>),
     /// This process, which it belongs to, is killed.
     Kill(Pid),
 }
@@ -60,6 +63,7 @@ pub(super) struct Follower {
     depths: HashMap<Pid, u32>,
     follow: Follow,
     kill: Option<Place>,
+    holds: Option<Holds>,
     span: Option<Span>,
     has_begun: bool,
     /// Calls by name.
@@ -77,6 +81,7 @@ impl Follower {
             depths: roots.map(|pid| (pid, 0)).collect(),
             follow,
             kill,
+            holds: None,
             span: None,
             has_begun: false,
             counts: HashMap::new(),
@@ -84,6 +89,16 @@ impl Follower {
             calls: Vec::new(),
             cut: false,
         }
+    }
+
+    /// From now on threads are held at these.
+    pub(super) fn holds_at(&mut self, holds: Holds) {
+        self.holds = Some(holds);
+    }
+
+    /// The calls at which threads are held, if there are any.
+    pub(super) const fn holds(&self) -> Option<&Holds> {
+        self.holds.as_ref()
     }
 
     /// When the life begins and ends.
@@ -102,7 +117,13 @@ impl Follower {
         let known = self.known(thread);
         let previous = known.previous.clone();
         let mut open = Open { name: name.to_owned(), entered_ns: now_ns, previous, counted: None };
-        let turn = if self.has_begun { self.count(thread, &mut open) } else { Turn::GoOn };
+        let turn = if self.holds.is_some() {
+            self.meets(&open, When::Before)
+        } else if self.has_begun {
+            self.count(thread, &mut open)
+        } else {
+            Turn::GoOn
+        };
         let previous = if is_visible(name) { Some(name.to_owned()) } else { known.previous.clone() };
         self.threads.insert(thread, Thread { open: Some(open), previous, ..known });
         turn
@@ -115,12 +136,23 @@ impl Follower {
         let process = *process;
         // One that was entered before tracing began is not known.
         let Some(open) = open.take() else { return Turn::GoOn };
+        if self.holds.is_some() {
+            return self.meets(&open, When::After);
+        }
         let Some(counted) = open.counted else { return Turn::GoOn };
         if let Some(call) = counted.written.and_then(|index| self.calls.get_mut(index)) {
             call.left_ns = Some(now_ns);
             call.result = Some(result);
         }
         if self.is_place(&open, counted.nth, When::After) { Turn::Kill(process) } else { Turn::GoOn }
+    }
+
+    /// Whether whoever is at this side of a call is held there.
+    fn meets(&mut self, open: &Open, side: When) -> Turn {
+        let has_begun = self.has_begun;
+        let holds = self.holds.as_mut();
+        let faults = holds.map(|holds| holds.comes(side, &open.name, open.previous.as_deref(), has_begun));
+        faults.filter(|faults| !faults.is_empty()).map_or(Turn::GoOn, Turn::Hold)
     }
 
     /// A thread has executed another program. Whether it is let go, for what it does now is not looked at.

@@ -1,10 +1,11 @@
 //! `holdline __trace`: a process inside a trial's sandbox that follows the system calls of others (ptrace(2)), writes
-//! them down, or kills one exactly at one side of one of them.
+//! them down, kills one exactly at one side of one of them, or holds one there until a fault has struck.
 //!
 //! It is a process of its own, since a tracer is told of the ends of those that it traces before their parents are,
 //! and the runner is the supervisor's parent. It reads [`Orders`] from standard input, a line of JSON, attaches and
 //! answers [`Answer::Attached`]; then it reads the [`Span`] of the life, and once that is over, or it has killed whom it
-//! was to kill, it answers [`Answer::Done`] and ends, which lets go of all whom it traces.
+//! was to kill, or has held whom it was to hold, it answers [`Answer::Done`] and ends, which lets go of all whom it
+//! traces.
 //!
 //! ```text
 //! main thread    attaches, and handles each stop: stops.rs, follower.rs
@@ -12,9 +13,15 @@
 //! ```
 
 mod follower;
+mod holds;
+mod page;
 mod stops;
 
+pub(crate) use holds::Hold;
+pub(crate) use page::Page;
+
 use std::io::{BufRead, Write};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +33,7 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use self::follower::{Follower, Turn};
+use self::holds::Holds;
 use self::stops::{Resume, Stop};
 use crate::proc;
 
@@ -38,6 +46,17 @@ pub(crate) struct Orders {
     pub(crate) follow: Follow,
     /// Where one is to be killed; `None`: calls are written down.
     pub(crate) kill: Option<Place>,
+    /// Where one is to be held instead, if anywhere.
+    pub(crate) held: Option<Held>,
+}
+
+/// Calls at which those are held who are traced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Held {
+    /// Where.
+    pub(crate) at: Vec<Hold>,
+    /// The file with the page that tells what has struck.
+    pub(crate) page: PathBuf,
 }
 
 /// When a life begins and ends, in CLOCK_MONOTONIC nanoseconds.
@@ -61,6 +80,22 @@ pub(crate) enum Answer {
         pid: u32,
         /// What the kernel said, as an errno.
         errno: i32,
+    },
+    /// A process has come to the call at which a fault strikes, and stands still.
+    Reached {
+        /// The fault.
+        fault: usize,
+        /// The process.
+        pid: u32,
+        /// When, in CLOCK_MONOTONIC nanoseconds.
+        at_ns: u64,
+    },
+    /// It goes on.
+    Left {
+        /// The fault.
+        fault: usize,
+        /// For how long it stood still, in nanoseconds.
+        held_ns: u64,
     },
     /// The life is over.
     Done(Traced),
@@ -86,6 +121,11 @@ pub(crate) struct Killed {
     pub(crate) at_ns: u64,
 }
 
+/// For so long a process is held at most: whoever asks it for something may wait for its answer.
+const HELD_MAX: Duration = Duration::from_millis(50);
+/// How often it is looked whether it may go on.
+const HELD_LOOK: Duration = Duration::from_micros(20);
+
 /// Exit status of one that could not even read its orders.
 const NO_ORDERS: u8 = 1;
 
@@ -95,12 +135,21 @@ pub(crate) fn main() -> u8 {
     // Those under test must not look into it.
     let _ = nix::sys::prctl::set_dumpable(false);
     let Some(orders) = read_line::<Orders>() else { return NO_ORDERS };
-    if let Err((pid, errno)) = attach(&orders.pids) {
+    // Whoever is opened later is not there any more.
+    let held = orders.held.map(|held| Ok::<_, std::io::Error>(Holds::new(held.at, Page::open(&held.page)?)));
+    let Ok(held) = held.transpose() else { return NO_ORDERS };
+    if let Err((pid, errno)) = attach(&orders.pids, held.is_none()) {
         tell(&Answer::Refused { pid: proc::number(pid), errno: errno as i32 });
         return 0;
     }
     let roots = orders.pids.iter().filter_map(|pid| proc::numbered(*pid));
-    let follower = Arc::new(Mutex::new(Follower::new(roots, orders.follow, orders.kill)));
+    let mut follower = Follower::new(roots, orders.follow, orders.kill);
+    if let Some(holds) = held {
+        // A look is to come when it is due.
+        let _ = nix::sys::prctl::set_timerslack(1);
+        follower.holds_at(holds);
+    }
+    let follower = Arc::new(Mutex::new(follower));
     tell(&Answer::Attached);
     let timed = Arc::clone(&follower);
     std::thread::spawn(move || until_the_end(&timed));
@@ -121,8 +170,8 @@ fn tell(answer: &Answer) {
     let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
 }
 
-/// Attaches to all threads of these processes, also to those that they start meanwhile.
-fn attach(pids: &[u32]) -> Result<(), (Pid, Errno)> {
+/// Attaches to all threads of these processes, also to those that they start meanwhile, and to their children.
+fn attach(pids: &[u32], with_children: bool) -> Result<(), (Pid, Errno)> {
     for pid in pids.iter().filter_map(|pid| proc::numbered(*pid)) {
         let mut known = Vec::new();
         loop {
@@ -133,7 +182,7 @@ fn attach(pids: &[u32]) -> Result<(), (Pid, Errno)> {
             }
             for thread in new {
                 known.push(thread);
-                match stops::seize(thread) {
+                match stops::seize(thread, with_children) {
                     // One that has ended meanwhile, or was started by one that is traced already.
                     Ok(()) | Err(Errno::ESRCH) => {}
                     Err(Errno::EPERM) if stops::is_traced_by_us(thread) => {}
@@ -177,10 +226,12 @@ fn follow(follower: &Mutex<Follower>) -> u8 {
             }
             Stop::Entry { call } => match follower.enters(thread, &call, now_ns()) {
                 Turn::GoOn => Resume::UntilCall(0),
+                Turn::Hold(faults) => hold(&mut follower, thread, &faults),
                 Turn::Kill(process) => kill(&mut follower, process),
             },
             Stop::Exit { result } => match follower.leaves(thread, result, now_ns()) {
                 Turn::GoOn => Resume::UntilCall(0),
+                Turn::Hold(faults) => hold(&mut follower, thread, &faults),
                 Turn::Kill(process) => kill(&mut follower, process),
             },
             Stop::Executed if follower.lets_go(thread) => Resume::LetGo,
@@ -200,4 +251,24 @@ fn kill(follower: &mut MutexGuard<'_, Follower>, process: Pid) -> ! {
     let at_ns = now_ns();
     let killed = nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGKILL).is_ok();
     finish(follower, killed.then_some(Killed { pid: proc::number(process), at_ns }))
+}
+
+/// Holds a thread, which is stopped, until each of these faults has struck. Threads beside it stop at their next call.
+/// Once nobody is to be held any more, all go on as if nobody had traced them.
+fn hold(follower: &mut MutexGuard<'_, Follower>, thread: Pid, faults: &[usize]) -> Resume {
+    let pid = proc::number(thread);
+    for fault in faults.iter().copied() {
+        let at_ns = now_ns();
+        tell(&Answer::Reached { fault, pid, at_ns });
+        let is_let_go = || follower.holds().is_none_or(|holds| holds.is_let_go(fault));
+        let most_ns = u64::try_from(HELD_MAX.as_nanos()).unwrap_or(u64::MAX);
+        while !is_let_go() && now_ns() < at_ns.saturating_add(most_ns) {
+            std::thread::sleep(HELD_LOOK);
+        }
+        tell(&Answer::Left { fault, held_ns: now_ns() - at_ns });
+    }
+    if follower.holds().is_some_and(Holds::are_over) {
+        finish(follower, None);
+    }
+    Resume::UntilCall(0)
 }

@@ -56,15 +56,12 @@ const NATIVE: u32 = 0xC000_00B7;
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const NATIVE: u32 = 0;
 
-/// Begins to trace a thread, and those that it starts from now on, and stops it once, so that it is told apart where
-/// it is in a call.
-pub(super) fn seize(thread: Pid) -> nix::Result<()> {
-    let options = Options::PTRACE_O_TRACESYSGOOD
-        | Options::PTRACE_O_TRACECLONE
-        | Options::PTRACE_O_TRACEFORK
-        | Options::PTRACE_O_TRACEVFORK
-        | Options::PTRACE_O_TRACEEXEC;
-    ptrace::seize(thread, options)?;
+/// Begins to trace a thread, and those that it starts from now on, be it as processes of their own or only within its
+/// own, and stops it once, so that it is told apart where it is in a call.
+pub(super) fn seize(thread: Pid, with_children: bool) -> nix::Result<()> {
+    let own = Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_TRACECLONE | Options::PTRACE_O_TRACEEXEC;
+    let children = Options::PTRACE_O_TRACEFORK | Options::PTRACE_O_TRACEVFORK;
+    ptrace::seize(thread, if with_children { own | children } else { own })?;
     ptrace::interrupt(thread)
 }
 

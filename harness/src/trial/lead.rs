@@ -222,7 +222,13 @@ impl<'a> Lead<'a> {
 
     fn take(&mut self, input: Input) -> Result<(), SightError> {
         match input {
-            Input::Told(told) => self.tell(told),
+            Input::Told(told) => {
+                // Whom it can hit is known by what was seen last.
+                if matches!(told.1, Event::CallReached { .. }) {
+                    self.look()?;
+                }
+                self.tell(told);
+            }
             Input::LoadEnded(log) => {
                 let gap_ns = self.stage.place.scenario.load.connection.gap_ns;
                 let last = last_request(log.attempts.series(), &log.requests, gap_ns);
@@ -283,8 +289,12 @@ impl<'a> Lead<'a> {
         while let Some(told) = queue.pop_front() {
             self.stage.note(&told);
             let (at_ns, event) = told;
-            if let Event::ControlDone { fault, .. } = event {
-                self.hands.is_done(fault);
+            match event {
+                Event::ControlDone { fault, .. } => self.hands.is_done(fault),
+                Event::Poisoned { fault, .. } | Event::HolderKilled { fault, .. } => {
+                    self.hands.strikes(fault);
+                }
+                _ => {}
             }
             let orders = self.conductor.tell(at_ns, &event);
             queue.extend(self.deeds(orders, at_ns));

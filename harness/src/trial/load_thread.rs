@@ -159,7 +159,7 @@ pub(super) fn with_attempts(
                 instants.insert(fault, Arc::clone(&instant));
                 Due::Instant(instant)
             }
-            (Moment::BeforeStart | Moment::At(_) | Moment::After { .. }, _) => continue,
+            (Moment::BeforeStart | Moment::At(_) | Moment::After { .. } | Moment::Call(_), _) => continue,
         };
         pending.push(AttemptFault { fault, due, poison });
     }

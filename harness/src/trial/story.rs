@@ -111,6 +111,7 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
             if let Some(fault) = tracer.fault() {
                 hands.leave_to_tracer(fault);
             }
+            hands.tells_tracer(tracer.page(), &stage.place.scenario);
             Some(tracer.begin(start_ns, &stage).await?)
         }
         None => None,

@@ -2,11 +2,15 @@
 
 use std::io;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use holdline_contract::clock::now_ns;
+use holdline_model::bounds;
 use holdline_model::conductor::{Event, Hit};
+use holdline_model::scenario::{Scenario, Trigger};
 use holdline_model::sweep::SweepTarget;
+use holdline_model::sweep::life::Follow;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
@@ -19,7 +23,7 @@ use super::process::Supervised;
 use super::record::Told;
 use super::stage::Stage;
 use crate::proc;
-use crate::trace::{Answer, Orders, Span, Traced};
+use crate::trace::{Answer, Held, Hold, Orders, Page, Span, Traced};
 
 /// What was traced, in the trial's folder.
 pub const CALLS_JSON: &str = "calls.json";
@@ -82,6 +86,8 @@ fn yama(scope: Option<&str>) -> String {
 /// A tracer that has attached.
 pub(super) struct Tracer {
     spec: TraceSpec,
+    /// Where it is told that what it waits for has happened, where it holds the supervisor at calls.
+    page: Option<Arc<Page>>,
     child: Child,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
@@ -116,9 +122,20 @@ impl Drop for Tracing {
 impl Tracer {
     /// Attaches to whom the trial's specification names; `None`: it names nobody.
     pub(super) async fn attach(stage: &Stage, supervised: &Supervised) -> Result<Option<Self>, TraceError> {
+        let held = held_at(&stage.place.scenario);
+        if !held.is_empty() {
+            let spec = TraceSpec {
+                follow: Follow::SUPERVISOR,
+                begin_ns: 0,
+                end_ns: bounds::DURATION_NS_MAX,
+                kill: None,
+                fault: None,
+            };
+            return Self::attached(spec, held, stage, supervised).await.map(Some);
+        }
         let Some(spec) = stage.spec.trace.clone() else { return Ok(None) };
         let only_watches = spec.fault.is_none();
-        match Self::attached(spec, stage, supervised).await {
+        match Self::attached(spec, held, stage, supervised).await {
             Ok(tracer) => Ok(Some(tracer)),
             // Whatever else is known of the trial is known all the same.
             Err(_) if only_watches => Ok(None),
@@ -126,7 +143,12 @@ impl Tracer {
         }
     }
 
-    async fn attached(spec: TraceSpec, stage: &Stage, supervised: &Supervised) -> Result<Self, TraceError> {
+    async fn attached(
+        spec: TraceSpec,
+        held: Vec<Hold>,
+        stage: &Stage,
+        supervised: &Supervised,
+    ) -> Result<Self, TraceError> {
         let supervisor = supervised.pid();
         let target = spec.follow.from;
         let pids = match target {
@@ -147,9 +169,17 @@ impl Tracer {
             .map_err(TraceError::Start)?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
         let (input, output) = input.zip(output).ok_or(TraceError::Silent)?;
-        let mut tracer = Self { spec, child, input, output: BufReader::new(output).lines() };
+        // Once the tracer has attached, nobody else is to open it.
+        let file = tempfile::NamedTempFile::new_in(&stage.spec.folder)?;
+        let page = match held.is_empty() {
+            true => None,
+            false => Some(Arc::new(Page::create(file.as_file(), stage.place.scenario.faults.len())?)),
+        };
+        let held = page.is_some().then(|| Held { at: held, page: file.path().to_owned() });
+        let mut tracer = Self { spec, page, child, input, output: BufReader::new(output).lines() };
         let numbers = pids.iter().map(|pid: &Pid| proc::number(*pid)).collect();
-        let orders = Orders { pids: numbers, follow: tracer.spec.follow, kill: tracer.spec.kill.clone() };
+        let orders =
+            Orders { pids: numbers, follow: tracer.spec.follow, kill: tracer.spec.kill.clone(), held };
         tracer.say(&serde_json::to_string(&orders)?).await?;
         match tracer.answer().await? {
             Answer::Attached => Ok(tracer),
@@ -157,8 +187,13 @@ impl Tracer {
                 let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").ok();
                 Err(TraceError::NotPermitted { pid, errno: Errno::from_raw(errno), scope })
             }
-            Answer::Done(_) => Err(TraceError::Silent),
+            Answer::Reached { .. } | Answer::Left { .. } | Answer::Done(_) => Err(TraceError::Silent),
         }
+    }
+
+    /// Where it is told what has struck, if it holds the supervisor at calls.
+    pub(super) fn page(&self) -> Option<Arc<Page>> {
+        self.page.clone()
     }
 
     /// The fault that it stands for, if it does for any.
@@ -173,12 +208,10 @@ impl Tracer {
         self.say(&serde_json::to_string(&span)?).await?;
         let path = stage.spec.folder.join(CALLS_JSON);
         let sender = stage.sender.clone();
-        let only_watches = self.spec.fault.is_none();
+        // What is written down where somebody is held is of no use to anybody.
+        let only_watches = self.spec.fault.is_none() && self.page.is_none();
         let task = tokio::spawn(async move {
-            let mut traced = match self.answer().await {
-                Ok(Answer::Done(traced)) => traced,
-                Ok(Answer::Attached | Answer::Refused { .. }) | Err(_) => Traced::default(),
-            };
+            let mut traced = self.until_done(&sender).await;
             if let Some(fault) = self.spec.fault {
                 tell(fault, &traced, &sender);
             }
@@ -192,6 +225,20 @@ impl Tracer {
         Ok(Tracing { task, only_watches })
     }
 
+    /// Passes on what it tells, until it is done.
+    async fn until_done(&mut self, sender: &UnboundedSender<Told>) -> Traced {
+        loop {
+            let told = match self.answer().await {
+                Ok(Answer::Done(traced)) => return traced,
+                Ok(Answer::Attached | Answer::Refused { .. }) | Err(_) => return Traced::default(),
+                Ok(Answer::Reached { fault, pid, at_ns }) => (at_ns, Event::CallReached { fault, pid }),
+                Ok(Answer::Left { fault, held_ns }) => (now_ns(), Event::CallLeft { fault, held_ns }),
+            };
+            // Whoever has ended the trial has no use for it.
+            let _ = sender.send(told);
+        }
+    }
+
     async fn say(&mut self, line: &str) -> io::Result<()> {
         self.input.write_all(format!("{line}\n").as_bytes()).await?;
         self.input.flush().await
@@ -201,6 +248,16 @@ impl Tracer {
         let line = self.output.next_line().await?;
         Ok(serde_json::from_str(&line.ok_or(TraceError::Silent)?)?)
     }
+}
+
+/// The calls at which a scenario's faults strike.
+fn held_at(scenario: &Scenario) -> Vec<Hold> {
+    let faults = scenario.faults.iter().enumerate();
+    let held = faults.filter_map(|(index, fault)| match fault.at {
+        Trigger::Call(at) => Some(Hold::new(index, at)),
+        Trigger::Attempt(_) | Trigger::Elapsed(_) | Trigger::Fraction(_) | Trigger::After { .. } => None,
+    });
+    held.collect()
 }
 
 /// Tells what became of the fault that the kill stands for.

@@ -7,6 +7,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod at_call;
 mod bad_input;
 mod interrupt;
 mod planted;

@@ -5,6 +5,7 @@ use crate::deed::Deed;
 use crate::facts::TrialFacts;
 use crate::ledger::InjectedDeath;
 use crate::reason::{Note, Reason};
+use crate::scenario::AtCall;
 use crate::watch::Found;
 use crate::worded::Worded;
 
@@ -68,6 +69,16 @@ impl Conductor {
         let mut missed = None;
         for (index, fault) in self.faults.iter().enumerate().filter(|(index, _)| !has_struck(*index)) {
             let (number, action) = (ordinal(index), Deed::from(&fault.action).into());
+            if let Some(AtCall { meeting, optional, .. }) = fault.at_call {
+                let (fault, call) = (number, meeting.to_string());
+                match optional {
+                    true => self.notes.push(Note::CallNotMade { fault, action, call }),
+                    false => {
+                        missed.get_or_insert(Reason::CallNotMade { fault, action, call });
+                    }
+                }
+                continue;
+            }
             let waited = fault.after.filter(|(other, _)| has_struck(*other));
             match waited {
                 Some((other, _)) => {

@@ -55,6 +55,21 @@ impl Conductor {
         if self.ended || !is_with_load { Vec::new() } else { self.strike(index, at_ns).into_iter().collect() }
     }
 
+    /// The supervisor stands at the call of a fault. It is let go without one when nobody is to be hit any more.
+    pub(super) fn call_reached(&mut self, index: usize, at_ns: u64) -> Vec<Order> {
+        let is_with_call = self.faults.get(index).is_some_and(|fault| fault.state == State::WithCall);
+        let is_late = self.ended || self.stop_asked || self.load_ended;
+        if is_late || !is_with_call { Vec::new() } else { self.strike(index, at_ns).into_iter().collect() }
+    }
+
+    /// For a while the supervisor did nothing, through no fault of its own.
+    pub(super) fn call_left(&mut self, index: usize) {
+        if let Some(fault) = self.faults.get(index) {
+            let action = Deed::from(&fault.action).into();
+            self.notes.push(Note::StoodStill { fault: ordinal(index), action });
+        }
+    }
+
     pub(super) fn poisoned(
         &mut self,
         index: usize,

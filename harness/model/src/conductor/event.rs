@@ -78,6 +78,20 @@ pub enum Event {
         /// The attempt.
         attempt: u32,
     },
+    /// The supervisor has come to the system call at which a fault strikes, and stands still there.
+    CallReached {
+        /// The fault's index in the scenario.
+        fault: usize,
+        /// The process.
+        pid: u32,
+    },
+    /// It goes on from there.
+    CallLeft {
+        /// The fault's index in the scenario.
+        fault: usize,
+        /// For how long it stood still, in nanoseconds.
+        held_ns: u64,
+    },
     /// Who there is to be hit by a fault. It fails where nobody can tell who the workers are.
     Sighted {
         /// The fault's index in the scenario.

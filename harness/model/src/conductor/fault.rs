@@ -3,7 +3,7 @@
 use super::aim::Aim;
 use super::event::{Hit, Order};
 use super::moments::Moment;
-use crate::scenario::{self, Action, Target};
+use crate::scenario::{self, Action, AtCall, Target};
 use crate::words::CrashStep;
 
 /// How far a fault is.
@@ -13,6 +13,8 @@ pub enum State {
     Waits(Option<u64>),
     /// The load thread strikes with it, or says when it is due.
     WithLoad,
+    /// It strikes when the supervisor comes to a call.
+    WithCall,
     /// Its moment has come, and who there is to be hit is being looked at.
     Aims {
         /// When it came.
@@ -56,6 +58,8 @@ pub(super) struct Fault {
     pub(super) program: Option<String>,
     /// The fault that it waits for, as long as that is not over, and how long after it.
     pub(super) after: Option<(usize, u64)>,
+    /// The call at which it strikes, if it is one.
+    pub(super) at_call: Option<AtCall>,
     /// Whether it was injected in part only, so that what struck is undone.
     pub(super) has_failed: bool,
     /// The attempt whose worker is to be killed in place of poison.
@@ -73,9 +77,14 @@ impl Fault {
             Moment::At(_) if is_poison => (State::WithLoad, None),
             Moment::At(at_ns) => (State::Waits(Some(at_ns)), None),
             Moment::After { fault, delay_ns } => (State::Waits(None), Some((fault, delay_ns))),
+            Moment::Call(_) => (State::WithCall, None),
+        };
+        let at_call = match moment {
+            Moment::Call(at_call) => Some(at_call),
+            Moment::BeforeStart | Moment::Attempt(_) | Moment::At(_) | Moment::After { .. } => None,
         };
         let program = planned.target.clone();
-        Self { action: action.clone(), state, program, after, has_failed: false, victim: None }
+        Self { action: action.clone(), state, program, after, at_call, has_failed: false, victim: None }
     }
 
     /// Who is looked at before it is injected; `None`: it is aimed at nobody in particular.
@@ -117,7 +126,12 @@ impl Fault {
         match self.state {
             State::Waits(at_ns) => at_ns,
             State::Lasts { until_ns } => until_ns,
-            State::WithLoad | State::Aims { .. } | State::Due { .. } | State::Heals | State::Final(_) => None,
+            State::WithLoad
+            | State::WithCall
+            | State::Aims { .. }
+            | State::Due { .. }
+            | State::Heals
+            | State::Final(_) => None,
         }
     }
 

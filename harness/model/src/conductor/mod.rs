@@ -7,6 +7,7 @@
 //! Waits ──▶ Aims ──▶ Due ──▶ Lasts ──▶ Heals ──▶ Final(Over | Failed)
 //!   │        ├──────▶ ├──▶ Final(Over | Failed | HitNobody)
 //!   ├▶ WithLoad ──▶ Aims or Due, or Final(Over) where the attempt carried it
+//!   ├▶ WithCall ──▶ Aims or Due
 //!   └──────────▶ Final(NeverStruck), when the trial ends
 //! ```
 //!
@@ -193,6 +194,7 @@ impl Conductor {
                 }
                 State::Waits(_)
                 | State::WithLoad
+                | State::WithCall
                 | State::Aims { .. }
                 | State::Due { .. }
                 | State::Lasts { .. }
@@ -233,6 +235,11 @@ impl Conductor {
     pub fn tell(&mut self, at_ns: u64, event: &Event) -> Vec<Order> {
         match event {
             Event::AttemptDue { fault, .. } => self.attempt_due(*fault, at_ns),
+            Event::CallReached { fault, .. } => self.call_reached(*fault, at_ns),
+            Event::CallLeft { fault, .. } => {
+                self.call_left(*fault);
+                Vec::new()
+            }
             Event::Sighted { fault, seen } => self.sighted(*fault, seen),
             Event::Poisoned { fault, attempt, step, mode, error } => {
                 let deed = Deed::Poison { attempt: Some(*attempt), step: *step, mode: *mode };
@@ -306,7 +313,11 @@ impl Conductor {
         }
         for index in 0..self.faults.len() {
             match self.faults[index].state {
-                State::Waits(_) | State::WithLoad | State::Aims { .. } | State::Due { .. } => {
+                State::Waits(_)
+                | State::WithLoad
+                | State::WithCall
+                | State::Aims { .. }
+                | State::Due { .. } => {
                     self.faults[index].state = State::Final(End::NeverStruck);
                 }
                 State::Lasts { .. } => orders.extend(self.heal(index, Why::TrialEnds)),

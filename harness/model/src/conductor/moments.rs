@@ -1,7 +1,7 @@
 //! When a scenario's faults are due, once it is known when the load starts and how long it is.
 
 use crate::scenario::arrivals::{Extent, Schedule};
-use crate::scenario::{Action, Fault, Scenario, Trigger, Until};
+use crate::scenario::{Action, AtCall, Fault, Scenario, Trigger, Until};
 use crate::words::CrashStep;
 
 /// When a fault is due.
@@ -20,6 +20,8 @@ pub enum Moment {
         /// How long after it, in nanoseconds.
         delay_ns: u64,
     },
+    /// At a call of the supervisor.
+    Call(AtCall),
 }
 
 /// When each fault of a scenario is due, in their order, and until when faults may be waited for.
@@ -64,6 +66,7 @@ fn moment(fault: &Fault, scenario: &Scenario, schedule: &Schedule, start_ns: u64
         Trigger::Fraction(share) => place_of(share, scenario, schedule, start_ns),
         Trigger::Elapsed(ns) => Moment::At(start_ns.saturating_add(ns)),
         Trigger::After { fault, delay_ns } => Moment::After { fault, delay_ns },
+        Trigger::Call(at) => Moment::Call(at),
     }
 }
 

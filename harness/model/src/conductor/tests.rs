@@ -709,3 +709,55 @@ proptest! {
         }
     }
 }
+
+const AT_CALL: &str =
+    "at = { after = 0, call = \"wait4\" }\nsignal = { to = \"supervisor\", name = \"HUP\" }";
+
+/// Conducts until the supervisor stands at the call of the second fault, or would have.
+fn held_at_call(fault: &str, comes_ns: Option<u64>) -> Conductor {
+    let mut c = conductor(&[KILL, fault]);
+    wake(&mut c, START + 100 * MS);
+    c.tell(START + 100 * MS, &struck(0));
+    assert_eq!(states(&c)[1], State::WithCall);
+    if let Some(at_ns) = comes_ns {
+        let orders = c.tell(at_ns, &Event::CallReached { fault: 1, pid: 4 });
+        assert!(matches!(orders[..], [Order::Look { fault: 1, .. }]), "{orders:?}");
+        let orders = c.tell(at_ns, &sighted(1));
+        assert!(matches!(orders[..], [Order::Signal { fault: 1, .. }]), "{orders:?}");
+        c.tell(at_ns, &struck(1));
+        c.tell(at_ns, &Event::CallLeft { fault: 1, held_ns: 7 });
+        assert!(c.tell(at_ns, &Event::CallReached { fault: 1, pid: 4 }).is_empty(), "once is enough");
+    }
+    c
+}
+
+#[test]
+fn a_fault_at_a_call_strikes_as_the_supervisor_comes_there_and_it_is_noted_that_it_was_held() {
+    let mut c = held_at_call(AT_CALL, Some(START + 101 * MS));
+    assert_eq!(states(&c), [State::Final(End::Over); 2]);
+    c.end();
+    let (facts, _) = c.into_facts(|_| false);
+    assert_eq!((facts.faults.len(), facts.faults[1].at_ns), (2, START + 101 * MS));
+    assert!(matches!(facts.notes[..], [Note::StoodStill { fault: 2, .. }]), "{:?}", facts.notes);
+    assert_eq!(facts.environment, None);
+}
+
+#[test]
+fn a_call_that_does_not_come_concludes_nothing_unless_it_is_optional() {
+    let mut c = held_at_call(AT_CALL, None);
+    c.end();
+    let (facts, _) = c.into_facts(|_| false);
+    assert!(matches!(facts.environment, Some(Reason::CallNotMade { fault: 2, .. })));
+    let mut c = held_at_call(&AT_CALL.replace("\"wait4\"", "\"wait4\", optional = true"), None);
+    c.end();
+    let (facts, _) = c.into_facts(|_| false);
+    assert_eq!(facts.environment, None);
+    assert!(matches!(&facts.notes[..], [Note::CallNotMade { fault: 2, call, .. }] if call == "leaves wait4"));
+}
+
+#[test]
+fn whoever_comes_to_a_call_once_the_load_is_over_goes_on() {
+    let mut c = held_at_call(AT_CALL, None);
+    c.tell(START + 1_000 * MS, &SERVED);
+    assert!(c.tell(START + 1_001 * MS, &Event::CallReached { fault: 1, pid: 4 }).is_empty());
+}

@@ -2,7 +2,7 @@
 
 use crate::deed::Deed;
 use crate::duration::show_ns;
-use crate::scenario::{Scenario, Trigger};
+use crate::scenario::{AtCall, Scenario, Trigger};
 
 /// A scenario's faults in words, with when they strike.
 #[must_use]
@@ -13,6 +13,10 @@ pub fn faults_in_words(scenario: &Scenario) -> Vec<String> {
         Trigger::Elapsed(ns) => format!("after {}", show_ns(ns)),
         Trigger::Fraction(share) => format!("at {:.0} % of the load", share * 100.0),
         Trigger::After { fault, delay_ns } => format!("{} after fault {}", show_ns(delay_ns), fault + 1),
+        Trigger::Call(AtCall { since: None, meeting, .. }) => format!("as the supervisor {meeting}"),
+        Trigger::Call(AtCall { since: Some(fault), meeting, .. }) => {
+            format!("as the supervisor {meeting}, since fault {}", fault + 1)
+        }
     };
     let faults = scenario.faults.iter();
     let of = |target: &Option<String>| target.as_ref().map(|name| format!(" of {name}")).unwrap_or_default();

@@ -255,6 +255,8 @@ fn queue_resets_name_the_listener_or_the_overflow() {
     let mut overflow = Case::new().attempt(Reset, 5);
     overflow.kernel.counters = TcpCounters { listen_overflows: 1, ..TcpCounters::default() };
     overflow.says(&["1 reset in the queue: it was full, and the kernel was told to reset what overflows"]);
+    let unseen = "1 reset before any worker took it up: no listener was seen to close, and no queue was full";
+    Case::new().attempt(Reset, 5).listeners(vec![listener(40, 0, None)]).says(&[unseen]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! the kernel's lists of sockets show, between which a fault can be aimed.
 
 use crate::sweep::calls::Call;
+use crate::syscall;
 use crate::words::words;
 
 words! {
@@ -45,6 +46,40 @@ pub struct Done {
 pub fn done_by(calls: &[Call]) -> Vec<Done> {
     let mut all: Vec<Done> = calls.iter().filter_map(done).collect();
     all.sort_by_key(|done| done.to_ns);
+    all
+}
+
+/// A call of the supervisor itself by which something may be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Made {
+    /// The call.
+    pub call: &'static str,
+    /// The last call before it in its thread that others can see.
+    pub following: Option<&'static str>,
+    /// When it was entered, in nanoseconds from the load's start.
+    pub entered_ns: i64,
+    /// When it was left; `None`: not while it was looked at.
+    pub left_ns: Option<i64>,
+    /// What it did, where it did anything, and when that was over.
+    pub done: Option<Done>,
+}
+
+/// The calls of the process that tracing began with, in the order in which they were entered.
+#[must_use]
+pub(super) fn made_of(calls: &[Call]) -> Vec<Made> {
+    let ns = |ns: u64| i64::try_from(ns).ok();
+    let made = |call: &Call| {
+        act(&call.name)?;
+        Some(Made {
+            call: syscall::known(&call.name)?,
+            following: call.previous.as_deref().and_then(syscall::known),
+            entered_ns: ns(call.entered_ns)?,
+            left_ns: call.left_ns.and_then(ns),
+            done: done(call),
+        })
+    };
+    let mut all: Vec<Made> = calls.iter().filter(|call| call.depth == 0).filter_map(made).collect();
+    all.sort_by_key(|made| made.entered_ns);
     all
 }
 

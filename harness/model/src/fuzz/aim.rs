@@ -1,5 +1,6 @@
 //! Faults that are aimed at moments of the supervisor's own story: before and after them, down to microseconds, and
-//! between two that follow each other, however long or short that is.
+//! between two that follow each other, however long or short that is; and at its calls themselves, where it is held until
+//! they have struck: see [`super::meet`].
 
 use std::collections::BTreeMap;
 
@@ -9,11 +10,14 @@ use proptest::strategy::Union;
 
 use super::ability::Abilities;
 use super::act::Act;
+use super::anchors::anchors;
 use super::case::{Case, Strike, When};
 use super::course::{Deed, deed};
 use super::draw::{self, action, delay};
+use super::meet::{self, Spotted};
 use super::story::{Beat, Story};
-use crate::scenario::{Action, Arrivals, Target};
+use crate::scenario::{Action, Target};
+use crate::syscall::Meeting;
 
 /// How far from a moment a fault is aimed at most, and how close at least, in nanoseconds.
 const OFF_NS: (u64, u64) = (1_000, 5_000_000);
@@ -94,37 +98,35 @@ fn apart(mut instants: Vec<(i64, Mark)>) -> Vec<(i64, Mark)> {
     instants
 }
 
-/// The instants that others can count from, in order: those at which faults struck, and the load's start where the load
-/// is the same each time.
-fn anchors(case: &Case, story: &Story) -> Vec<(i64, Option<usize>)> {
-    let is_regular = match case.around.arrivals {
-        Arrivals::Constant { .. } | Arrivals::Burst { .. } | Arrivals::Ramp { .. } => true,
-        Arrivals::Poisson { .. } | Arrivals::Sequential { .. } | Arrivals::Closed { .. } => false,
-    };
-    let faults = case.strikes.iter().enumerate().filter_map(|(fault, strike)| {
-        // What comes after a pause counts from its end.
-        let is_pause = matches!(strike.action, Action::Pause { .. });
-        Some((story.struck_at(fault).filter(|_| !is_pause)?, Some(fault)))
-    });
-    let mut anchors: Vec<_> = is_regular.then_some((0, None)).into_iter().chain(faults).collect();
-    anchors.sort_unstable();
-    anchors
+/// Where a shot is aimed.
+#[derive(Debug, Clone)]
+enum Spot {
+    /// At some time between two moments that follow each other, or near them.
+    Near { between: (Mark, Mark), gap: Gap, aim: Aim },
+    /// At a call.
+    Call(Spotted),
 }
 
-/// A fault that is aimed at two moments of a story.
+/// A fault that is aimed at a moment of a story.
 #[derive(Debug, Clone)]
 pub(super) struct Shot {
-    between: (Mark, Mark),
-    gap: Gap,
-    aim: Aim,
+    spot: Spot,
     action: Action,
+}
+
+/// Where shots of a kind are aimed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Near((Mark, Mark)),
+    /// The how-many-th time it is does not matter.
+    Call(Meeting),
 }
 
 /// What a shot tries: two of a kind differ in no more than some time between the same two moments, and in what had brought
 /// these about: what a supervisor does about a worker's end is the same, be it one that it asked for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Kind {
-    between: (Mark, Mark),
+    place: Place,
     deed: Deed,
 }
 
@@ -139,19 +141,40 @@ impl Kind {
 
 impl Shot {
     pub(super) fn kind(&self) -> Kind {
-        Kind { between: self.between, deed: deed(&self.action) }
+        let place = match &self.spot {
+            Spot::Near { between, .. } => Place::Near(*between),
+            Spot::Call(spotted) => Place::Call(Meeting { nth: 1, ..spotted.meeting }),
+        };
+        Kind { place, deed: deed(&self.action) }
     }
 
-    /// How long it is from the first of the two moments to the second, in nanoseconds.
+    /// How long it is from the first of the two moments to the second, in nanoseconds; none, where the supervisor is
+    /// held.
     pub(super) const fn window_ns(&self) -> u64 {
-        self.gap.to_ns - self.gap.from_ns
+        match &self.spot {
+            Spot::Near { gap, .. } => gap.to_ns - gap.from_ns,
+            Spot::Call(_) => 0,
+        }
     }
 
-    /// The shot with the faults of its case up to the one that its time counts from: as they strike in that case, or, so
+    /// The fault that it counts from, and when it strikes.
+    fn strikes(&self) -> (Option<usize>, When) {
+        match &self.spot {
+            Spot::Near { gap, aim, .. } => {
+                (gap.fault, When::After { back: 1, delay_ns: delay_ns(*gap, *aim) / 1000 * 1000 })
+            }
+            Spot::Call(Spotted { since, meeting, about_ns }) => {
+                (*since, When::AtCall { back: 1, meeting: *meeting, about_ns: *about_ns })
+            }
+        }
+    }
+
+    /// The shot with the faults of its case up to the one that it counts from: as they strike in that case, or, so
     /// long after what came before, as they did in its story. `None`: some of them did not strike, or not one after
     /// the other, or it counts from the load's start, which comes once.
     pub(super) fn volley(&self, case: &Case, story: &Story, rest_ns: Option<u64>) -> Option<Vec<Strike>> {
-        let faults = self.gap.fault.map_or(0, |fault| fault + 1);
+        let (since, when) = self.strikes();
+        let faults = since.map_or(0, |fault| fault + 1);
         let mut strikes = case.strikes.get(..faults)?.to_vec();
         if let Some(rest_ns) = rest_ns {
             let mut before = None;
@@ -164,22 +187,30 @@ impl Shot {
             }
             before?;
         }
-        let when = When::After { back: 1, delay_ns: delay_ns(self.gap, self.aim) / 1000 * 1000 };
         strikes.push(Strike { when, action: self.action.clone() });
         Some(strikes)
     }
 }
 
 /// Faults that are aimed at moments of a case's story; `None`: it has none. Every pair of moments that follow each other
-/// is as likely as any other, however often it comes.
+/// is as likely as any other, however often it comes, and so is every call.
 pub(super) fn shots(case: &Case, story: &Story, abilities: &Abilities) -> Option<BoxedStrategy<Shot>> {
+    let mut spots: Vec<BoxedStrategy<Spot>> = Vec::new();
     let kinds: Vec<((Mark, Mark), Vec<Gap>)> = gaps(case, story).into_iter().collect();
-    if kinds.is_empty() {
+    if !kinds.is_empty() {
+        let place = select(kinds).prop_flat_map(|(between, gaps)| (Just(between), select(gaps)));
+        let near = (place, aim()).prop_map(|((between, gap), aim)| Spot::Near { between, gap, aim });
+        spots.push(near.boxed());
+    }
+    let calls: Vec<Vec<Spotted>> = meet::spotted(case, story).into_values().collect();
+    if !calls.is_empty() {
+        spots.push(select(calls).prop_flat_map(select).prop_map(Spot::Call).boxed());
+    }
+    if spots.is_empty() {
         return None;
     }
-    let place = select(kinds).prop_flat_map(|(between, gaps)| (Just(between), select(gaps)));
-    let drawn = (place, aim(), prompt(abilities));
-    Some(drawn.prop_map(|((between, gap), aim, action)| Shot { between, gap, aim, action }).boxed())
+    let shot = |(spot, action)| Shot { spot, action };
+    Some((Union::new(spots), prompt(abilities)).prop_map(shot).boxed())
 }
 
 /// What is done at the instant for which it is ordered, each kind as often as any other that matters as much. Poison

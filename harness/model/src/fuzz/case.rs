@@ -1,7 +1,8 @@
 //! A case: which faults, when, and in which surroundings. When each of them strikes in the file that is made of
 //! it is decided here.
 
-use crate::scenario::{Action, Arrivals, Drain, Trigger};
+use crate::scenario::{Action, Arrivals, AtCall, Drain, Trigger};
+use crate::syscall::Meeting;
 use crate::words::{CrashStep, Transport, Verb};
 
 /// A load goes on for so long after the last fault at least, so that there is somebody whom it can hit.
@@ -44,6 +45,15 @@ pub enum When {
         back: usize,
         /// How long after it, in nanoseconds.
         delay_ns: u64,
+    },
+    /// At a call of the supervisor, which is counted from when another fault struck.
+    AtCall {
+        /// How many places that stands before this one, from 1; where there is none, it counts from the load's start.
+        back: usize,
+        /// Where the supervisor is met.
+        meeting: Meeting,
+        /// How long after the other that was when it was seen, in nanoseconds.
+        about_ns: u64,
     },
 }
 
@@ -118,6 +128,12 @@ impl Case {
         self
     }
 
+    /// Whether any fault strikes at a call.
+    #[must_use]
+    pub fn has_calls(&self) -> bool {
+        self.strikes.iter().any(|strike| matches!(strike.when, When::AtCall { .. }))
+    }
+
     /// When each fault strikes.
     pub(super) fn due(&self) -> Vec<Due> {
         let mut due: Vec<Due> = Vec::new();
@@ -140,6 +156,12 @@ impl Case {
                         }
                     }
                 },
+                When::AtCall { back, meeting, about_ns } => {
+                    let since = index.checked_sub(back.max(1));
+                    let from_ns = since.map_or(0, |fault| due[fault].about_ns);
+                    let trigger = Trigger::Call(AtCall { since, meeting, optional: true });
+                    Due { trigger, about_ns: from_ns + about_ns }
+                }
             });
         }
         due

@@ -118,7 +118,9 @@ impl Explorer {
             };
             (self.drawn(&cases).unwrap_or_else(|| self.plainest()), how)
         });
-        Drawn { case, how, traced: self.aims() && self.drawn(&(0..TRACED_ONE_IN)) == Some(0) }
+        // Who is held at calls is traced for that.
+        let traced = self.aims() && !case.has_calls() && self.drawn(&(0..TRACED_ONE_IN)) == Some(0);
+        Drawn { case, how, traced }
     }
 
     /// Whether any case is aimed at moments of stories.

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use super::case::{Case, Due, Session, Surroundings, hundredths};
 use crate::duration::exact;
 use crate::plan::trial_seed;
-use crate::scenario::{Action, Arrivals, Drain, Target, Trigger};
+use crate::scenario::{Action, Arrivals, AtCall, Drain, Target, Trigger};
+use crate::syscall::{Meeting, When};
 use crate::words::{CrashStep, Transport, word_of};
 
 /// How much longer than a service may take to recover a client waits for its answer.
@@ -131,9 +132,28 @@ fn at(due: &Due) -> String {
         Trigger::After { fault, delay_ns } => {
             format!("{{ after = {fault}, delay = \"{}\" }}", exact(delay_ns))
         }
+        Trigger::Call(at_call) => call(&at_call),
         Trigger::Attempt(attempt) => format!("{{ attempt = {attempt} }}"),
         Trigger::Fraction(share) => format!("{{ fraction = {share} }}"),
     }
+}
+
+fn call(at_call: &AtCall) -> String {
+    let AtCall { since, meeting: Meeting { call, following, nth, side }, optional } = at_call;
+    let mut keys = Vec::new();
+    keys.extend(since.map(|fault| format!("after = {fault}")));
+    keys.push(format!("call = \"{call}\""));
+    keys.extend(following.map(|following| format!("following = \"{following}\"")));
+    if *nth > 1 {
+        keys.push(format!("nth = {nth}"));
+    }
+    if *side != When::After {
+        keys.push(format!("side = \"{side}\""));
+    }
+    if *optional {
+        keys.push("optional = true".to_owned());
+    }
+    format!("{{ {} }}", keys.join(", "))
 }
 
 fn action(action: &Action) -> String {

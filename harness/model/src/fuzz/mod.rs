@@ -12,6 +12,7 @@
 mod ability;
 mod act;
 mod aim;
+mod anchors;
 mod case;
 mod course;
 mod draw;
@@ -19,6 +20,7 @@ mod explore;
 mod file;
 mod given;
 mod judge;
+mod meet;
 mod plainer;
 mod result;
 mod shrink;

@@ -48,6 +48,10 @@ fn kept(all: &[Strike], left: Vec<Option<Strike>>, length_ns: u64) -> Vec<Strike
                     delay_ns += before_ns;
                     other.checked_sub(back.max(1))
                 }
+                When::AtCall { back, about_ns, .. } => {
+                    delay_ns += about_ns;
+                    other.checked_sub(back.max(1))
+                }
                 When::Share(share) => {
                     delay_ns += length_ns / 1000 * u64::from(share);
                     None
@@ -61,6 +65,13 @@ fn kept(all: &[Strike], left: Vec<Option<Strike>>, length_ns: u64) -> Vec<Strike
         let strike = strike?;
         let when = match strike.when {
             When::After { back, delay_ns } => moved(index, back, delay_ns),
+            // The calls that it makes for whatever is left.
+            When::AtCall { back, meeting, about_ns } => {
+                let mut anchors = (0..index.saturating_sub(back.max(1) - 1)).rev();
+                let anchor = anchors.find(|other| places[*other]);
+                let back = anchor.map_or(index + 1, |anchor| between(anchor, index));
+                When::AtCall { back, meeting, about_ns }
+            }
             share @ When::Share(_) => share,
         };
         Some(Strike { when, ..strike })
@@ -76,6 +87,11 @@ fn strike(strike: &Strike, abilities: &Abilities) -> impl Strategy<Value = Optio
 
 fn when(when: When) -> Given<When> {
     let plainer: Vec<When> = match when {
+        // Whether it has to be at that very call.
+        When::AtCall { back, about_ns, .. } => {
+            let times = [0, about_ns / 1_000 * 1_000];
+            times.into_iter().map(|delay_ns| When::After { back, delay_ns }).collect()
+        }
         When::Share(share) => rounder(u64::from(share), &ROUND_SHARES)
             .filter_map(|share| u16::try_from(share).ok().map(When::Share))
             .collect(),

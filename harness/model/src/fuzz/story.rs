@@ -7,7 +7,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::act::{Done, done_by};
+use super::act::{Done, Made, done_by, made_of};
 use crate::conductor::{Event, Hit};
 use crate::scenario::{Action, Target};
 use crate::shm::RecordKind;
@@ -70,6 +70,8 @@ pub struct Story {
     pub moments: Vec<Moment>,
     /// What the supervisor's processes did, where they were traced.
     pub done: Vec<Done>,
+    /// The calls of the supervisor itself by which things are done, whether or not they were this time.
+    pub made: Vec<Made>,
 }
 
 /// One line of `events.jsonl` that is an event.
@@ -98,7 +100,7 @@ impl Story {
         moments.sort_by_key(|moment| moment.at_ns);
         let end = moments.iter().position(|moment| moment.beat == Beat::End);
         moments.truncate(end.map_or(moments.len(), |end| end + 1));
-        Self { moments, done: Vec::new() }
+        Self { moments, done: Vec::new(), made: Vec::new() }
     }
 
     /// The same story, with what the supervisor's processes did by these calls while the load ran.
@@ -107,7 +109,9 @@ impl Story {
         let end_ns = self.moments.last().map_or(0, |moment| moment.at_ns);
         let mut done = done_by(calls);
         done.retain(|done| (0..=end_ns).contains(&done.from_ns));
-        Self { done, ..self }
+        let mut made = made_of(calls);
+        made.retain(|made| made.entered_ns <= end_ns && made.left_ns.is_none_or(|left_ns| left_ns >= 0));
+        Self { done, made, ..self }
     }
 
     /// How many faults struck.
@@ -189,6 +193,8 @@ fn beat(event: &Event) -> Option<(Beat, Option<usize>)> {
         | Event::Denied
         | Event::AttemptDue { .. }
         | Event::Sighted { .. }
+        | Event::CallReached { .. }
+        | Event::CallLeft { .. }
         | Event::HeldBack { .. }
         | Event::Signalled { .. }
         | Event::ArmedStruck { .. }

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
+use std::collections::BTreeSet;
+
 use super::case::lasts_ns;
 use super::draw::{cases, uniform_cases};
 use super::*;
@@ -20,6 +22,7 @@ use crate::summary::{TrialName, not_run};
 use crate::supervisor::{self, Supervisor};
 use crate::support;
 use crate::sweep::calls::Call;
+use crate::syscall::When as Side;
 use crate::words::{Blame, CrashStep, Fate, Grade, Transport, Verb};
 
 const TERMS: Terms = Terms { recovery_ns: 1_000_000_000, restart_ns: 0 };
@@ -387,7 +390,7 @@ fn a_volley_that_follows_another_strikes_as_the_first_did() {
     let base = case(vec![kill(When::Share(200)), kill(after(3_000_000))]);
     let strategy = aim::shots(&base, &story(), &abilities(&able())).expect("moments");
     let mut runner = TestRunner::deterministic();
-    let mut lengths = std::collections::BTreeSet::new();
+    let mut lengths = BTreeSet::new();
     for _ in 0..100 {
         let shot = strategy.new_tree(&mut runner).expect("a shot").current();
         let first = shot.volley(&base, &story(), None).expect("all of them struck");
@@ -457,18 +460,31 @@ fn what_only_tracing_shows_is_aimed_at_and_rare_moments_as_often_as_frequent_one
     let mut aimed = aimed(&base, &story);
     // From the load's start, or from the fault at 10 ms.
     let windows = [(false, 2_000), (false, 7_000), (true, 2_500)];
-    let mut hits = [0_u32; 3];
-    for _ in 0..400 {
+    let (mut hits, mut met) = ([0_u32; 3], BTreeSet::new());
+    for _ in 0..800 {
         let case = aimed();
         check_read_back(&case).expect("it is read back");
         let last = case.strikes.len() - 1;
-        let When::After { back, delay_ns } = case.strikes[last].when else { panic!("{case:?}") };
+        let (back, delay_ns) = match case.strikes[last].when {
+            When::After { back, delay_ns } => (back, delay_ns),
+            When::AtCall { back, meeting, .. } => {
+                met.insert((back <= last, meeting.call, meeting.nth, meeting.side));
+                continue;
+            }
+            When::Share(_) => panic!("{case:?}"),
+        };
         for (hits, (is_after_fault, us)) in hits.iter_mut().zip(windows) {
             let is_within = (us * 1000..=us * 1000 + 300_000).contains(&delay_ns);
             *hits += u32::from(is_within && (back <= last) == is_after_fault);
         }
     }
-    assert!(hits.iter().all(|hits| *hits > 5), "{hits:?} of 400 between `accept` and `sendmsg`");
+    assert!(hits.iter().all(|hits| *hits > 5), "{hits:?} of 800 between `accept` and `sendmsg`");
+    let sides = [Side::Before, Side::After].map(|side| ("sendmsg", side));
+    let of = |(call, side): (&'static str, Side)| {
+        [(false, call, 1, side), (false, call, 2, side), (true, call, 1, side)]
+    };
+    let expected: BTreeSet<_> = sides.into_iter().chain([("accept4", Side::After)]).flat_map(of).collect();
+    assert_eq!(met, expected);
 }
 
 #[test]

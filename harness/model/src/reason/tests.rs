@@ -1,9 +1,12 @@
 use super::*;
+use crate::exit::Exit;
 use crate::hindrance::{CommandProblem, PidFileProblem};
 use crate::log_tail::LogTail;
+use crate::mishap::LeftRunning;
 use crate::mishap::NotThere;
 use crate::scenario::Target;
 use crate::signals::Signal;
+use crate::words::CrashStep;
 use crate::words::{CrashMode, Verb};
 
 #[test]

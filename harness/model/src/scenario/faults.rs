@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use super::arrivals::{Extent, earliest_ns};
+use super::at_call;
 use super::file::{
     AtFile, ControlFile, ControlTableFile, CrashFile, FaultFile, FaultRef, MomentFile, PauseFile, PoisonFile,
     SignalFile,
@@ -27,6 +28,9 @@ pub(super) fn faults(files: &[At<FaultFile>], load: &Load) -> Result<Vec<Fault>,
         check_fault_name(&files[..index], file)?;
         let at = trigger(&file.value.at, &files[..index])?;
         let fault = Fault { at, action: action(file)?, target: target(file)? };
+        if let AtFile::Moment(moment) = &file.value.at.value {
+            at_call::check_action(moment, &fault.action)?;
+        }
         check_poison(file, &fault, &faults)?;
         check_asks(file, &fault, load)?;
         faults.push(fault);
@@ -53,30 +57,38 @@ fn names(files: &[At<FaultFile>]) -> impl Iterator<Item = (usize, &str)> {
 fn trigger(at: &At<AtFile>, earlier: &[At<FaultFile>]) -> Result<Trigger, Problem> {
     let moment = match &at.value {
         AtFile::Time(time) => return Ok(Trigger::Elapsed(time.ns)),
-        AtFile::Moment(moment) => moment,
+        AtFile::Moment(moment) => moment.as_ref(),
     };
     if let (Some(delay), None) = (&moment.delay, &moment.after) {
         return Err(delay.problem("a delay counts from another fault").expecting("`after` beside it"));
     }
+    at_call::check_alone(moment)?;
     match moment {
-        MomentFile { attempt: Some(attempt), fraction: None, after: None, .. } => {
+        MomentFile { attempt: None, fraction: None, after, call: Some(call), delay: None, .. } => {
+            let since = after.as_ref().map(|after| other_fault(after, earlier)).transpose()?;
+            Ok(Trigger::Call(at_call::at_call(moment, call, since)?))
+        }
+        MomentFile { delay: Some(delay), call: Some(_), .. } => {
+            Err(delay.problem("what strikes at a call has no delay").expecting("`nth`, or no `call`"))
+        }
+        MomentFile { attempt: Some(attempt), fraction: None, after: None, call: None, .. } => {
             let number = integer("attempt", Some(attempt), 0..=i64::from(ATTEMPTS_MAX - 1))?;
             Ok(Trigger::Attempt(number.unwrap_or_default()))
         }
-        MomentFile { attempt: None, fraction: Some(fraction), after: None, .. } => {
+        MomentFile { attempt: None, fraction: Some(fraction), after: None, call: None, .. } => {
             if (0.0..1.0).contains(&fraction.value) {
                 return Ok(Trigger::Fraction(fraction.value));
             }
             let message = format!("fraction {} is not within the load", fraction.value);
             Err(fraction.problem(message).expecting("0 to below 1"))
         }
-        MomentFile { attempt: None, fraction: None, after: Some(after), delay } => {
+        MomentFile { attempt: None, fraction: None, after: Some(after), delay, call: None, .. } => {
             let delay_ns = time("delay", delay.as_ref(), 0..=bounds::DURATION_NS_MAX)?.unwrap_or(0);
             Ok(Trigger::After { fault: other_fault(after, earlier)?, delay_ns })
         }
         _ => Err(at
             .problem("a fault strikes at exactly one moment")
-            .expecting("a time, or a table of one of `attempt`, `fraction`, `after`")),
+            .expecting("a time, or a table of one of `attempt`, `fraction`, `after`, `call`")),
     }
 }
 
@@ -276,6 +288,9 @@ fn earliest_strike_ns(at: Trigger, earlier: &[Fault], load: &Load) -> f64 {
         Trigger::Elapsed(ns) => ns as f64,
         Trigger::Attempt(attempt) => earliest_ns(load, attempt),
         Trigger::Fraction(share) => share * Extent::of(load).end_ns_min,
+        Trigger::Call(at) => {
+            at.since.map_or(0.0, |fault| earliest_strike_ns(earlier[fault].at, &earlier[..fault], load))
+        }
         Trigger::After { fault, delay_ns } => {
             let base = earliest_strike_ns(earlier[fault].at, &earlier[..fault], load);
             let pause_ns = match earlier[fault].action {

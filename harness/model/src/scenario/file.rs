@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use super::{Drain, Target};
 use crate::file::{At, Bytes, Rate, Table, Time};
 use crate::service::file::{CloseFile, ExchangeFile, PoisonChoiceFile, ReplyFile, RequestFile};
+use crate::syscall::When;
 use crate::tls::file::TlsFile;
 use crate::wire::{Protocol, ProxyVersion};
 use crate::words::{CrashMode, CrashStep, Transport, Verb};
@@ -301,10 +302,10 @@ pub enum AtFile {
     /// This time after the load's start.
     Time(Time),
     /// Another moment.
-    Moment(MomentFile),
+    Moment(Box<MomentFile>),
 }
 
-/// The moment of a fault: `attempt`, `fraction`, or `after` with `delay`.
+/// The moment of a fault: `attempt`, `fraction`, `after` with `delay`, or `call`.
 #[derive(Debug, Clone, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct MomentFile {
@@ -316,6 +317,18 @@ pub struct MomentFile {
     pub after: Option<At<FaultRef>>,
     /// This time after the other fault is over. Default: 0.
     pub delay: Option<At<Time>>,
+    /// At this system call of the supervisor, which is held there until the fault has struck. With `after`, calls are
+    /// counted from the strike of that fault on, else from the load's start.
+    pub call: Option<At<String>>,
+    /// With `call`: only where this was the last call before it in the same thread that others can see.
+    pub following: Option<At<String>>,
+    /// With `call`: the how-many-th such call. Default: 1.
+    pub nth: Option<At<i64>>,
+    /// With `call`: before it is made, or after. Default: after.
+    pub side: Option<At<When>>,
+    /// With `call`: whether the trial tells something where the supervisor does not come there, which is then noted.
+    /// Default: false, it is inconclusive.
+    pub optional: Option<At<bool>>,
 }
 
 /// Another fault.

@@ -5,6 +5,7 @@
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
 pub mod arrivals;
+mod at_call;
 mod connection;
 mod faults;
 pub mod file;
@@ -18,6 +19,7 @@ use std::collections::BTreeMap;
 use crate::metric::{Expectation, Kind};
 use crate::service::Service;
 use crate::signals::Signal;
+use crate::syscall::Meeting;
 use crate::tls::Tls;
 use crate::wire::{Address, Clients, Poison, Protocol, ProxyVersion};
 use crate::words::{CrashMode, CrashStep, Grade, Transport, Verb};
@@ -288,6 +290,19 @@ pub enum Trigger {
         /// Nanoseconds after its completion.
         delay_ns: u64,
     },
+    /// At a system call of the supervisor, which stands still there until the fault has struck.
+    Call(AtCall),
+}
+
+/// A system call of the supervisor at which a fault strikes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AtCall {
+    /// Index of the fault, smaller than this one's, from whose strike on calls are counted; `None`: from the load's start.
+    pub since: Option<usize>,
+    /// Where the supervisor is met.
+    pub meeting: Meeting,
+    /// Whether a trial in which the supervisor does not come there tells something all the same.
+    pub optional: bool,
 }
 
 /// What is done.

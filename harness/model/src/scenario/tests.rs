@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::bounds;
+use crate::syscall::When;
 
 const CRASH: &str = include_str!("../../../../scenarios/crash.toml");
 const FORMAT: &str = include_str!("../../../../scenarios/FORMAT.md");
@@ -169,6 +170,30 @@ fn every_kind_of_fault_is_read() {
     ] {
         let scenario = right(&with(&format!("[[fault]]\nat = {{ fraction = 0.5 }}\n{text}\n")));
         assert_eq!(scenario.faults, [Fault { at: Trigger::Fraction(0.5), action, target: None }], "{text}");
+    }
+}
+
+#[test]
+fn a_call_is_read_with_what_tells_it_apart() {
+    let fault = |at: &str| {
+        format!(
+            "[[fault]]\nname = \"a\"\nat = \"10ms\"\ncontrol = \"stop\"\n[[fault]]\nat = {at}\ncontrol = \"stop\"\n"
+        )
+    };
+    let plain = Meeting { call: "wait4", following: None, nth: 1, side: When::After };
+    let narrow = Meeting { call: "close", following: Some("poll"), nth: 3, side: When::Before };
+    for (text, since, meeting, optional) in [
+        ("{ call = \"wait4\" }", None, plain, false),
+        ("{ after = \"a\", call = \"wait4\", optional = true }", Some(0), plain, true),
+        (
+            "{ after = 0, call = \"close\", following = \"poll\", nth = 3, side = \"before\" }",
+            Some(0),
+            narrow,
+            false,
+        ),
+    ] {
+        let scenario = right(&with(&fault(text)));
+        assert_eq!(scenario.faults[1].at, Trigger::Call(AtCall { since, meeting, optional }), "{text}");
     }
 }
 
@@ -583,6 +608,14 @@ fn wrong_faults() {
         (&format!("at = {{ after = 0 }}\n{poison}"), 8, 16, "this is the first fault"),
         (&format!("at = {{ after = \"x\" }}\n{poison}"), 8, 16, "no earlier fault `x`"),
         (&format!("at = 5\n{poison}"), 8, 6, "expected a time, or a table"),
+        (&format!("at = {{ call = \"wait4\" }}\n{poison}"), 8, 15, "poison goes with an attempt"),
+        ("at = { call = \"wiat4\" }\ncontrol = \"stop\"", 8, 15, "did you mean `wait4`?"),
+        ("at = { call = \"wait4\", nth = 0 }\ncontrol = \"stop\"", 8, 30, "expected 1 to 1000000"),
+        ("at = { call = \"wait4\", side = \"on\" }\ncontrol = \"stop\"", 8, 31, "`before` or `after`"),
+        ("at = { call = \"wait4\", following = \"pol\" }\ncontrol = \"stop\"", 8, 36, "did you mean `poll`?"),
+        ("at = { call = \"wait4\", attempt = 1 }\ncontrol = \"stop\"", 8, 6, "exactly one moment"),
+        ("at = { attempt = 1, nth = 2 }\ncontrol = \"stop\"", 8, 27, "expected `call` beside it"),
+        ("at = { fraction = 0.5, optional = true }\ncontrol = \"stop\"", 8, 35, "expected `call` beside it"),
         (
             "at = \"0\"\npoison = { step = \"boot\", mode = \"exit\" }",
             9,

@@ -14,6 +14,7 @@ pub mod windows;
 
 pub use result::{BoundaryResult, CallResult, CellResult, LifeResult, SCHEMA, SweepResult, WindowResult};
 
+pub use crate::syscall::When;
 use crate::words::words;
 
 words! {
@@ -23,16 +24,6 @@ words! {
         Worker = "worker",
         /// The supervisor.
         Supervisor = "supervisor",
-    }
-}
-
-words! {
-    /// On which side of a system call a process is killed.
-    When ("side of a call", "kebab-case") {
-        /// As it enters the kernel: the call is not made.
-        Before = "before",
-        /// As it leaves it: the call is made, and its result never seen.
-        After = "after",
     }
 }
 

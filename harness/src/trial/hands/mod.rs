@@ -14,8 +14,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Release};
 
 use holdline_contract::clock::now_ns;
 use holdline_contract::control::{ControlError, ControlPage, send_idle_signal};
-use holdline_model::conductor::{Event, Hit, Order};
+use holdline_model::conductor::{Event, Hit, Order, strikes_before_start};
 use holdline_model::hindrance::Hindrance;
+use holdline_model::scenario::Scenario;
 use holdline_model::signals::Signal;
 use holdline_model::words::CrashStep;
 use nix::errno::Errno;
@@ -28,6 +29,7 @@ use super::place::Place;
 use super::record::Told;
 use super::sight::{Sight, SightError};
 use crate::proc;
+use crate::trace::Page;
 use arm::Armed;
 use ask::{AskError, Asked, Asking};
 use hindered::{not_signalled, own};
@@ -90,6 +92,8 @@ pub(super) struct Hands {
     sender: UnboundedSender<Told>,
     /// The fault that whoever traces makes.
     left_to_tracer: Option<usize>,
+    /// Where whoever holds the supervisor at calls is told what has struck.
+    page: Option<Arc<Page>>,
 }
 
 /// What undoes a fault.
@@ -132,12 +136,36 @@ impl Hands {
         instants: BTreeMap<usize, Arc<AtomicU64>>,
         sender: UnboundedSender<Told>,
     ) -> Self {
-        Self { undos: BTreeMap::new(), instants, control, sender, left_to_tracer: None }
+        Self { undos: BTreeMap::new(), instants, control, sender, left_to_tracer: None, page: None }
     }
 
     /// Leaves a fault to whoever traces, and says what came of it.
     pub(super) fn leave_to_tracer(&mut self, fault: usize) {
         self.left_to_tracer = Some(fault);
+    }
+
+    /// Tells whoever holds the supervisor at calls, by this page, what strikes. Starts that fail from the very beginning have
+    /// struck already.
+    pub(super) fn tells_tracer(&mut self, page: Option<Arc<Page>>, scenario: &Scenario) {
+        self.page = page;
+        for (index, _) in scenario.faults.iter().enumerate().filter(|(_, fault)| strikes_before_start(fault))
+        {
+            self.strikes(index);
+        }
+    }
+
+    /// A fault strikes now: the supervisor's calls may be counted from here.
+    pub(super) fn strikes(&self, fault: usize) {
+        if let Some(page) = &self.page {
+            page.strikes(fault);
+        }
+    }
+
+    /// It has struck: the supervisor goes on, where it was held for it.
+    fn has_been_injected(&self, fault: usize) {
+        if let Some(page) = &self.page {
+            page.let_go(fault);
+        }
     }
 
     /// Takes charge of a failure of starts that was armed before the supervisor was started.
@@ -154,6 +182,30 @@ impl Hands {
         sight: &Sight,
         cast: Cast<'_>,
     ) -> Vec<Told> {
+        let injects = match order {
+            Order::Signal { fault, .. }
+            | Order::Pause { fault, .. }
+            | Order::Arm { fault, .. }
+            | Order::Ask { fault, .. } => Some(fault),
+            Order::StopLoad
+            | Order::Count
+            | Order::Request
+            | Order::HandOut { .. }
+            | Order::Look { .. }
+            | Order::Heal { .. } => None,
+        };
+        if let Some(fault) = injects {
+            self.strikes(fault);
+        }
+        let told = self.done(order, place, sight, cast);
+        // What is asked by a command reaches the supervisor only once that has run.
+        if let Some(fault) = injects.filter(|fault| !self.is_asking(*fault)) {
+            self.has_been_injected(fault);
+        }
+        told
+    }
+
+    fn done(&mut self, order: Order, place: &mut Place, sight: &Sight, cast: Cast<'_>) -> Vec<Told> {
         match order {
             // The loop that has the load does these.
             Order::StopLoad | Order::Count | Order::Request => Vec::new(),
@@ -198,6 +250,12 @@ impl Hands {
     /// Forgets the guard of a control verb that has ended by itself.
     pub(super) fn is_done(&mut self, fault: usize) {
         self.undos.remove(&fault);
+        self.has_been_injected(fault);
+    }
+
+    /// Whether a command that asks the supervisor for something is under way.
+    fn is_asking(&self, fault: usize) -> bool {
+        matches!(self.undos.get(&fault), Some(Undo::Asked(_)))
     }
 
     fn answer(&mut self, fault: usize, deed: Deed) -> Told {

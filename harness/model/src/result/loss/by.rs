@@ -53,6 +53,7 @@ impl LostBy {
             | How::RefusedByListener
             | How::ListenerClosed { .. }
             | How::ResetByOverflow
+            | How::ResetUnseen
             | How::NeverConnected { .. }
             | How::TlsFailed { .. } => Some(Self::Front { program: front.clone() }),
             How::ErrorStatus { status } | How::PoisonUnrecorded { got: PoisonReply::Status(status), .. } => {

@@ -74,6 +74,9 @@ pub enum How {
     },
     /// The queue was full, and the kernel resets what overflows (`tcp_abort_on_overflow`).
     ResetByOverflow,
+    /// No listener was seen to close, and no queue was full: whoever had them keeps no ledger, or closed its listener between
+    /// two looks.
+    ResetUnseen,
     /// Their SYNs were dropped to the end.
     NeverConnected {
         /// The queue that was fullest; absent where there was none.
@@ -319,7 +322,7 @@ impl How {
             | Self::NobodyListened { .. }
             | Self::NeverListened
             | Self::RefusedByListener => LossKind::Refused,
-            Self::ListenerClosed { .. } | Self::ResetByOverflow => LossKind::QueueReset,
+            Self::ListenerClosed { .. } | Self::ResetByOverflow | Self::ResetUnseen => LossKind::QueueReset,
             Self::NeverConnected { .. } => LossKind::SynDropped,
             Self::TlsFailed { .. } => LossKind::Tls,
             Self::StreamEnded { .. } => LossKind::Stream,

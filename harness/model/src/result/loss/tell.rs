@@ -54,6 +54,9 @@ impl How {
             Self::ResetByOverflow => {
                 said(" reset in the queue: it was full, and the kernel was told to reset what overflows")
             }
+            Self::ResetUnseen => said(
+                " reset before any worker took it up: no listener was seen to close, and no queue was full",
+            ),
             Self::NeverConnected { queue } => {
                 said(" never connected").then(queue.map(Queue::phrase).unwrap_or_default())
             }

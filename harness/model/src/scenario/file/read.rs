@@ -19,7 +19,7 @@ read_one_of!(
 );
 read_one_of!(
     AtFile,
-    OneOf::<Self, MomentFile>::new("a time, or a table of attempt, fraction, or after and delay")
+    OneOf::<Self, Box<MomentFile>>::new("a time, or a table of attempt, fraction, after and delay, or call")
         .text(|text| text.parse().map(Self::Time))
         .table(Self::Moment)
 );
