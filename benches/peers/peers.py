@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What holdline's load client costs beside wrk, ab, hey and oha, how exactly those with an open loop keep their rate, and
+"""What holdline's load client costs beside wrk, ab, hey, oha and k6, how exactly those with an open loop keep their rate, and
 what each says of losses that are planted: `peers.py [--holdline PROGRAM] [--rounds N] [costs|rates|losses…]`.
 
 A connection for each request, always. Each runs in a network namespace of its own, against a server of its own that does

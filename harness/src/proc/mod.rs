@@ -22,7 +22,7 @@ use nix::unistd::Pid;
 pub(crate) use self::exit::exit_of;
 pub(crate) use self::files::{descriptors_max, descriptors_open, has_open, sockets};
 pub(crate) use self::stat::{is_alive, is_stopped, stat};
-pub(crate) use self::threads::{family, threads, tracer};
+pub(crate) use self::threads::{asleep, family, threads, tracer};
 pub(crate) use self::tree::{children, descendants, descends_from};
 
 /// A file of `/proc/PID` that did not give an answer.

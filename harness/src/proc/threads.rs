@@ -23,6 +23,19 @@ pub(crate) fn tracer(thread: Pid) -> Look<Pid> {
     Ok(text(thread, "status")?.and_then(|status| field(&status, "TracerPid:")).filter(|pid| pid.as_raw() > 0))
 }
 
+/// How often a thread has run, if it does not wait to run right now: as often as it gave up its processor, or lost it
+/// (proc_pid_status(5)). As long as that stays, it has done nothing.
+pub(crate) fn asleep(thread: Pid) -> Look<u64> {
+    Ok(text(thread, "status")?.and_then(|status| asleep_in(&status)))
+}
+
+fn asleep_in(status: &str) -> Option<u64> {
+    let of = |name: &str| Some(status.lines().find_map(|line| line.strip_prefix(name))?.trim());
+    let count = |name: &str| of(name)?.parse::<u64>().ok();
+    of("State:")?.starts_with('S').then_some(())?;
+    Some(count("voluntary_ctxt_switches:")? + count("nonvoluntary_ctxt_switches:")?)
+}
+
 fn family_in(status: &str) -> Option<(Pid, Pid)> {
     Some((field(status, "Tgid:")?, field(status, "PPid:")?))
 }
@@ -35,6 +48,24 @@ fn field(status: &str, name: &str) -> Option<Pid> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_sleeps_is_known_and_how_often_it_woke() {
+        let status =
+            "Name:\tx\nState:\tS (sleeping)\nvoluntary_ctxt_switches:\t7\nnonvoluntary_ctxt_switches:\t2\n";
+        assert_eq!(asleep_in(status), Some(9));
+        assert_eq!(asleep_in(&status.replace("S (sleeping)", "R (running)")), None);
+        assert_eq!(asleep_in("State:\tS (sleeping)\n"), None);
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().expect("sleep");
+        let pid = numbered(child.id()).expect("a pid");
+        // It sleeps once it has begun to.
+        while asleep(pid).expect("a look").is_none() {
+            std::thread::yield_now();
+        }
+        child.kill().expect("a signal");
+        child.wait().expect("an end");
+        assert_eq!(asleep(pid).expect("a look"), None);
+    }
 
     #[test]
     fn a_thread_knows_its_process_and_a_process_its_threads() {

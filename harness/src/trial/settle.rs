@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use holdline_contract::clock::now_ns;
+use holdline_model::deed::Deed;
+use holdline_model::facts::FaultFact;
 use holdline_model::result::SettledResult;
-use holdline_model::scenario::Action;
 use holdline_model::words::Verb;
 use nix::unistd::Pid;
 
@@ -37,23 +38,29 @@ impl Before {
     pub(super) async fn load(stage: &Stage, supervisor: Pid) -> Self {
         let count = || proc::descriptors_open(supervisor).ok().flatten();
         let is_asked = stage.place.scenario.workers.settle_ns.is_some();
-        let descriptors = if is_asked { once_it_stays(count).await } else { count() };
+        let at_rest = || proc::asleep(supervisor).ok().flatten();
+        let descriptors = if is_asked { once_it_stays(count, at_rest).await } else { count() };
         Self { supervisor, descriptors, workers: stage.sight.accepting(supervisor) }
     }
 }
 
-/// What is counted, once it is the same twice; after a while, what was counted last.
-async fn once_it_stays(mut count: impl FnMut() -> Option<u64>) -> Option<u64> {
+/// What is counted, once it is the same twice and whoever it is counted of has done nothing in between, not even waited for
+/// its turn; after a while, what was counted last. `at_rest` says how often it has run, if it does not want to.
+async fn once_it_stays(
+    mut count: impl FnMut() -> Option<u64>,
+    mut at_rest: impl FnMut() -> Option<u64>,
+) -> Option<u64> {
     let until_ns = now_ns() + TIDYING_NS;
-    let mut now = count();
-    while now_ns() < until_ns {
+    let mut look = || (at_rest(), count());
+    let mut now = look();
+    while now_ns() < until_ns && now.1.is_some() {
         tokio::time::sleep(STAYS).await;
-        let earlier = std::mem::replace(&mut now, count());
-        if now == earlier {
+        let earlier = std::mem::replace(&mut now, look());
+        if now == earlier && now.0.is_some() {
             break;
         }
     }
-    now
+    now.1
 }
 
 /// Waits until the service has settled, if the scenario says so, and says what it has come to.
@@ -61,10 +68,10 @@ pub(super) async fn settle(
     stage: &mut Stage,
     supervised: &Supervised,
     before: Before,
-    end_ns: u64,
+    (faults, end_ns): (&[FaultFact], u64),
 ) -> Result<Option<SettledResult>, SightError> {
     let Some(limit_ns) = stage.place.scenario.workers.settle_ns else { return Ok(None) };
-    let wanted = wanted(stage, before);
+    let wanted = wanted(stage, before, scaled(faults));
     let mut complete_ns = None;
     loop {
         stage.look()?;
@@ -116,21 +123,28 @@ fn zombies(supervisor: Pid) -> usize {
     children.into_iter().filter(is_zombie).count()
 }
 
+/// For how many workers the supervisor was last asked, if it was. What did not strike, or came to nothing, asks for none.
+fn scaled(faults: &[FaultFact]) -> Option<u32> {
+    let asked = faults.iter().filter(|fact| fact.error.is_none() && !fact.hit_nobody);
+    let scaled = asked.filter_map(|fact| match fact.deed {
+        Deed::Ask { verb: Verb::Scale, workers } => Some((fact.at_ns, workers?)),
+        Deed::Ask { .. }
+        | Deed::Poison { .. }
+        | Deed::KillHolder { .. }
+        | Deed::FailStarts { .. }
+        | Deed::FailWorker { .. }
+        | Deed::Signal { .. }
+        | Deed::Pause { .. } => None,
+    });
+    scaled.max_by_key(|(at_ns, _)| *at_ns).map(|(_, workers)| workers)
+}
+
 /// How many workers there should be: as many as the scenario says, or as it was last asked for. Not known where
 /// workers record nothing before their first connection.
-fn wanted(stage: &Stage, before: Before) -> Option<u32> {
+fn wanted(stage: &Stage, before: Before, scaled: Option<u32>) -> Option<u32> {
     if !stage.sight.is_blind() && !stage.place.supervisor.ready.workers {
         return None;
     }
-    let is_scaled = |action: &Action| match action {
-        Action::Control { verb: Verb::Scale, workers } => *workers,
-        Action::Control { .. }
-        | Action::Poison(_)
-        | Action::Crash { .. }
-        | Action::Signal { .. }
-        | Action::Pause { .. } => None,
-    };
-    let scaled = stage.place.scenario.faults.iter().rev().find_map(|fault| is_scaled(&fault.action));
     match (stage.sight.is_blind(), scaled) {
         (false, Some(workers)) => Some(workers + stage.place.supervisor.ready.spares),
         (false, None) => u32::try_from(stage.place.workers_wanted()).ok(),
@@ -142,14 +156,43 @@ fn wanted(stage: &Stage, before: Before) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use holdline_model::hindrance::Hindrance;
+
     use super::*;
+
+    #[test]
+    fn as_many_are_wanted_as_were_last_asked_for_and_not_as_the_file_would_have() {
+        let fact = |at_ns: u64, workers: Option<u32>| FaultFact {
+            fault: 0,
+            at_ns,
+            deed: Deed::Ask { verb: if workers.is_some() { Verb::Scale } else { Verb::Reload }, workers },
+            program: None,
+            hit_nobody: false,
+            poison: None,
+            killed: false,
+            done_ns: None,
+            error: None,
+        };
+        assert_eq!(scaled(&[]), None);
+        assert_eq!(scaled(&[fact(5, Some(3)), fact(7, None), fact(2, Some(1))]), Some(3));
+        let failed = FaultFact { error: Some(Hindrance::NoneHolds), ..fact(9, Some(4)) };
+        assert_eq!(scaled(&[fact(5, Some(3)), failed]), Some(3));
+    }
 
     #[tokio::test]
     async fn what_is_still_growing_is_counted_when_it_has_grown() {
         let mut counts = [4, 5, 7, 7, 9].into_iter();
-        assert_eq!(once_it_stays(|| counts.next()).await, Some(7));
+        assert_eq!(once_it_stays(|| counts.next(), || Some(0)).await, Some(7));
         let mut ever = 0..;
-        assert!(once_it_stays(|| ever.next()).await > Some(1), "it does not wait for ever");
-        assert_eq!(once_it_stays(|| None).await, None, "what may not be looked at");
+        assert!(once_it_stays(|| ever.next(), || Some(0)).await > Some(1), "it does not wait for ever");
+        assert_eq!(once_it_stays(|| None, || Some(0)).await, None, "what may not be looked at");
+    }
+
+    #[tokio::test]
+    async fn whoever_has_not_come_to_its_turn_has_not_done_what_it_will() {
+        // It waits for a processor, runs, and rests.
+        let mut runs = [None, None, None, Some(7), Some(8), Some(8), Some(8)].into_iter();
+        let mut counts = [4, 4, 4, 4, 7, 7, 9].into_iter();
+        assert_eq!(once_it_stays(|| counts.next(), || runs.next().flatten()).await, Some(7));
     }
 }

@@ -149,7 +149,7 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
     facts.gone_below = u32::try_from(gone_below).unwrap_or(u32::MAX);
     facts.workers_at_end = counted.workers;
     facts.cost = counted.cost;
-    facts.settled = settle::settle(&mut stage, &supervised, before, counted.end_ns).await?;
+    facts.settled = settle::settle(&mut stage, &supervised, before, (&facts.faults, counted.end_ns)).await?;
     stage.log.event(now_ns(), &Event::TrialEnded { still_stopped: stage.sight.stopped() });
     let cgroups = inheritance::cgroups_above(supervised.pid());
     stop::end_hung_workers(&mut stage)?;

@@ -84,3 +84,16 @@ fn where_the_supervisor_does_not_come_nothing_is_concluded() {
     assert_eq!((exit, &result.trials[0].reason), (0, &None));
     assert!(told(&place, &result.trials[0], "call_reached").is_empty());
 }
+
+/// It is not held against it that it has not done what it was never asked for.
+#[test]
+fn a_supervisor_that_was_not_asked_to_scale_has_as_many_workers_as_before() {
+    let place = Place::new();
+    let scenario = RELOAD_AT_ITS_END
+        .replace("SETTLE", "20s")
+        .replace("call = \"wait4\"", "call = \"vfork\", nth = 1000, optional = true")
+        .replace("control = \"reload\"", "control = { verb = \"scale\", workers = 1 }");
+    let (exit, result) = run(&place, &scenario, &["-s", "held-socket"]);
+    let settled = result.trials[0].workers.settled.as_ref().expect("it was looked");
+    assert_eq!((exit, settled.workers, settled.wanted), (0, 2, Some(2)));
+}
