@@ -46,3 +46,29 @@ fn doctor_says_whether_system_calls_can_be_followed() {
     // Trials need no tracing.
     assert_eq!(refused.status.code(), Some(0), "{shown}");
 }
+
+#[test]
+fn a_fault_at_a_call_is_an_error_that_names_what_it_takes() {
+    let place = Place::new();
+    place.write(
+        "at-call.toml",
+        "name = \"at-call\"\nasks = \"?\"\n[load]\narrivals = { constant = \"100/s\" }\nduration = \"100ms\"\n\
+         [[fault]]\nat = { call = \"wait4\" }\nsignal = { to = \"worker\", name = \"KILL\" }\n",
+    );
+    let output = holdline(&place, &["run", "at-call.toml", "-s", "held-socket", "--out", "out"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(5), "{said}");
+    assert!(said.contains("ptrace") && said.contains("EPERM"), "{said}");
+}
+
+#[test]
+fn fuzz_goes_on_by_what_ledger_and_kernel_tell() {
+    let place = Place::new();
+    let arguments = ["fuzz", "-s", "held-socket", "--cases", "8", "--export-json", "fuzz.json", "--out", "out"];
+    let output = holdline(&place, &arguments);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let text = std::fs::read_to_string(place.path("fuzz.json")).expect("a result");
+    let result: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!((&result["cases"], &result["traced"]), (&8.into(), &0.into()), "{said}");
+}
