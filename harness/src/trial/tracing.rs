@@ -208,17 +208,19 @@ impl Tracer {
         self.say(&serde_json::to_string(&span)?).await?;
         let path = stage.spec.folder.join(CALLS_JSON);
         let sender = stage.sender.clone();
-        // What is written down where somebody is held is of no use to anybody.
         let only_watches = self.spec.fault.is_none() && self.page.is_none();
         let task = tokio::spawn(async move {
             let mut traced = self.until_done(&sender).await;
             if let Some(fault) = self.spec.fault {
                 tell(fault, &traced, &sender);
             }
-            // Instants count from the load's start, as in all of a trial's files.
-            count_from(start_ns, &mut traced);
-            let json = serde_json::to_vec(&traced).unwrap_or_default();
-            let _ = std::fs::write(path, json);
+            // Where somebody is held, nothing is written down.
+            if self.page.is_none() {
+                // Instants count from the load's start, as in all of a trial's files.
+                count_from(start_ns, &mut traced);
+                let json = serde_json::to_vec(&traced).unwrap_or_default();
+                let _ = std::fs::write(path, json);
+            }
             // Its end is reaped, and nobody looks for it.
             let _ = self.child.wait().await;
         });

@@ -64,7 +64,8 @@ fn a_fault_at_a_call_is_an_error_that_names_what_it_takes() {
 #[test]
 fn fuzz_goes_on_by_what_ledger_and_kernel_tell() {
     let place = Place::new();
-    let arguments = ["fuzz", "-s", "held-socket", "--cases", "8", "--export-json", "fuzz.json", "--out", "out"];
+    let arguments =
+        ["fuzz", "-s", "held-socket", "--cases", "8", "--export-json", "fuzz.json", "--out", "out"];
     let output = holdline(&place, &arguments);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");

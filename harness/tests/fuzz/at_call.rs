@@ -65,6 +65,7 @@ fn a_window_is_met_however_short_it_is() {
             // It struck while the supervisor stood still.
             assert!(signalled.iter().any(|line| line["fault"] == 1 && at(line) >= at(reached)));
             assert!(left["held_ns"].as_u64().expect("a time") > 0);
+            assert!(!place.path("out").join(&trial.folder).join("calls.json").exists());
         }
     }
 }
