@@ -15,7 +15,8 @@ count = 2
 settle = "SETTLE"
 [load]
 arrivals = { constant = "100/s" }
-duration = "300ms"
+duration = "1s"
+send-lag = "5s"
 timeout = "5s"
 deadline = "5s"
 [[fault]]
@@ -54,7 +55,8 @@ fn a_window_is_met_however_short_it_is() {
         let place = Place::new();
         let scenario = RELOAD_AT_ITS_END.replace("SETTLE", settle);
         let (exit, result) = run(&place, &scenario, &["-s", &racy(supervisor), "-r", "5"]);
-        assert_eq!(exit, i32::from(expected != 2), "{supervisor}");
+        let reasons: Vec<_> = result.trials.iter().filter_map(|trial| trial.reason.clone()).collect();
+        assert_eq!(exit, i32::from(expected != 2), "{supervisor}: {reasons:?}");
         for trial in &result.trials {
             let settled = trial.workers.settled.as_ref().expect("it was looked");
             assert_eq!(settled.workers, expected, "{supervisor} {}: {:?}", trial.folder, trial.reason);
