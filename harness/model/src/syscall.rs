@@ -29,6 +29,16 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     x86_64.chain(syscalls::aarch64::Sysno::iter().map(|call| call.name()))
 }
 
+/// Whether a call that came to this, negative where it failed, has done something: one that looks for a child that has ended
+/// may find none, and one that starts a process comes to nothing in the new one.
+#[must_use]
+pub fn has_done(call: &str, result: i64) -> bool {
+    match call {
+        "fork" | "vfork" | "clone" | "clone3" | "wait4" => result > 0,
+        _ => result >= 0,
+    }
+}
+
 /// One side of a call of a process, counted from some instant on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Meeting {
@@ -36,7 +46,7 @@ pub struct Meeting {
     pub call: &'static str,
     /// The last call before it in its thread that others can see; `None`: whichever it was.
     pub following: Option<&'static str>,
-    /// The how-many-th time that a thread comes there, from 1.
+    /// The how-many-th time that a thread comes there, from 1; behind a call, of those that have done something.
     pub nth: u32,
     /// On which side.
     pub side: When,
@@ -72,6 +82,19 @@ mod tests {
         }
         assert_eq!((known("acept4"), known("")), (None, None));
         assert!(names().any(|name| name == "accept4"));
+    }
+
+    #[test]
+    fn what_failed_or_found_nobody_has_done_nothing() {
+        for (call, result, has) in [
+            ("wait4", 7, true),
+            ("wait4", 0, false),
+            ("close", 0, true),
+            ("accept4", -11, false),
+            ("clone3", 0, false),
+        ] {
+            assert_eq!(has_done(call, result), has, "{call} {result}");
+        }
     }
 
     #[test]

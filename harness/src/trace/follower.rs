@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use holdline_model::sweep::When;
 use holdline_model::sweep::calls::{Call, Place, is_visible};
 use holdline_model::sweep::life::Follow;
+use holdline_model::syscall::has_done;
 use nix::unistd::Pid;
 
 use super::Span;
@@ -137,7 +138,8 @@ impl Follower {
         // One that was entered before tracing began is not known.
         let Some(open) = open.take() else { return Turn::GoOn };
         if self.holds.is_some() {
-            return self.meets(&open, When::After);
+            // What came to nothing is none of those that count.
+            return if has_done(&open.name, result) { self.meets(&open, When::After) } else { Turn::GoOn };
         }
         let Some(counted) = open.counted else { return Turn::GoOn };
         if let Some(call) = counted.written.and_then(|index| self.calls.get_mut(index)) {
@@ -261,7 +263,11 @@ impl Follower {
 
 #[cfg(test)]
 mod tests {
+    use holdline_model::scenario::AtCall;
     use holdline_model::sweep::SweepTarget;
+    use holdline_model::syscall::Meeting;
+
+    use super::super::{Hold, Page};
 
     use super::*;
 
@@ -341,6 +347,29 @@ mod tests {
             let killed = turns.into_iter().find(|(_, turn)| *turn == Turn::Kill(Pid::this()));
             assert_eq!(killed.map(|(at_ns, _)| at_ns), expected, "{place:?}");
         }
+    }
+
+    #[test]
+    fn whoever_comes_behind_a_call_that_has_done_something_is_held_and_nobody_else() {
+        let (mut follower, thread) = follower(0, None);
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let page = Page::create(file.as_file(), 1).expect("a page");
+        let meeting = Meeting { call: "wait4", following: Some("poll"), nth: 2, side: When::After };
+        let hold = Hold::new(0, AtCall { since: None, meeting, optional: false });
+        follower.holds_at(Holds::new(vec![hold], page));
+        let mut turns = Vec::new();
+        for (nth, (before, result)) in
+            [("poll", 7), ("poll", 0), ("poll", -10), ("read", 8), ("poll", 9), ("poll", 10)]
+                .into_iter()
+                .enumerate()
+        {
+            for (name, result) in [(before, 0), ("wait4", result)] {
+                assert_eq!(follower.enters(thread, name, 120), Turn::GoOn);
+                let turn = follower.leaves(thread, result, 121);
+                turns.extend((turn != Turn::GoOn).then_some((nth, name.to_owned(), turn)));
+            }
+        }
+        assert_eq!(turns, [(4, "wait4".to_owned(), Turn::Hold(vec![0]))]);
     }
 
     #[test]

@@ -87,19 +87,12 @@ fn done(call: &Call) -> Option<Done> {
     let act = act(&call.name)?;
     let ns = |ns: u64| i64::try_from(ns).ok();
     let entered_ns = ns(call.entered_ns)?;
-    let (has_done, waits) = match (act, call.result) {
-        // Whoever has executed another program may not be followed any further.
-        (Act::Executes, result) => (result.unwrap_or(0) >= 0, false),
-        (Act::Forks | Act::Reaps, Some(result)) => (result > 0, act == Act::Reaps),
-        (Act::Accepts, Some(result)) => (result >= 0, true),
-        (Act::Binds | Act::Listens | Act::Closes | Act::Kills | Act::Sends, Some(result)) => {
-            (result >= 0, false)
-        }
-        (_, None) => (false, false),
-    };
+    // Whoever has executed another program may not be followed any further.
+    let result = call.result.or((act == Act::Executes).then_some(0))?;
+    let waits = matches!(act, Act::Reaps | Act::Accepts);
     let to_ns = call.left_ns.and_then(ns).unwrap_or(entered_ns);
     let from_ns = if waits { to_ns } else { entered_ns };
-    has_done.then_some(Done { from_ns, to_ns, act })
+    syscall::has_done(&call.name, result).then_some(Done { from_ns, to_ns, act })
 }
 
 fn act(call: &str) -> Option<Act> {

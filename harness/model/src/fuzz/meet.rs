@@ -51,11 +51,12 @@ const fn instant(made: &Made, side: When) -> Option<i64> {
     }
 }
 
-/// How often the supervisor came to that side of such a call within these instants.
+/// How often the supervisor came to that side of such a call within these instants; behind it, having done something.
 fn times(story: &Story, like: &Made, side: When, within: std::ops::RangeInclusive<i64>) -> u32 {
     let is_like = |made: &&Made| (made.call, made.following) == (like.call, like.following);
+    let counts = |made: &&Made| side == When::Before || made.done.is_some();
     let comes = |made: &&Made| instant(made, side).is_some_and(|at_ns| within.contains(&at_ns));
-    let count = story.made.iter().filter(is_like).filter(comes).count();
+    let count = story.made.iter().filter(is_like).filter(counts).filter(comes).count();
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
@@ -103,8 +104,8 @@ mod tests {
         let expected = [
             of("clone3", "wait4", 1, When::Before, 400),
             of("clone3", "wait4", 1, When::After, 500),
-            // One came to nothing, and is counted all the same.
-            of("wait4", "poll", 2, When::After, 300),
+            // One came to nothing, and is not counted.
+            of("wait4", "poll", 1, When::After, 300),
         ];
         assert_eq!(all, expected);
     }
