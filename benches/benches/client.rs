@@ -1,73 +1,109 @@
 //! The load client's CPU time per connection, against a bare blocking loop of the same syscalls.
 
 use std::hint::black_box;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use criterion::Criterion;
 use holdline::load::{LoadPlan, raise_nofile};
-use holdline_benches::bare::{self, Pace};
+use holdline_benches::bare::{Bare, Pace};
 use holdline_benches::in_turn::{self, InTurn};
-use holdline_benches::{cpu, load, print_if_measured, server};
+use holdline_benches::server::{Server, Service};
+use holdline_benches::{cpu, is_measurement, load, print_if_measured, server};
 use holdline_model::arrivals::Schedule;
-use holdline_model::scenario::Until;
-use holdline_model::wire::Address;
+use holdline_model::scenario::{Connection, Until};
+use holdline_model::wire::{Address, Protocol};
 
 /// The design's budget for the client's CPU per connection, in times that of the bare loop.
-const BUDGET: f64 = 1.15;
+const BUDGET: f64 = 1.0;
 /// Connections of one side of a pair. Enough that setting up the client does not count, and few
 /// enough that both sides of a pair see the same machine.
 const CONNECTIONS: u32 = 500;
 /// 5000 per second.
 const GAP: Duration = Duration::from_micros(200);
+/// Requests of a session.
+const REQUESTS: u16 = 12;
+/// For how long the client works until it is said how much of that was in user mode.
+const USER_FOR: Duration = Duration::from_secs(2);
 
 fn main() {
     server::serve_if_asked();
-    let server = server::Server::start().expect("a server");
     raise_nofile().expect("a limit of open descriptors");
-    let mut criterion = Criterion::default().configure_from_args();
+    let of = |service| Server::of(service).expect("a server");
+    let (squares, sessions, http) = (of(Service::Squares), of(Service::Sessions), of(Service::Http));
+    let unix = Server::at_path().expect("a server");
     let until = Until::Attempts(CONNECTIONS);
+    let in_turn = || Schedule::Sequential { gap_ns: 0, until };
     let closed = |clients| Schedule::Closed { clients, until };
-    let schedules = [
-        ("one at a time", Schedule::Sequential { gap_ns: 0, until }, Pace::AtOnce),
-        ("8 at a time", closed(8), Pace::AtOnce),
-        ("32 at a time", closed(32), Pace::AtOnce),
-        ("5000 per second", load::evenly(CONNECTIONS, GAP), Pace::Every(GAP)),
+    let plain = |server: &Server, schedule| load::plan(&server.address, schedule);
+    let session = Connection { requests: REQUESTS, ..Connection::ONE_SHOT };
+    let at_once = [
+        ("one at a time", plain(&squares, in_turn())),
+        ("8 at a time", plain(&squares, closed(8))),
+        ("32 at a time", plain(&squares, closed(32))),
+        ("sessions of 12, one at a time", of_sessions(&sessions.address, Protocol::Square, session, until)),
+        ("HTTP, one at a time", of_http(plain(&http, in_turn()))),
+        ("HTTP, 32 at a time", of_http(plain(&http, closed(32)))),
+        ("HTTP sessions of 12, one at a time", of_sessions(&http.address, Protocol::Http, session, until)),
+        ("Unix, one at a time", plain(&unix, in_turn())),
+        ("Unix, 32 at a time", plain(&unix, closed(32))),
     ];
-    let verdicts = schedules.map(|(name, schedule, pace)| {
-        let pair = Pair::new(&server.address, schedule, pace);
-        bench(&mut criterion, name, pair)
-    });
+    let at_once = at_once.map(|(name, plan)| (name, plan, Pace::AtOnce));
+    let paced = ("5000 per second", plain(&squares, load::evenly(CONNECTIONS, GAP)), Pace::Every(GAP));
+    let mut criterion = Criterion::default().configure_from_args();
+    let shapes = at_once.into_iter().chain([paced]);
+    let verdicts: Vec<_> =
+        shapes.map(|(name, plan, pace)| bench(&mut criterion, name, Pair::new(plan, pace))).collect();
     criterion.final_summary();
     print_if_measured(verdicts.into_iter().flatten());
 }
 
+fn of_http(plan: LoadPlan) -> LoadPlan {
+    LoadPlan { protocol: Protocol::Http, ..plan }
+}
+
+fn of_sessions(server: &Address, protocol: Protocol, connection: Connection, until: Until) -> LoadPlan {
+    let plan = load::plan(server, Schedule::Sequential { gap_ns: 0, until });
+    LoadPlan { protocol, connection, ..plan }
+}
+
 fn bench(criterion: &mut Criterion, name: &str, mut pair: Pair) -> Option<String> {
     in_turn::bench(criterion, "client CPU of 500 connections", name, || pair.run());
-    let (summary, _, bare) = pair.times.summary()?;
-    let bare = bare / CONNECTIONS;
+    let (summary, ours, bare) = pair.times.summary()?;
     let verdict = summary.against(BUDGET);
-    Some(format!("client/bare, {name}: {summary}, {verdict} {BUDGET}; bare: {bare:.1?} per connection"))
+    let user = pair.user_part() * ours.as_secs_f64() / bare.as_secs_f64();
+    let bare = bare / CONNECTIONS;
+    Some(format!(
+        "client/bare, {name}: {summary}, {verdict} {BUDGET}; user time alone: {user:.2}; bare: {bare:.1?} per connection"
+    ))
 }
 
 /// Client and bare loop in turn.
 struct Pair {
     plan: LoadPlan,
+    bare: Bare,
     pace: Pace,
     times: InTurn,
 }
 
 impl Pair {
-    fn new(server: &Address, schedule: Schedule, pace: Pace) -> Self {
-        let plan = load::plan(server, schedule);
-        Self { plan, pace, times: InTurn::default() }
+    fn new(plan: LoadPlan, pace: Pace) -> Self {
+        Self { bare: Bare::like(&plan), plan, pace, times: InTurn::default() }
     }
 
     /// Measures both and gives the client's time.
     fn run(&mut self) -> Duration {
         let client = || cpu::time_of(|| load::run_served(black_box(&self.plan)));
-        let bare = || {
-            cpu::time_of(|| bare::run(&self.plan.address, CONNECTIONS, self.pace).expect("an answer to each"))
-        };
+        let bare = || cpu::time_of(|| self.bare.run(CONNECTIONS, self.pace).expect("an answer to each"));
         self.times.measure(client, bare)
+    }
+
+    /// The part of the client's time that it spends in user mode.
+    fn user_part(&self) -> f64 {
+        cpu::user_part_of(|| {
+            let began = Instant::now();
+            while is_measurement() && began.elapsed() < USER_FOR {
+                load::run_served(black_box(&self.plan));
+            }
+        })
     }
 }

@@ -1,19 +1,19 @@
 //! The peer of the load client: a blocking loop of the syscalls that an attempt cannot do without.
 //!
-//! It has no time-outs, no records and one connection at a time, allocates nothing, and looks at no reply. A
-//! client
-//! that does its work with fewer instructions is hard to imagine.
+//! It has no time-outs, no records and one connection at a time, allocates and formats nothing, and looks at no reply.
+//! A client that does its work with fewer instructions is hard to imagine.
 
 use std::net::{SocketAddr, SocketAddrV4};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
-use holdline_model::wire::{self, Address, Request};
+use holdline::load::LoadPlan;
+use holdline_model::wire::{self, Address, Ask};
 use nix::Result;
 use nix::sys::prctl;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockType, SockaddrIn, bind, connect, recv, send, setsockopt, socket,
-    sockopt,
+    AddressFamily, MsgFlags, SockFlag, SockType, SockaddrIn, UnixAddr, bind, connect, recv, send, setsockopt,
+    socket, sockopt,
 };
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
@@ -28,52 +28,105 @@ pub enum Pace {
     Every(Duration),
 }
 
-/// Connects `count` times, one after the other, from the addresses of attempts 0, 1, 2 and so on.
-///
-/// # Errors
-///
-/// The first errno that came up.
-///
-/// # Panics
-///
-/// If the address is not IPv4, or a connection ends without a reply: nothing was measured then.
-pub fn run(server: &Address, count: u32, pace: Pace) -> Result<()> {
-    let Address::Tcp(SocketAddr::V4(server)) = server else {
-        panic!("the bare loop speaks TCP over IPv4, not to {server}")
-    };
-    let server = SockaddrIn::from(*server);
-    let (mut request, mut buffer) = (Vec::with_capacity(32), [0; 4096]);
-    let clock = ClockId::CLOCK_MONOTONIC;
-    let start = Duration::from(clock_gettime(clock)?);
-    // As the load client does for its own timer; it would sleep 50 µs longer otherwise.
-    prctl::set_timerslack(1)?;
-    for attempt in 0..count {
-        if let Pace::Every(gap) = pace {
-            let due = TimeSpec::from_duration(start + gap * attempt);
-            clock_nanosleep(clock, ClockNanosleepFlags::TIMER_ABSTIME, &due)?;
-        }
-        one(&server, attempt, &mut request, &mut buffer)?;
-    }
-    Ok(())
+/// What is done over and over again.
+#[derive(Debug)]
+pub struct Bare {
+    server: Server,
+    /// What is sent on each connection, one after the other.
+    requests: Vec<Vec<u8>>,
+    /// Whether the server ends the connection behind the last reply.
+    server_closes: bool,
 }
 
-/// The socket is closed by its drop.
-fn one(server: &SockaddrIn, attempt: u32, request: &mut Vec<u8>, buffer: &mut [u8]) -> Result<()> {
-    let socket: OwnedFd = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
-    setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)?;
-    bind(socket.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(wire::client_v4(attempt), 0)))?;
-    connect(socket.as_raw_fd(), server)?;
-    request.clear();
-    Request::Square(attempt.into()).encode(request);
-    request.push(b'\n');
-    send(socket.as_raw_fd(), request, MsgFlags::MSG_NOSIGNAL)?;
-    let mut reply_bytes = 0;
-    loop {
-        match recv(socket.as_raw_fd(), buffer, MsgFlags::empty())? {
-            0 => break,
-            bytes => reply_bytes += bytes,
-        }
+#[derive(Debug)]
+enum Server {
+    V4(SockaddrIn),
+    Unix(UnixAddr),
+}
+
+impl Bare {
+    /// Does what a load client does that follows this plan. What is sent is the same in each connection.
+    ///
+    /// # Panics
+    ///
+    /// If the address is not IPv4, or a path that is too long.
+    #[must_use]
+    pub fn like(plan: &LoadPlan) -> Self {
+        let server = match &plan.address {
+            Address::Tcp(SocketAddr::V4(server)) => Server::V4(SockaddrIn::from(*server)),
+            Address::Unix(path) => Server::Unix(UnixAddr::new(path).expect("a short path")),
+            Address::Tcp(server) => panic!("the bare loop does not speak to {server}"),
+        };
+        let count = plan.connection.requests;
+        let request = |exchange| {
+            let keeps = exchange + 1 < count;
+            let ask = Ask { attempt: 7, exchange, turn: 0, poison: None, keeps, body_bytes: 0 };
+            let mut request = Vec::new();
+            plan.protocol.encode(&ask, &plan.script, &mut request);
+            request
+        };
+        let server_closes = count == 1 || plan.protocol.can().say_last;
+        Self { server, requests: (0..count).map(request).collect(), server_closes }
     }
-    assert!(reply_bytes > 0, "attempt {attempt} was not answered");
-    Ok(())
+
+    /// Connects `count` times, one after the other, from the addresses of attempts 0, 1, 2 and so on.
+    ///
+    /// # Errors
+    ///
+    /// The first errno that came up.
+    ///
+    /// # Panics
+    ///
+    /// If a connection ends without a reply: nothing was measured then.
+    pub fn run(&self, count: u32, pace: Pace) -> Result<()> {
+        let mut buffer = [0; 4096];
+        let clock = ClockId::CLOCK_MONOTONIC;
+        let start = Duration::from(clock_gettime(clock)?);
+        // As the load client does for its own timer; it would sleep 50 µs longer otherwise.
+        prctl::set_timerslack(1)?;
+        for attempt in 0..count {
+            if let Pace::Every(gap) = pace {
+                let due = TimeSpec::from_duration(start + gap * attempt);
+                clock_nanosleep(clock, ClockNanosleepFlags::TIMER_ABSTIME, &due)?;
+            }
+            self.one(attempt, &mut buffer)?;
+        }
+        Ok(())
+    }
+
+    /// The socket is closed by its drop.
+    fn one(&self, attempt: u32, buffer: &mut [u8]) -> Result<()> {
+        let socket = self.server.connected(attempt)?;
+        let descriptor = socket.as_raw_fd();
+        for request in &self.requests {
+            send(descriptor, request, MsgFlags::MSG_NOSIGNAL)?;
+            let bytes = recv(descriptor, buffer, MsgFlags::empty())?;
+            assert!(bytes > 0, "attempt {attempt} was not answered");
+        }
+        while self.server_closes && recv(descriptor, buffer, MsgFlags::empty())? > 0 {}
+        Ok(())
+    }
+}
+
+impl Server {
+    fn connected(&self, attempt: u32) -> Result<OwnedFd> {
+        let family = match self {
+            Self::V4(_) => AddressFamily::Inet,
+            Self::Unix(_) => AddressFamily::Unix,
+        };
+        let client = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+        match self {
+            Self::V4(server) => {
+                setsockopt(&client, sockopt::IpBindAddressNoPort, &true)?;
+                let own = SocketAddrV4::new(wire::client_v4(attempt), 0);
+                bind(client.as_raw_fd(), &SockaddrIn::from(own))?;
+                connect(client.as_raw_fd(), server)?;
+            }
+            Self::Unix(server) => {
+                bind(client.as_raw_fd(), &UnixAddr::new_abstract(&wire::client_unix(attempt))?)?;
+                connect(client.as_raw_fd(), server)?;
+            }
+        }
+        Ok(client)
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::num::NonZero;
 use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,11 +13,12 @@ use holdline::kernel::pace::Pace;
 use holdline::load::{LoadPlan, raise_nofile};
 use holdline::sandbox::{self, Isolation, SandboxSpec, WorkFolder};
 use holdline_model::arrivals::Schedule;
+use holdline_model::record::Outcome;
 use holdline_model::scenario::Until;
 
 use crate::ratio::{Ratios, Summary};
 use crate::server::Server;
-use crate::{load, ratio};
+use crate::{cpu, load, ratio};
 
 /// The argument by which an executable is asked to measure inside a sandbox, in front of the sandbox's folder
 /// and the number of pairs.
@@ -85,75 +87,123 @@ fn measure(pairs: u32) -> String {
     let until = Until::Attempts(CONNECTIONS);
     let busy = load::plan(&server.address, Schedule::Closed { clients: CLIENTS, until });
     let sparse = load::plan(&server.address, load::evenly(SPARSE, GAP));
-    let busy = in_turn(pairs, &busy, time_of);
-    let sparse = in_turn(pairs, &sparse, median_response);
-    let per_second = f64::from(CONNECTIONS) / busy.bare.as_secs_f64();
+    let (busy, sparse) = (in_turn(pairs, &busy), in_turn(pairs, &sparse));
+    let per_second = f64::from(CONNECTIONS) / busy.bare.took.as_secs_f64();
     format!(
-        "observed/unobserved, time for the same connections, {CLIENTS} at a time: {}, {} {BUDGET}; unobserved: \
-         {per_second:.0} per second; a look at who waits every {:.0?}\n\
-         observed/unobserved, median response latency, one each {GAP:?}: {}; unobserved: {:.1?}; a look at who waits \
-         every {:.0?}",
-        busy.ratios,
-        busy.ratios.against(BUDGET),
+        "observing takes of all processors' time, {CLIENTS} connections at a time: {:.2} %; one each {GAP:?}: {:.2} %\n\
+         observed/unobserved, time for the same connections, {CLIENTS} at a time: {}, {} {BUDGET}; unobserved: \
+         {per_second:.0} per second\n\
+         observed/unobserved, 99th percentile of the response latency, {CLIENTS} at a time: {}, {} {BUDGET}; \
+         unobserved: {:.1?}; a look at who waits every {:.0?}\n\
+         observed/unobserved, median response latency, one each {GAP:?}: {}; unobserved: {:.1?}\n\
+         observed/unobserved, 99th percentile of it: {}; unobserved: {:.1?}; a look at who waits every {:.0?}",
+        busy.share * 100.0,
+        sparse.share * 100.0,
+        busy.took,
+        busy.took.against(BUDGET),
+        busy.p99,
+        busy.p99.against(BUDGET),
+        busy.bare.p99,
         busy.interval,
-        sparse.ratios,
-        sparse.bare,
+        sparse.median,
+        sparse.bare.median,
+        sparse.p99,
+        sparse.bare.p99,
         sparse.interval,
     )
 }
 
+/// What one load came to.
+#[derive(Debug, Clone, Copy)]
+struct Course {
+    took: Duration,
+    /// Of the response latencies.
+    median: Duration,
+    p99: Duration,
+}
+
 /// What came of pairs.
 struct Pairs {
-    ratios: Summary,
-    /// The median without anybody who looks.
-    bare: Duration,
+    took: Summary,
+    median: Summary,
+    p99: Summary,
+    /// The medians without anybody who looks.
+    bare: Course,
     /// How often it was looked, in the median.
     interval: Duration,
+    /// What observer and sampler took of all processors' time, on average.
+    share: f64,
+}
+
+/// A load under observation.
+#[derive(Debug)]
+struct Observed {
+    course: Course,
+    /// How often it was looked.
+    interval: Duration,
+    /// The processor time of observer and sampler while the load ran.
+    cost: Duration,
 }
 
 /// Measures the same load with and without observer and sampler, in turn.
-fn in_turn(pairs: u32, plan: &LoadPlan, measured: fn(&LoadPlan) -> Duration) -> Pairs {
-    let (mut ratios, mut bare, mut intervals) = (Ratios::default(), Vec::new(), Vec::new());
+fn in_turn(pairs: u32, plan: &LoadPlan) -> Pairs {
+    let (mut with, mut without) = (Vec::new(), Vec::new());
     for pair in 0..pairs {
         // Each begins with the side with which the one before ended.
-        let (with, without) = if pair % 2 == 0 {
-            let with = observed(plan, measured);
-            (with, measured(plan))
+        if pair % 2 == 0 {
+            with.push(observed(plan));
+            without.push(course_of(plan));
         } else {
-            let without = measured(plan);
-            (observed(plan, measured), without)
-        };
-        ratios.add(with.0, without);
-        intervals.push(with.1);
-        bare.push(without);
+            without.push(course_of(plan));
+            with.push(observed(plan));
+        }
     }
-    let ratios = ratios.summary().expect("pairs");
-    Pairs { ratios, bare: ratio::median(&bare), interval: ratio::median(&intervals) }
+    let ratios = |of: fn(&Course) -> Duration| {
+        let mut ratios = Ratios::default();
+        with.iter().zip(&without).for_each(|(with, without)| ratios.add(of(&with.course), of(without)));
+        ratios.summary().expect("pairs")
+    };
+    let sum = |of: fn(&Observed) -> Duration| with.iter().map(of).sum::<Duration>().as_secs_f64();
+    let processors = thread::available_parallelism().map_or(1, NonZero::get) as f64;
+    let bare = |of: fn(&Course) -> Duration| ratio::median(&without.iter().map(of).collect::<Vec<_>>());
+    Pairs {
+        took: ratios(|course| course.took),
+        median: ratios(|course| course.median),
+        p99: ratios(|course| course.p99),
+        bare: Course {
+            took: bare(|course| course.took),
+            median: bare(|course| course.median),
+            p99: bare(|course| course.p99),
+        },
+        interval: ratio::median(&with.iter().map(|it| it.interval).collect::<Vec<_>>()),
+        share: sum(|it| it.cost) / sum(|it| it.course.took) / processors,
+    }
 }
 
-fn time_of(plan: &LoadPlan) -> Duration {
+fn course_of(plan: &LoadPlan) -> Course {
     let began = Instant::now();
-    load::run_served(plan);
-    began.elapsed()
-}
-
-fn median_response(plan: &LoadPlan) -> Duration {
     let records = load::run(plan);
-    let latencies = records.iter().filter_map(|record| {
-        let finished_ns = record.finished?.get();
-        Some(Duration::from_nanos(finished_ns.saturating_sub(record.intended_ns)))
-    });
-    ratio::median(&latencies.collect::<Vec<_>>())
+    let took = began.elapsed();
+    let lost = records.iter().find(|record| record.outcome != Outcome::Replied);
+    assert_eq!(lost, None, "an attempt was not served");
+    let mut latencies: Vec<_> = records
+        .iter()
+        .filter_map(|record| Some(record.finished?.get().saturating_sub(record.intended_ns)))
+        .map(Duration::from_nanos)
+        .collect();
+    latencies.sort_unstable();
+    let at = |rank: usize| latencies.get(rank).copied().unwrap_or_default();
+    Course { took, median: at(latencies.len() / 2), p99: at(latencies.len() * 99 / 100) }
 }
 
-/// What is measured under observation, and how often it was looked.
-fn observed(plan: &LoadPlan, measured: fn(&LoadPlan) -> Duration) -> (Duration, Duration) {
+/// What a load came to under observation.
+fn observed(plan: &LoadPlan) -> Observed {
     let observer = Observer::start(plan.address.clone(), INTERVAL, |_| {}).expect("an observer");
     let sampler = AcceptSampler::start(plan.address.clone(), Pace::of_machine()).expect("a sampler");
     thread::sleep(SETTLE);
     sampler.begin();
-    let took = measured(plan);
+    let (course, cost) = cpu::of_others_during(|| course_of(plan));
     let samples = sampler.finish().expect("samples");
     observer.finish(true).expect("a record");
-    (took, Duration::from_nanos(samples.interval_ns))
+    Observed { course, interval: Duration::from_nanos(samples.interval_ns), cost }
 }
