@@ -26,9 +26,11 @@ use super::talk::{Manner, Talk};
 use super::transport::{Carrier, Transport};
 use super::{Hooks, LoadError, LoadPlan, Progress, STOP_GRACE_NS, StopFlag, hold_ns, no_route};
 
+mod apart;
 mod ends;
 mod reuse;
 
+use self::apart::Apart;
 use self::ends::show_overdue;
 
 /// Events that one `epoll_wait` takes. Between two of them, what is due begins.
@@ -55,6 +57,7 @@ pub(super) struct Client<'a, H, C: Carrier> {
     epoll: Epoll,
     timer: Timer,
     connections: Slab<Connection<C::Over>>,
+    apart: Apart,
     room: Room,
     deadlines: Deadlines,
     pauses: Pauses,
@@ -107,6 +110,7 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
             epoll,
             timer,
             connections: Slab::default(),
+            apart: Apart::default(),
             room: Room::default(),
             deadlines: Deadlines::new(&plan.timeouts),
             pauses: Pauses::default(),
@@ -126,11 +130,11 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
             self.begin_due();
             self.connect_waiting();
             self.resume_due();
-            self.end_overdue();
+            let now_ns = self.end_overdue();
             if self.in_flight == 0 && self.pacer.next_ns().is_none() {
                 return self.records.finish().map_err(LoadError::Records);
             }
-            let count = self.wait(&mut events)?;
+            let count = self.wait(now_ns, &mut events)?;
             for event in &events[..count] {
                 self.handle(event);
                 self.begin_due();
@@ -139,9 +143,8 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
         }
     }
 
-    /// Sleeps until something happens or is due; at most `EVENTS_MAX` events are handed over.
-    fn wait(&mut self, events: &mut [EpollEvent]) -> Result<usize, LoadError> {
-        let now_ns = now_ns();
+    /// Sleeps until something happens or is due; at most `EVENTS_MAX` events are handed over. `now_ns`: a moment ago.
+    fn wait(&mut self, now_ns: u64, events: &mut [EpollEvent; EVENTS_MAX]) -> Result<usize, LoadError> {
         let connections = &self.connections;
         let concerns = |token, limit, started_ns| {
             connections.get(token).is_some_and(|it| it.is_subject_to(limit, started_ns))
@@ -159,7 +162,7 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
             }
             None => EpollTimeout::NONE,
         };
-        match self.epoll.wait(events, timeout) {
+        match self.await_events(events, timeout) {
             Err(Errno::EINTR) => Ok(0),
             result => result.map_err(setup("epoll")),
         }
@@ -171,7 +174,13 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
             STOP_TOKEN => {}
             bits => {
                 let token = Token::from_bits(bits);
-                let is_over = event.events().intersects(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP);
+                let happened = event.events();
+                let is_over = happened.intersects(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP);
+                let in_order =
+                    happened.contains(EpollFlags::EPOLLRDHUP) && !happened.contains(EpollFlags::EPOLLERR);
+                if in_order && let Some(connection) = self.connections.get_mut(token) {
+                    connection.note_end();
+                }
                 if self.proceed(token) && (is_over || C::Over::LAYERED) {
                     // The close came along with the reply, so that no other event will tell of it.
                     self.proceed(token);
@@ -294,14 +303,15 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
         }
     }
 
-    fn end_overdue(&mut self) {
+    /// Ends those whose time has run out by now, an instant that it gives.
+    fn end_overdue(&mut self) -> u64 {
         let now_ns = now_ns();
         loop {
             let connections = &self.connections;
             let concerns = |token, limit, started_ns| {
                 connections.get(token).is_some_and(|it| it.is_subject_to(limit, started_ns))
             };
-            let Some((token, limit)) = self.deadlines.take(now_ns, concerns) else { break };
+            let Some((token, limit)) = self.deadlines.take(now_ns, concerns) else { return now_ns };
             let started_ns = self.connections.get(token).map_or(0, Connection::started_ns);
             // What came in time counts, even if its event has not been handled yet.
             self.hear_out(token);
@@ -370,9 +380,8 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
             Step::Yield => self.unfinished.push_back(token),
             Step::Wait | Step::Pause(..) => {
                 // Unwatched it could never go on, so that a refusal ends the attempt.
-                if let Err(errno) = connection.register(&self.epoll, token) {
-                    let end = connection.failed(errno);
-                    self.settle(token, Step::Ended(end));
+                if let Err(errno) = self.watch(token) {
+                    self.fail(token, errno);
                 }
             }
             Step::Closed => self.let_go_for_good(token),
@@ -401,7 +410,7 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
                 }
                 // Likewise, there is no waiting for a close that nobody would notice.
                 let stays = end.lingers || connection.is_idle_in_pool();
-                if !stays || connection.register(&self.epoll, token).is_err() {
+                if !stays || self.watch(token).is_err() {
                     self.let_go(token);
                 }
                 self.in_flight -= 1;

@@ -14,13 +14,11 @@ use holdline_model::record::{
 use holdline_model::wire::{Excerpt, Rest};
 use holdline_model::words::Stage;
 use nix::errno::Errno;
-use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 
 use super::clock::stamp;
 use super::deadlines::Limit;
 use super::errno::At;
 use super::pauses::Pause;
-use super::slab::Token;
 use super::socket::{self, Route};
 use super::talk::Talk;
 use super::transport::Transport;
@@ -30,6 +28,7 @@ mod greeting;
 mod reading;
 mod reuse;
 mod step;
+mod watching;
 
 pub(super) use step::{End, Step};
 
@@ -64,7 +63,12 @@ pub(super) struct Connection<T> {
     half_closed: bool,
     /// How the attempt ends once the rest of its request is sent, or cannot be.
     owed: Option<End>,
+    /// Whether epoll watches its socket.
     is_registered: bool,
+    /// Whether the socket has reported that the server ended its side in order.
+    end_reported: bool,
+    /// Whether nothing but that end was left to be read, when it was read last.
+    is_at_end: bool,
     /// Whether the server has said something to a client that asks for nothing.
     is_told: bool,
     /// Whether what has come may be more replies of a pipeline, which nobody has looked at.
@@ -119,6 +123,8 @@ impl<T: Transport> Connection<T> {
             half_closed: false,
             owed: None,
             is_registered: false,
+            end_reported: false,
+            is_at_end: false,
             is_told: false,
             has_unheard: false,
             announced: false,
@@ -183,6 +189,9 @@ impl<T: Transport> Connection<T> {
         }
         self.talk.paused(pause);
         self.phase = Phase::Reply;
+        if pause == Pause::Gap {
+            return self.ask_again(route, record, scratch);
+        }
         self.advance(route, record, scratch)
     }
 
@@ -268,24 +277,6 @@ impl<T: Transport> Connection<T> {
     /// Hands out the record of a request that was answered since the last call.
     pub(super) fn take_request_record(&mut self) -> Option<RequestRecord> {
         self.talk.take_record()
-    }
-
-    /// Has its socket watched, edge-triggered, once and for all.
-    ///
-    /// As late as this, since most requests are sent by now and need no event for that, and since an
-    /// unconnected socket would report that it is none. Whatever happened before is reported at once.
-    pub(super) fn register(&mut self, epoll: &Epoll, token: Token) -> Result<(), Errno> {
-        if self.is_registered || self.phase == Phase::Room {
-            return Ok(());
-        }
-        let read = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
-        // Of a session, or of a pool, there is more to send later.
-        let is_last = self.talk.is_last() && self.talk.pool().is_none();
-        let is_all_sent = self.is_sent && is_last && !T::LAYERED;
-        let interest = if is_all_sent { read } else { read | EpollFlags::EPOLLOUT };
-        epoll.add(&self.transport, EpollEvent::new(interest, token.to_bits()))?;
-        self.is_registered = true;
-        Ok(())
     }
 
     /// Whether this time-out, which counts from `started_ns`, still concerns it. Between two requests

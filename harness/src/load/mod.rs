@@ -5,6 +5,13 @@
 //! keeps its intended start, and none is skipped. It judges what it saw of each connection alone;
 //! what really happened (the fate) only the ledger can tell, from the workers' records too.
 //!
+//! # Waiting
+//!
+//! Most one-shot connections wait once, for the reply and the close behind it. While there are no more than two
+//! connections, those that only read are polled, beside the epoll that has the timer and the rest; beyond that, and
+//! after a few waits, epoll has them. An end that was reported before the last read, which left nothing, is not read
+//! once more. Neither changes a stamp: each is taken where it was, before or behind the call that it belongs to.
+//!
 //! # What a record promises
 //!
 //! Each attempt whose turn came has exactly one record, in the order of attempt numbers.

@@ -117,6 +117,10 @@ impl<V: Speaks, T: Transport> Transport for Proxied<V, T> {
         self.transport.half_close();
     }
 
+    fn owes(&self) -> bool {
+        !self.is_greeted || self.transport.owes()
+    }
+
     fn part(&mut self) {
         self.transport.part();
     }

@@ -262,6 +262,10 @@ impl Transport for Tls {
         socket::half_close(&self.socket);
     }
 
+    fn owes(&self) -> bool {
+        self.session.as_ref().is_none_or(|session| session.wants_write())
+    }
+
     fn part(&mut self) {
         let is_over = self.broken.is_some() || self.was_ended_bare;
         let Ok((session, _)) = self.session() else { return };

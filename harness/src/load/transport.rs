@@ -103,6 +103,11 @@ pub(super) trait Transport: AsFd + fmt::Debug + Send + 'static {
     /// Ends this side of the connection behind what was sent.
     fn half_close(&mut self);
 
+    /// Whether it may have to send what the kernel has not taken yet, so that it waits for more than what comes.
+    fn owes(&self) -> bool {
+        Self::LAYERED
+    }
+
     /// Takes leave, just before the socket is closed.
     fn part(&mut self) {}
 

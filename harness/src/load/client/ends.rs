@@ -15,10 +15,19 @@ impl<H: Hooks, C: Carrier> Client<'_, H, C> {
 
     pub(super) fn let_go(&mut self, token: Token) {
         self.watch_no_more(token);
+        self.apart.remove(token);
         if let Some(connection) = self.connections.remove(token) {
             self.pool.forget(token);
             connection.note_ending(self.records.of(connection.attempt()));
             self.room.take_back(connection.close());
+        }
+    }
+
+    /// Ends an attempt whose connection cannot be watched; there is no waiting for a close that nobody would notice.
+    pub(super) fn fail(&mut self, token: Token, errno: Errno) {
+        if let Some(connection) = self.connections.get(token) {
+            let end = connection.failed(errno);
+            self.settle(token, if connection.is_clear() { Step::Closed } else { Step::Ended(end) });
         }
     }
 

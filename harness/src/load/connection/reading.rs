@@ -56,6 +56,7 @@ impl<T: Transport> Connection<T> {
             match self.transport.receive(scratch) {
                 Ok(0) => return self.end_by_eof(),
                 Ok(bytes) => {
+                    self.is_at_end = self.end_reported && bytes < scratch.len();
                     if let Some(step) = self.hear(&scratch[..bytes], false) {
                         return self.owed.map_or(step, |end| match self.send_rest(end, scratch) {
                             Step::Wait => step,
@@ -279,6 +280,10 @@ impl<T: Transport> Connection<T> {
     }
 
     pub(super) fn await_close(&mut self, scratch: &mut [u8]) -> Step {
+        if self.is_at_end {
+            self.ended = Some(self.ending_at_eof());
+            return Step::Closed;
+        }
         for _ in 0..LINGER_READS_MAX {
             match self.transport.receive(scratch) {
                 Ok(1..) => {}

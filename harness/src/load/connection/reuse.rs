@@ -123,6 +123,7 @@ impl<T: Transport> Connection<T> {
         (self.sent_bytes, self.is_sent) = (0, false);
         self.reply.clear();
         (self.rest, self.owed) = (None, None);
+        (self.end_reported, self.is_at_end) = (false, false);
         (self.send_error, self.ended, self.half_closed) = (None, None, false);
         self.afterwards = Afterwards::Ended;
     }

@@ -212,3 +212,31 @@ fn nothing_is_sent_before_the_transport_has_greeted() {
     stream.read_exact(&mut request).expect("the request");
     assert_eq!(request, *b"0\n");
 }
+
+#[test]
+fn an_end_that_was_reported_before_the_last_read_is_known_unless_more_may_be_left() {
+    const REPLY: &[u8] = b"0*0=0\n";
+    for (room, is_reported, is_known) in
+        [(SCRATCH_BYTES, true, true), (SCRATCH_BYTES, false, false), (REPLY.len(), true, false)]
+    {
+        let (listener, route, mut connection) = unaware();
+        let (mut record, mut scratch) = (record(), vec![0; room]);
+        let step = connection.advance(&route, &mut record, &mut scratch);
+        assert!(matches!(step, Step::Wait) && connection.only_reads(), "{step:?}");
+        let mut stream = accept(&listener);
+        stream.read_exact(&mut [0; 2]).expect("the request");
+        stream.write_all(REPLY).expect("room");
+        drop(stream);
+        if is_reported {
+            connection.note_end();
+        }
+        assert_eq!(
+            end_of(Some(connection.advance(&route, &mut record, &mut scratch))),
+            (Outcome::Replied, true)
+        );
+        assert_eq!(connection.is_at_end, is_known);
+        let step = connection.advance(&route, &mut record, &mut scratch);
+        assert!(matches!(step, Step::Closed), "{step:?}");
+        assert_eq!(connection.ended, Some(Ending::Fin));
+    }
+}
