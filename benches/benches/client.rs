@@ -13,7 +13,7 @@ use holdline_model::arrivals::Schedule;
 use holdline_model::scenario::{Connection, Until};
 use holdline_model::wire::{Address, Protocol};
 
-/// The design's budget for the client's CPU per connection, in times that of the bare loop.
+/// The budget for the client's CPU per connection, in times that of the bare loop.
 const BUDGET: f64 = 1.0;
 /// Connections of one side of a pair. Enough that setting up the client does not count, and few
 /// enough that both sides of a pair see the same machine.

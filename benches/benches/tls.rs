@@ -25,7 +25,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, Server
 
 /// Connections of one side of a pair.
 const CONNECTIONS: u32 = 100;
-/// The design's budget for the client's CPU per connection, in times that of a bare loop.
+/// The budget for the client's CPU per connection, in times that of a bare loop.
 const BUDGET: f64 = 1.0;
 
 fn main() {
