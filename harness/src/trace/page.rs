@@ -34,32 +34,31 @@ impl Page {
 
     /// A fault strikes now.
     pub(crate) fn strikes(&self, fault: usize) {
-        if let Some(word) = self.word(fault) {
+        if let Some(word) = self.word(fault, 0) {
             word.store(1, Release);
         }
     }
 
     /// Whether it has.
     pub(crate) fn has_struck(&self, fault: usize) -> bool {
-        self.word(fault).is_some_and(|word| word.load(Acquire) != 0)
+        self.word(fault, 0).is_some_and(|word| word.load(Acquire) != 0)
     }
 
     /// Whoever is held for a fault goes on.
     pub(crate) fn let_go(&self, fault: usize) {
-        if let Some(word) = self.word(self.faults.saturating_add(fault)) {
+        if let Some(word) = self.word(fault, self.faults) {
             word.store(1, Release);
         }
     }
 
     /// Whether it may.
     pub(crate) fn is_let_go(&self, fault: usize) -> bool {
-        self.word(self.faults.saturating_add(fault)).is_some_and(|word| word.load(Acquire) != 0)
+        self.word(fault, self.faults).is_some_and(|word| word.load(Acquire) != 0)
     }
 
-    fn word(&self, index: usize) -> Option<&AtomicU32> {
-        if index >= 2 * self.faults {
-            return None;
-        }
+    /// The word of a fault that is there, in the half that begins at this one.
+    fn word(&self, fault: usize, first: usize) -> Option<&AtomicU32> {
+        let index = (fault < self.faults).then(|| first + fault)?;
         let pointer = self.map.as_mut_ptr().wrapping_add(index * size_of::<u32>()).cast();
         // SAFETY: a mapping begins at a page, so that the pointer is aligned; it is within the mapping, which outlives
         // `self`; and all accesses are atomic.
