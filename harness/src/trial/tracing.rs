@@ -64,6 +64,9 @@ pub enum TraceError {
     /// There is no tracer.
     #[error("failed to start the process that traces")]
     Start(#[source] io::Error),
+    /// It cannot be told what strikes.
+    #[error("failed to make the page by which the process that traces knows what has struck")]
+    Page(#[source] io::Error),
     /// It cannot be spoken to.
     #[error("failed to speak to the process that traces")]
     Speak(#[from] io::Error),
@@ -170,12 +173,12 @@ impl Tracer {
         let (input, output) = (child.stdin.take(), child.stdout.take());
         let (input, output) = input.zip(output).ok_or(TraceError::Silent)?;
         // Once the tracer has attached, nobody else is to open it.
-        let file = tempfile::NamedTempFile::new_in(&stage.spec.folder)?;
-        let page = match held.is_empty() {
-            true => None,
-            false => Some(Arc::new(Page::create(file.as_file(), stage.place.scenario.faults.len())?)),
-        };
-        let held = page.is_some().then(|| Held { at: held, page: file.path().to_owned() });
+        let file = (!held.is_empty()).then(|| tempfile::NamedTempFile::new_in(&stage.spec.folder));
+        let file = file.transpose().map_err(TraceError::Page)?;
+        let faults = stage.place.scenario.faults.len();
+        let page = file.as_ref().map(|file| Page::create(file.as_file(), faults));
+        let page = page.transpose().map_err(TraceError::Page)?.map(Arc::new);
+        let held = file.as_ref().map(|file| Held { at: held, page: file.path().to_owned() });
         let mut tracer = Self { spec, page, child, input, output: BufReader::new(output).lines() };
         let numbers = pids.iter().map(|pid: &Pid| proc::number(*pid)).collect();
         let orders =
