@@ -115,6 +115,24 @@ pub struct FaultFact {
     pub error: Option<Hindrance>,
 }
 
+impl FaultFact {
+    /// A fault that was injected at this instant, of which nothing else is known yet.
+    #[must_use]
+    pub const fn new(fault: usize, at_ns: u64, deed: Deed) -> Self {
+        Self {
+            fault,
+            at_ns,
+            deed,
+            program: None,
+            hit_nobody: false,
+            poison: None,
+            killed: false,
+            done_ns: None,
+            error: None,
+        }
+    }
+}
+
 /// The end of a process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessEnd {

@@ -12,7 +12,6 @@ use holdline_model::fuzz::Story;
 use holdline_model::plan::{TrialPlan, trial_seed};
 use holdline_model::result::{Manifest, TrialResult};
 use holdline_model::scenario::Until;
-use holdline_model::sweep::life::Follow;
 
 use super::interrupt::Interrupts;
 use crate::catalogue::{ScenarioEntry, SupervisorEntry};
@@ -227,8 +226,7 @@ fn traces(scenario: &ScenarioEntry) -> BTreeMap<String, TraceSpec> {
         Until::Elapsed(ns) => ns,
         Until::Attempts(_) => return BTreeMap::new(),
     };
-    let watch = TraceSpec { follow: Follow::SUPERVISOR, begin_ns: 0, end_ns, kill: None, fault: None };
-    [(scenario.scenario.name.clone(), watch)].into()
+    [(scenario.scenario.name.clone(), TraceSpec::watch(end_ns))].into()
 }
 
 /// The trial of a job: the same that `holdline run` makes of its scenario.

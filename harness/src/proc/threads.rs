@@ -30,9 +30,8 @@ pub(crate) fn asleep(thread: Pid) -> Look<u64> {
 }
 
 fn asleep_in(status: &str) -> Option<u64> {
-    let of = |name: &str| Some(status.lines().find_map(|line| line.strip_prefix(name))?.trim());
-    let count = |name: &str| of(name)?.parse::<u64>().ok();
-    of("State:")?.starts_with('S').then_some(())?;
+    let count = |name: &str| value(status, name)?.parse::<u64>().ok();
+    value(status, "State:")?.starts_with('S').then_some(())?;
     Some(count("voluntary_ctxt_switches:")? + count("nonvoluntary_ctxt_switches:")?)
 }
 
@@ -41,8 +40,11 @@ fn family_in(status: &str) -> Option<(Pid, Pid)> {
 }
 
 fn field(status: &str, name: &str) -> Option<Pid> {
-    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-    line.trim().parse().ok().map(Pid::from_raw)
+    value(status, name)?.parse().ok().map(Pid::from_raw)
+}
+
+fn value<'a>(status: &'a str, name: &str) -> Option<&'a str> {
+    Some(status.lines().find_map(|line| line.strip_prefix(name))?.trim())
 }
 
 #[cfg(test)]

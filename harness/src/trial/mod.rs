@@ -115,6 +115,13 @@ pub struct TraceSpec {
     pub fault: Option<usize>,
 }
 
+impl TraceSpec {
+    /// A supervisor and its children are watched until so many nanoseconds from the load's start.
+    pub(crate) const fn watch(end_ns: u64) -> Self {
+        Self { follow: Follow::SUPERVISOR, begin_ns: 0, end_ns, kill: None, fault: None }
+    }
+}
+
 /// A file's text and its name for messages.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FileText {

@@ -162,16 +162,9 @@ mod tests {
 
     #[test]
     fn as_many_are_wanted_as_were_last_asked_for_and_not_as_the_file_would_have() {
-        let fact = |at_ns: u64, workers: Option<u32>| FaultFact {
-            fault: 0,
-            at_ns,
-            deed: Deed::Ask { verb: if workers.is_some() { Verb::Scale } else { Verb::Reload }, workers },
-            program: None,
-            hit_nobody: false,
-            poison: None,
-            killed: false,
-            done_ns: None,
-            error: None,
+        let fact = |at_ns: u64, workers: Option<u32>| {
+            let verb = if workers.is_some() { Verb::Scale } else { Verb::Reload };
+            FaultFact::new(0, at_ns, Deed::Ask { verb, workers })
         };
         assert_eq!(scaled(&[]), None);
         assert_eq!(scaled(&[fact(5, Some(3)), fact(7, None), fact(2, Some(1))]), Some(3));

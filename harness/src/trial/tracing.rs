@@ -10,7 +10,6 @@ use holdline_model::bounds;
 use holdline_model::conductor::{Event, Hit};
 use holdline_model::scenario::{Scenario, Trigger};
 use holdline_model::sweep::SweepTarget;
-use holdline_model::sweep::life::Follow;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
@@ -127,13 +126,7 @@ impl Tracer {
     pub(super) async fn attach(stage: &Stage, supervised: &Supervised) -> Result<Option<Self>, TraceError> {
         let held = held_at(&stage.place.scenario);
         if !held.is_empty() {
-            let spec = TraceSpec {
-                follow: Follow::SUPERVISOR,
-                begin_ns: 0,
-                end_ns: bounds::DURATION_NS_MAX,
-                kill: None,
-                fault: None,
-            };
+            let spec = TraceSpec::watch(bounds::DURATION_NS_MAX);
             return Self::attached(spec, held, stage, supervised).await.map(Some);
         }
         let Some(spec) = stage.spec.trace.clone() else { return Ok(None) };

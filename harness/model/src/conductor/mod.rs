@@ -350,17 +350,8 @@ impl Conductor {
     }
 
     fn note_fault(&mut self, fault: usize, at_ns: u64, deed: Deed, error: Option<Hindrance>) {
-        let fact = FaultFact {
-            fault,
-            at_ns,
-            deed,
-            program: self.faults.get(fault).and_then(|fault| fault.program.clone()),
-            hit_nobody: false,
-            poison: None,
-            killed: false,
-            done_ns: None,
-            error,
-        };
+        let program = self.faults.get(fault).and_then(|fault| fault.program.clone());
+        let fact = FaultFact { program, error, ..FaultFact::new(fault, at_ns, deed) };
         self.facts.push(fact);
     }
 }

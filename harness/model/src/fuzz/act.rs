@@ -29,6 +29,13 @@ words! {
     }
 }
 
+impl Act {
+    /// Whether the call by which it is done waits until there is something to do.
+    pub(super) const fn waits(self) -> bool {
+        matches!(self, Self::Reaps | Self::Accepts)
+    }
+}
+
 /// Something that was done by a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Done {
@@ -89,9 +96,8 @@ fn done(call: &Call) -> Option<Done> {
     let entered_ns = ns(call.entered_ns)?;
     // Whoever has executed another program may not be followed any further.
     let result = call.result.or((act == Act::Executes).then_some(0))?;
-    let waits = matches!(act, Act::Reaps | Act::Accepts);
     let to_ns = call.left_ns.and_then(ns).unwrap_or(entered_ns);
-    let from_ns = if waits { to_ns } else { entered_ns };
+    let from_ns = if act.waits() { to_ns } else { entered_ns };
     syscall::has_done(&call.name, result).then_some(Done { from_ns, to_ns, act })
 }
 

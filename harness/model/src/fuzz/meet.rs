@@ -27,9 +27,10 @@ pub(super) fn spotted(case: &Case, story: &Story) -> BTreeMap<Meeting, Vec<Spott
     let mut all: BTreeMap<Meeting, Vec<Spotted>> = BTreeMap::new();
     for made in &story.made {
         let Some(done) = made.done else { continue };
-        let waits = done.from_ns == done.to_ns && made.entered_ns < done.from_ns;
         for side in [When::Before, When::After] {
-            let Some(at_ns) = instant(made, side).filter(|_| side == When::After || !waits) else { continue };
+            let Some(at_ns) = instant(made, side).filter(|_| side == When::After || !done.act.waits()) else {
+                continue;
+            };
             let Some((from_ns, since)) = anchors.iter().rfind(|(from_ns, _)| *from_ns <= at_ns) else {
                 continue;
             };

@@ -102,17 +102,8 @@ fn check(told: &Told, mark: Option<Mark>, note: Option<fn(&Note) -> bool>) {
         foreign_connects_expected: false,
         end_ns: END,
     };
-    let fault = FaultFact {
-        killed: false,
-        fault: 0,
-        at_ns: STRUCK,
-        deed: Deed::Poison { attempt: Some(0), step: CrashStep::Work, mode: CrashMode::Panic },
-        program: None,
-        hit_nobody: false,
-        poison: Some(0),
-        done_ns: None,
-        error: None,
-    };
+    let deed = Deed::Poison { attempt: Some(0), step: CrashStep::Work, mode: CrashMode::Panic };
+    let fault = FaultFact { poison: Some(0), ..FaultFact::new(0, STRUCK, deed) };
     let facts = TrialFacts {
         end_ns: END,
         faults: vec![fault],

@@ -31,17 +31,8 @@ struct Case {
 impl Case {
     /// A trial in which this was done after 100 ms; it has one listener, which is open all the time.
     fn of(fault: &'static str) -> Self {
-        let struck = FaultFact {
-            fault: 0,
-            at_ns: START_NS + 100 * MS,
-            deed: Deed::Poison { attempt: None, step: CrashStep::Work, mode: CrashMode::Panic },
-            program: None,
-            hit_nobody: false,
-            poison: None,
-            killed: false,
-            done_ns: None,
-            error: None,
-        };
+        let deed = Deed::Poison { attempt: None, step: CrashStep::Work, mode: CrashMode::Panic };
+        let struck = FaultFact::new(0, START_NS + 100 * MS, deed);
         Self {
             fault,
             client: Vec::new(),
