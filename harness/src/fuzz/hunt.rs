@@ -1,27 +1,27 @@
 //! The course of fuzzing, from the first trial without a fault to the result.
 
+mod explore;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use holdline_model::fuzz::{
-    Abilities, Bound, Breach, Case, Course, Drawn, Explorer, Failure, FuzzResult, How, Invariant, Judgement,
-    SCHEMA, Strike, Terms, When, judge_all,
+    Abilities, Bound, Breach, Case, Drawn, Explorer, Failure, FuzzResult, Invariant, Judgement, SCHEMA, Terms,
 };
 use holdline_model::result::{Manifest, RunResult, SCHEMA as RUN_SCHEMA, TrialResult};
 use holdline_model::scenario::Action;
 
+use self::explore::Try;
 use super::examine::{self, Examiner, Measured, Plain, Reduced};
 use super::interrupt::Interrupts;
-use super::lab::{Done, Job, Lab};
+use super::lab::Lab;
 use super::notebook::Notebook;
 use super::pace::{self, PATIENT};
 use super::status::{Status, Watcher};
 use super::{FuzzError, FuzzRequest, Fuzzed};
 use crate::manifest::manifest;
 
-/// So many cases are handed out at once for each lane, so that none waits long for the others.
-const ROUND: usize = 4;
-/// A case of which no trial told anything is run again as often as this.
-const REPEATS: u32 = 2;
 /// Making a failure plainer takes a third of the budget, at least a few seconds where there are as many left, and at
 /// most so long.
 const SHRINKING: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(60));
@@ -30,7 +30,8 @@ const SHRINKING: (Duration, Duration) = (Duration::from_secs(3), Duration::from_
 pub(super) struct Hunt<'a> {
     request: &'a FuzzRequest,
     watcher: &'a mut dyn Watcher,
-    lab: Lab<'a>,
+    /// Shared by those who wait for trials of it while what is here learns from them.
+    lab: Arc<Lab<'a>>,
     abilities: Abilities,
     terms: Terms,
     explorer: Explorer,
@@ -40,14 +41,11 @@ pub(super) struct Hunt<'a> {
     evidence: Vec<TrialResult>,
     manifest: Manifest,
     saved: u64,
+    /// What is tried before anything is drawn, or once more.
+    next: VecDeque<Try>,
+    /// How many cases were begun or are to be.
+    begun: u64,
     began: Instant,
-}
-
-/// A case and its first trial that told something.
-struct Told {
-    drawn: Drawn,
-    done: Done,
-    judged: Vec<(Invariant, Judgement)>,
 }
 
 impl<'a> Hunt<'a> {
@@ -87,9 +85,11 @@ impl<'a> Hunt<'a> {
                 ..pace.manifest.unwrap_or_else(|| manifest(seed, lab.isolation(), 0))
             },
             saved: 0,
+            next: VecDeque::new(),
+            begun: 0,
             request,
             watcher,
-            lab,
+            lab: Arc::new(lab),
             abilities,
             terms,
             began,
@@ -100,11 +100,7 @@ impl<'a> Hunt<'a> {
     pub(super) fn run(mut self) -> Result<Fuzzed, FuzzError> {
         self.calm()?;
         self.saved()?;
-        self.watch()?;
-        while !self.is_over() {
-            let cases = self.next_round();
-            self.round(cases)?;
-        }
+        self.explore()?;
         if self.is_late() && self.notebook.is_blank() && self.saved == 0 {
             return Err(FuzzError::NoTime {
                 supervisor: self.request.supervisor.supervisor.name.clone(),
@@ -116,12 +112,21 @@ impl<'a> Hunt<'a> {
 
     /// What does not even hold without a fault is told once, and looked for no more.
     fn calm(&mut self) -> Result<(), FuzzError> {
-        let calm = pace::calm(&self.abilities);
-        let Some(told) = self.try_cases(vec![Drawn::given(calm)])?.pop() else {
-            return Ok(());
+        let mut calm = Try::of(Drawn::given(pace::calm(&self.abilities)));
+        let judged = loop {
+            let (job, scenario) = calm.job(self.terms)?;
+            let Some(done) = self.lab.run(&[job])?.pop() else { return Ok(()) };
+            match (self.judged(&scenario, &done), calm.again()) {
+                (Some(judged), _) => break judged,
+                (None, Some(again)) => calm = again,
+                (None, None) => {
+                    self.notebook.inconclusive += 1;
+                    return Ok(());
+                }
+            }
         };
-        for first in violated(&told.judged) {
-            self.examine(&told.drawn.case, &first, 0)?;
+        for first in violated(&judged) {
+            self.examine(&pace::calm(&self.abilities), &first, (0, self.began.elapsed()))?;
         }
         let failed: Vec<Invariant> = self.notebook.failures.iter().map(|failure| failure.invariant).collect();
         self.invariants.retain(|invariant| !failed.contains(invariant));
@@ -150,94 +155,14 @@ impl<'a> Hunt<'a> {
         Ok(())
     }
 
-    /// The first cases only watch: one death, and each verb by itself, whose stories others are aimed at.
-    fn watch(&mut self) -> Result<(), FuzzError> {
-        let kinds = [&self.abilities.signals, &self.abilities.poisons, &self.abilities.crashes];
-        let firsts = kinds.into_iter().filter_map(|kind| kind.first().cloned());
-        let verbs = self.abilities.verbs.iter().map(|verb| {
-            let workers = *self.abilities.workers.end();
-            self.abilities.control(*verb, workers)
-        });
-        let actions: Vec<Action> = firsts.chain(verbs).collect();
-        let around =
-            self.abilities.plainest_around((2 * self.abilities.pace_ns).clamp(50_000_000, 3_000_000_000));
-        let case = |action| Case {
-            strikes: vec![Strike { when: When::Share(200), action }],
-            around: around.clone(),
-        };
-        let traced = self.explorer.aims();
-        let mut cases: Vec<Drawn> =
-            actions.into_iter().map(|action| Drawn { traced, ..Drawn::given(case(action)) }).collect();
-        cases.truncate(usize::try_from(self.cases_left().unwrap_or(u64::MAX)).unwrap_or(usize::MAX));
-        if self.is_over() { Ok(()) } else { self.round(cases) }
-    }
-
-    fn next_round(&mut self) -> Vec<Drawn> {
-        let most = self.lab.lanes() * ROUND;
-        let count = self.cases_left().map_or(most, |left| usize::try_from(left).unwrap_or(most).min(most));
-        (0..count).map(|_| self.explorer.next_case()).collect()
-    }
-
-    /// Runs cases, learns from their stories, and looks into what failed.
-    fn round(&mut self, cases: Vec<Drawn>) -> Result<(), FuzzError> {
-        let mut told = self.try_cases(cases)?;
-        for told in &mut told {
-            self.notebook.cases += 1;
-            self.notebook.aimed += u64::from(told.drawn.how != How::Drawn);
-            self.notebook.note(&told.judged);
-            let story = std::mem::take(&mut told.done.story);
-            self.notebook.faults += story.struck() as u64;
-            let course = Course::of(&story, &actions(&told.drawn.case));
-            self.explorer.learn(&told.drawn.case, story);
-            let number = self.notebook.cases;
-            for first in violated(&told.judged) {
-                let is_known = self.notebook.is_known(first.invariant, &course);
-                if !is_known && !self.lab.is_interrupted() && !self.has_enough() {
-                    self.examine(&told.drawn.case, &first, number)?;
-                }
-            }
-            let status = self.status();
-            self.watcher.status(&status);
-        }
-        Ok(())
-    }
-
-    /// Runs each case until a trial of it tells something, a few times at most.
-    fn try_cases(&mut self, mut cases: Vec<Drawn>) -> Result<Vec<Told>, FuzzError> {
-        let mut told = Vec::new();
-        for repetition in 0..=REPEATS {
-            let entries: Result<Vec<_>, FuzzError> =
-                cases.iter().map(|drawn| examine::entry(&drawn.case, self.terms)).collect();
-            // What tells nothing is not to be slowed down again.
-            let traced = |drawn: &Drawn| drawn.traced && repetition == 0;
-            let jobs: Vec<Job> = entries?
-                .into_iter()
-                .zip(&cases)
-                .map(|(scenario, drawn)| Job { traced: traced(drawn), ..Job::new(scenario, repetition) })
-                .collect();
-            let mut unclear = Vec::new();
-            for done in self.lab.run(&jobs)? {
-                self.notebook.traced += u64::from(done.is_traced);
-                let drawn = cases[done.job].clone();
-                let scenario = &jobs[done.job].scenario.scenario;
-                let supervisor = &self.request.supervisor.supervisor;
-                match judge_all(&self.invariants, supervisor, scenario, &done.trial) {
-                    Some(judged) => told.push(Told { drawn, done, judged }),
-                    None => unclear.push(drawn),
-                }
-            }
-            cases = unclear;
-            if cases.is_empty() || self.lab.is_over() {
-                break;
-            }
-        }
-        self.notebook.inconclusive += cases.len() as u64;
-        Ok(told)
-    }
-
-    /// Looks into a failure that was seen once.
-    fn examine(&mut self, case: &Case, first: &First, number: u64) -> Result<(), FuzzError> {
-        let (found_after, invariant) = (self.began.elapsed(), first.invariant);
+    /// Looks into a failure that was seen once, in which case and how long after the beginning.
+    fn examine(
+        &mut self,
+        case: &Case,
+        first: &First,
+        (number, found_after): (u64, Duration),
+    ) -> Result<(), FuzzError> {
+        let invariant = first.invariant;
         let mut plain = match self.examiner().reduce(case, invariant)? {
             Reduced::Fails(plain) => plain,
             Reduced::NotAgain => return self.put_aside(case, first, true),

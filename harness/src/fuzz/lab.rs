@@ -3,9 +3,8 @@
 //! What is asked of a case is counts and not times, so that trials may share the machine; one in which the load
 //! client lagged is inconclusive, and is repeated.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use holdline_model::fuzz::Story;
@@ -14,6 +13,7 @@ use holdline_model::result::{Manifest, TrialResult};
 use holdline_model::scenario::Until;
 
 use super::interrupt::Interrupts;
+use super::lanes::{self, Lanes};
 use crate::catalogue::{ScenarioEntry, SupervisorEntry};
 use crate::run::{Options, Plan, RunError, Runner};
 use crate::sandbox::Isolation;
@@ -41,7 +41,7 @@ impl Job {
 /// A trial that was run.
 #[derive(Debug)]
 pub(super) struct Done {
-    /// The place of its job among those that were given.
+    /// The number of its job, in the order in which they were begun.
     pub(super) job: usize,
     /// What came of it.
     pub(super) trial: TrialResult,
@@ -146,43 +146,38 @@ impl<'a> Lab<'a> {
 
     /// The same, with the trials' folders kept below this one.
     pub(super) fn run_and_keep(&self, jobs: &[Job], keep: Option<&Path>) -> Result<Vec<Done>, RunError> {
-        let queue: Mutex<VecDeque<usize>> = Mutex::new((0..jobs.len()).collect());
-        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        let lane = |number: usize| -> Result<Vec<Done>, RunError> {
-            let mut done = Vec::new();
-            while let Some(job) = next() {
-                if self.is_over() {
-                    break;
+        let mut done = self.side_by_side(keep, |lanes| {
+            let (mut jobs, mut done) = (jobs.iter(), Vec::new());
+            loop {
+                while lanes.have_room()
+                    && !self.is_over()
+                    && let Some(job) = jobs.next()
+                {
+                    lanes.begin(job.clone());
                 }
-                done.extend(self.one(number, job, &jobs[job], keep)?);
+                match lanes.next()? {
+                    Some(ended) => done.push(ended),
+                    None => return Ok::<_, RunError>(done),
+                }
             }
-            Ok(done)
-        };
-        let lanes = self.lanes.min(jobs.len());
-        let mut done = Vec::new();
-        let mut failed = None;
-        std::thread::scope(|scope| {
-            let lane = &lane;
-            let others: Vec<_> = (1..lanes).map(|number| scope.spawn(move || lane(number))).collect();
-            let mut take = |ended: Result<Vec<Done>, RunError>| match ended {
-                Ok(more) => done.extend(more),
-                Err(error) => failed = failed.take().or(Some(error)),
-            };
-            take(lane(0));
-            for other in others {
-                take(other.join().unwrap_or(Err(RunError::Processes)));
-            }
-        });
+        })?;
+        done.sort_by_key(|done| done.job);
+        Ok(done)
+    }
+
+    /// Has trials begun and waited for while others run, with their folders kept below this one, if it is named; gives
+    /// back what `body` does, once all have ended.
+    pub(super) fn side_by_side<T, E: From<RunError>>(
+        &self,
+        keep: Option<&Path>,
+        body: impl FnOnce(&mut Lanes<'_, '_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let one = |lane: usize, number: usize, job: &Job| self.one(lane, number, job, keep);
+        let made = lanes::with(self.lanes, &one, body);
         if self.interrupts.came_twice() {
-            return Err(RunError::InterruptedTwice);
+            return Err(RunError::InterruptedTwice.into());
         }
-        match failed {
-            Some(error) => Err(error),
-            None => {
-                done.sort_by_key(|done| done.job);
-                Ok(done)
-            }
-        }
+        made
     }
 
     fn one(

@@ -5,7 +5,8 @@
 //!
 //! 1. *Calm*: the supervisor must come up and serve without a fault, and one death of a worker shows its pace.
 //! 2. *Saved*: what earlier runs kept is tried first.
-//! 3. *Explored*: cases are drawn and aimed, until there were enough or the time is over.
+//! 3. *Explored*: cases are drawn and aimed, each once what the ones before told is learnt, until there were enough or
+//!    the time is over.
 //! 4. Whatever fails on the way is confirmed, made plainer and measured ([`examine`]), and kept at once.
 
 mod error;
@@ -13,6 +14,7 @@ mod examine;
 mod hunt;
 mod interrupt;
 mod lab;
+mod lanes;
 mod notebook;
 mod pace;
 mod saved;
