@@ -3,7 +3,7 @@
 //!
 //! What is not installed is ignored, as in the tests of the descriptions.
 
-#[path = "../tls/authority.rs"]
+#[path = "../trials/tls/authority.rs"]
 mod authority;
 mod certificates;
 #[path = "../common/mod.rs"]

@@ -54,9 +54,10 @@ fn slower_and_lossy() {
         "outage.max",
         "--out",
         "out",
+        "--export-json",
+        "c.json",
     ];
-    let output =
-        place.holdline(&arguments).args(["--export-json", "c.json"]).output().expect("holdline runs");
+    let output = place.measure(&arguments);
     let error = stderr(&output);
     assert_eq!(output.status.code(), Some(0), "{error}");
     let comparison = read(&place, "c.json");
@@ -138,11 +139,9 @@ fn contenders_run_side_by_side_where_they_are_asked_to() {
 fn side_by_side() {
     let place = Place::new();
     let asked = ["compare", "crash-steps/accept-kill", "crash-steps/read-exit", "-r", "2"];
-    let output = place
-        .holdline(&asked)
-        .args(["-s", "held-socket", "-s", "restart-loop", "--jobs", "2", "--jobs-for-times", "--out", "o"])
-        .output()
-        .expect("holdline runs");
+    let options =
+        ["-s", "held-socket", "-s", "restart-loop", "--jobs", "2", "--jobs-for-times", "--out", "o"];
+    let output = place.measure(&[&asked[..], &options].concat());
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let run = crate::support::result(&place.path("o"));
     let said_alone = stderr(&output).contains("one after the other");
@@ -166,7 +165,7 @@ fn two_names() {
     let place = Place::new();
     let arguments =
         ["compare", "crash", "--as", "old=held-socket", "--as", "new=held-socket", "-r", "3", "--out", "o"];
-    let output = place.holdline(&arguments).output().expect("holdline runs");
+    let output = place.measure(&arguments);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let comparison = read(&place, "o/compare.json");
     assert_eq!(comparison["reference"], "old");

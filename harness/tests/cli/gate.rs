@@ -32,7 +32,7 @@ fn write_web(place: &Place, kind: &[&str]) {
 #[track_caller]
 fn save(place: &Place, repetitions: &str) {
     let arguments = ["gate", "--save-baseline", "b.json", "./story.toml", "-s", "./web", "-r", repetitions];
-    let output = place.holdline(&arguments).output().expect("holdline runs");
+    let output = place.measure(&arguments);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 }
 
@@ -52,7 +52,7 @@ fn gate(place: &Place, kind: &[&str], repetitions: &str, options: &[&str]) -> (i
         "g.xml",
     ];
     arguments.extend(options);
-    let output = place.holdline(&arguments).output().expect("holdline runs");
+    let output = place.measure(&arguments);
     let text =
         std::fs::read_to_string(place.path("g.json")).unwrap_or_else(|_| panic!("{}", stderr(&output)));
     let result: Value = serde_json::from_str(&text).expect("JSON");
@@ -104,7 +104,6 @@ fn planted_faults() {
 #[ignore = "it takes two minutes more"]
 fn rarer_planted_faults_are_caught() {
     let place = Place::new();
-    let _beside = beside_others();
     place.write("story.toml", &STORY.replace("duration = \"1s\"", "duration = \"2s\""));
     write_web(&place, &["loses", "0"]);
     save(&place, "6");
@@ -167,11 +166,11 @@ fn slower_restart() {
     let place = Place::new();
     write_held(&place, "0");
     let saved = ["gate", "--save-baseline", "b.json", "crash", "-s", "./web", "-r", "10", "--out", "saved"];
-    let output = place.holdline(&saved).output().expect("holdline runs");
+    let output = place.measure(&saved);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     write_held(&place, "0.2");
     let held = ["gate", "--baseline", "b.json", "-r", "8", "--export-json", "g.json", "--out", "held"];
-    let output = place.holdline(&held).output().expect("holdline runs");
+    let output = place.measure(&held);
     let text =
         std::fs::read_to_string(place.path("g.json")).unwrap_or_else(|_| panic!("{}", stderr(&output)));
     let result: Value = serde_json::from_str(&text).expect("JSON");

@@ -18,7 +18,6 @@ fn totals(run: &RunResult) -> (BTreeSet<(String, String, u32)>, u64) {
 #[test]
 fn a_matrix_in_three_parts_is_the_matrix_again() {
     let place = Place::new();
-    let _beside = beside_others();
     let story = |name: &str| {
         format!(
             "name = \"{name}\"\nasks = \"?\"\n[load]\narrivals = {{ sequential = \"2ms\" }}\nattempts = 20\nsend-lag = \"4s\"\ndeadline = \"4s\"\n"
@@ -27,7 +26,7 @@ fn a_matrix_in_three_parts_is_the_matrix_again() {
     place.write("x.toml", &story("x"));
     place.write("y.toml", &story("y"));
     let all = ["run", "./x.toml", "./y.toml", "-s", "held-socket", "-s", "prefork", "-r", "2", "--seed", "5"];
-    let whole = place.holdline(&all).args(["--out", "whole"]).output().expect("holdline runs");
+    let whole = place.measure(&[&all[..], &["--out", "whole"]].concat());
     assert_eq!(whole.status.code(), Some(0), "{}", stderr(&whole));
     // As an indexed Job of Kubernetes would.
     for (index, kind) in [("0", None), ("1", None), ("2", Some("slice:3/3"))] {
@@ -37,7 +36,10 @@ fn a_matrix_in_three_parts_is_the_matrix_again() {
             Some(partition) => command.args(["--partition", partition]),
             None => command.env("JOB_COMPLETION_INDEX", index).env("JOB_COMPLETIONS", "3"),
         };
-        let part = command.output().expect("holdline runs");
+        let part = {
+            let _beside = beside_others();
+            command.output().expect("holdline runs")
+        };
         assert_eq!(part.status.code(), Some(0), "{}", stderr(&part));
     }
     place.holdline(&["merge", "part2", "part0", "part1", "--out", "merged"]).assert().code(0);
@@ -106,7 +108,6 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 #[test]
 fn histograms_add_and_all_files_of_the_parts_stay() {
     let place = Place::new();
-    let _beside = beside_others();
     place.write(
         "x.toml",
         "name = \"x\"\nasks = \"?\"\n[load]\narrivals = { sequential = \"2ms\" }\nattempts = 20\nsend-lag = \"4s\"\n\
@@ -115,7 +116,8 @@ fn histograms_add_and_all_files_of_the_parts_stay() {
     let all = ["run", "./x.toml", "-s", "held-socket", "-s", "prefork", "-r", "2"];
     for part in ["1", "2"] {
         let (out, partition) = (format!("part{part}"), format!("slice:{part}/2"));
-        place.holdline(&all).args(["--out", &out, "--partition", &partition]).assert().code(0);
+        let output = place.measure(&[&all[..], &["--out", &out, "--partition", &partition]].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     }
     place.holdline(&["merge", "part1", "part2", "--out", "merged"]).assert().code(0);
     let parts = ["part1", "part2"].map(|part| (place.path(part), result(&place.path(part))));
@@ -166,15 +168,13 @@ fn histograms_add_and_all_files_of_the_parts_stay() {
 #[test]
 fn parts_of_different_plans_are_not_taken_for_one_run() {
     let place = Place::new();
-    let _beside = beside_others();
     let story =
         "asks = \"?\"\n[load]\narrivals = { sequential = \"1ms\" }\nattempts = 5\nsend-lag = \"4s\"\n";
     place.write("x.toml", &format!("name = \"x\"\n{story}"));
     place.write("y.toml", &format!("name = \"y\"\n{story}"));
     let part = |out: &str, partition: &str, scenarios: &[&str]| {
-        let mut run =
-            place.holdline(&["run", "-s", "prefork", "-r", "2", "--partition", partition, "--out", out]);
-        run.args(scenarios).output().expect("holdline runs");
+        let run = ["run", "-s", "prefork", "-r", "2", "--partition", partition, "--out", out];
+        place.measure(&[&run[..], scenarios].concat());
     };
     part("one", "slice:1/2", &["./x.toml", "./y.toml"]);
     part("two", "slice:2/2", &["./y.toml", "./x.toml"]);

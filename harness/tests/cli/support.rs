@@ -24,6 +24,13 @@ impl Place {
         std::fs::write(&path, text).expect("a file");
         path
     }
+
+    /// Runs holdline, which measures something, beside others.
+    #[track_caller]
+    pub(crate) fn measure(&self, arguments: &[&str]) -> Output {
+        let _beside = beside_others();
+        self.holdline(arguments).output().expect("holdline runs")
+    }
 }
 
 /// The result in a run directory.
@@ -31,13 +38,10 @@ pub(crate) fn result(dir: &Path) -> RunResult {
     read_result(&dir.join("run.json"))
 }
 
-/// Measures beside others, and what then differs from what is expected again alone, and that counts.
+/// Measures beside others, and what then differs from what is expected again alone, and that counts. What measures runs
+/// its commands by [`Place::measure`], so that who waits to be alone waits for one of them and not for all.
 pub(crate) fn beside_then_alone(measure: fn()) {
-    let beside = {
-        let _shared = beside_others();
-        std::panic::catch_unwind(measure)
-    };
-    if beside.is_err() {
+    if std::panic::catch_unwind(measure).is_err() {
         let _exclusive = alone();
         measure();
     }

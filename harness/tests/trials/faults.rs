@@ -1,20 +1,17 @@
 //! Faults as users write them: every action with every kind of moment, in scenarios of one's own.
 //! What is checked comes from `events.jsonl`: that each fault struck, when, whom, and that it healed.
 
-mod common;
-#[path = "common/lag.rs"]
-mod lag;
-
 use std::path::Path;
 
-use common::{Place, read_result};
 use holdline_model::exit::Exit;
 use holdline_model::reason::Note;
 use holdline_model::result::TrialResult;
 use holdline_model::signals::Signal;
 use holdline_model::words::{CrashMode, Grade, Verdict};
-use lag::lagged;
 use serde_json::Value;
+
+use crate::common::{Place, read_result};
+use crate::lag::lagged;
 
 /// A trial and what it wrote down while it ran.
 struct Run {

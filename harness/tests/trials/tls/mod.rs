@@ -3,13 +3,7 @@
 mod authority;
 mod carried;
 mod client;
-#[path = "../common/mod.rs"]
-mod common;
-#[path = "../common/copied.rs"]
-mod copied;
 mod files;
-#[path = "../common/lag.rs"]
-mod lag;
 mod planted;
 
 /// Makes a certificate one that was over years ago.

@@ -1,20 +1,17 @@
 //! Deploys, and what workers are given: what must never be lost, and supervisors that are known to be
 //! bad, of which the same scenarios must say so.
 
-mod common;
-#[path = "common/lag.rs"]
-mod lag;
-
 use std::path::PathBuf;
 
-use common::{Place, read_result};
 use holdline_model::lack::Lack;
 use holdline_model::reason::Reason;
 use holdline_model::result::{Cause, Check, Loss, LossKind, MomentKind, TrialResult};
 use holdline_model::versions;
 use holdline_model::violation::{Found, Violation};
 use holdline_model::words::{Blame, Fate, Finding, Grade, Verdict};
-use lag::lagged;
+
+use crate::common::{Place, read_result};
+use crate::lag::lagged;
 
 /// Runs a selection; trials for which the machine was too busy are left out.
 #[track_caller]

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::authority::Authority;
-use super::common::Place;
+use crate::common::Place;
 
 const SCENARIO: &str =
     "name = \"x\"\nasks = \"?\"\n[load]\narrivals = { constant = \"10/s\" }\nattempts = 1\n";

@@ -1,19 +1,9 @@
-//! What is known of real supervisors, and must come out when they are measured.
-//!
-//! A supervisor that is not installed is ignored, as in the tests of the descriptions.
+//! What is known of supervisors that hold sockets for services of any kind.
 
-mod common;
-#[path = "common/fact.rs"]
-mod fact;
-#[path = "common/machine.rs"]
-mod machine;
-#[path = "common/real.rs"]
-mod real;
-
-use std::process::ExitCode;
-
-use fact::{Fact, closes_its_listener, exactly, is_graded, keeps_its_listener, some};
 use holdline_model::words::{Fate, Grade};
+use libtest_mimic::Trial;
+
+use crate::fact::{self, Fact, closes_its_listener, exactly, is_graded, keeps_its_listener, some};
 
 const FACTS: &[Fact] = &[
     Fact {
@@ -89,6 +79,6 @@ const FACTS: &[Fact] = &[
     },
 ];
 
-fn main() -> ExitCode {
-    fact::hold("facts", FACTS, Vec::new())
+pub(crate) fn tests() -> Vec<Trial> {
+    fact::tests("facts::holders", FACTS)
 }

@@ -1,15 +1,13 @@
 //! A fact about a supervisor, held against a trial: counts, causes and whether a listener was closed, never a
 //! duration.
 
-use std::process::ExitCode;
-
 use holdline::catalogue;
 use holdline_model::result::TrialResult;
 use holdline_model::supervisor::Supervisor;
 use holdline_model::words::{Fate, Grade};
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Failed, Trial};
 
-use super::machine::{SIDE_BY_SIDE, beside_others, settle, trials};
+use super::machine::{beside_others, settle, trials};
 use super::real;
 
 /// How often a fact that does not hold is measured again, alone.
@@ -23,15 +21,12 @@ pub(crate) struct Fact {
     pub(crate) holds: fn(&TrialResult) -> Result<(), String>,
 }
 
-/// Runs the tests of facts, and others beside them.
+/// The tests of facts.
 ///
-/// Several run side by side; a fact that does not hold beside others is measured again alone, and that counts.
-/// Books that do not balance are never excused.
-pub(crate) fn hold(group: &str, facts: &'static [Fact], others: Vec<Trial>) -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads = Some(arguments.test_threads.unwrap_or(SIDE_BY_SIDE));
-    let tests = facts.iter().map(|fact| test(group, fact)).chain(others).collect();
-    libtest_mimic::run(&arguments, tests).exit_code()
+/// One that does not hold beside others is measured again alone, and that counts. Books that do not balance are never
+/// excused.
+pub(crate) fn tests(group: &str, facts: &'static [Fact]) -> Vec<Trial> {
+    facts.iter().map(|fact| test(group, fact)).collect()
 }
 
 fn test(group: &str, fact: &'static Fact) -> Trial {

@@ -1,26 +1,18 @@
-//! What is known of servers of Python applications, and must come out when they are measured.
-//!
-//! A server that is not installed is ignored, as in the tests of the descriptions.
-
-mod common;
-#[path = "common/fact.rs"]
-mod fact;
-#[path = "common/machine.rs"]
-mod machine;
-#[path = "common/real.rs"]
-mod real;
+//! What is known of servers of Python applications.
 
 use std::fs;
 use std::net::TcpStream;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use common::Place;
-use fact::{Fact, closes_its_listener, exactly, is_graded, keeps_its_listener, named, some};
 use holdline_model::result::TrialResult;
 use holdline_model::words::{Fate, Grade, Mark};
 use libtest_mimic::{Failed, Trial};
+
+use crate::common::Place;
+use crate::fact::{self, Fact, closes_its_listener, exactly, is_graded, keeps_its_listener, named, some};
+use crate::real;
 
 const FACTS: &[Fact] = &[
     Fact {
@@ -128,11 +120,11 @@ const FACTS: &[Fact] = &[
     },
 ];
 
-fn main() -> ExitCode {
-    let defers = Trial::ignorable_test("facts_python::uwsgi-defers-accept", || {
+pub(crate) fn tests() -> Vec<Trial> {
+    let defers = Trial::ignorable_test("facts::python::uwsgi-defers-accept", || {
         real::if_installed(&named("uwsgi")?, uwsgi_defers_accept)
     });
-    fact::hold("facts_python", FACTS, vec![defers])
+    fact::tests("facts::python", FACTS).into_iter().chain([defers]).collect()
 }
 
 fn is_marked(trial: &TrialResult, mark: Option<Mark>) -> Result<(), String> {

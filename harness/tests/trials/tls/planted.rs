@@ -11,10 +11,10 @@ use holdline_model::tls::TlsFailure;
 use holdline_model::words::{Blame, Fate, Grade};
 
 use super::authority::Authority;
-use super::common::{Place, read_result};
-use super::copied::copy;
 use super::expired;
-use super::lag::lagged;
+use crate::common::{Place, read_result};
+use crate::copied::copy;
+use crate::lag::lagged;
 
 /// How often a trial is run anew in which the machine was too busy for the generator.
 const RETRIES: usize = 2;

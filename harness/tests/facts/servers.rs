@@ -1,23 +1,13 @@
 //! What is known of servers that bring their own workers, of application servers in Ruby and Node, of
-//! lithos, and of those that hold a listener during development; it must come out when they are measured.
-//!
-//! What is not installed is ignored, as in the tests of the descriptions.
+//! lithos, and of those that hold a listener during development.
 
-mod common;
-#[path = "common/fact.rs"]
-mod fact;
-#[path = "common/machine.rs"]
-mod machine;
-#[path = "common/real.rs"]
-mod real;
-
-use std::process::ExitCode;
-
-use fact::{Fact, closes_its_listener, exactly, is_graded, keeps_its_listener, named, some};
 use holdline_model::result::{Check, TrialResult};
 use holdline_model::words::{Fate, Finding, Grade};
 use libtest_mimic::{Failed, Trial};
-use machine::trials;
+
+use crate::fact::{self, Fact, closes_its_listener, exactly, is_graded, keeps_its_listener, named, some};
+use crate::machine::trials;
+use crate::real;
 
 const FACTS: &[Fact] = &[
     Fact {
@@ -149,12 +139,12 @@ const FACTS: &[Fact] = &[
     },
 ];
 
-fn main() -> ExitCode {
-    let no_worker =
-        Trial::ignorable_test("facts_servers::haproxy-without-a-master-has-no-worker-to-be-killed", || {
-            real::if_installed(&named("haproxy-handover")?, has_no_worker_to_be_killed)
-        });
-    fact::hold("facts_servers", FACTS, vec![no_worker])
+pub(crate) fn tests() -> Vec<Trial> {
+    let name = "facts::servers::haproxy-without-a-master-has-no-worker-to-be-killed";
+    let no_worker = Trial::ignorable_test(name, || {
+        real::if_installed(&named("haproxy-handover")?, has_no_worker_to_be_killed)
+    });
+    fact::tests("facts::servers", FACTS).into_iter().chain([no_worker]).collect()
 }
 
 /// Known before it is tried, so that there are no books.
