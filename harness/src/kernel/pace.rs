@@ -16,8 +16,9 @@ use nix::unistd::{SysconfVar, sysconf};
 /// The shortest and the longest time between two looks.
 const SHORTEST: Duration = Duration::from_micros(100);
 const LONGEST: Duration = Duration::from_millis(1);
-/// What looking may take of all processors' time.
-const SHARE: f64 = 0.02;
+/// What looking may take of all processors' time. Who looks at the listeners takes 1 % of two beside it, and both
+/// together are to take less than 3 % from a server that uses them all.
+const SHARE: f64 = 0.015;
 /// What it may take beyond that of the time for which processors are idle.
 const SHARE_OF_IDLE: f64 = 0.25;
 /// After so long it is computed anew how often there may be a look: idle time is told in hundredths of a second.
@@ -163,7 +164,7 @@ mod tests {
     fn looks_are_as_frequent_as_their_cost_allows() {
         for idle in [None, Some(0.0)] {
             assert_eq!(settled(2, 1, idle), SHORTEST, "cheap ones no more often than is useful");
-            assert_eq!(settled(2, 10, idle), Duration::from_micros(250));
+            assert_eq!(settled(2, 12, idle), Duration::from_micros(400));
             assert_eq!(settled(8, 10, idle), SHORTEST, "more processors bear more");
             assert_eq!(settled(2, 900, idle), LONGEST, "dear ones are made all the same");
         }
@@ -171,8 +172,8 @@ mod tests {
 
     #[test]
     fn idle_processors_bear_more() {
-        assert_eq!(settled(2, 20, Some(0.0)), Duration::from_micros(500));
-        let some = settled(2, 20, Some(0.2));
+        assert_eq!(settled(2, 18, Some(0.0)), Duration::from_micros(600));
+        let some = settled(2, 18, Some(0.2));
         assert!(SHORTEST < some && some < Duration::from_micros(400), "{some:?}");
         assert_eq!(settled(2, 20, Some(1.5)), SHORTEST);
         assert!(settled(2, 400, Some(2.0)) > LONGEST / 2, "but not any cost");
@@ -193,10 +194,10 @@ mod tests {
         let mut pace = Pace::on(1);
         let mut changes = 0;
         for look in 1..=1000 {
-            let used = Used { at_ns: look * 1_000_000, own_ns: look * 10_000 + look % 3, idle_ns: None };
+            let used = Used { at_ns: look * 1_000_000, own_ns: look * 9_000 + look % 3, idle_ns: None };
             changes += u32::from(pace.looked(used.at_ns, || used).is_some());
         }
-        assert_eq!((changes, pace.interval()), (1, Duration::from_micros(500)));
+        assert_eq!((changes, pace.interval()), (1, Duration::from_micros(600)));
     }
 
     #[test]
