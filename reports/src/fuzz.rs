@@ -262,6 +262,7 @@ mod tests {
             traced: 12,
             saved: 0,
             recovery_ns: 1_000_000_000,
+            asked_ns: 0,
             invariants: vec![
                 count(Invariant::Lives, 412, 0, 0, None),
                 count(Invariant::Holds, 0, 0, 412, Some("each worker has a socket of its own")),

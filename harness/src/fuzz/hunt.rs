@@ -12,7 +12,7 @@ use holdline_model::fuzz::{
 use holdline_model::result::{Manifest, RunResult, SCHEMA as RUN_SCHEMA, TrialResult};
 use holdline_model::scenario::Action;
 
-use self::explore::Try;
+use self::explore::{Asked, Try};
 use super::examine::{self, Examiner, Measured, Plain, Reduced};
 use super::interrupt::Interrupts;
 use super::lab::Lab;
@@ -45,6 +45,8 @@ pub(super) struct Hunt<'a> {
     next: VecDeque<Try>,
     /// How many cases were begun or are to be.
     begun: u64,
+    /// What is known of how long it takes to do what it is asked for.
+    asked: Asked,
     began: Instant,
 }
 
@@ -87,6 +89,7 @@ impl<'a> Hunt<'a> {
             saved: 0,
             next: VecDeque::new(),
             begun: 0,
+            asked: Asked::default(),
             request,
             watcher,
             lab: Arc::new(lab),
@@ -299,6 +302,7 @@ impl<'a> Hunt<'a> {
             traced: self.notebook.traced,
             saved: self.saved,
             recovery_ns: self.terms.recovery_ns,
+            asked_ns: self.terms.asked_ns,
             invariants: self.notebook.invariants(),
             failures: self.notebook.failures,
             elapsed_ns: u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use holdline_model::fuzz::{Abilities, Beat, Case, Story, Strike, Terms, When, hundredths};
 use holdline_model::reason::Reason;
+use holdline_model::recovery::Recovery;
 use holdline_model::result::{Manifest, TrialResult};
 use holdline_model::words::Grade;
 
@@ -14,7 +15,7 @@ use super::lab::{Done, Job, Lab};
 use crate::catalogue::SupervisorEntry;
 
 /// How long is waited for a supervisor whose pace is not known yet.
-pub(super) const PATIENT: Terms = Terms { recovery_ns: 10_000_000_000, restart_ns: 0 };
+pub(super) const PATIENT: Terms = Terms { recovery_ns: 10_000_000_000, restart_ns: 0, asked_ns: 0 };
 /// So many trials may tell nothing before it is given up.
 const TRIALS_MAX: u32 = 4;
 /// So many calm trials in each lane show whether lanes disturb each other, counted from here.
@@ -94,12 +95,29 @@ pub(super) fn lanes(lab: &mut Lab<'_>, abilities: &Abilities) -> Result<usize, F
 
 /// How long the service may take: as the user says, or as its pace does.
 pub(super) fn terms(pace: &Pace, given: Option<Duration>) -> Terms {
+    match given.map(|given| u64::try_from(given.as_nanos()).unwrap_or(u64::MAX)) {
+        Some(recovery_ns) => Terms { recovery_ns, restart_ns: 0, asked_ns: 0 },
+        // Until it is known how long it takes to do what it is asked for, it may take long.
+        None => Terms {
+            recovery_ns: within_ns(pace.restart_ns),
+            restart_ns: pace.restart_ns,
+            asked_ns: PATIENT.recovery_ns,
+        },
+    }
+}
+
+/// Within what time it must be back from what takes so long where nothing else happens: to the hundredth of a second,
+/// as files are read by people.
+pub(super) fn within_ns(pace_ns: u64) -> u64 {
     let (low, high) = RECOVERY_NS;
-    let own_ns = (PACES * pace.restart_ns + SLACK_NS).clamp(low, high);
-    let given_ns = given.map(|given| u64::try_from(given.as_nanos()).unwrap_or(u64::MAX));
-    // To the hundredth of a second: files are read by people.
-    let recovery_ns = given_ns.unwrap_or(hundredths(own_ns));
-    Terms { recovery_ns, restart_ns: if given.is_some() { 0 } else { pace.restart_ns } }
+    hundredths(PACES.saturating_mul(pace_ns).saturating_add(SLACK_NS).clamp(low, high))
+}
+
+/// For how long somebody waited in a trial, for an answer or for all workers to be there.
+pub(super) fn waited_ns(trial: &TrialResult) -> u64 {
+    let settled_ns = trial.workers.settled.map_or(0, |settled| settled.waited_ns);
+    let back_ns = trial.recovered().into_iter().filter_map(Recovery::after_ns);
+    back_ns.chain([trial.latency.response.max_ns, trial.longest_outage_ns(), settled_ns]).max().unwrap_or(0)
 }
 
 /// The first trial that tells something, or the last of those that do not; `None`: interrupted.

@@ -120,7 +120,8 @@ impl Abilities {
     fn can(&self, supervisor: &Supervisor, is_root: bool, action: &Action) -> bool {
         let with = |strikes: Vec<Strike>| {
             let case = Case { strikes, around: self.plainest_around(50_000_000) };
-            let text = case.file(Terms { recovery_ns: 1_000_000_000, restart_ns: 0 }, Purpose::default());
+            let text = case
+                .file(Terms { recovery_ns: 1_000_000_000, restart_ns: 0, asked_ns: 0 }, Purpose::default());
             scenario::parse(&text, "drawn").ok().map(|scenario| support::lack(supervisor, &scenario, is_root))
         };
         let lack = with(vec![Strike { when: When::Share(500), action: action.clone() }]);

@@ -49,6 +49,9 @@ pub struct FuzzResult {
     pub saved: u64,
     /// Within what time the service had to be back, in nanoseconds.
     pub recovery_ns: u64,
+    /// The same where the supervisor was asked for something, if that is longer, in nanoseconds.
+    #[serde(default)]
+    pub asked_ns: u64,
     /// What came of each invariant, over the cases.
     pub invariants: Vec<InvariantCount>,
     /// How long it took, in nanoseconds.

@@ -25,7 +25,7 @@ use crate::sweep::calls::Call;
 use crate::syscall::When as Side;
 use crate::words::{Blame, CrashStep, Fate, Grade, Transport, Verb};
 
-const TERMS: Terms = Terms { recovery_ns: 1_000_000_000, restart_ns: 0 };
+const TERMS: Terms = Terms { recovery_ns: 1_000_000_000, restart_ns: 0, asked_ns: 4_000_000_000 };
 
 fn described(lines: &str) -> Supervisor {
     let text = format!("name = \"t\"\nabout = \"x\"\nstart = [\"x\"]\n{lines}\n");
@@ -72,6 +72,19 @@ fn after(delay_ns: u64) -> When {
 
 fn case(strikes: Vec<Strike>) -> Case {
     Case { strikes, around: abilities(&able()).plainest_around(50_000_000) }
+}
+
+#[test]
+fn who_is_asked_for_something_has_the_time_that_this_takes() {
+    let strike = |action| case(vec![Strike { when: When::Share(500), action }]);
+    let asked = strike(abilities(&able()).control(Verb::Restart, 1));
+    let (asked, killed) =
+        (read(&asked).load.patience_ns, read(&case(vec![kill(When::Share(500))])).load.patience_ns);
+    assert_eq!(asked - killed, TERMS.asked_ns - TERMS.recovery_ns);
+    let quick = Terms { asked_ns: 1, ..TERMS };
+    let within =
+        |action| scenario::parse(&strike(action).file(quick, Purpose::default()), "case").unwrap().load;
+    assert_eq!(within(abilities(&able()).control(Verb::Restart, 1)).patience_ns, killed);
 }
 
 #[track_caller]

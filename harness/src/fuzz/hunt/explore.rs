@@ -11,7 +11,7 @@ use holdline_model::scenario::{Action, Scenario};
 use super::{First, Hunt, actions, violated};
 use crate::fuzz::lab::{Done, Job};
 use crate::fuzz::lanes::Lanes;
-use crate::fuzz::{FuzzError, examine};
+use crate::fuzz::{FuzzError, examine, pace};
 
 /// A case of which no trial told anything is run again as often as this.
 const REPEATS: u32 = 2;
@@ -21,6 +21,16 @@ const REPEATS: u32 = 2;
 pub(super) struct Try {
     drawn: Drawn,
     repetition: u32,
+    /// Whether it only shows what happens where nothing else does.
+    watches: bool,
+}
+
+/// How long it takes to do what the supervisor is asked for where nothing else happens, as far as that was seen.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// How many cases that show it have not told it yet.
+    left: usize,
+    waited_ns: u64,
 }
 
 /// A case that has failed in its first trial that told something.
@@ -37,7 +47,7 @@ struct Found {
 impl Try {
     /// The first time.
     pub(super) const fn of(drawn: Drawn) -> Self {
-        Self { drawn, repetition: 0 }
+        Self { drawn, repetition: 0, watches: false }
     }
 
     /// Its trial, and the scenario of it. What told nothing is not slowed down again.
@@ -59,6 +69,7 @@ impl Hunt<'_> {
     pub(super) fn explore(&mut self) -> Result<(), FuzzError> {
         self.next = self.watching();
         self.begun = self.next.len() as u64;
+        self.asked.left = self.next.iter().filter(|next| asks(&next.drawn.case)).count();
         while !self.is_over() {
             let lab = Arc::clone(&self.lab);
             let found = lab.side_by_side(None, |lanes| self.until_one_fails(lanes))?;
@@ -93,7 +104,10 @@ impl Hunt<'_> {
         };
         let traced = self.explorer.aims();
         let most = usize::try_from(self.request.cases.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
-        let drawn = |action| Try::of(Drawn { traced, ..Drawn::given(case(action)) });
+        let drawn = |action| {
+            let drawn = Drawn { traced, ..Drawn::given(case(action)) };
+            Try { watches: true, ..Try::of(drawn) }
+        };
         actions.into_iter().map(drawn).take(most).collect()
     }
 
@@ -112,7 +126,10 @@ impl Hunt<'_> {
             let Some((tried, scenario)) = under_way.remove(&done.job) else { continue };
             self.notebook.traced += u64::from(done.is_traced);
             match self.judged(&scenario, &done) {
-                Some(judged) => found.extend(self.learn(&tried.drawn, done, &judged)),
+                Some(judged) => {
+                    self.watch(&tried, &done);
+                    found.extend(self.learn(&tried.drawn, done, &judged));
+                }
                 None => match tried.again() {
                     Some(again) => self.next.push_front(again),
                     None => self.notebook.inconclusive += 1,
@@ -152,8 +169,25 @@ impl Hunt<'_> {
         (!firsts.is_empty()).then(|| Found { case: drawn.case.clone(), course, firsts, number, after })
     }
 
+    /// Once it is known of all that the supervisor can be asked for how long it takes, it is held to that.
+    fn watch(&mut self, tried: &Try, done: &Done) {
+        if !(tried.watches && asks(&tried.drawn.case)) {
+            return;
+        }
+        self.asked.left -= 1;
+        self.asked.waited_ns = self.asked.waited_ns.max(pace::waited_ns(&done.trial));
+        if self.asked.left == 0 && self.request.recovery.is_none() {
+            self.terms.asked_ns = pace::within_ns(self.asked.waited_ns);
+        }
+    }
+
     fn tell(&mut self) {
         let status = self.status();
         self.watcher.status(&status);
     }
+}
+
+/// Whether a supervisor is asked for something in it.
+fn asks(case: &Case) -> bool {
+    case.strikes.iter().any(|strike| matches!(strike.action, Action::Control { .. }))
 }
