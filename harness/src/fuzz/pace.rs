@@ -6,7 +6,7 @@ use std::time::Duration;
 use holdline_model::fuzz::{Abilities, Beat, Case, Story, Strike, Terms, When, hundredths};
 use holdline_model::reason::Reason;
 use holdline_model::recovery::Recovery;
-use holdline_model::result::{Manifest, TrialResult};
+use holdline_model::result::{Manifest, SettledResult, TrialResult};
 use holdline_model::words::Grade;
 
 use super::FuzzError;
@@ -97,12 +97,8 @@ pub(super) fn lanes(lab: &mut Lab<'_>, abilities: &Abilities) -> Result<usize, F
 pub(super) fn terms(pace: &Pace, given: Option<Duration>) -> Terms {
     match given.map(|given| u64::try_from(given.as_nanos()).unwrap_or(u64::MAX)) {
         Some(recovery_ns) => Terms { recovery_ns, restart_ns: 0, asked_ns: 0 },
-        // Until it is known how long it takes to do what it is asked for, it may take long.
-        None => Terms {
-            recovery_ns: within_ns(pace.restart_ns),
-            restart_ns: pace.restart_ns,
-            asked_ns: PATIENT.recovery_ns,
-        },
+        // How long it takes to do what it is asked for is not known yet.
+        None => Terms { recovery_ns: within_ns(pace.restart_ns), restart_ns: pace.restart_ns, asked_ns: 0 },
     }
 }
 
@@ -113,10 +109,16 @@ pub(super) fn within_ns(pace_ns: u64) -> u64 {
     hundredths(PACES.saturating_mul(pace_ns).saturating_add(SLACK_NS).clamp(low, high))
 }
 
-/// For how long somebody waited in a trial, for an answer or for all workers to be there.
+/// For how long somebody waited in a trial, for an answer or for all workers to be there, and not in vain; as long as
+/// anybody may where the service did not come back.
 pub(super) fn waited_ns(trial: &TrialResult) -> u64 {
-    let settled_ns = trial.workers.settled.map_or(0, |settled| settled.waited_ns);
-    let back_ns = trial.recovered().into_iter().filter_map(Recovery::after_ns);
+    let is_right = |settled: &SettledResult| settled.wanted.is_none_or(|wanted| wanted == settled.workers);
+    let settled_ns = trial.workers.settled.filter(is_right).map_or(0, |settled| settled.waited_ns);
+    let back_ns = trial.recovered().into_iter().map(|recovery| match recovery {
+        Recovery::NotInterrupted => 0,
+        Recovery::Back { after_ns } => after_ns,
+        Recovery::Never => RECOVERY_NS.1,
+    });
     back_ns.chain([trial.latency.response.max_ns, trial.longest_outage_ns(), settled_ns]).max().unwrap_or(0)
 }
 
