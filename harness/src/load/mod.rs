@@ -187,7 +187,7 @@ pub struct LoadPlan {
 }
 
 /// What the rest of the trial does along with the load. Called on the load client's thread, so that
-/// what they take delays the load.
+/// what they take delays the load; of several threads, each has hooks of its own.
 pub trait Hooks {
     /// Called just before each attempt, also one that then cannot be sent. Gives the fault that its
     /// request is to carry.
