@@ -215,12 +215,12 @@ fn what_cannot_run_is_no_plan() {
     assert!(Runner::new(&self::plan(&ORDER).expect("a plan"), Path::new("/")).is_ok());
 }
 
-/// The most memory that a run of so many attempts takes, of the process that takes most, in bytes.
+/// The most memory that a run of so many attempts takes, of the process that takes most, in bytes: by so many threads.
 #[expect(clippy::zombie_processes, reason = "wait4 waits for it, and tells what it used")]
-fn peak_bytes(attempts: u32) -> u64 {
+fn peak_bytes(attempts: u32, threads: u32) -> u64 {
     let folder = tempfile::tempdir().expect("a folder");
     let scenario = SCENARIO.replace("sequential = \"1ms\"", "closed = 16");
-    let scenario = scenario.replace("attempts = 3", &format!("attempts = {attempts}"));
+    let scenario = scenario.replace("attempts = 3", &format!("attempts = {attempts}\nthreads = {threads}"));
     let file = folder.path().join("many.toml");
     std::fs::write(&file, scenario).expect("a file");
     let mut command = Command::new(env!("CARGO_BIN_EXE_holdline"));
@@ -241,7 +241,9 @@ fn peak_bytes(attempts: u32) -> u64 {
 fn an_attempt_takes_at_most_a_hundred_bytes_of_memory() {
     const FEW: u32 = 5_000;
     const MANY: u32 = 50_000;
-    let (few, many) = (peak_bytes(FEW), peak_bytes(MANY));
-    let more = many.saturating_sub(few);
-    assert!(more <= u64::from(MANY - FEW) * 100, "{few} bytes for {FEW} attempts, {many} for {MANY}");
+    for threads in [1, 3] {
+        let (few, many) = (peak_bytes(FEW, threads), peak_bytes(MANY, threads));
+        let more = many.saturating_sub(few);
+        assert!(more <= u64::from(MANY - FEW) * 100, "{few} bytes for {FEW} attempts, {many} for {MANY}");
+    }
 }

@@ -172,6 +172,7 @@ fn facts(trial: &TrialResult, style: Style) -> String {
     ]
     .into_iter()
     .chain(prose::addresses(trial).map(|text| ("addresses", text)))
+    .chain(prose::threads(trial).map(|text| ("threads", text)))
     .chain(prose::phases(trial).map(|text| ("phases", text)))
     .chain(prose::watch(trial).map(|text| ("watch", text)))
     .chain([("kernel", prose::kernel(trial)), ("workers", prose::workers(trial))])

@@ -119,6 +119,7 @@ impl Losses {
             recoveries: vec![self.recovery(grade)],
             back_after_ns: None,
             client_addresses: 20,
+            client_threads: None,
             tls: None,
             close_codes: BTreeMap::new(),
             watched_ns: 0,
@@ -155,9 +156,8 @@ impl Losses {
 
     /// One version, as in every trial without an upgrade.
     fn versions(self) -> Vec<Served> {
-        let served = 20 - self.lost();
-        let one = Served { version: 1, served, first_ns: 2 * MS, last_ns: 395 * MS };
-        if served > 0 { vec![one] } else { Vec::new() }
+        let one = Served { version: 1, served: 20 - self.lost(), first_ns: 2 * MS, last_ns: 395 * MS };
+        if one.served > 0 { vec![one] } else { Vec::new() }
     }
 
     fn violations(self) -> Vec<String> {

@@ -34,6 +34,8 @@ pub const DURATION_NS_MAX: u64 = 600 * SECOND_NS;
 pub const PER_SECOND_MAX: f64 = 200_000.0;
 /// Each is a connection that is always open, with a descriptor here and one in the server.
 pub const CLIENTS: RangeInclusive<i64> = 1..=10_000;
+/// Threads of the load client. More than this are more than there is a use for processors, and each takes descriptors.
+pub const THREADS: RangeInclusive<i64> = 1..=64;
 /// The longest time-out. Linux gives up on an unanswered SYN after 127 s (tcp_syn_retries = 6).
 pub const TIMEOUT_NS_MAX: u64 = 120 * SECOND_NS;
 /// The default time-out: room for SYN retransmits after 1 s and 3 s, which show that a backlog was full.

@@ -41,6 +41,7 @@ pub mod metric;
 pub mod mishap;
 pub mod outage;
 pub mod overflow;
+pub mod part;
 pub mod phases;
 pub mod plan;
 pub mod planned;

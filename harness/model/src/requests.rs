@@ -123,6 +123,19 @@ fn one(due_ns: u64, begun_ns: u64, answered_ns: u64, is_late: bool, deadline_ns:
     Request { due_ns, clear_ns, service, is_poison: false }
 }
 
+/// The requests that several client threads have written down, as one would have: in the order of their answers.
+#[must_use]
+pub fn joined(parts: impl IntoIterator<Item = Vec<RequestRecord>>) -> Vec<RequestRecord> {
+    let mut parts = parts.into_iter();
+    let mut all = parts.next().unwrap_or_default();
+    let one = all.len();
+    parts.for_each(|mut part| all.append(&mut part));
+    if all.len() > one {
+        all.sort_by_key(|request| request.answered_ns);
+    }
+    all
+}
+
 /// Of each attempt that has answered requests of its own, the one that was answered last.
 pub(crate) fn last_answered(requests: &[RequestRecord]) -> BTreeMap<u32, RequestRecord> {
     let mut last: BTreeMap<u32, RequestRecord> = BTreeMap::new();
@@ -138,6 +151,8 @@ pub(crate) fn last_answered(requests: &[RequestRecord]) -> BTreeMap<u32, Request
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU64;
+
+    use proptest::prelude::*;
 
     use super::*;
     use crate::ledger::{Books, NO_WORKER};
@@ -194,5 +209,41 @@ mod tests {
             Reconciled { attempts: vec![attempt(0, Fate::Served, 300)], books: Books::default() };
         let order = in_order(&Connection::ONE_SHOT, (&client).into(), &[], &reconciled, 20);
         assert_eq!(services(&order), [(100, 120, Service::Late)]);
+    }
+
+    #[test]
+    fn requests_are_in_the_order_of_their_answers() {
+        let parts = [
+            vec![answered(0, 0, 10), answered(2, 0, 30)],
+            Vec::new(),
+            vec![answered(1, 0, 5), answered(3, 0, 20)],
+        ];
+        let attempts: Vec<u32> = joined(parts).iter().map(|request| request.attempt).collect();
+        assert_eq!(attempts, [1, 0, 3, 2]);
+        // One thread's own order is left as it is.
+        let alone = vec![answered(0, 0, 10), answered(1, 0, 5)];
+        assert_eq!(joined([alone.clone()]), alone);
+    }
+
+    proptest! {
+        #[test]
+        fn requests_of_an_attempt_stay_in_their_order(
+            answers in proptest::collection::vec((0_usize..5, 0_u64..9), 0..60),
+        ) {
+            // Of each part, answers come in the order of time, several at once among them.
+            let mut parts = vec![Vec::new(); 5];
+            let mut now_ns = 0;
+            for (number, (part, wait_ns)) in answers.iter().enumerate() {
+                now_ns += wait_ns / 4;
+                parts[*part].push(RequestRecord { paused_ns: number as u64, ..answered(*part as u32, 0, now_ns) });
+            }
+            let merged = joined(parts.clone());
+            prop_assert!(merged.is_sorted_by_key(|request| request.answered_ns));
+            for (attempt, part) in parts.iter().enumerate() {
+                let own: Vec<RequestRecord> =
+                    merged.iter().filter(|request| request.attempt as usize == attempt).copied().collect();
+                prop_assert_eq!(&own, part);
+            }
+        }
     }
 }

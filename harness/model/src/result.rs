@@ -134,6 +134,9 @@ pub struct TrialResult {
     /// some.
     #[serde(default)]
     pub client_addresses: u64,
+    /// How many threads of the load client made them; absent where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_threads: Option<u32>,
     /// What became of TLS handshakes; absent where the service is spoken to without TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsResult>,

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::num::NonZeroU16;
 
+use crate::part::Renumbered;
 use crate::secrets::Secrets;
 use crate::wire::Excerpt;
 
@@ -47,6 +48,11 @@ impl Said {
             })
         })?;
         NonZeroU16::new(u16::try_from(index + 1).ok()?)
+    }
+
+    /// Keeps what others have kept as well, as far as there is room, and tells which each of theirs is here.
+    pub fn take_in(&mut self, others: &Self) -> Renumbered {
+        others.texts.iter().map(|text| self.keep(text)).collect()
     }
 
     /// Shows none of these values from now on. To be called once nothing more is kept.
@@ -119,6 +125,23 @@ mod tests {
         assert_eq!(kept, DIFFERENT_MAX - 2);
         assert_eq!(keep(&mut said, "gone").and_then(|which| said.get(Some(which))), Some(&b"gone"[..]));
         assert_eq!(keep(&mut NOTHING_SAID.clone(), "sorry"), None);
+    }
+
+    #[test]
+    fn what_others_have_kept_is_kept_once_and_found_again() {
+        let (mut all, mut others) = (Said::with_room(), Said::with_room());
+        keep(&mut all, "sorry");
+        let theirs = ["gone", "sorry", "busy"].map(|text| (text, keep(&mut others, text)));
+        let here = all.take_in(&others);
+        for (text, which) in theirs {
+            assert_eq!(all.get(here.of(which)), Some(text.as_bytes()));
+        }
+        assert_eq!((all.texts.len(), here.of(None)), (3, None));
+        // What there is no room for is as if it had never been said.
+        let full = (0..2_000).filter(|number| keep(&mut all, &number.to_string()).is_none());
+        assert!(full.count() > 0);
+        let late = keep(&mut others, "late");
+        assert_eq!(all.take_in(&others).of(late), None);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! What reads them goes through them in their order, and says how far it is. Whoever keeps them on disk lets go of
 //! what was read; in memory there is nothing to let go of.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -91,6 +93,24 @@ impl<'a, T, const N: usize> From<&'a [T; N]> for Series<'a, T> {
     fn from(all: &'a [T; N]) -> Self {
         all.as_slice().into()
     }
+}
+
+/// The records of several series, each of which is in the order of `key`, in that order; each with the index of its
+/// series. Of each series one record is looked at beforehand.
+pub fn merged<'a, T, K: Ord>(
+    parts: &[Series<'a, T>],
+    key: impl Fn(&T) -> K,
+) -> impl Iterator<Item = (usize, &'a T)> {
+    let mut rest: Vec<_> = parts.iter().map(|part| part.iter()).collect();
+    let mut firsts: Vec<Option<&T>> = rest.iter_mut().map(Iterator::next).collect();
+    let keyed = |(first, part): (&Option<&T>, usize)| Some(Reverse((key((*first)?), part)));
+    let mut order: BinaryHeap<_> = firsts.iter().zip(0..).filter_map(keyed).collect();
+    std::iter::from_fn(move || {
+        let Reverse((_, part)) = order.pop()?;
+        let next = rest[part].next();
+        order.extend(next.map(|record| Reverse((key(record), part))));
+        Some((part, std::mem::replace(&mut firsts[part], next)?))
+    })
 }
 
 /// What one worker recorded, where it is kept as the worker wrote it.
@@ -197,6 +217,8 @@ impl Eq for WorkerRecords {}
 mod tests {
     use std::sync::Mutex;
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::shm::RecordKind;
 
@@ -219,6 +241,23 @@ mod tests {
         assert!((0..numbers.len()).all(|index| series.get(index) == Some(&index)));
         assert_eq!(told.0.lock().expect("one thread").len(), 6);
         assert_eq!((series.get(numbers.len()), series.len()), (None, numbers.len()));
+    }
+
+    proptest! {
+        #[test]
+        fn several_series_are_merged_in_their_order_and_none_is_left_out(
+            numbers in proptest::collection::vec((0_usize..5, 0_u32..40), 0..200),
+        ) {
+            let mut parts = vec![Vec::new(); 5];
+            numbers.iter().for_each(|(part, number)| parts[*part].push(*number));
+            parts.iter_mut().for_each(|part| part.sort_unstable());
+            let series: Vec<Series<'_, u32>> = parts.iter().map(Series::from).collect();
+            let all: Vec<(usize, u32)> = merged(&series, |number| *number).map(|(part, number)| (part, *number)).collect();
+            prop_assert!(all.is_sorted_by_key(|(_, number)| *number));
+            for (index, part) in parts.iter().enumerate() {
+                prop_assert!(all.iter().filter(|(from, _)| *from == index).map(|(_, number)| number).eq(part));
+            }
+        }
     }
 
     #[derive(Debug)]

@@ -186,8 +186,9 @@ fn load_text(load: &Load) -> String {
         Until::Attempts(count) => format!("{count} attempts"),
         Until::Elapsed(ns) => format!("for {}", show_ns(ns)),
     };
+    let threads = if load.threads > 1 { format!(", by {} threads", load.threads) } else { String::new() };
     format!(
-        "{until}, {arrivals}; deadline {}, time-out {}",
+        "{until}, {arrivals}{threads}; deadline {}, time-out {}",
         show_ns(load.deadline_ns),
         show_ns(load.timeouts.total_ns)
     )

@@ -15,16 +15,17 @@ use super::connection::{Connection, End, SCRATCH_BYTES, Step};
 use super::deadlines::Deadlines;
 use super::descriptors::Share;
 use super::errno::{At, outcome_of};
+use super::lot::{InFlight, Lot};
 use super::pacer::{Due, Pacer};
 use super::pauses::{Pause, Pauses};
 use super::pool::IdlePool;
-use super::records::{RecordLog, Records};
+use super::records::{Attempts, RecordLog, Records};
 use super::room::Room;
 use super::slab::{Slab, Token};
 use super::socket::Route;
 use super::talk::{Manner, Talk};
 use super::transport::{Carrier, Transport};
-use super::{Hooks, LoadError, LoadPlan, Progress, STOP_GRACE_NS, StopFlag, hold_ns, no_route};
+use super::{Hooks, LoadError, Progress, Run, STOP_GRACE_NS, StopFlag, hold_ns, no_route};
 
 mod apart;
 mod ends;
@@ -52,7 +53,7 @@ pub(super) struct Client<'a, H, C: Carrier> {
     route: Route,
     share: Share,
     manner: Manner,
-    in_flight_max: u32,
+    may_be_in_flight: InFlight<'a>,
     pacer: Pacer<'a>,
     epoll: Epoll,
     timer: Timer,
@@ -75,15 +76,9 @@ pub(super) struct Client<'a, H, C: Carrier> {
 }
 
 impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
-    pub(super) fn new(
-        plan: &'a LoadPlan,
-        carrier: C,
-        start_ns: u64,
-        hooks: &'a mut H,
-        progress: &'a Progress,
-        stop: &'a StopFlag,
-        records: RecordLog,
-    ) -> Result<Self, LoadError> {
+    pub(super) fn new(run: Run<'a, H>, carrier: C) -> Result<Self, LoadError> {
+        let Run { log, plan, script, lot, start_ns, hooks, progress, stop } = run;
+        let share = Share::of_limit(lot.part().of())?;
         let route = Route::new(&plan.address, plan.spread).map_err(|errno| no_route(&plan.address, errno))?;
         let route = route.shared_by(plan.clients);
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(setup("epoll"))?;
@@ -91,22 +86,18 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
         let edge = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
         epoll.add(timer.as_fd(), EpollEvent::new(edge, TIMER_TOKEN)).map_err(setup("timer"))?;
         epoll.add(stop, EpollEvent::new(edge, STOP_TOKEN)).map_err(setup("stop flag"))?;
-        let pacer = Pacer::new(&plan.schedule, start_ns).at_most(plan.attempts_max());
+        let idle_max = plan.connection.pool.map_or(0, |pool| pool.idle_max);
         Ok(Self {
             carrier,
             hooks,
             progress,
             stop,
             route,
-            share: Share::of_limit()?,
-            manner: Manner::new(plan.protocol, &plan.script, plan.connection)
-                .hold_for(hold_ns(&plan.timeouts)),
-            in_flight_max: match plan.schedule {
-                Schedule::Closed { .. } => u32::MAX,
-                _ => plan.in_flight_max,
-            },
-            records,
-            pacer,
+            share,
+            manner: Manner::new(plan.protocol, &script, plan.connection).hold_for(hold_ns(&plan.timeouts)),
+            may_be_in_flight: lot.room(&plan.schedule, plan.in_flight_max),
+            records: log.of_those(attempts_of(lot, &plan.schedule)),
+            pacer: Pacer::new(&plan.schedule, start_ns, lot).at_most(plan.attempts_max()),
             epoll,
             timer,
             connections: Slab::default(),
@@ -114,7 +105,7 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
             room: Room::default(),
             deadlines: Deadlines::new(&plan.timeouts),
             pauses: Pauses::default(),
-            pool: IdlePool::new(plan.connection.pool.map_or(0, |pool| pool.idle_max)),
+            pool: IdlePool::new(lot.part().share_of(idle_max)),
             unfinished: VecDeque::new(),
             waiting_for_room: VecDeque::new(),
             in_flight: 0,
@@ -217,7 +208,7 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
         self.progress.due.fetch_add(1, Ordering::Relaxed);
         let poison = self.hooks.before_attempt(attempt, now_ns);
         self.records.push(ClientRecord::planned(attempt, intended_ns, poison.is_some()));
-        if self.in_flight >= self.in_flight_max {
+        if !self.may_be_in_flight.take(self.in_flight) {
             return self.record_not_sent(attempt, Outcome::NotSent(NotSent::InFlightCap));
         }
         let talk = self.manner.talk(attempt, intended_ns, poison, self.room.for_request());
@@ -236,6 +227,7 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
             }
             Err(errno) => {
                 self.room.take_back_request(talk.into_head());
+                self.may_be_in_flight.give_back();
                 self.record_not_sent(attempt, outcome_of(errno, At::Socket));
             }
         }
@@ -414,6 +406,7 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
                     self.let_go(token);
                 }
                 self.in_flight -= 1;
+                self.may_be_in_flight.give_back();
                 self.progress.in_flight.fetch_sub(1, Ordering::Relaxed);
                 self.record_end(attempt, end, answered, freed_ns);
                 if !self.connections.contains_key(token) {
@@ -421,6 +414,15 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
                 }
             }
         }
+    }
+}
+
+/// Of which attempts a client with this lot has records.
+fn attempts_of(lot: Lot<'_>, schedule: &Schedule) -> Attempts {
+    match (lot, schedule) {
+        (Lot::Whole, _) => Attempts::All,
+        (Lot::One(part, _), Schedule::Fixed(_)) => Attempts::Turns(part),
+        (Lot::One(..), Schedule::Sequential { .. } | Schedule::Closed { .. }) => Attempts::Some,
     }
 }
 

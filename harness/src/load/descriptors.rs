@@ -7,8 +7,10 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::LoadError;
 
-/// The least limit with which a load can be made: what the process needs besides, and some connections.
+/// The least limit with which one thread can make a load: what the process needs besides, and some connections.
 pub const DESCRIPTORS_MIN: u64 = 64;
+/// What each client thread beyond the first takes besides: epoll, timer, and the file of its records.
+const OF_EACH_THREAD: u64 = 3;
 /// The most descriptors that are left to the rest of the process.
 const RESERVE_MAX: u64 = 256;
 
@@ -16,18 +18,20 @@ const RESERVE_MAX: u64 = 256;
 /// process, whatever it does meanwhile (it follows the workers' ledgers, and runs control actions).
 ///
 /// The kernel gives each new descriptor the lowest number that is free (`alloc_fd` in fs/file.c), so that
-/// one beyond the share shows that all numbers below it are taken; nothing needs to be counted.
+/// one beyond the share shows that all numbers below it are taken; nothing needs to be counted, however many threads
+/// share it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Share {
     end: u64,
 }
 
 impl Share {
-    /// The share under the limit as it is now.
-    pub(super) fn of_limit() -> Result<Self, LoadError> {
+    /// The share under the limit as it is now, of so many client threads together.
+    pub(super) fn of_limit(threads: u32) -> Result<Self, LoadError> {
         let (soft, _) = limits()?;
-        if soft < DESCRIPTORS_MIN {
-            return Err(LoadError::TooFewDescriptors(soft));
+        let least = least(threads);
+        if soft < least {
+            return Err(LoadError::TooFewDescriptors { limit: soft, least });
         }
         Ok(Self { end: soft - reserve(soft) })
     }
@@ -44,19 +48,25 @@ impl Share {
     }
 }
 
+/// The least limit with which so many client threads can make a load.
+const fn least(threads: u32) -> u64 {
+    DESCRIPTORS_MIN + OF_EACH_THREAD * threads.saturating_sub(1) as u64
+}
+
 /// How many descriptors are left to the rest of the process.
 const fn reserve(limit: u64) -> u64 {
     if limit / 4 < RESERVE_MAX { limit / 4 } else { RESERVE_MAX }
 }
 
-/// Says whether the limit that [`raise_nofile`] could raise to is enough for a load.
+/// Says whether the limit that [`raise_nofile`] could raise to is enough for a load of so many client threads.
 ///
 /// # Errors
 ///
-/// If it is lower than [`DESCRIPTORS_MIN`], or cannot be read.
-pub fn check_nofile() -> Result<(), LoadError> {
-    let (_, hard) = limits()?;
-    if hard < DESCRIPTORS_MIN { Err(LoadError::TooFewDescriptors(hard)) } else { Ok(()) }
+/// If it is lower than [`DESCRIPTORS_MIN`] and what each thread beyond the first takes, or cannot be read.
+pub fn check_nofile(threads: u32) -> Result<(), LoadError> {
+    let (_, limit) = limits()?;
+    let least = least(threads);
+    if limit < least { Err(LoadError::TooFewDescriptors { limit, least }) } else { Ok(()) }
 }
 
 /// Raises the soft limit of open descriptors to the hard limit, for the whole process, and returns
@@ -88,6 +98,11 @@ mod tests {
     #[test]
     fn some_are_left_under_any_limit() {
         assert_eq!([64, 128, 256, 1_024, 1 << 20].map(reserve), [16, 32, 64, 256, 256]);
+    }
+
+    #[test]
+    fn each_thread_takes_some_of_its_own() {
+        assert_eq!([0, 1, 2, 64].map(least), [64, 64, 67, 253]);
     }
 
     #[test]

@@ -1,9 +1,22 @@
 //! The load client: makes the attempts of a trial and writes down what became of each.
 //!
-//! One thread, one epoll, non-blocking sockets. It is an *open-loop* generator: attempts begin when
-//! the schedule wants them to, whatever became of those before; one that is late begins at once and
-//! keeps its intended start, and none is skipped. It judges what it saw of each connection alone;
-//! what really happened (the fate) only the ledger can tell, from the workers' records too.
+//! One thread, one epoll, non-blocking sockets; or several such threads, where one processor cannot drive the load. It
+//! is an *open-loop* generator: attempts begin when the schedule wants them to, whatever became of those before; one
+//! that is late begins at once and keeps its intended start, and none is skipped. It judges what it saw of each
+//! connection alone; what really happened (the fate) only the ledger can tell, from the workers' records too.
+//!
+//! # Several threads
+//!
+//! Each makes a part of the load ([`run_in_threads`]), with all that one alone would have: a loop, a timer, a pool, a
+//! log. Attempts have the same numbers, and with them addresses and faults, as if one thread made them, and are due at
+//! the same instants: of a schedule that is fixed, the threads take turns, so that thread *k* of *n* makes the attempts
+//! *k*, *k* + *n*, *k* + 2*n* and so on; of a closed loop, each has some of the clients, and a number is taken by
+//! whoever is ready, from one counter, so that a load of so many attempts has exactly so many. There a client that is
+//! ready a moment earlier may take the later number. The bounds of attempts in flight and of descriptors hold for all
+//! threads together, while idle connections of a pool are divided among them, and no thread uses those of another. What
+//! is said below of an order (who connects first, which connection is used next) holds for the attempts of one thread.
+//! Logs are merged once all are over. Of a load that is stopped, an attempt that its thread had not come to, while another
+//! thread was further, is [`NotSent::Stopped`](holdline_model::record::NotSent::Stopped), never begun.
 //!
 //! # Waiting
 //!
@@ -99,6 +112,7 @@ mod deadlines;
 mod descriptors;
 mod errno;
 mod http2;
+mod lot;
 mod messages;
 mod pacer;
 mod pauses;
@@ -109,6 +123,7 @@ mod room;
 mod slab;
 mod socket;
 mod talk;
+mod threads;
 mod tls;
 mod transport;
 
@@ -127,13 +142,15 @@ use nix::errno::Errno;
 
 use self::client::Client;
 use self::http2::Streams;
+use self::lot::Lot;
 use self::messages::Opened;
 
 pub use self::ask::{Asked, Asker, Way};
 pub use self::control::{Progress, StopFlag};
 pub use self::descriptors::{DESCRIPTORS_MIN, check_nofile, raise_nofile};
-pub use self::records::{RecordLog, Records};
+pub use self::records::{RecordLog, RecordLogs, Records};
 pub use self::socket::v6_spread_available;
+pub use self::threads::run_in_threads;
 use crate::tls::TlsClient;
 
 /// How long a stopped load waits for the attempts in flight.
@@ -170,7 +187,7 @@ pub struct LoadPlan {
 }
 
 /// What the rest of the trial does along with the load. Called on the load client's thread, so that
-/// what they take delays the load.
+/// what they take delays the load; of several threads, each has hooks of its own.
 pub trait Hooks {
     /// Called just before each attempt, also one that then cannot be sent. Gives the fault that its
     /// request is to carry.
@@ -243,10 +260,15 @@ pub enum LoadError {
     },
     /// The limit of open descriptors leaves no room for a load.
     #[error(
-        "make connections with a limit of {0} open descriptors: {DESCRIPTORS_MIN} is the least; raise the \
-         limit (`ulimit -n`)"
+        "make connections with a limit of {limit} open descriptors: {least} is the least; raise the limit \
+         (`ulimit -n`)"
     )]
-    TooFewDescriptors(u64),
+    TooFewDescriptors {
+        /// How many may be open.
+        limit: u64,
+        /// How many must be allowed, for as many threads as there are to be.
+        least: u64,
+    },
     /// A fixed schedule is not in ascending order.
     #[error("follow the schedule: attempt {0} is due before the one that precedes it")]
     Unordered(usize),
@@ -300,18 +322,17 @@ pub fn run_into(
     stop: &StopFlag,
 ) -> Result<Records, LoadError> {
     plan.validate()?;
-    let _slack = clock::LeastSlack::set();
-    let run = Run { log, plan, start_ns, hooks, progress, stop };
-    match &plan.tls {
-        None => run.over(transport::Bare),
-        Some(tls) => run.over(tls::Secured(tls.clone())),
-    }
+    let script = Arc::clone(&plan.script);
+    Run { log, plan, script, lot: Lot::Whole, start_ns, hooks, progress, stop }.run()
 }
 
-/// A load that is about to run.
+/// A load that is about to run, or a part of one.
 struct Run<'a, H> {
     log: RecordLog,
     plan: &'a LoadPlan,
+    /// In place of the plan's, whoever else uses that.
+    script: Arc<Script>,
+    lot: Lot<'a>,
     start_ns: u64,
     hooks: &'a mut H,
     progress: &'a Progress,
@@ -319,6 +340,16 @@ struct Run<'a, H> {
 }
 
 impl<H: Hooks> Run<'_, H> {
+    /// Runs it on the calling thread.
+    fn run(self) -> Result<Records, LoadError> {
+        let _slack = clock::LeastSlack::set();
+        match (&self.plan.tls, self.lot) {
+            (None, _) => self.over(transport::Bare),
+            (Some(tls), Lot::Whole) => self.over(tls::Secured(tls.clone())),
+            (Some(tls), Lot::One(..)) => self.over(tls::Secured(tls.apart())),
+        }
+    }
+
     /// Runs it over what carries the bytes, behind a header where the plan says so.
     fn over(self, carrier: impl transport::Carrier) -> Result<Records, LoadError> {
         use proxied::{Behind, V1, V2};
@@ -342,8 +373,7 @@ impl<H: Hooks> Run<'_, H> {
     }
 
     fn through(self, carrier: impl transport::Carrier) -> Result<Records, LoadError> {
-        let Self { log, plan, start_ns, hooks, progress, stop } = self;
-        Client::new(plan, carrier, start_ns, hooks, progress, stop, log)?.run()
+        Client::new(self, carrier)?.run()
     }
 }
 

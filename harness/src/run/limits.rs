@@ -23,7 +23,7 @@ const NULL: &str = "/dev/null";
 pub fn check() -> Result<(), RunError> {
     std::env::current_exe().map_err(RunError::Executable)?;
     File::options().read(true).write(true).open(NULL).map_err(RunError::Null)?;
-    load::check_nofile()?;
+    load::check_nofile(1)?;
     // A limit that cannot be asked for is none.
     let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((u64::MAX, u64::MAX));
     if limit < DESCRIPTORS {

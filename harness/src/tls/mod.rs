@@ -29,6 +29,8 @@ pub struct TlsClient {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
     witness: Arc<Witness>,
+    /// Whether handshakes are resumed.
+    resumes: bool,
 }
 
 impl TlsClient {
@@ -52,11 +54,11 @@ impl TlsClient {
                 .map_err(|error| identity.files.misfit(error))?,
         };
         config.alpn_protocols = alpn.iter().map(|name| name.clone().into_bytes()).collect();
-        config.resumption =
-            if tls.resumes() { Resumption::in_memory_sessions(SESSIONS_MAX) } else { Resumption::disabled() };
+        let resumes = tls.resumes();
+        config.resumption = resumption(resumes);
         let name =
             ServerName::try_from(tls.name().to_owned()).map_err(|_| TlsError::Name(tls.name().to_owned()))?;
-        Ok(Self { config: Arc::new(config), name, witness })
+        Ok(Self { config: Arc::new(config), name, witness, resumes })
     }
 
     /// A client that takes any certificate, and has nothing to show: to see whether somebody speaks TLS at all.
@@ -67,6 +69,17 @@ impl TlsClient {
     pub fn of_any() -> Result<Self, TlsError> {
         let tls = Tls { insecure: Some(true), ..Tls::default() };
         Self::new(&tls, &[], &Folders::default())
+    }
+
+    /// A client that speaks alike, for another thread: it sees its own sessions' certificates alone, and resumes none
+    /// but its own.
+    pub(crate) fn apart(&self) -> Self {
+        let witness = Arc::new(self.witness.apart());
+        let mut config = ClientConfig::clone(&self.config);
+        config.dangerous().set_certificate_verifier(Arc::clone(&witness) as _);
+        // A session is resumed by the verifier alone that has seen it begin.
+        config.resumption = resumption(self.resumes);
+        Self { config: Arc::new(config), name: self.name.clone(), witness, resumes: self.resumes }
     }
 
     /// What a session is made of: its configuration, and the name that it asks for.
@@ -84,6 +97,10 @@ impl TlsClient {
 #[must_use]
 pub fn describe_all(certificates: &Certificates) -> Vec<holdline_model::tls::Certificate> {
     certificates.all().map(describe).collect()
+}
+
+fn resumption(resumes: bool) -> Resumption {
+    if resumes { Resumption::in_memory_sessions(SESSIONS_MAX) } else { Resumption::disabled() }
 }
 
 fn provider() -> CryptoProvider {

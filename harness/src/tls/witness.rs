@@ -23,7 +23,7 @@ pub struct Witness {
 }
 
 /// Which certificates are trusted.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Trust {
     /// All.
     Any,
@@ -45,6 +45,11 @@ impl Witness {
             }
         };
         Ok(Self { trust, provider: provider.clone(), shown: Mutex::new(None) })
+    }
+
+    /// One that trusts the same, for sessions of another thread.
+    pub(super) fn apart(&self) -> Self {
+        Self { trust: self.trust.clone(), provider: self.provider.clone(), shown: Mutex::new(None) }
     }
 
     /// The certificate that was shown since the last call. Sessions are driven one after the other, so that it is

@@ -1,5 +1,5 @@
-//! What the load thread does just before it sends an attempt: hands out poison, and says that an
-//! attempt is due with which another fault strikes.
+//! What a load thread does just before it sends an attempt: hands out poison, and says that an
+//! attempt is due with which another fault strikes. Of several such threads each has hooks of its own.
 
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use holdline_contract::clock::now_ns;
 use holdline_contract::control::ControlPage;
+use holdline_model::arrivals::Schedule;
 use holdline_model::conductor::{Event, Hit};
 use holdline_model::hindrance::Hindrance;
+use holdline_model::part::Part;
 use holdline_model::record::{ClientRecord, RequestRecord};
 use holdline_model::said::Said;
 use holdline_model::scenario::Connection;
@@ -30,12 +32,26 @@ pub(super) enum Due {
     /// With this attempt.
     Attempt(u32),
     /// With the first attempt that asks for anything at or after this instant, in CLOCK_MONOTONIC
-    /// nanoseconds; `u64::MAX` for as long as it is not known.
+    /// nanoseconds; `u64::MAX` for as long as it is not known, and once an attempt has taken it on.
     Instant(Arc<AtomicU64>),
 }
 
+impl Due {
+    /// Whether it is due with an attempt, which takes it on by that: no other has it, whichever thread makes it.
+    fn take(&self, attempt: u32, now_ns: u64) -> bool {
+        match self {
+            Self::Attempt(number) => *number == attempt,
+            Self::Instant(at_ns) => {
+                let due_ns = at_ns.load(Ordering::Acquire);
+                due_ns <= now_ns
+                    && at_ns.compare_exchange(due_ns, u64::MAX, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+            }
+        }
+    }
+}
+
 /// A fault that strikes with an attempt.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct AttemptFault {
     /// Its index in the scenario.
     pub(super) fault: usize,
@@ -45,13 +61,25 @@ pub(super) struct AttemptFault {
     pub(super) poison: Option<Poison>,
 }
 
+impl AttemptFault {
+    /// Whether it can strike with an attempt that is made by a part of the load: of a schedule that is fixed it is known
+    /// who makes which.
+    pub(super) fn can_strike_in(&self, part: Part, schedule: &Schedule) -> bool {
+        match (&self.due, schedule) {
+            (Due::Attempt(number), Schedule::Fixed(_)) => part.has_turn(*number),
+            (Due::Attempt(_), Schedule::Sequential { .. } | Schedule::Closed { .. })
+            | (Due::Instant(_), _) => true,
+        }
+    }
+}
+
 /// The most requests that room is kept for beforehand: so many take 32 MiB. Beyond that, to grow moves pages
 /// and not bytes (mremap(2)).
 const ROOM_MAX: u64 = 1 << 20;
 /// How many attempts are reckoned with where the schedule does not know.
 const ATTEMPTS_UNKNOWN: u64 = 1 << 16;
 
-/// The load thread's side of fault injection.
+/// A load thread's side of fault injection.
 #[derive(Debug)]
 pub(super) struct FaultHooks {
     pending: Vec<AttemptFault>,
@@ -117,13 +145,8 @@ impl FaultHooks {
     /// Takes out the first pending fault that strikes with this attempt. An attempt carries at
     /// most one poison; what else is due goes with the next one.
     fn take_due(&mut self, attempt: u32, now_ns: u64, carries: bool) -> Option<AttemptFault> {
-        let is_due = |fault: &AttemptFault| {
-            fault.poison.is_some() == carries
-                && match &fault.due {
-                    Due::Attempt(number) => *number == attempt,
-                    Due::Instant(at_ns) => at_ns.load(Ordering::Acquire) <= now_ns,
-                }
-        };
+        let is_due =
+            |fault: &AttemptFault| fault.poison.is_some() == carries && fault.due.take(attempt, now_ns);
         let index = self.pending.iter().position(is_due)?;
         Some(self.pending.swap_remove(index))
     }
@@ -208,7 +231,48 @@ impl Hooks for FaultHooks {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
+    use holdline_model::words::CrashMode;
+
     use super::*;
+
+    const POISON: Poison = Poison { step: CrashStep::Work, mode: CrashMode::Panic };
+
+    #[test]
+    fn what_is_due_at_an_instant_is_taken_on_once_by_whichever_thread() {
+        for _ in 0..200 {
+            let due = Due::Instant(Arc::new(AtomicU64::new(1_000)));
+            assert!(!due.take(7, 999));
+            let taken = thread::scope(|scope| {
+                let due = &due;
+                let threads: Vec<_> =
+                    (0..3).map(|attempt| scope.spawn(move || due.take(attempt, 1_000))).collect();
+                threads
+                    .into_iter()
+                    .map(|thread| thread.join().expect("a look"))
+                    .filter(|taken| *taken)
+                    .count()
+            });
+            assert_eq!(taken, 1);
+            assert!(!due.take(9, u64::MAX - 1));
+        }
+    }
+
+    #[test]
+    fn what_is_due_with_an_attempt_is_for_whoever_may_make_it() {
+        let parts: Vec<Part> = Part::all(3).collect();
+        let fault = |due| AttemptFault { fault: 0, due, poison: Some(POISON) };
+        let can = |due: Due, schedule: &Schedule| {
+            let fault = fault(due);
+            parts.iter().map(|part| fault.can_strike_in(*part, schedule)).collect::<Vec<_>>()
+        };
+        let fixed = Schedule::Fixed(vec![0; 9]);
+        let closed = Schedule::Closed { clients: 3, until: holdline_model::scenario::Until::Attempts(9) };
+        assert_eq!(can(Due::Attempt(7), &fixed), [false, true, false]);
+        assert_eq!(can(Due::Attempt(7), &closed), [true; 3]);
+        assert_eq!(can(Due::Instant(Arc::default()), &fixed), [true; 3]);
+    }
 
     #[test]
     fn room_is_kept_for_all_requests_up_to_a_bound() {

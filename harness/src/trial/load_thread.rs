@@ -1,4 +1,5 @@
-//! The thread that puts load on the server, as the rest of the trial sees it.
+//! What puts load on the server, as the rest of the trial sees it: one thread, which has others make parts of the load
+//! where the scenario says so.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,9 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use holdline_model::arrivals::Schedule;
 use holdline_model::conductor::{Moment, Moments};
+use holdline_model::part::Part;
 use holdline_model::record::RequestRecord;
-use holdline_model::said::Said;
+use holdline_model::requests;
+use holdline_model::said::{NOTHING_SAID, Said};
 use holdline_model::scenario::{Action, Scenario, Until};
+use holdline_model::secrets::Secrets;
 use holdline_model::support;
 use holdline_model::tls::Certificates;
 use tokio::sync::mpsc::UnboundedSender;
@@ -20,8 +24,8 @@ use super::hooks::{AttemptFault, Due, FaultHooks};
 use super::place::Place;
 use super::record::Told;
 use crate::kernel::acceptor::Search;
-use crate::kernel::custody::Handover;
-use crate::load::{self, LoadError, LoadPlan, Progress, RecordLog, Records, StopFlag};
+use crate::kernel::custody::CustodyWatch;
+use crate::load::{self, LoadError, LoadPlan, Progress, RecordLogs, Records, StopFlag};
 use crate::tls::TlsError;
 
 /// A load that could not be put on the service, or not to its end.
@@ -53,6 +57,21 @@ pub(super) struct ClientLog {
     pub(super) certificates: Option<Certificates>,
 }
 
+impl ClientLog {
+    /// What a load has left with its records: the first of its hooks have what all of them have kept.
+    fn of(attempts: Records, hooks: Vec<FaultHooks>, plan: &LoadPlan, secrets: &Secrets) -> Self {
+        let (mut all_requests, mut kept) = (Vec::with_capacity(hooks.len()), None);
+        for hooks in hooks {
+            let (requests, said, certificates) = hooks.into_parts(secrets);
+            all_requests.push(requests);
+            kept.get_or_insert((said, certificates));
+        }
+        let (said, certificates) = kept.unwrap_or_else(|| (NOTHING_SAID.clone(), Certificates::default()));
+        let certificates = plan.tls.is_some().then_some(certificates);
+        Self { attempts, requests: requests::joined(all_requests), said, certificates }
+    }
+}
+
 /// A load that runs.
 pub(super) struct RunningLoad {
     done: oneshot::Receiver<Result<ClientLog, LoadError>>,
@@ -62,14 +81,14 @@ pub(super) struct RunningLoad {
 }
 
 impl RunningLoad {
-    /// Starts it. Faults that strike with attempts are handed out on its thread.
+    /// Starts it. Faults that strike with attempts are handed out on its threads.
     pub(super) fn start(
         place: &Place,
         schedule: Schedule,
         start_ns: u64,
-        pending: Vec<AttemptFault>,
-        sender: UnboundedSender<Told>,
-        custody: Handover,
+        pending: &[AttemptFault],
+        sender: &UnboundedSender<Told>,
+        custody: &CustodyWatch,
         search: Option<Search>,
     ) -> Result<Self, LoadThreadError> {
         let planned = planned(&place.scenario, &schedule);
@@ -87,12 +106,24 @@ impl RunningLoad {
             connection: place.scenario.load.connection,
             tls: place.tls()?,
         };
-        let control = Arc::clone(&place.workspace.control);
-        let mut hooks =
-            FaultHooks::new(pending, plan.connection, control, sender, custody).killing_by(search);
-        hooks.make_room(planned, plan.connection.requests.into());
+        let threads = place.scenario.load.threads;
+        load::check_nofile(threads)?;
+        let control = &place.workspace.control;
+        let hooks_of = |(part, search): (Part, Option<Search>)| {
+            let pending = pending.iter().filter(|fault| fault.can_strike_in(part, &plan.schedule)).cloned();
+            let (control, sender, custody) = (Arc::clone(control), sender.clone(), custody.handover());
+            let hooks = FaultHooks::new(pending.collect(), plan.connection, control, sender, custody);
+            let mut hooks = hooks.killing_by(search);
+            hooks.make_room(
+                planned.map(|all| all.div_ceil(part.of().into())),
+                plan.connection.requests.into(),
+            );
+            hooks
+        };
+        let searches = vec![search; threads as usize];
+        let mut hooks: Vec<FaultHooks> = Part::all(threads).zip(searches).map(hooks_of).collect();
         let (progress, stop) = (Arc::new(Progress::default()), Arc::new(StopFlag::new()?));
-        let records = RecordLog::on_disk(&place.folder).map_err(LoadError::Records)?;
+        let records = RecordLogs::on_disk(&place.folder, threads).map_err(LoadError::Records)?;
         let (done_sender, done) = oneshot::channel();
         let secrets = Arc::clone(&place.secrets);
         let (thread_progress, thread_stop) = (Arc::clone(&progress), Arc::clone(&stop));
@@ -100,10 +131,8 @@ impl RunningLoad {
             .name("load".to_owned())
             .spawn(move || {
                 let (progress, stop) = (&*thread_progress, &*thread_stop);
-                let attempts = load::run_into(records, &plan, start_ns, &mut hooks, progress, stop);
-                let (requests, said, certificates) = hooks.into_parts(&secrets);
-                let certificates = plan.tls.is_some().then_some(certificates);
-                let log = attempts.map(|attempts| ClientLog { attempts, requests, said, certificates });
+                let attempts = load::run_in_threads(records, &plan, start_ns, &mut hooks, progress, stop);
+                let log = attempts.map(|attempts| ClientLog::of(attempts, hooks, &plan, &secrets));
                 let _ = done_sender.send(log);
             })
             .map_err(LoadThreadError::Start)?;

@@ -11,7 +11,7 @@ use super::paths::{PathError, to};
 use super::story::StoryError;
 use super::{Message, TraceError, TrialSpec, reach, story};
 use crate::causes::{causes, in_full};
-use crate::load::LoadError;
+use crate::load::{DESCRIPTORS_MIN, LoadError};
 use crate::sandbox::{self, SandboxError};
 
 /// A trial that could not be run.
@@ -48,9 +48,10 @@ pub fn main(spec: &Path) -> u8 {
 /// Whether every other trial would fail in the same way.
 fn is_fatal(error: &(dyn Error + 'static)) -> bool {
     causes(error).any(|cause| {
-        let is_limit = cause
-            .downcast_ref::<LoadError>()
-            .is_some_and(|error| matches!(error, LoadError::TooFewDescriptors(_)));
+        // One that is too low for many client threads may do for a load that has fewer.
+        let is_limit = cause.downcast_ref::<LoadError>().is_some_and(
+            |error| matches!(error, LoadError::TooFewDescriptors { limit, .. } if *limit < DESCRIPTORS_MIN),
+        );
         is_limit
             || cause.downcast_ref::<TraceError>().is_some_and(TraceError::is_fatal)
             || cause.downcast_ref::<io::Error>().is_some_and(|error| {

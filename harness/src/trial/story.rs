@@ -32,8 +32,10 @@ use crate::load;
 use crate::proc;
 use crate::sandbox::Inside;
 
-/// From the decision to begin to the first attempt: time for the load thread to get going.
+/// From the decision to begin to the first attempt: time for the load thread to get going,
 const LEAD_NS: u64 = 2_000_000;
+/// and for each that makes a part of the load.
+const LEAD_EACH_NS: u64 = 100_000;
 
 /// A trial that could not be played to its end.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +103,8 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
     let before = Before::load(&stage, supervised.pid()).await;
     // What somebody costs who was not started here is not known.
     let meter = if stage.spec.attached.is_none() { Meter::read(&stage.sight.inside).ok() } else { None };
-    let (start_ns, started) = (now_ns() + LEAD_NS, SystemTime::now());
+    let threads = u64::from(stage.place.scenario.load.threads);
+    let (start_ns, started) = (now_ns() + LEAD_NS + (threads - 1) * LEAD_EACH_NS, SystemTime::now());
     let moments = Moments::of(&stage.place.scenario, &schedule, start_ns);
     let (pending, instants) = with_attempts(&stage.place.scenario, &moments);
     let mut hands = Hands::new(stage.place.workspace.control.clone(), instants, stage.sender.clone());
@@ -121,14 +124,15 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
     stage.log.event(start_ns, &Event::LoadStarted);
     stage.sight.begin()?;
     let custody = stage.sight.watch_custody(&stage.place, supervised.pid())?;
-    let (sender, handover) = (stage.sender.clone(), custody.handover());
     let (search, killer) = match support::kills_for_poison(&stage.place.supervisor, &stage.place.scenario) {
         true => {
-            Some(seize::start(&stage.sight, supervised.pid(), &stage.place.scenario, sender.clone())?).unzip()
+            Some(seize::start(&stage.sight, supervised.pid(), &stage.place.scenario, stage.sender.clone())?)
+                .unzip()
         }
         false => (None, None),
     };
-    let load = RunningLoad::start(&stage.place, schedule, start_ns, pending, sender, handover, search)?;
+    let sender = &stage.sender;
+    let load = RunningLoad::start(&stage.place, schedule, start_ns, &pending, sender, &custody, search)?;
 
     let lead = Lead::new(&mut stage, &mut supervised, &mut hands, conductor, load, (meter, start_ns))?;
     let (conductor, client, counted) = lead.until_the_end().await?;

@@ -38,5 +38,6 @@ mod require;
 mod schema;
 mod sessions;
 mod support;
+mod threads;
 mod told;
 mod untraced;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use holdline_model::reason::Reason;
 use holdline_model::record::{Afterwards, Ending};
 use holdline_model::result::{RunResult, TrialResult};
-use holdline_model::words::{Fate, Grade};
+use holdline_model::words::{Blame, Fate, Grade};
 
 pub(crate) use crate::common::Place;
 use crate::common::read_result;
@@ -113,10 +113,12 @@ pub(crate) fn of<'a>(run: &'a RunResult, supervisor: &str) -> &'a TrialResult {
 #[derive(Debug, serde::Deserialize)]
 pub(crate) struct Row {
     pub(crate) attempt: u32,
+    pub(crate) intended_ns: i64,
     pub(crate) started_ns: u64,
     pub(crate) accepted_ns: Option<u64>,
     pub(crate) finished_ns: u64,
     pub(crate) fate: Fate,
+    pub(crate) blame: Option<Blame>,
     pub(crate) requests_answered: u64,
     pub(crate) carried_by: Option<u32>,
     pub(crate) retried: Option<Ending>,

@@ -96,7 +96,7 @@ fn without_descriptors_attempts_are_not_sent() {
     );
     setrlimit(Resource::RLIMIT_NOFILE, load::DESCRIPTORS_MIN - 1, hard).expect("a lower limit");
     let refused = load::run(&plan, now_ns(), &mut (), &Progress::default(), &stop);
-    assert!(matches!(refused, Err(LoadError::TooFewDescriptors(63))), "{refused:?}");
+    assert!(matches!(refused, Err(LoadError::TooFewDescriptors { limit: 63, .. })), "{refused:?}");
     setrlimit(Resource::RLIMIT_NOFILE, LIMIT, hard).expect("the limit from before");
     assert_eq!(load::raise_nofile().expect("a limit that may be raised"), LIMIT);
     assert_eq!(getrlimit(Resource::RLIMIT_NOFILE), Ok((hard, hard)));

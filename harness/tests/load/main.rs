@@ -11,11 +11,12 @@ mod schedules;
 mod server;
 mod sessions;
 mod streams;
+mod threads;
 mod visits;
 
 use std::collections::BTreeMap;
 
-use holdline::load::{self, Hooks, LoadPlan, Progress, StopFlag};
+use holdline::load::{self, Hooks, LoadPlan, Progress, RecordLogs, StopFlag};
 use holdline_contract::clock::now_ns;
 use holdline_model::arrivals::Schedule;
 use holdline_model::record::{ClientRecord, Outcome};
@@ -63,12 +64,29 @@ fn run_with(plan: &LoadPlan, hooks: &mut impl Hooks, stop: &StopFlag) -> Vec<Cli
     let progress = Progress::default();
     let start_ns = now_ns();
     let records = load::run(plan, start_ns, hooks, &progress, stop).expect("a load that can be made");
+    check(&records, start_ns, &progress);
+    records
+}
+
+/// The same by as many threads as there are hooks.
+#[track_caller]
+fn run_in_threads<H: Hooks + Send>(plan: &LoadPlan, hooks: &mut [H], stop: &StopFlag) -> Vec<ClientRecord> {
+    let (progress, start_ns) = (Progress::default(), now_ns());
+    let logs = RecordLogs::in_memory(hooks.len() as u32);
+    let records = load::run_in_threads(logs, plan, start_ns, hooks, &progress, stop);
+    let records: Vec<ClientRecord> =
+        records.expect("a load that can be made").series().iter().copied().collect();
+    check(&records, start_ns, &progress);
+    records
+}
+
+#[track_caller]
+fn check(records: &[ClientRecord], start_ns: u64, progress: &Progress) {
     for (index, record) in records.iter().enumerate() {
         assert_eq!(record.attempt as usize, index);
         check_stamps(record, start_ns);
     }
-    check_progress(&progress, &records);
-    records
+    check_progress(progress, records);
 }
 
 #[track_caller]

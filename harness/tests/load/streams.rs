@@ -7,12 +7,12 @@ use std::thread;
 
 use bytes::Bytes;
 use h2::server::{self, SendResponse};
-use holdline::load::LoadPlan;
+use holdline::load::{LoadPlan, StopFlag};
 use holdline_model::record::Outcome;
 use holdline_model::scenario::{Connection, Pool};
 use holdline_model::wire::{Address, Protocol, ReplyFields, reply_line};
 
-use crate::{assert_tally, burst, plan, run};
+use crate::{assert_tally, burst, plan, run, run_in_threads};
 
 /// More than a stream, and than a connection, has room for at first.
 const BODY_BYTES: u32 = 300_000;
@@ -77,4 +77,24 @@ fn long_requests_and_replies_go_through_however_many_share_a_connection() {
         let joined = records.iter().filter(|record| record.was_reused()).count();
         assert_eq!(joined, if pool.is_some() { ATTEMPTS as usize - 1 } else { 0 });
     }
+}
+
+#[test]
+fn streams_join_connections_of_their_own_thread_alone() {
+    const ATTEMPTS: usize = 24;
+    const THREADS: usize = 3;
+    let (address, _) = server();
+    let pool = Some(Pool { idle_max: 4, idle_timeout_ns: None, retry: false });
+    let plan = plan(Address::Tcp(address), burst(ATTEMPTS));
+    let connection = Connection { pool, ..Connection::ONE_SHOT };
+    let plan = LoadPlan { protocol: Protocol::Http2, connection, ..plan };
+    let stop = StopFlag::new().expect("a descriptor");
+    let records = run_in_threads(&plan, &mut [(); THREADS], &stop);
+    assert_tally(&records, &[(Outcome::Replied, ATTEMPTS)]);
+    for record in &records {
+        let by = record.carried.expect("an attempt of a pool").by;
+        assert_eq!(by as usize % THREADS, record.attempt as usize % THREADS, "{record:?}");
+    }
+    let joined = records.iter().filter(|record| record.was_reused()).count();
+    assert_eq!(joined, ATTEMPTS - THREADS);
 }

@@ -216,6 +216,7 @@ fn facts(trial: &TrialResult) -> Vec<(&'static str, String)> {
     facts.extend(prose::pool(trial).map(|text| ("Pool", text)));
     facts.extend(prose::silent(trial).map(|silent| ("Silent", silent)));
     facts.extend(prose::addresses(trial).map(|text| ("Addresses", text)));
+    facts.extend(prose::threads(trial).map(|text| ("Threads", text)));
     if trial.safe_to_retry + trial.ambiguous > 0 {
         facts.push(("Retry", retry));
     }

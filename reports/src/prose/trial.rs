@@ -123,6 +123,11 @@ pub(crate) fn addresses(trial: &TrialResult) -> Option<String> {
     }
 }
 
+/// How many threads of the load client made the attempts; `None` where one did.
+pub(crate) fn threads(trial: &TrialResult) -> Option<String> {
+    trial.client_threads.map(|threads| format!("{threads} of the load client"))
+}
+
 /// What became of connections whose listener closed, with net.ipv4.tcp_migrate_req.
 const MIGRATIONS: [(&str, &str); 2] = [
     ("TCPMigrateReqSuccess", "moved to another listener"),

@@ -69,6 +69,7 @@ fn trial() -> TrialResult {
         tls: None,
         close_codes: Default::default(),
         client_addresses: 0,
+        client_threads: None,
         watched_ns: 0,
         patience_ns: 0,
         versions: vec![

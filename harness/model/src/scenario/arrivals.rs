@@ -222,6 +222,7 @@ mod tests {
             deadline_ns: 1,
             clients: None,
             in_flight_max: 1,
+            threads: 1,
             send_lag_max_ns: 1,
             protocol: None,
             proxy: None,

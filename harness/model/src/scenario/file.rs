@@ -156,6 +156,9 @@ pub struct LoadFile {
     pub clients: Option<At<i64>>,
     /// Most connections in flight, 1 to 100000; beyond it attempts are `not_sent`. Default: 10000.
     pub in_flight: Option<At<i64>>,
+    /// How many threads of the load client make the attempts, 1 to 64; not with sequential arrivals, and no more than
+    /// closed clients or connections of a pool. Default: 1.
+    pub threads: Option<At<i64>>,
     /// Beyond this send lag (99th percentile) the trial is inconclusive. Default: 50ms.
     pub send_lag: Option<At<Time>>,
 }

@@ -32,6 +32,7 @@ pub(super) fn load(file: &At<LoadFile>) -> Result<Load, Problem> {
         clients: integer("clients", file.clients.as_ref(), bounds::CLIENT_ADDRESSES)?.and_then(Clients::new),
         in_flight_max: integer("in-flight", file.in_flight.as_ref(), bounds::IN_FLIGHT)?
             .unwrap_or(bounds::IN_FLIGHT_DEFAULT),
+        threads: integer("threads", file.threads.as_ref(), bounds::THREADS)?.unwrap_or(1),
         send_lag_max_ns: time("send-lag", file.send_lag.as_ref(), 1..=bounds::SEND_LAG_NS_MAX)?
             .unwrap_or(bounds::SEND_LAG_NS_DEFAULT),
         protocol: file.protocol,
@@ -40,6 +41,7 @@ pub(super) fn load(file: &At<LoadFile>) -> Result<Load, Problem> {
     };
     check_extent(file, &load)?;
     check_clients(file, &load)?;
+    check_threads(file, &load)?;
     Ok(load)
 }
 
@@ -163,6 +165,38 @@ fn check_clients(file: &LoadFile, load: &Load) -> Result<(), Problem> {
             ))
             .expecting("more addresses, or a lower rate or fewer attempts")),
         Some(_) => Ok(()),
+    }
+}
+
+/// Each thread has clients of a closed loop, and idle connections of a pool, of its own.
+fn check_threads(file: &LoadFile, load: &Load) -> Result<(), Problem> {
+    let Some(given) = file.threads.as_ref().filter(|_| load.threads > 1) else { return Ok(()) };
+    let threads = load.threads;
+    match load.arrivals {
+        Arrivals::Sequential { .. } => {
+            return Err(given
+                .problem("attempts that come one after the other are made by one thread")
+                .expecting("no such key, or other `arrivals`"));
+        }
+        Arrivals::Closed { clients } if clients < threads => {
+            return Err(given
+                .problem(format!("{threads} threads are more than there are clients ({clients})"))
+                .expecting(format!("at most {clients}, or more clients")));
+        }
+        Arrivals::Closed { .. }
+        | Arrivals::Constant { .. }
+        | Arrivals::Poisson { .. }
+        | Arrivals::Ramp { .. }
+        | Arrivals::Burst { .. } => {}
+    }
+    match load.connection.pool {
+        Some(pool) if pool.idle_max < threads => Err(given
+            .problem(format!(
+                "{threads} threads cannot share a pool of {}: each keeps connections of its own",
+                pool.idle_max
+            ))
+            .expecting(format!("at most {}, or a larger `pool`", pool.idle_max))),
+        Some(_) | None => Ok(()),
     }
 }
 

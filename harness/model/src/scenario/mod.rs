@@ -153,6 +153,9 @@ pub struct Load {
     pub clients: Option<Clients>,
     /// Most connections in flight; beyond it attempts are `not_sent`.
     pub in_flight_max: u32,
+    /// How many threads of the load client make the attempts, at least 1. A closed loop has as many clients or more,
+    /// and a pool as many idle connections or more; one after the other, attempts have one.
+    pub threads: u32,
     /// Beyond this send lag (99th percentile), the trial is inconclusive. In nanoseconds.
     pub send_lag_max_ns: u64,
     /// What is spoken; `None`: whatever the supervisor's workers speak.

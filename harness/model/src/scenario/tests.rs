@@ -112,6 +112,7 @@ fn defaults_are_as_documented() {
         patience_ns: 10 * second,
         clients: None,
         in_flight_max: 10_000,
+        threads: 1,
         send_lag_max_ns: second / 20,
         proxy: None,
         protocol: None,
@@ -422,6 +423,33 @@ fn wrong_loads() {
     ] {
         wrong(&with_load(lines), line, column, fragment);
     }
+}
+
+#[test]
+fn a_load_has_threads_where_it_can_be_divided() {
+    let threads = |lines: &str| right(&with_load(lines)).load.threads;
+    for arrivals in
+        ["closed = 4", "constant = \"9/s\"", "poisson = \"9/s\"", "burst = { size = 2, every = \"1s\" }"]
+    {
+        assert_eq!(threads(&format!("threads = 4\narrivals = {{ {arrivals} }}\nattempts = 3")), 4);
+    }
+    assert_eq!(
+        threads("threads = 64\narrivals = { ramp = { from = \"1/s\", to = \"9/s\" } }\nduration = \"9s\""),
+        64
+    );
+    assert_eq!(threads("threads = 1\narrivals = { sequential = \"1ms\" }\nattempts = 3"), 1);
+    let pool = "arrivals = { constant = \"9/s\" }\nattempts = 3\nconnection = { pool = 3 }";
+    assert_eq!(threads(&format!("threads = 3\n{pool}")), 3);
+    for (lines, fragment) in [
+        ("threads = 0\narrivals = { closed = 9 }\nattempts = 3", "expected 1 to 64"),
+        ("threads = 65\narrivals = { closed = 99 }\nattempts = 3", "expected 1 to 64"),
+        ("threads = 2\narrivals = { sequential = \"0\" }\nattempts = 3", "are made by one thread"),
+        ("threads = 4\narrivals = { closed = 3 }\nattempts = 9", "expected at most 3, or more clients"),
+        (&format!("threads = 4\n{pool}"), "expected at most 3, or a larger `pool`"),
+    ] {
+        wrong(&with_load(lines), 4, 11, fragment);
+    }
+    wrong(&with_load("arrivals = { closed = 9 }\nattempts = 3\nthread = 2"), 6, 1, "did you mean `threads`?");
 }
 
 #[test]

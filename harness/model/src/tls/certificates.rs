@@ -6,6 +6,8 @@ use std::num::NonZeroU16;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::part::Renumbered;
+
 /// How many that differ are kept. A service changes its certificate now and then.
 const DIFFERENT_MAX: usize = 256;
 
@@ -48,6 +50,11 @@ impl Certificates {
             })
         })?;
         NonZeroU16::new(u16::try_from(known + 1).ok()?)
+    }
+
+    /// Keeps what others have kept as well, as far as there is room, and tells which each of theirs is here.
+    pub fn take_in(&mut self, others: &Self) -> Renumbered {
+        others.0.iter().map(|der| self.keep(der)).collect()
     }
 
     /// All of them.

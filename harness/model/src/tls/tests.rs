@@ -65,3 +65,13 @@ fn certificates_are_kept_once_each_and_so_many_at_most() {
     assert!(more < 2_000);
     assert_eq!(kept.all().next(), Some(&b"one"[..]));
 }
+
+#[test]
+fn certificates_that_others_have_kept_are_kept_once_and_found_again() {
+    let (mut all, mut others) = (Certificates::default(), Certificates::default());
+    let one = all.keep(b"one");
+    let theirs = [others.keep(b"two"), others.keep(b"one")];
+    let here = all.take_in(&others);
+    assert_eq!(theirs.map(|which| here.of(which)), [all.keep(b"two"), one]);
+    assert!(all.all().eq([b"one", b"two"]));
+}

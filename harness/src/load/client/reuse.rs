@@ -51,6 +51,7 @@ impl<H: Hooks, C: Carrier> Client<'_, H, C> {
             }
             Err(errno) => {
                 self.room.take_back_request(talk.into_head());
+                self.may_be_in_flight.give_back();
                 self.record_not_sent(attempt, outcome_of(errno, At::Socket));
             }
         }

@@ -26,8 +26,8 @@ const RECORD_BYTES: usize = size_of::<ClientRecord>();
 enum Job {
     /// A chunk, whole.
     Chunk(usize, Chunk),
-    /// One record, at the place of its attempt.
-    One(ClientRecord),
+    /// One record, at its place among all.
+    One(usize, ClientRecord),
 }
 
 /// The thread that writes, as the load client sees it: nothing here waits for it, but for the end.
@@ -65,9 +65,9 @@ impl Writer {
         self.give(Job::Chunk(index, chunk));
     }
 
-    /// Writes a record of a chunk that was written before.
-    pub(super) fn write_one(&mut self, record: ClientRecord) {
-        self.give(Job::One(record));
+    /// Writes a record of a chunk that was written before, at its place among all.
+    pub(super) fn write_one(&mut self, index: usize, record: ClientRecord) {
+        self.give(Job::One(index, record));
     }
 
     fn give(&mut self, job: Job) {
@@ -107,7 +107,7 @@ fn write_all(file: File, jobs: &Receiver<Job>, written: &SyncSender<Chunk>) -> i
                 // Where enough wait already, the memory is given back.
                 let _ = written.try_send(chunk);
             }
-            Job::One(record) => write_at(&file, record.attempt as usize, std::slice::from_ref(&record))?,
+            Job::One(index, record) => write_at(&file, index, std::slice::from_ref(&record))?,
         }
     }
     Ok(file)
@@ -149,6 +149,26 @@ impl Mapped {
     fn new(file: &File, count: usize) -> io::Result<Self> {
         let map = MmapOptions::new().len(count * RECORD_BYTES).map_raw_read_only(file)?;
         Ok(Self { map, count, from: AtomicUsize::new(0) })
+    }
+
+    /// Writes these records into a file, in which memory need not hold more than a chunk of them; `None`: there are
+    /// none.
+    pub(super) fn filled(
+        file: &File,
+        records: impl Iterator<Item = ClientRecord>,
+    ) -> io::Result<Option<Self>> {
+        let (mut some, mut count) = (Vec::with_capacity(CHUNK), 0);
+        for record in records {
+            some.push(record);
+            if some.len() == CHUNK {
+                write_at(file, count, &some)?;
+                count += some.len();
+                some.clear();
+            }
+        }
+        write_at(file, count, &some)?;
+        count += some.len();
+        if count == 0 { Ok(None) } else { Self::new(file, count).map(Some) }
     }
 
     /// All of them.

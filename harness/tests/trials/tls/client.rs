@@ -5,14 +5,14 @@ use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
-use holdline::load::{self, Hooks, LoadPlan, Progress, StopFlag};
+use holdline::load::{self, Hooks, LoadPlan, Progress, RecordLogs, StopFlag};
 use holdline::tls::{Folders, TlsClient, describe_all};
 use holdline_contract::clock::now_ns;
 use holdline_model::arrivals::Schedule;
 use holdline_model::record::{ClientRecord, Ending, Outcome};
 use holdline_model::scenario::{Connection, Timeouts};
 use holdline_model::tls::{Beside, Certificates, PemFile, Tls, TlsFailure};
-use holdline_model::wire::{Address, Asked, Poison, Protocol, ReplyFields, Request, reply_line};
+use holdline_model::wire::{Address, Asked, Peer, Poison, Protocol, ReplyFields, Request, reply_line};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, Stream};
@@ -120,6 +120,36 @@ pub(super) fn listen(count: usize, one: impl Fn(std::net::TcpStream) + Send + 's
     let address = Address::Tcp(listener.local_addr().expect("an address"));
     std::thread::spawn(move || (0..count).for_each(|_| one(listener.accept().expect("a client").0)));
     address
+}
+
+/// Of two servers that take turns, each shows a certificate of its own: threads must not take one for the other's.
+#[test]
+fn certificates_are_those_of_their_sessions_whichever_thread_has_them() {
+    const COUNT: usize = 60;
+    let authority = Authority::new();
+    let (tls, _folder) = client(&authority, &["http/1.1"]);
+    let configs = ["server", "server"].map(|name| config(&authority.sign(name), &["http/1.1"]));
+    // Two kinds of attempts, by their addresses, served side by side.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let address = Address::Tcp(listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for _ in 0..COUNT {
+            let (socket, peer) = listener.accept().expect("a client");
+            let attempt = Peer::Ip(peer.ip(), peer.port()).attempt().expect("an attempt's address");
+            let config = Arc::clone(&configs[attempt as usize / 3 % 2]);
+            std::thread::spawn(move || serve(socket, &config, true));
+        }
+    });
+    let plan = plan(address, tls, COUNT);
+    let mut hooks: Vec<Keeps> = (0..3).map(|_| Keeps::default()).collect();
+    let (progress, stop) = (Progress::default(), StopFlag::new().expect("a descriptor"));
+    let logs = RecordLogs::in_memory(3);
+    let records = load::run_in_threads(logs, &plan, now_ns(), &mut hooks, &progress, &stop).expect("a load");
+    assert_eq!(hooks[0].0.all().count(), 2);
+    let shown: Vec<_> =
+        records.series().iter().map(|record| record.certificate.expect("one was shown")).collect();
+    assert!((0..COUNT).all(|attempt| shown[attempt] == shown[attempt % 6 / 3 * 3]), "{shown:?}");
+    assert_ne!(shown[0], shown[3]);
 }
 
 #[test]
