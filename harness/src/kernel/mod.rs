@@ -16,6 +16,7 @@ mod ends;
 mod exhaustion;
 mod gaze;
 pub mod holders;
+pub(crate) mod idle;
 mod intervals;
 pub mod listening;
 mod netlink;

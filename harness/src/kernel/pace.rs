@@ -4,14 +4,12 @@
 //! itself were seen in a virtual machine (Linux 6.18). One every 100 µs takes a fifth of a processor, which a server
 //! that uses all of them would feel, and one that leaves them idle does not.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::thread;
 use std::time::Duration;
 
 use holdline_contract::clock::now_ns;
 use nix::time::{ClockId, clock_gettime};
-use nix::unistd::{SysconfVar, sysconf};
+
+use super::idle::{IdleTime, processors};
 
 /// The shortest and the longest time between two looks.
 const SHORTEST: Duration = Duration::from_micros(100);
@@ -23,8 +21,6 @@ const SHARE: f64 = 0.015;
 const SHARE_OF_IDLE: f64 = 0.25;
 /// After so long it is computed anew how often there may be a look: idle time is told in hundredths of a second.
 const PERIOD_NS: u64 = 100_000_000;
-/// How many nanoseconds the kernel's unit of idle time has.
-const TICK_NS: u64 = 10_000_000;
 
 /// A pace that keeps to a share of the machine: where a look is dear, since the machine's table is large or
 /// there are many connections in it, there are fewer; where processors are idle, there are more.
@@ -98,40 +94,18 @@ impl Pace {
 /// Reads what has been used, on the thread that looks.
 #[derive(Debug)]
 pub(super) struct Meter {
-    /// Where the kernel tells for how long processors were idle; `None`: that says nothing of those that are ours.
-    uptime: Option<File>,
+    idle: IdleTime,
 }
 
 impl Meter {
-    /// On this machine. Where others of its processors, or more of their time, are out of our reach, it is not known
-    /// what is idle of ours.
+    /// On this machine.
     pub(super) fn of_machine() -> Self {
-        let all = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
-        let has_all = all.is_some_and(|all| usize::try_from(all).is_ok_and(|all| processors() >= all));
-        Self { uptime: has_all.then(|| File::open("/proc/uptime").ok()).flatten() }
+        Self { idle: IdleTime::of_machine() }
     }
 
     pub(super) fn read(&self) -> Used {
-        Used { at_ns: now_ns(), own_ns: own_cpu_ns(), idle_ns: self.idle_ns() }
+        Used { at_ns: now_ns(), own_ns: own_cpu_ns(), idle_ns: self.idle.ns() }
     }
-
-    fn idle_ns(&self) -> Option<u64> {
-        let mut text = [0; 64];
-        let length = self.uptime.as_ref()?.read_at(&mut text, 0).ok()?;
-        idle_of(std::str::from_utf8(&text[..length]).ok()?)
-    }
-}
-
-/// The second number of `/proc/uptime`, in nanoseconds: `350735.47 234388.90`.
-fn idle_of(uptime: &str) -> Option<u64> {
-    let (seconds, hundredths) = uptime.split_ascii_whitespace().nth(1)?.split_once('.')?;
-    let (seconds, hundredths): (u64, u64) = (seconds.parse().ok()?, hundredths.parse().ok()?);
-    Some((seconds * 100 + hundredths) * TICK_NS)
-}
-
-/// How many processors are ours.
-fn processors() -> usize {
-    thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// The processor time that this thread has used, in nanoseconds; 0 where the kernel does not say.
@@ -142,6 +116,7 @@ fn own_cpu_ns() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::idle::TICK_NS;
     use super::*;
 
     /// The interval after many looks each of which costs so much, on so many processors, of which, but for the looks,
@@ -198,13 +173,5 @@ mod tests {
             changes += u32::from(pace.looked(used.at_ns, || used).is_some());
         }
         assert_eq!((changes, pace.interval()), (1, Duration::from_micros(600)));
-    }
-
-    #[test]
-    fn idle_time_is_read_as_the_kernel_writes_it() {
-        assert_eq!(idle_of("350735.47 234388.09\n"), Some(234_388_090_000_000));
-        assert_eq!((idle_of(""), idle_of("1.0 x"), idle_of("1.0 2")), (None, None, None));
-        let meter = Meter { uptime: File::open("/proc/uptime").ok() };
-        assert!(meter.read().idle_ns.is_some());
     }
 }

@@ -15,6 +15,7 @@ use super::connection::{Connection, End, SCRATCH_BYTES, Step};
 use super::deadlines::Deadlines;
 use super::descriptors::Share;
 use super::errno::{At, outcome_of};
+use super::lead::Lead;
 use super::lot::{InFlight, Lot};
 use super::pacer::{Due, Pacer};
 use super::pauses::{Pause, Pauses};
@@ -57,6 +58,7 @@ pub(super) struct Client<'a, H, C: Carrier> {
     pacer: Pacer<'a>,
     epoll: Epoll,
     timer: Timer,
+    lead: Lead,
     connections: Slab<Connection<C::Over>>,
     apart: Apart,
     room: Room,
@@ -100,6 +102,7 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
             pacer: Pacer::new(&plan.schedule, start_ns, lot).at_most(plan.attempts_max()),
             epoll,
             timer,
+            lead: Lead::new(),
             connections: Slab::default(),
             apart: Apart::default(),
             room: Room::default(),
@@ -142,7 +145,13 @@ impl<'a, H: Hooks, C: Carrier> Client<'a, H, C> {
         };
         let retry_ns = (!self.waiting_for_room.is_empty()).then_some(now_ns + ROOM_RETRY_NS);
         let deadline_ns = self.deadlines.next_ns(concerns);
-        let wake_ns = [self.pacer.next_ns(), deadline_ns, self.pauses.next_ns(), retry_ns, self.cut_off_ns];
+        // What is due already waits for nothing but its turn.
+        let lead = &mut self.lead;
+        let awake_ns = self.pacer.next_ns().map(|due_ns| match due_ns > now_ns {
+            true => due_ns - lead.ns(now_ns, due_ns),
+            false => due_ns,
+        });
+        let wake_ns = [awake_ns, deadline_ns, self.pauses.next_ns(), retry_ns, self.cut_off_ns];
         let wake_ns = wake_ns.into_iter().flatten().min();
         let timeout = match wake_ns {
             _ if !self.unfinished.is_empty() => EpollTimeout::ZERO,

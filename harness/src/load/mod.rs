@@ -20,6 +20,10 @@
 //!
 //! # Waiting
 //!
+//! The client sleeps until something happens or is due. Where processors are idle, it is awake a moment before an attempt is due,
+//! and looks for events until then, so that what it takes to wake up does not make the attempt late; that ends as soon as
+//! anybody else needs them ([`Lead`](lead::Lead)).
+//!
 //! Most one-shot connections wait once, for the reply and the close behind it. While there are no more than two
 //! connections, those that only read are polled, beside the epoll that has the timer and the rest; beyond that, and
 //! after a few waits, epoll has them. An end that was reported before the last read, which left nothing, is not read
@@ -112,6 +116,7 @@ mod deadlines;
 mod descriptors;
 mod errno;
 mod http2;
+mod lead;
 mod lot;
 mod messages;
 mod pacer;
