@@ -12,6 +12,8 @@ use crate::kernel::idle::IdleTime;
 const LEAD_NS: u64 = 50_000;
 /// After so long it is decided anew, in nanoseconds: idle time is told in hundredths of a second.
 const PERIOD_NS: u64 = 100_000_000;
+/// The same for the first time, so that a load is hardly late as it begins.
+const FIRST_NS: u64 = 15_000_000;
 /// So much of a processor is left idle, at least, in thousandths.
 const LEFT_PERMILLE: u64 = 250;
 
@@ -26,12 +28,21 @@ pub(super) struct Lead {
     /// When the one was due for which it waited last.
     due_ns: u64,
     is_on: bool,
+    /// After how long it is decided.
+    period_ns: u64,
 }
 
 impl Lead {
     /// Of a load that is about to begin: nothing is known of the machine yet.
     pub(super) fn new() -> Self {
-        Self { idle: IdleTime::of_machine(), before: None, waits: 0, due_ns: 0, is_on: false }
+        Self {
+            idle: IdleTime::of_machine(),
+            before: None,
+            waits: 0,
+            due_ns: 0,
+            is_on: false,
+            period_ns: FIRST_NS,
+        }
     }
 
     /// How long before the next attempt, which is due at this instant, the client is to be awake, in nanoseconds.
@@ -40,13 +51,13 @@ impl Lead {
         self.due_ns = due_ns;
         match self.before {
             None => self.before = Some((at_ns, self.idle.ns())),
-            Some((before_ns, idle_before_ns)) if at_ns.saturating_sub(before_ns) >= PERIOD_NS => {
+            Some((before_ns, idle_before_ns)) if at_ns.saturating_sub(before_ns) >= self.period_ns => {
                 let idle_ns = self.idle.ns();
                 let idle = idle_ns.zip(idle_before_ns).map(|(now, before)| now.saturating_sub(before));
                 let elapsed_ns = at_ns - before_ns;
                 self.is_on = idle.is_some_and(|idle| has_room(elapsed_ns, idle, self.waits, self.is_on));
                 // To read it takes a moment.
-                (self.before, self.waits) = (Some((now_ns(), idle_ns)), 0);
+                (self.before, self.waits, self.period_ns) = (Some((now_ns(), idle_ns)), 0, PERIOD_NS);
             }
             Some(_) => {}
         }
@@ -100,7 +111,7 @@ mod tests {
     #[test]
     fn nothing_is_known_of_a_machine_at_first() {
         let mut lead = Lead::new();
-        assert_eq!((lead.ns(5, 9), lead.ns(PERIOD_NS, PERIOD_NS)), (0, 0));
+        assert_eq!((lead.ns(5, 9), lead.ns(FIRST_NS, FIRST_NS)), (0, 0));
         assert_eq!(lead.waits, 2);
     }
 }
