@@ -53,6 +53,9 @@ pub(super) struct Done {
     pub(super) manifest: Manifest,
 }
 
+/// Trials that run side by side.
+pub(super) type Trials<'scope, 'env> = Lanes<'scope, 'env, Job, Done>;
+
 /// Where trials are run.
 #[derive(Debug)]
 pub(super) struct Lab<'a> {
@@ -170,7 +173,7 @@ impl<'a> Lab<'a> {
     pub(super) fn side_by_side<T, E: From<RunError>>(
         &self,
         keep: Option<&Path>,
-        body: impl FnOnce(&mut Lanes<'_, '_>) -> Result<T, E>,
+        body: impl FnOnce(&mut Trials<'_, '_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let one = |lane: usize, number: usize, job: &Job| self.one(lane, number, job, keep);
         let made = lanes::with(self.lanes, &one, body);

@@ -9,8 +9,7 @@ use holdline_model::fuzz::{Case, Course, Drawn, How, Invariant, Judgement, Strik
 use holdline_model::scenario::{Action, Scenario};
 
 use super::{First, Hunt, actions, violated};
-use crate::fuzz::lab::{Done, Job};
-use crate::fuzz::lanes::Lanes;
+use crate::fuzz::lab::{Done, Job, Trials};
 use crate::fuzz::{FuzzError, examine, pace};
 
 /// A case of which no trial told anything is run again as often as this.
@@ -113,7 +112,7 @@ impl Hunt<'_> {
 
     /// Tries one case after the other, side by side, until one fails in a way that is not known, or there were enough.
     /// Gives back those that failed so.
-    fn until_one_fails(&mut self, lanes: &mut Lanes<'_, '_>) -> Result<Vec<Found>, FuzzError> {
+    fn until_one_fails(&mut self, lanes: &mut Trials<'_, '_>) -> Result<Vec<Found>, FuzzError> {
         let mut under_way: BTreeMap<usize, (Try, Scenario)> = BTreeMap::new();
         let mut found = Vec::new();
         loop {
