@@ -10,7 +10,7 @@ use holdline_model::record::ClientRecord;
 use holdline_model::wire::Address;
 
 /// The design's budget for the median send lag, on an idle core.
-const BUDGET: Duration = Duration::from_micros(50);
+const BUDGET: Duration = Duration::from_micros(25);
 const GAP: Duration = Duration::from_micros(100);
 
 /// Lags of one load: the median, and what 99 of 100 attempts kept below.
