@@ -353,7 +353,8 @@ pub(crate) fn closed_listener<'a>(
     // client may see that as late as a busy machine lets it.
     let established_ns =
         record.started.filter(|_| record.syn_retransmits == 0).map_or(connected_ns, std::num::NonZero::get);
-    // The observer looks once per interval; a close is known only to within two looks.
+    // The observer looks once per interval; a close is known only to within two looks. One that opened meanwhile is seen
+    // as late as the observer was ever kept waiting.
     let slack_ns = records.kernel.interval_ns.saturating_mul(2) + 1_000_000;
     let samples = records.kernel.accepts.as_ref();
     let late_ns = |closed_ns: u64| {
@@ -368,7 +369,7 @@ pub(crate) fn closed_listener<'a>(
         // One that was seen once only was seen at some instant of that look, which its end names.
         let seen_slack_ns = if last_seen_ns == listener.opened_ns { slack_ns } else { 0 };
         gone_ns <= records.end_ns
-            && listener.opened_ns <= connected_ns + slack_ns
+            && listener.opened_ns <= connected_ns + slack_ns + records.kernel.interval_ns_max
             && established_ns <= gone_ns + slack_ns
             && last_seen_ns <= ended_ns + seen_slack_ns
             && ended_ns <= gone_ns.saturating_add(late_ns(last_seen_ns))

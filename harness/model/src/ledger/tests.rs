@@ -426,6 +426,23 @@ fn a_client_may_see_that_it_is_connected_after_the_listener_has_gone() {
 }
 
 #[test]
+fn a_listener_may_be_seen_for_the_first_time_as_late_as_the_observer_looked() {
+    let mut trial = trial(&[Story::Served, Story::QueueReset]);
+    let connected_ns = trial.client[1].connected.expect("it connected").get();
+    let gone_ns = trial.kernel.listeners.last().and_then(|listener| listener.gone_ns).expect("it closed");
+    let late_ns = 8_000_000;
+    trial.client[1].finished = at(gone_ns + late_ns);
+    let listener = trial.kernel.listeners.last_mut().expect("a listener");
+    listener.opened_ns = connected_ns + late_ns;
+    (listener.last_seen_ns, listener.gone_ns) = (Some(connected_ns + late_ns), Some(gone_ns + late_ns));
+    let reconciled = reconcile(&records(&trial, 2));
+    assert!(is_off(&reconciled, Line::UnexplainedResets), "{}", reconciled.books);
+    trial.kernel.interval_ns_max = 6_000_000;
+    let reconciled = reconcile(&records(&trial, 2));
+    assert!(reconciled.books.is_balanced(), "{}", reconciled.books);
+}
+
+#[test]
 fn a_client_may_hear_of_a_reset_as_late_as_the_observer_looked() {
     let mut trial = trial(&[Story::Served, Story::QueueReset]);
     let finished_ns = trial.client[1].finished.expect("it ended").get();
