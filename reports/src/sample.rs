@@ -134,6 +134,7 @@ impl Losses {
             },
             versions: self.versions(),
             cost: Some(cost()),
+            supervisor_stopped: false,
             supervisor_ended: (grade == Grade::Down).then_some(Exit::Status(101)),
             books: BooksResult::Balanced,
             off: Vec::new(),
@@ -161,10 +162,8 @@ impl Losses {
     }
 
     fn violations(self) -> Vec<String> {
-        match self.collateral() {
-            0 => Vec::new(),
-            n => vec![format!("collateral: expected 0, was {n}")],
-        }
+        let lost = Some(self.collateral()).filter(|lost| *lost > 0);
+        lost.map(|lost| format!("collateral: expected 0, was {lost}")).into_iter().collect()
     }
 
     fn latency(self) -> LatencySet {

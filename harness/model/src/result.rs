@@ -182,6 +182,9 @@ pub struct TrialResult {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub supervisor_ended: Option<Exit>,
+    /// Whether a signal had stopped the supervisor, and nobody had let it go on when all was over; absent where not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub supervisor_stopped: bool,
     /// `balanced`, or the lines that are off.
     pub books: BooksResult,
     /// Those lines as values.

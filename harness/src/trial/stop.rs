@@ -53,6 +53,18 @@ pub(super) fn end_hung_workers(stage: &mut Stage) -> Result<(), SightError> {
     Ok(())
 }
 
+/// Lets those go on that a signal has stopped: what one does that stands still has been noted, and who is asked to stop shall
+/// hear of it, as systemd does it (systemd.kill(5), SIGCONT).
+pub(super) fn let_go_on(stage: &Stage, stopped: &[u32]) -> Result<(), SightError> {
+    let stopped: Vec<Pid> = stopped.iter().filter_map(|pid| proc::numbered(*pid)).collect();
+    stage.sight.prove_own(&stopped)?;
+    for pid in stopped {
+        // It may have ended meanwhile.
+        let _ = ends::send(pid, Signal::CONT);
+    }
+    Ok(())
+}
+
 /// Asks the supervisor to stop, waits for it, and counts the workers that it left behind.
 pub(super) async fn stop(stage: &mut Stage, supervised: &mut Supervised) -> Result<Stopped, SightError> {
     let last = supervised.pid();

@@ -154,7 +154,11 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
     facts.workers_at_end = counted.workers;
     facts.cost = counted.cost;
     facts.settled = settle::settle(&mut stage, &supervised, before, (&facts.faults, counted.end_ns)).await?;
-    stage.log.event(now_ns(), &Event::TrialEnded { still_stopped: stage.sight.stopped() });
+    let still_stopped = stage.sight.stopped();
+    facts.supervisor_stopped = still_stopped.contains(&proc::number(supervised.pid()));
+    facts.notes.extend(stood_stopped(&still_stopped, proc::number(supervised.pid())));
+    stop::let_go_on(&stage, &still_stopped)?;
+    stage.log.event(now_ns(), &Event::TrialEnded { still_stopped });
     let cgroups = inheritance::cgroups_above(supervised.pid());
     stop::end_hung_workers(&mut stage)?;
     facts.programs = stage.place.supervisor.programs();
@@ -177,6 +181,14 @@ fn ends_of_programs(stage: &Stage, start_ns: u64, end_ns: u64) -> Vec<Note> {
         Note::ProgramEnded { program: program.to_owned(), status, at_ns }
     };
     ended.map(note).collect()
+}
+
+/// Says of processes that nobody has let go on.
+fn stood_stopped(stopped: &[u32], supervisor: u32) -> Option<Note> {
+    let mut pids = stopped.to_vec();
+    pids.sort_unstable_by_key(|pid| (*pid != supervisor, *pid));
+    let supervises = pids.first() == Some(&supervisor);
+    (!pids.is_empty()).then_some(Note::StoodStopped { pids, supervises })
 }
 
 /// Failures of starts were armed before the supervisor was started: from now on they have a guard.

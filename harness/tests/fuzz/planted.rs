@@ -3,6 +3,7 @@
 use std::fs;
 
 use holdline_model::fuzz::{Bound, Failure, Invariant};
+use holdline_model::reason::Note;
 use holdline_model::scenario::{self, Scenario};
 
 use crate::common::{Place, read_result};
@@ -50,6 +51,34 @@ fn a_failure_is_found_kept_and_tried_first_the_next_time() {
     let second = fuzz(&place, &[&options[..], &["--cases", "1"]].concat());
     assert_eq!((second.exit, second.result.saved), (1, 1), "{}", second.said);
     assert!(found(&second, Invariant::Holds).saved);
+}
+
+/// Its workers serve on, so that nothing else tells of it.
+#[test]
+fn one_that_stands_stopped_is_said_to() {
+    let place = Place::new();
+    let fuzzed = fuzz(
+        &place,
+        &["-s", &racy("stops-on-reload"), "--invariant", "lives", "--cases", "4", "--shrink", "1s"],
+    );
+    assert_eq!(fuzzed.exit, 1, "{}", fuzzed.said);
+    let failure = found(&fuzzed, Invariant::Lives);
+    assert_eq!((failure.faults, failure.rate.failed), (1, failure.rate.of), "{failure:?}");
+    let scenario = read(failure);
+    assert!(
+        scenario.expect.iter().any(|line| line.to_string().contains("supervisor.stopped")),
+        "{:?}",
+        scenario.expect
+    );
+    let evidence = read_result(&place.path("out/run.json")).trials;
+    for trial in &evidence {
+        assert!(trial.supervisor_stopped && trial.supervisor_ended.is_none(), "{trial:?}");
+        let says_so =
+            |note: &Note| matches!(note, Note::StoodStopped { pids, supervises: true } if pids.len() == 1);
+        assert!(trial.noted.iter().any(says_so), "{:?}", trial.noted);
+        // It was let go on before it was asked to stop.
+        assert!(!trial.noted.iter().any(|note| matches!(note, Note::Killed { .. })), "{:?}", trial.noted);
+    }
 }
 
 #[test]

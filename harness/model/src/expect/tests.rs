@@ -87,6 +87,7 @@ fn trial() -> TrialResult {
         },
         cost: Some(cost()),
         supervisor_ended: None,
+        supervisor_stopped: false,
         books: BooksResult::Balanced,
         off: Vec::new(),
         losses: Vec::new(),

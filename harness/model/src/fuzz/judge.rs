@@ -14,7 +14,7 @@ use crate::words::{Blame, Fate, Grade, Verb, words};
 words! {
     /// Something that must hold in every case.
     Invariant ("invariant", "kebab-case") {
-        /// The supervisor lives.
+        /// The supervisor lives, and no signal has stopped it.
         Lives = "lives",
         /// A held socket refuses nobody and is never closed.
         Holds = "holds",
@@ -131,6 +131,8 @@ pub enum Breach {
     Gained(u64),
     /// The supervisor ended like this.
     Ended(String),
+    /// A signal stopped the supervisor, and nobody let it go on.
+    Stopped,
     /// These lines of the books are off.
     BooksOff(String),
 }
@@ -153,6 +155,7 @@ impl Breach {
             Self::Inherited(_) => "\"workers.leaked-fds\" = 0".to_owned(),
             Self::Gained(_) => format!("\"supervisor.descriptors-gained\" = \"< {GAINED_MIN}\""),
             Self::Ended(_) => "\"supervisor.ended\" = 0".to_owned(),
+            Self::Stopped => "\"supervisor.stopped\" = 0".to_owned(),
             Self::BooksOff(_) => return None,
         })
     }
@@ -178,6 +181,7 @@ impl fmt::Display for Breach {
             Self::Inherited(count) => write!(f, "{count} descriptors that no worker was told of"),
             Self::Gained(count) => write!(f, "{count} more descriptors open in the supervisor"),
             Self::Ended(status) => write!(f, "the supervisor ended with {status}"),
+            Self::Stopped => f.write_str("a signal stopped the supervisor, and nobody let it go on"),
             Self::BooksOff(lines) => write!(f, "the books are off: {lines}"),
         }
     }
@@ -229,7 +233,10 @@ pub fn judge(
         return Judgement::NotKnown(Unknown::EndedByCase);
     }
     match invariant {
-        Invariant::Lives => of(trial.supervisor_ended.map(|exit| Breach::Ended(exit.to_string()))),
+        Invariant::Lives => {
+            let ended = trial.supervisor_ended.map(|exit| Breach::Ended(exit.to_string()));
+            of(ended.into_iter().chain(trial.supervisor_stopped.then_some(Breach::Stopped)))
+        }
         Invariant::Holds => holds(supervisor, trial),
         Invariant::Collateral => collateral(trial),
         Invariant::Recovers => recovers(scenario, trial),

@@ -547,6 +547,7 @@ fn each_invariant_is_violated_by_what_it_says_and_by_nothing_else() {
     let held = able();
     assert_eq!(violated(&held, |_| {}), []);
     assert_eq!(violated(&held, |trial| trial.supervisor_ended = Some(Exit::Status(1))), [Invariant::Lives]);
+    assert_eq!(violated(&held, |trial| trial.supervisor_stopped = true), [Invariant::Lives]);
     assert_eq!(violated(&held, |trial| trial.kernel.listeners_closed = 1), [Invariant::Holds]);
     let refused = |trial: &mut TrialResult| {
         trial.fates.insert(Fate::Refused, 3);

@@ -198,7 +198,7 @@ const ENDINGS: [Metric; 4] = [
         |trial| Ok(trial.endings.half_closed),
     ),
 ];
-const OTHERS: [Metric; 15] = [
+const OTHERS: [Metric; 16] = [
     row("attempts", Kind::Count, Needs::Nothing, "all attempts", |trial| Ok(trial.attempts)),
     row("lost", Kind::Count, Needs::Nothing, "attempts that asked and were not served", |trial| {
         Ok(trial.lost())
@@ -304,6 +304,14 @@ const OTHERS: [Metric; 15] = [
         "1 if the supervisor ended while the load ran (it gave up, or was killed) and had not \
      replaced itself by another process, else 0",
         |trial| Ok(u64::from(trial.supervisor_ended.is_some())),
+    ),
+    row(
+        "supervisor.stopped",
+        Kind::Level,
+        Needs::Nothing,
+        "1 if a signal had stopped the supervisor (SIGSTOP, SIGTSTP, SIGTTIN or SIGTTOU), and nobody had let it go on when \
+     all was over, else 0",
+        |trial| Ok(trial.supervisor_stopped.into()),
     ),
 ];
 const SETTLED: [Metric; 3] = [

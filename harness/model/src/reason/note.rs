@@ -40,6 +40,13 @@ pub enum Note {
         #[schemars(with = "String")]
         status: Exit,
     },
+    /// Processes that a signal had stopped, and nobody let go on.
+    StoodStopped {
+        /// Their process ids, the supervisor's first.
+        pids: Vec<u32>,
+        /// Whether the supervisor is among them.
+        supervises: bool,
+    },
     /// A program behind the front ended while the load ran.
     ProgramEnded {
         /// What it is called.
@@ -180,6 +187,7 @@ impl Told for Note {
             Self::DiedOfStop { status } => {
                 Phrase::new(format!("the supervisor ended with {status} when it was asked to stop"))
             }
+            Self::StoodStopped { pids, supervises } => stood_stopped(pids, *supervises),
             Self::ProgramEnded { program, status, at_ns } => {
                 Phrase::new(format!("{program} ended with {status} at {}", show_ns(*at_ns)))
             }
@@ -232,6 +240,18 @@ impl Told for Note {
             )),
         }
     }
+}
+
+fn stood_stopped(pids: &[u32], supervises: bool) -> Phrase {
+    let who = if supervises { "the supervisor, process " } else { "process " };
+    let phrase = match pids {
+        [] => Phrase::new("somebody"),
+        [first] => Phrase::new(who).id(*first),
+        [first, others @ ..] => {
+            Phrase::new(who).id(*first).text(" and ").count(others.len() as u64).text(" others")
+        }
+    };
+    phrase.text(" stood stopped by a signal in the end, and does nothing until CONT comes")
 }
 
 /// Of a fault at whose call the supervisor did not come by.
