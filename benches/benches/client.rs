@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use criterion::Criterion;
 use holdline::load::{LoadPlan, raise_nofile};
-use holdline_benches::bare::{Bare, Pace};
+use holdline_benches::bare::{Bare, Pace, Wait};
 use holdline_benches::in_turn::{self, InTurn};
+use holdline_benches::ratio::Ratios;
 use holdline_benches::server::{Server, Service};
 use holdline_benches::{cpu, is_measurement, load, print_if_measured, server};
 use holdline_model::arrivals::Schedule;
@@ -23,7 +24,7 @@ const GAP: Duration = Duration::from_micros(200);
 /// Requests of a session.
 const REQUESTS: u16 = 12;
 /// For how long the client works until it is said how much of that was in user mode.
-const USER_FOR: Duration = Duration::from_secs(2);
+const USER_FOR: Duration = Duration::from_secs(4);
 
 fn main() {
     server::serve_if_asked();
@@ -69,32 +70,45 @@ fn of_sessions(server: &Address, protocol: Protocol, connection: Connection, unt
 fn bench(criterion: &mut Criterion, name: &str, mut pair: Pair) -> Option<String> {
     in_turn::bench(criterion, "client CPU of 500 connections", name, || pair.run());
     let (summary, ours, bare) = pair.times.summary()?;
+    let polls = pair.that_polls.summary()?;
     let verdict = summary.against(BUDGET);
     let user = pair.user_part() * ours.as_secs_f64() / bare.as_secs_f64();
     let bare = bare / CONNECTIONS;
     Some(format!(
-        "client/bare, {name}: {summary}, {verdict} {BUDGET}; user time alone: {user:.2}; bare: {bare:.1?} per connection"
+        "client/bare, {name}: {summary}, {verdict} {BUDGET}; user time alone: {user:.2}; bare: {bare:.1?} per connection; \
+         a bare loop that polls: {polls}"
     ))
 }
 
-/// Client and bare loop in turn.
+/// Client and bare loop in turn, and behind them a bare loop that polls.
 struct Pair {
     plan: LoadPlan,
     bare: Bare,
     pace: Pace,
     times: InTurn,
+    polls: Bare,
+    /// The time of that, in times the bare loop's.
+    that_polls: Ratios,
 }
 
 impl Pair {
     fn new(plan: LoadPlan, pace: Pace) -> Self {
-        Self { bare: Bare::like(&plan), plan, pace, times: InTurn::default() }
+        let bare = Bare::like(&plan);
+        let polls = bare.clone().that(Wait::Polls);
+        Self { bare, polls, plan, pace, times: InTurn::default(), that_polls: Ratios::default() }
     }
 
     /// Measures both and gives the client's time.
     fn run(&mut self) -> Duration {
         let client = || cpu::time_of(|| load::run_served(black_box(&self.plan)));
-        let bare = || cpu::time_of(|| self.bare.run(CONNECTIONS, self.pace).expect("an answer to each"));
-        self.times.measure(client, bare)
+        let of = |bare: &Bare| cpu::time_of(|| bare.run(CONNECTIONS, self.pace).expect("an answer to each"));
+        let mut bare = Duration::ZERO;
+        let ours = self.times.measure(client, || {
+            bare = of(&self.bare);
+            bare
+        });
+        self.that_polls.add(of(&self.polls), bare);
+        ours
     }
 
     /// The part of the client's time that it spends in user mode.

@@ -2,14 +2,19 @@
 //!
 //! It has no time-outs, no records and one connection at a time, allocates and formats nothing, and looks at no reply.
 //! A client that does its work with fewer instructions is hard to imagine.
+//!
+//! No client of many connections can block in one of them, nor can one that lets none take longer than it may. What that takes
+//! by itself is told by a loop that does the same, and polls before it reads.
 
 use std::net::{SocketAddr, SocketAddrV4};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use holdline::load::LoadPlan;
 use holdline_model::wire::{self, Address, Ask};
 use nix::Result;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, SockaddrIn, UnixAddr, bind, connect, recv, send, setsockopt,
@@ -28,17 +33,30 @@ pub enum Pace {
     Every(Duration),
 }
 
+/// How a reply is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// By a read that blocks, for as long as it takes.
+    Blocks,
+    /// By `poll`, with a time-out that no reply meets.
+    Polls,
+}
+
+/// No reply takes so long, in milliseconds.
+const PATIENCE_MS: u16 = 10_000;
+
 /// What is done over and over again.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Bare {
     server: Server,
+    wait: Wait,
     /// What is sent on each connection, one after the other.
     requests: Vec<Vec<u8>>,
     /// Whether the server ends the connection behind the last reply.
     server_closes: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Server {
     V4(SockaddrIn),
     Unix(UnixAddr),
@@ -66,7 +84,13 @@ impl Bare {
             request
         };
         let server_closes = count == 1 || plan.protocol.can().say_last;
-        Self { server, requests: (0..count).map(request).collect(), server_closes }
+        Self { server, wait: Wait::Blocks, requests: (0..count).map(request).collect(), server_closes }
+    }
+
+    /// The same with another way to wait.
+    #[must_use]
+    pub fn that(self, wait: Wait) -> Self {
+        Self { wait, ..self }
     }
 
     /// Connects `count` times, one after the other, from the addresses of attempts 0, 1, 2 and so on.
@@ -96,31 +120,56 @@ impl Bare {
 
     /// The socket is closed by its drop.
     fn one(&self, attempt: u32, buffer: &mut [u8]) -> Result<()> {
-        let socket = self.server.connected(attempt)?;
-        let descriptor = socket.as_raw_fd();
+        let socket = self.server.connected(attempt, self.wait)?;
         for request in &self.requests {
-            send(descriptor, request, MsgFlags::MSG_NOSIGNAL)?;
-            let bytes = recv(descriptor, buffer, MsgFlags::empty())?;
-            assert!(bytes > 0, "attempt {attempt} was not answered");
+            send(socket.as_raw_fd(), request, MsgFlags::MSG_NOSIGNAL)?;
+            // It cannot be there yet.
+            self.await_any(&socket)?;
+            assert!(self.read(&socket, buffer)? > 0, "attempt {attempt} was not answered");
         }
-        while self.server_closes && recv(descriptor, buffer, MsgFlags::empty())? > 0 {}
+        while self.server_closes && self.read(&socket, buffer)? > 0 {}
         Ok(())
+    }
+
+    fn read(&self, socket: &OwnedFd, buffer: &mut [u8]) -> Result<usize> {
+        loop {
+            match recv(socket.as_raw_fd(), buffer, MsgFlags::empty()) {
+                Err(Errno::EAGAIN) => self.await_any(socket)?,
+                result => return result,
+            }
+        }
+    }
+
+    fn await_any(&self, socket: &OwnedFd) -> Result<()> {
+        if self.wait == Wait::Blocks {
+            return Ok(());
+        }
+        let mut polled = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut polled, PollTimeout::from(PATIENCE_MS))? == 0 { Err(Errno::ETIMEDOUT) } else { Ok(()) }
     }
 }
 
 impl Server {
-    fn connected(&self, attempt: u32) -> Result<OwnedFd> {
+    fn connected(&self, attempt: u32, wait: Wait) -> Result<OwnedFd> {
         let family = match self {
             Self::V4(_) => AddressFamily::Inet,
             Self::Unix(_) => AddressFamily::Unix,
         };
-        let client = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+        let flags = match wait {
+            Wait::Blocks => SockFlag::SOCK_CLOEXEC,
+            Wait::Polls => SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
+        };
+        let client = socket(family, SockType::Stream, flags, None)?;
         match self {
             Self::V4(server) => {
                 setsockopt(&client, sockopt::IpBindAddressNoPort, &true)?;
                 let own = SocketAddrV4::new(wire::client_v4(attempt), 0);
                 bind(client.as_raw_fd(), &SockaddrIn::from(own))?;
-                connect(client.as_raw_fd(), server)?;
+                // Over loopback the handshake is done all the same by the time the call returns.
+                match connect(client.as_raw_fd(), server) {
+                    Err(Errno::EINPROGRESS) if wait == Wait::Polls => {}
+                    result => result?,
+                }
             }
             Self::Unix(server) => {
                 bind(client.as_raw_fd(), &UnixAddr::new_abstract(&wire::client_unix(attempt))?)?;

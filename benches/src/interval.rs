@@ -1,5 +1,6 @@
-//! The peer of the load client's pacer: a load generator that is paced by `tokio::time::interval`,
-//! whose timer wheel counts in milliseconds, and that makes each connection in a task of its own.
+//! The peers of the load client's pacer: a load generator that is paced by `tokio::time::interval`,
+//! whose timer wheel counts in milliseconds, and that makes each connection in a task of its own; and one that does nothing
+//! but look at the clock, and is late by what the machine alone makes late.
 
 use std::io;
 use std::net::SocketAddr;
@@ -36,6 +37,23 @@ pub fn lags(server: SocketAddr, count: u32, gap: Duration) -> Vec<Duration> {
         }
         lags
     })
+}
+
+/// How long after each of `count` instants, `gap` apart, somebody saw that it had come who looks at the clock all the time,
+/// and does nothing else.
+#[must_use]
+pub fn lags_of_a_look(count: u32, gap: Duration) -> Vec<Duration> {
+    let start = Instant::now() + gap;
+    let seen = |attempt| {
+        let due = start + gap * attempt;
+        loop {
+            let now = Instant::now();
+            if now >= due {
+                return now - due;
+            }
+        }
+    };
+    (0..count).map(seen).collect()
 }
 
 async fn connect(server: SocketAddr, attempt: u32, due: Instant) -> Duration {

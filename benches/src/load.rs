@@ -10,6 +10,8 @@ use holdline_model::scenario::{Connection, Timeouts};
 use holdline_model::supervisor::Protocol;
 use holdline_model::wire::Address;
 
+/// How long before its first attempt a load is begun, as a trial does: what sets it up is not to make that late.
+const LEAD_NS: u64 = 2_000_000;
 const PATIENCE_NS: u64 = 10_000_000_000;
 
 /// A plan with a spread of client addresses, and time-outs that no attempt meets.
@@ -37,7 +39,7 @@ pub fn evenly(count: u32, gap: Duration) -> Schedule {
     Schedule::Fixed((0..u64::from(count)).map(|attempt| attempt * gap_ns).collect())
 }
 
-/// Runs the load on the calling thread, from now on.
+/// Runs the load on the calling thread, from [`LEAD_NS`] after now on.
 ///
 /// # Panics
 ///
@@ -45,7 +47,7 @@ pub fn evenly(count: u32, gap: Duration) -> Schedule {
 #[must_use]
 pub fn run(plan: &LoadPlan) -> Vec<ClientRecord> {
     let (progress, stop) = (Progress::default(), StopFlag::new().expect("a descriptor"));
-    load::run(plan, now_ns(), &mut (), &progress, &stop).expect("a load")
+    load::run(plan, now_ns() + LEAD_NS, &mut (), &progress, &stop).expect("a load")
 }
 
 /// [`run`], for a load that is to be served as a whole.

@@ -41,14 +41,31 @@ fn idle_of(uptime: &str) -> Option<u64> {
     Some((seconds * 100 + hundredths) * TICK_NS)
 }
 
+/// How many threads run or want to, just now and on the whole machine, the caller's among them; `None`: it is not known.
+pub(crate) fn running() -> Option<u64> {
+    running_of(&std::fs::read_to_string("/proc/loadavg").ok()?)
+}
+
+/// What stands before the slash in `/proc/loadavg`: `0.20 0.18 0.12 1/80 11206` (proc_loadavg(5)).
+fn running_of(loadavg: &str) -> Option<u64> {
+    loadavg.split_ascii_whitespace().nth(3)?.split_once('/')?.0.parse().ok()
+}
+
 /// How many processors are ours.
-pub(super) fn processors() -> usize {
+pub(crate) fn processors() -> usize {
     thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_runs_is_read_as_the_kernel_writes_it() {
+        assert_eq!(running_of("0.20 0.18 0.12 3/80 11206\n"), Some(3));
+        assert_eq!((running_of(""), running_of("0.2 0.1 0.1 x/8 1")), (None, None));
+        assert!(running().is_some_and(|running| running > 0), "this thread runs");
+    }
 
     #[test]
     fn idle_time_is_read_as_the_kernel_writes_it() {
