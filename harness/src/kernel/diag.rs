@@ -16,12 +16,9 @@ use std::path::Path;
 use holdline_model::wire::Address;
 use netlink_packet_core::{NlasIterator, Parseable};
 use netlink_packet_sock_diag::constants::{
-    AF_INET, AF_INET6, INET_DIAG_SKMEMINFO, INET_DIAG_SKV6ONLY, IPPROTO_TCP, TCP_SYN_RECV, UNIX_DIAG_NAME,
-    UNIX_DIAG_RQLEN, UNIX_DIAG_VFS,
+    INET_DIAG_SKMEMINFO, INET_DIAG_SKV6ONLY, TCP_SYN_RECV, UNIX_DIAG_NAME, UNIX_DIAG_RQLEN, UNIX_DIAG_VFS,
 };
-use netlink_packet_sock_diag::inet::{
-    ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags as TcpStates,
-};
+use netlink_packet_sock_diag::inet::{ExtensionFlags, InetResponseHeader, StateFlags as TcpStates};
 use netlink_packet_sock_diag::unix::{ShowFlags, StateFlags as UnixStates, UnixRequest, UnixResponseHeader};
 use netlink_packet_sock_diag::{inet, unix};
 use nix::libc;
@@ -100,37 +97,6 @@ impl Diag {
         Ok(found)
     }
 
-    /// The listener that would take the next connection to the TCP address from a client's port, or
-    /// `None` if it would be refused. Of listeners that share the address by SO_REUSEPORT it is a
-    /// different one for different ports.
-    ///
-    /// This is the look-up that a SYN goes through, so that it costs little however large the
-    /// machine's tables are; [`Diag::listeners`] walks one of them.
-    ///
-    /// # Errors
-    ///
-    /// Any [`DiagError`]; but a kernel without tcp_diag is not told from one where nobody listens.
-    pub fn taker(
-        &mut self,
-        address: SocketAddr,
-        client_port: u16,
-    ) -> Result<Option<ListenerSeen>, DiagError> {
-        let address = reached(address);
-        let (family, mut socket_id) = match address.ip() {
-            IpAddr::V4(_) => (AF_INET, SocketId::new_v4()),
-            IpAddr::V6(_) => (AF_INET6, SocketId::new_v6()),
-        };
-        socket_id.source_address = address.ip();
-        socket_id.source_port = address.port();
-        socket_id.destination_port = client_port;
-        socket_id.cookie = INET_DIAG_NOCOOKIE;
-        let (states, extensions) = (TcpStates::LISTEN, ExtensionFlags::SKMEMINFO);
-        let request = InetRequest { family, protocol: IPPROTO_TCP, extensions, states, socket_id };
-        let found =
-            self.netlink.ask(&Request::TcpOne(request), |payload| Ok(Some(TcpListener::parse(payload)?)))?;
-        Ok(found.first().map(|listener| listener.seen))
-    }
-
     /// Connections to the TCP address whose handshake is done and that nobody has accepted, in order
     /// of their clients' addresses: they have no inode yet (`sock_graft` gives them one in `accept`).
     /// Among them are those whose client has already closed its end. For Unix sockets it is
@@ -194,7 +160,7 @@ impl Diag {
 
 /// Where a connection to `address` really goes: one to the wildcard goes to the loopback address,
 /// and one to an IPv4-mapped address is an IPv4 connection (ip(7), ipv6(7)).
-fn reached(address: SocketAddr) -> SocketAddr {
+pub(super) fn reached(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip().to_canonical() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),

@@ -8,6 +8,7 @@
 use holdline_model::wire::Address;
 
 use super::diag::{Diag, DiagError, ListenerSeen};
+use super::taker::Taker;
 
 /// How many looks in a row may do without a list. A second listener is found sooner if it shares the
 /// address by SO_REUSEPORT: each look asks for another client port, of which it gets every other.
@@ -20,6 +21,8 @@ const CLIENT_PORTS: std::ops::RangeInclusive<u16> = 1024..=u16::MAX;
 #[derive(Debug)]
 pub(super) struct Gaze {
     address: Address,
+    /// Of a TCP address.
+    taker: Option<Taker>,
     known: Vec<ListenerSeen>,
     glances_left: u32,
     client_port: u16,
@@ -27,7 +30,11 @@ pub(super) struct Gaze {
 
 impl Gaze {
     pub(super) fn new(address: Address) -> Self {
-        Self { address, known: Vec::new(), glances_left: 0, client_port: *CLIENT_PORTS.start() }
+        let taker = match address {
+            Address::Tcp(address) => Some(Taker::of(address)),
+            Address::Unix(_) => None,
+        };
+        Self { address, taker, known: Vec::new(), glances_left: 0, client_port: *CLIENT_PORTS.start() }
     }
 
     /// The listeners as they are now.
@@ -41,17 +48,17 @@ impl Gaze {
 
     /// Brings up to date what is known, if nobody came or went; otherwise returns false.
     fn glance(&mut self, diag: &mut Diag) -> Result<bool, DiagError> {
-        let Address::Tcp(address) = self.address else { return Ok(false) };
+        let Some(taker) = &mut self.taker else { return Ok(false) };
         if self.known.len() > 1 || self.glances_left == 0 {
             return Ok(false);
         }
         self.glances_left -= 1;
         self.client_port = self.client_port.checked_add(1).unwrap_or(*CLIENT_PORTS.start());
-        let taker = diag.taker(address, self.client_port)?;
-        let as_before =
-            taker.map(|listener| listener.inode) == self.known.first().map(|listener| listener.inode);
-        if as_before {
-            self.known = taker.into_iter().collect();
+        let seen = taker.ask(diag, self.client_port)?;
+        let known = self.known.first().copied();
+        let as_before = seen.map(|listener| listener.inode) == known.map(|listener| listener.inode);
+        if as_before && seen != known {
+            self.known = seen.into_iter().collect();
         }
         Ok(as_before)
     }

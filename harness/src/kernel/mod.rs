@@ -23,6 +23,7 @@ mod netlink;
 pub mod observer;
 pub mod pace;
 mod samples;
+mod taker;
 pub mod tested;
 mod ticker;
 pub mod timeline;

@@ -5,6 +5,7 @@
 //! `send` and `recv`, so that only a broken socket lets one wait, and for that there is a limit.
 
 use std::io;
+use std::ops::Range;
 
 use netlink_packet_core::{
     Emitable, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, NLMSG_OVERRUN,
@@ -87,6 +88,51 @@ pub(super) struct Netlink {
     buffer: Vec<u8>,
 }
 
+impl Request {
+    /// Whether one message answers it.
+    fn is_for_one(&self) -> bool {
+        matches!(self, Self::TcpOne(_) | Self::UnixOne(_))
+    }
+}
+
+/// A request for one socket that is made again and again, and the answer that came last.
+#[derive(Debug)]
+pub(super) struct Question {
+    request: Request,
+    frame: Vec<u8>,
+    /// Empty: none yet.
+    answer: Vec<u8>,
+}
+
+/// Where a message has its sequence number (`struct nlmsghdr`).
+const SEQUENCE: Range<usize> = 8..12;
+/// Where a request for one TCP socket has the client's port (`struct inet_diag_req_v2`, behind the header).
+const CLIENT_PORT: Range<usize> = 26..28;
+
+impl Question {
+    pub(super) fn new(request: Request) -> Self {
+        let frame = frame(&request, 0);
+        Self { request, frame, answer: Vec::new() }
+    }
+
+    /// Of a request for one TCP socket: which client's port it is about.
+    pub(super) fn set_client_port(&mut self, port: u16) {
+        self.frame[CLIENT_PORT].copy_from_slice(&port.to_be_bytes());
+    }
+
+    fn number(&mut self, sequence: u32) {
+        self.frame[SEQUENCE].copy_from_slice(&sequence.to_ne_bytes());
+    }
+
+    /// Whether a datagram answers it with its present number, and otherwise as the last one did.
+    fn is_answered_as_before(&self, datagram: &[u8]) -> bool {
+        datagram.len() == self.answer.len()
+            && datagram.get(SEQUENCE) == Some(&self.frame[SEQUENCE])
+            && datagram[..SEQUENCE.start] == self.answer[..SEQUENCE.start]
+            && datagram[SEQUENCE.end..] == self.answer[SEQUENCE.end..]
+    }
+}
+
 /// How an answer ended.
 enum Ended {
     Complete,
@@ -114,10 +160,7 @@ impl Netlink {
     ) -> Result<Vec<T>, DiagError> {
         for _ in 0..DUMPS_MAX {
             let mut found = Vec::new();
-            let socket = match self.socket.take() {
-                Some(socket) => socket,
-                None => connected().map_err(DiagError::Open)?,
-            };
+            let socket = self.take_socket()?;
             let end = self.ask_once(&socket, request, |payload| {
                 found.extend(parse(payload)?);
                 Ok(())
@@ -130,6 +173,48 @@ impl Netlink {
         Err(DiagError::Interrupted)
     }
 
+    /// Asks a question once more, of which the answer is one message. `None`: it is the one that came before, byte for byte.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Netlink::ask`].
+    pub(super) fn ask_again<T>(
+        &mut self,
+        question: &mut Question,
+        mut parse: impl FnMut(&[u8]) -> Result<Option<T>, DiagError>,
+    ) -> Result<Option<Vec<T>>, DiagError> {
+        let socket = self.take_socket()?;
+        self.sequence = self.sequence.wrapping_add(1);
+        question.number(self.sequence);
+        send(&socket, &question.frame)?;
+        self.receive(&socket)?;
+        if question.is_answered_as_before(&self.buffer) {
+            self.socket = Some(socket);
+            return Ok(None);
+        }
+        let (mut found, mut interrupted) = (Vec::new(), false);
+        let answer = self.buffer.clone();
+        while self
+            .read(&question.request, &mut interrupted, |payload| {
+                found.extend(parse(payload)?);
+                Ok(())
+            })?
+            .is_none()
+        {
+            self.receive(&socket)?;
+        }
+        question.answer = answer;
+        self.socket = Some(socket);
+        Ok(Some(found))
+    }
+
+    fn take_socket(&mut self) -> Result<Socket, DiagError> {
+        match self.socket.take() {
+            Some(socket) => Ok(socket),
+            None => connected().map_err(DiagError::Open),
+        }
+    }
+
     fn ask_once(
         &mut self,
         socket: &Socket,
@@ -137,42 +222,60 @@ impl Netlink {
         mut each: impl FnMut(&[u8]) -> Result<(), DiagError>,
     ) -> Result<Ended, DiagError> {
         self.sequence = self.sequence.wrapping_add(1);
-        let frame = frame(request, self.sequence);
-        again_if_interrupted(|| socket.send(&frame, 0)).map_err(DiagError::Exchange)?;
+        send(socket, &frame(request, self.sequence))?;
         let mut interrupted = false;
         loop {
-            self.buffer.clear();
-            let buffer = &mut self.buffer;
-            let length =
-                again_if_interrupted(|| socket.recv(buffer, libc::MSG_TRUNC)).map_err(DiagError::Exchange)?;
-            if length > self.buffer.len() {
-                return Err(DiagError::Malformed("longer than the kernel's own limit"));
+            self.receive(socket)?;
+            if let Some(end) = self.read(request, &mut interrupted, &mut each)? {
+                return Ok(end);
             }
-            let mut rest = self.buffer.as_slice();
-            while !rest.is_empty() {
-                let message = NetlinkBuffer::new_checked(rest)
-                    .map_err(|_| DiagError::Malformed("cut off within a message"))?;
-                if message.sequence_number() == self.sequence {
-                    interrupted |= message.flags() & NLM_F_DUMP_INTR != 0;
-                    match message.message_type() {
-                        NLMSG_DONE | NLMSG_ERROR => {
-                            status(request, message.payload())?;
-                            return Ok(if interrupted { Ended::Interrupted } else { Ended::Complete });
-                        }
-                        NLMSG_OVERRUN => return Err(DiagError::Malformed("lost to an overrun")),
-                        NLMSG_NOOP => {}
-                        _ => {
-                            each(message.payload())?;
-                            if matches!(request, Request::TcpOne(_) | Request::UnixOne(_)) {
-                                return Ok(Ended::Complete);
-                            }
+        }
+    }
+
+    /// Receives a datagram into the buffer.
+    fn receive(&mut self, socket: &Socket) -> Result<(), DiagError> {
+        self.buffer.clear();
+        let buffer = &mut self.buffer;
+        let length =
+            again_if_interrupted(|| socket.recv(buffer, libc::MSG_TRUNC)).map_err(DiagError::Exchange)?;
+        if length > self.buffer.len() {
+            return Err(DiagError::Malformed("longer than the kernel's own limit"));
+        }
+        Ok(())
+    }
+
+    /// Reads the messages in the buffer that are about the last request. `None`: there is more to come.
+    fn read(
+        &self,
+        request: &Request,
+        interrupted: &mut bool,
+        mut each: impl FnMut(&[u8]) -> Result<(), DiagError>,
+    ) -> Result<Option<Ended>, DiagError> {
+        let mut rest = self.buffer.as_slice();
+        while !rest.is_empty() {
+            let message = NetlinkBuffer::new_checked(rest)
+                .map_err(|_| DiagError::Malformed("cut off within a message"))?;
+            if message.sequence_number() == self.sequence {
+                *interrupted |= message.flags() & NLM_F_DUMP_INTR != 0;
+                match message.message_type() {
+                    NLMSG_DONE | NLMSG_ERROR => {
+                        status(request, message.payload())?;
+                        return Ok(Some(if *interrupted { Ended::Interrupted } else { Ended::Complete }));
+                    }
+                    NLMSG_OVERRUN => return Err(DiagError::Malformed("lost to an overrun")),
+                    NLMSG_NOOP => {}
+                    _ => {
+                        each(message.payload())?;
+                        if request.is_for_one() {
+                            return Ok(Some(Ended::Complete));
                         }
                     }
                 }
-                let aligned = (message.length() as usize).next_multiple_of(4);
-                rest = rest.get(aligned..).unwrap_or_default();
             }
+            let aligned = (message.length() as usize).next_multiple_of(4);
+            rest = rest.get(aligned..).unwrap_or_default();
         }
+        Ok(None)
     }
 }
 
@@ -236,6 +339,10 @@ fn status(request: &Request, payload: &[u8]) -> Result<(), DiagError> {
     }
 }
 
+fn send(socket: &Socket, frame: &[u8]) -> Result<(), DiagError> {
+    again_if_interrupted(|| socket.send(frame, 0)).map(drop).map_err(DiagError::Exchange)
+}
+
 fn again_if_interrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
@@ -275,6 +382,33 @@ mod tests {
         assert_eq!(body[4..6], [0x12, 0x34]);
         assert_eq!(body[52..56], (1u32 << 10).to_ne_bytes(), "TCP_LISTEN is 10");
         assert_eq!(super::frame(&unix(), 8).len(), 16 + 24, "nlmsghdr and unix_diag_req");
+    }
+
+    #[test]
+    fn a_question_is_the_request_with_its_port_and_number() {
+        let mut socket_id = SocketId::new_v4();
+        let request = |socket_id: &SocketId| {
+            Request::TcpOne(InetRequest {
+                family: 2,
+                protocol: 6,
+                extensions: ExtensionFlags::SKMEMINFO,
+                states: StateFlags::LISTEN,
+                socket_id: socket_id.clone(),
+            })
+        };
+        let mut question = Question::new(request(&socket_id));
+        question.set_client_port(0x1234);
+        question.number(9);
+        socket_id.destination_port = 0x1234;
+        assert_eq!(question.frame, frame(&request(&socket_id), 9));
+        // An answer, one with another number, and one that says something else.
+        let answer = |number: u32, says: u8| [&[0; 8][..], &number.to_ne_bytes(), &[says; 8]].concat();
+        assert!(!question.is_answered_as_before(&answer(9, 1)), "there was none before");
+        question.answer = answer(7, 1);
+        assert!(question.is_answered_as_before(&answer(9, 1)));
+        for other in [answer(8, 1), answer(9, 2), Vec::new(), answer(9, 1)[..19].to_vec()] {
+            assert!(!question.is_answered_as_before(&other), "{other:?}");
+        }
     }
 
     #[test]
