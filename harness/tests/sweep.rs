@@ -1,14 +1,16 @@
 //! What a sweep finds: the table of crash steps, and the map of system calls.
 
 mod common;
+#[path = "common/room.rs"]
+mod room;
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
 
 use common::{Place, read_result};
 use holdline_model::sweep::{BoundaryResult, CellResult, Costs, SweepResult, SweepTarget, When};
 use holdline_model::words::{CrashMode, CrashStep, Fate, Grade};
 use jsonschema::Validator;
+use room::Room;
 use serde_json::Value;
 
 impl Place {
@@ -19,15 +21,15 @@ impl Place {
     }
 }
 
-/// One sweep at a time: others would make a server late, and each of its trials again.
-static MEASURING: Mutex<()> = Mutex::new(());
+/// A few sweeps at a time, which mostly wait: many would make a server late, and each of its trials again.
+static MEASURING: Room = Room::of(3);
 
 /// A sweep's result, held against its committed schema.
 #[track_caller]
 fn swept(place: &Place, supervisor: &str, arguments: &[&str]) -> SweepResult {
     let mut all = vec!["sweep", "-s", supervisor, "--out", "out", "--export-json", "sweep.json"];
     all.extend(arguments);
-    let _alone = MEASURING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _place = MEASURING.enter();
     let output = place.holdline(&all).output().expect("holdline runs");
     let text = std::fs::read_to_string(place.path("sweep.json"));
     let text = text.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));

@@ -80,6 +80,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_answer_that_is_the_one_before_is_not_read_again() {
+        let server = Server::bind((Ipv4Addr::LOCALHOST, 0)).expect("listens");
+        let mut diag = Diag::open().expect("sock_diag");
+        let mut taker = Taker::of(server.local_addr().expect("an address"));
+        let mut is_read = |port| {
+            taker.question.set_client_port(port);
+            diag.netlink.ask_again(&mut taker.question, |_| Ok(Some(()))).expect("an answer").is_some()
+        };
+        assert_eq!([2000, 2001, 2002].map(&mut is_read), [true, false, false]);
+        let _client = TcpStream::connect(server.local_addr().expect("an address")).expect("connects");
+        assert_eq!([2000, 2001].map(&mut is_read), [true, false]);
+    }
+
+    #[test]
     fn an_answer_that_stays_is_what_is_there() {
         let server = Server::bind((Ipv4Addr::LOCALHOST, 0)).expect("listens");
         let address = server.local_addr().expect("an address");
