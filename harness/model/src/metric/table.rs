@@ -310,7 +310,7 @@ const OTHERS: [Metric; 16] = [
         Kind::Level,
         Needs::Nothing,
         "1 if a signal had stopped the supervisor (SIGSTOP, SIGTSTP, SIGTTIN or SIGTTOU), and nobody had let it go on when \
-     all was over, else 0",
+     all was over, else 0; whom the scenario's own signal stops goes on at the load's end",
         |trial| Ok(trial.supervisor_stopped.into()),
     ),
 ];

@@ -243,15 +243,16 @@ impl Told for Note {
 }
 
 fn stood_stopped(pids: &[u32], supervises: bool) -> Phrase {
-    let who = if supervises { "the supervisor, process " } else { "process " };
-    let phrase = match pids {
-        [] => Phrase::new("somebody"),
-        [first] => Phrase::new(who).id(*first),
-        [first, others @ ..] => {
-            Phrase::new(who).id(*first).text(" and ").count(others.len() as u64).text(" others")
-        }
+    let [first, others @ ..] = pids else { return Phrase::default() };
+    let phrase = match supervises {
+        true => Phrase::new("the supervisor (process ").id(*first).text(")"),
+        false => Phrase::new("process ").id(*first),
     };
-    phrase.text(" stood stopped by a signal in the end, and does nothing until CONT comes")
+    let phrase = match others {
+        [] => phrase,
+        others => phrase.text(" and ").count(others.len() as u64).text(" others"),
+    };
+    phrase.text(" stood stopped by a signal in the end, and would until CONT comes")
 }
 
 /// Of a fault at whose call the supervisor did not come by.
