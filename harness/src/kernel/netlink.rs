@@ -193,17 +193,15 @@ impl Netlink {
             return Ok(None);
         }
         let (mut found, mut interrupted) = (Vec::new(), false);
-        let answer = self.buffer.clone();
-        while self
-            .read(&question.request, &mut interrupted, |payload| {
-                found.extend(parse(payload)?);
-                Ok(())
-            })?
-            .is_none()
-        {
+        let mut each = |payload: &[u8]| {
+            found.extend(parse(payload)?);
+            Ok(())
+        };
+        while self.read(&question.request, &mut interrupted, &mut each)?.is_none() {
             self.receive(&socket)?;
         }
-        question.answer = answer;
+        // The datagram that was read last is the answer; one before it had another number.
+        question.answer.clone_from(&self.buffer);
         self.socket = Some(socket);
         Ok(Some(found))
     }
