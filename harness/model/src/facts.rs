@@ -45,9 +45,6 @@ pub struct TrialFacts {
     /// ends. One of them may be who works for those that accept.
     #[serde(default)]
     pub gone_below: u32,
-    /// Whether a signal stopped the supervisor, and nobody had let it go on when all was over.
-    #[serde(default)]
-    pub supervisor_stopped: bool,
     /// The users that workers ran as, in ascending order.
     pub uids: Vec<u32>,
     /// Workers whose cgroup was also the supervisor's or another worker's; `None`: not recorded.

@@ -146,7 +146,7 @@ pub fn summarise(
         versions: versions::served(records.client, facts.start_ns),
         cost: facts.cost.clone(),
         supervisor_ended: ended_for_good(facts),
-        supervisor_stopped: facts.supervisor_stopped,
+        supervisor_stopped: stood_stopped(facts),
         books: books_result(&reconciled.books),
         off: reconciled.books.off().collect(),
         losses: causes.iter().map(Loss::to_string).collect(),
@@ -322,6 +322,11 @@ fn workers_result(records: &TrialRecords<'_>, reconciled: &Reconciled, facts: &T
 /// Whether a worker had begun by an instant; one whose beginning is not on record has.
 fn began(log: &WorkerLog, end_ns: u64) -> bool {
     log.records.first().is_none_or(|record| record.at_ns <= end_ns)
+}
+
+/// Whether the supervisor is among those that nobody had let go on.
+fn stood_stopped(facts: &TrialFacts) -> bool {
+    facts.notes.iter().any(|note| matches!(note, Note::StoodStopped { supervises: true, .. }))
 }
 
 /// How the supervisor ended while the load ran, unless another process had taken over from it.

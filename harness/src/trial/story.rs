@@ -155,7 +155,6 @@ async fn measure(mut stage: Stage, mut supervised: Supervised) -> Result<TrialRe
     facts.cost = counted.cost;
     facts.settled = settle::settle(&mut stage, &supervised, before, (&facts.faults, counted.end_ns)).await?;
     let still_stopped = stage.sight.stopped();
-    facts.supervisor_stopped = still_stopped.contains(&proc::number(supervised.pid()));
     facts.notes.extend(stood_stopped(&still_stopped, proc::number(supervised.pid())));
     stop::let_go_on(&stage, &still_stopped)?;
     stage.log.event(now_ns(), &Event::TrialEnded { still_stopped });
